@@ -1,0 +1,61 @@
+"""What can go wrong for a user, in one hierarchy.
+
+Every error says what happened, where, and (``hint``) what to do next. The
+command line turns it into one message and its ``exit_code``; nothing below
+the command line exits or prints.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RawTriggerError(Exception):
+    """Something a user can understand and act on.
+
+    Args:
+        message: What happened and where, one sentence, without a full stop's worth of advice.
+        hint: What to do next.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+
+
+class UsageError(RawTriggerError):
+    """Arguments that make no sense together or name something that is not there."""
+
+    exit_code = 2
+
+
+class ConfigError(RawTriggerError):
+    """``raw-trigger.yaml`` is wrong. The message begins with ``file:line:column:``."""
+
+    exit_code = 2
+
+
+class GitError(RawTriggerError):
+    """Git said no, or there is no repository to ask."""
+
+
+class ProjectError(RawTriggerError):
+    """The Dagster project cannot be found, loaded or run.
+
+    Args:
+        detail: The project's own traceback, shortened; shown below the message.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.detail = detail
+
+
+class RecordError(RawTriggerError):
+    """The recorded tree cannot be read or was moved by someone else."""

@@ -1,0 +1,66 @@
+"""The asset graph of the user's Dagster project, as far as planning needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+AssetKind = Literal["materializable", "observable", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """A partitions definition. Two assets share one exactly if these are equal.
+
+    ``keys`` is known for static definitions only: time windows grow and dynamic
+    keys live in the instance.
+    """
+
+    kind: Literal["static", "time", "dynamic", "multi", "other"]
+    keys: tuple[str, ...] = ()
+    name: str | None = None
+    format: str | None = None
+    start: str | None = None
+    end: str | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    end_offset: int = 0
+    dimensions: tuple[tuple[str, Partitions], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One asset. Keys are in their text form, parts joined by ``/``; ``parts`` keeps the exact key.
+
+    ``metadata`` holds the definition metadata whose values are text, paths or URLs;
+    ``execution_set`` the keys that can only be materialized together with this one.
+    """
+
+    key: str
+    parts: tuple[str, ...]
+    location: str
+    kind: AssetKind = "materializable"
+    group: str | None = None
+    partitions: Partitions | None = None
+    parents: tuple[str, ...] = ()
+    execution_set: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The whole asset graph. ``fresh`` says that it was loaded just now, not taken from a cache."""
+
+    assets: Mapping[str, Asset] = field(default_factory=dict)
+    fresh: bool = True
+    dagster_version: str | None = None
+
+    def children(self) -> dict[str, list[str]]:
+        """Asset key → keys of the assets that depend on it directly, sorted."""
+        out: dict[str, list[str]] = {}
+        for key in sorted(self.assets):
+            for parent in self.assets[key].parents:
+                out.setdefault(parent, []).append(key)
+        return out

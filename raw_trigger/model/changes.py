@@ -1,0 +1,94 @@
+"""What differs between two trees of raw files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["added", "modified", "deleted", "type-changed", "remapped"]
+Content = Literal["blob", "lfs", "dvc", "symlink", "submodule"]
+
+WORKTREE = ":WORKTREE:"
+INDEX = ":INDEX:"
+"""Names of the two trees that are no revisions; git allows no ref to begin with a colon."""
+
+SYMLINK_MODE = "120000"
+SUBMODULE_MODE = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What git knows of one path: its mode (six octal digits) and its object id (hexadecimal)."""
+
+    mode: str
+    oid: str
+
+    @property
+    def content(self) -> Content:
+        """What kind of thing the object is, as far as the mode tells."""
+        if self.mode == SYMLINK_MODE:
+            return "symlink"
+        if self.mode == SUBMODULE_MODE:
+            return "submodule"
+        return "blob"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path whose entry differs. ``path`` is relative to the repository's top, exact bytes.
+
+    ``old_path`` is where exactly the same content went away in the same diff (a rename).
+    """
+
+    path: bytes
+    old: Entry | None
+    new: Entry | None
+    old_path: bytes | None = None
+
+    @property
+    def status(self) -> Status:
+        if self.old is None:
+            return "added"
+        if self.new is None:
+            return "deleted"
+        if self.old.content != self.new.content:
+            return "type-changed"
+        return "modified"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The side that is compared with. ``oid`` is a tree's or commit's id, or None where there is none."""
+
+    kind: Literal["recorded", "revision", "empty"]
+    name: str
+    oid: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The side that should be reflected. ``name`` is a revision, :data:`INDEX` or :data:`WORKTREE`."""
+
+    kind: Literal["worktree", "index", "revision"]
+    name: str
+    oid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """Every changed path under the raw roots, sorted by path."""
+
+    base: Base
+    desired: Desired
+    changes: tuple[Change, ...]
+
+
+def show(path: bytes) -> str:
+    """The path as text. Bytes that are no UTF-8 become lone surrogates, so it can be had back."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def to_bytes(path: str) -> bytes:
+    """The inverse of :func:`show`."""
+    return path.encode("utf-8", "surrogateescape")

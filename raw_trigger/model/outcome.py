@@ -1,0 +1,56 @@
+"""What became of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from raw_trigger.model.plan import Target
+
+TargetStatus = Literal["success", "failed", "skipped", "submitted"]
+OutcomeStatus = Literal["success", "failed", "partial", "submitted", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One evaluation of an asset check."""
+
+    name: str
+    passed: bool
+    severity: Literal["ERROR", "WARN"]
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOutcome:
+    """What became of one target. ``seconds`` is None where no step ran."""
+
+    target: Target
+    status: TargetStatus
+    run_id: str | None = None
+    seconds: float | None = None
+    error: str | None = None
+    checks: tuple[CheckResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of all of them. ``log`` is the file that holds what user code printed."""
+
+    status: OutcomeStatus
+    targets: tuple[TargetOutcome, ...] = ()
+    run_ids: tuple[str, ...] = ()
+    seconds: float = 0.0
+    log: str | None = None
+
+
+def summarize(targets: tuple[TargetOutcome, ...]) -> OutcomeStatus:
+    """The status of a whole launch from those of its targets."""
+    states = {t.status for t in targets}
+    if not states:
+        return "nothing"
+    if "submitted" in states and "failed" not in states:
+        return "submitted"
+    if states <= {"success"}:
+        return "success"
+    return "partial" if "success" in states else "failed"

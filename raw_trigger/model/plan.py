@@ -1,0 +1,93 @@
+"""What is to be done and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from raw_trigger.model.changes import Base, Change, Desired
+
+Disposition = Literal["planned", "ignored", "unmapped", "unchanged", "dirty", "missing-content"]
+Action = Literal["materialize", "report", "delete-partition", "skip"]
+Origin = Literal["raw", "downstream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An asset key and, for a partitioned asset, a partition key."""
+
+    asset: str
+    partition: str | None = None
+
+    @property
+    def text(self) -> str:
+        """``raw/sales`` or ``raw/sales|2026-01-31``."""
+        return self.asset if self.partition is None else f"{self.asset}|{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """A change and what became of it. ``rule`` says where the decision stands (``raw-trigger.yaml:14``)."""
+
+    change: Change
+    disposition: Disposition
+    rule: str | None = None
+    reason: str | None = None
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """One thing to do. ``after`` are targets of this plan that have to be done before it.
+
+    ``settles`` says of a skipped target that nothing is left to do for its paths.
+    """
+
+    target: Target
+    action: Action
+    origin: Origin
+    batch: int
+    reason: str | None = None
+    paths: tuple[bytes, ...] = ()
+    after: tuple[Target, ...] = ()
+    settles: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to materialize, what to report, what to skip, each with its reason.
+
+    ``errors`` are what keeps a path from being planned until somebody acts: they fail a run.
+    ``fingerprint`` is the same for the same contents, rules and targets, whatever the commits' names.
+    """
+
+    environment: str
+    base: Base
+    desired: Desired
+    changes: tuple[PlannedChange, ...] = ()
+    targets: tuple[PlannedTarget, ...] = ()
+    fingerprint: str = ""
+    warnings: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def actionable(self) -> tuple[PlannedTarget, ...]:
+        """The targets that something will be done for."""
+        return tuple(t for t in self.targets if t.action != "skip")
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many changes ended in each disposition."""
+        out: dict[str, int] = {}
+        for planned in self.changes:
+            out[planned.disposition] = out.get(planned.disposition, 0) + 1
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What of the plan is wanted: asset keys and path globs; empty means everything."""
+
+    assets: tuple[str, ...] = ()
+    paths: tuple[str, ...] = field(default_factory=tuple)

@@ -1,0 +1,191 @@
+"""What differs between two trees, the index and the working tree, below the raw roots.
+
+No similarity search for renames: it depends on settings and needs contents. A rename
+is found where the content is exactly the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
+from raw_trigger.repo.git import Git, quoted
+from raw_trigger.repo.repository import Repository
+
+_FLAGS = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-relative")
+_FLAGS += ("--ignore-submodules=dirty",)
+"""Renames, external diffs, relative paths and submodules can all be set in a user's configuration."""
+
+
+class _Raw(NamedTuple):
+    """One record of ``--raw -z``: modes, ids (zeros: not known or not there), status letter, path."""
+
+    old_mode: str
+    new_mode: str
+    old_oid: str
+    new_oid: str
+    status: str
+    path: bytes
+
+
+def between_trees(repo: Repository, old: str, new: str, roots: Sequence[str]) -> tuple[Change, ...]:
+    """What differs from tree ``old`` to tree ``new``. Costs what differs, whatever the trees' size."""
+    if old == new:
+        return ()
+    out = repo.git.run("diff-tree", *_FLAGS, old, new, "--", *roots)
+    return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out))
+
+
+def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, ...]:
+    """What differs from tree ``old`` to the index (a hook's own index where one is set)."""
+    out = repo.git.run("diff-index", "--cached", *_FLAGS, old, "--", *roots, index=True)
+    return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out) if r.status != "U")
+
+
+def to_worktree(
+    repo: Repository, old: str | None, roots: Sequence[str], *, write: bool = False
+) -> tuple[Change, ...]:
+    """What differs from tree ``old`` (None: from the index) to the files on disk.
+
+    Untracked files that are not ignored count as added. Contents are hashed only where
+    the index cannot vouch for the file; with ``write`` those blobs are put into the object
+    database too.
+    """
+    command = ("diff-files",) if old is None else ("diff-index",)
+    revision = () if old is None else (old,)
+    out = repo.git.run(*command, *_FLAGS, *revision, "--", *roots, index=True)
+    old_entries: dict[bytes, Entry | None] = {}
+    new_modes: dict[bytes, str] = {}
+    settled: dict[bytes, Entry] = {}
+    unmerged = set()
+    for record in _records(out):
+        if record.status == "U":
+            unmerged.add(record.path)
+            continue
+        old_entries.setdefault(record.path, _old(record))
+        if record.status == "D":
+            continue
+        new_modes[record.path] = record.new_mode
+        if record.new_oid.strip("0"):
+            settled[record.path] = Entry(record.new_mode, record.new_oid)
+    for path in _untracked(repo.git, roots):
+        old_entries.setdefault(path, None)
+        new_modes.setdefault(path, "")
+    for path in unmerged:
+        old_entries.setdefault(path, None)
+        new_modes.setdefault(path, "")
+    unknown = [path for path in new_modes if path not in settled]
+    disk = {**settled, **_on_disk(repo, unknown, new_modes, write=write)}
+    changes = (Change(p, o, disk.get(p)) for p, o in old_entries.items())
+    return pair_renames(c for c in changes if c.old != c.new)
+
+
+def pair_renames(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes sorted by path, each added path with the path its very content came from.
+
+    A deleted path is the origin of one added path at most; one with the same file name is preferred.
+    """
+    ordered = sorted(changes, key=lambda c: c.path)
+    gone: dict[Entry, list[bytes]] = {}
+    for change in ordered:
+        if change.new is None and change.old is not None:
+            gone.setdefault(change.old, []).append(change.path)
+    if not gone:
+        return tuple(ordered)
+    out = []
+    for change in ordered:
+        origins = gone.get(change.new) if change.old is None and change.new is not None else None
+        if not origins:
+            out.append(change)
+            continue
+        name = change.path.rsplit(b"/", 1)[-1]
+        origin = next((p for p in origins if p.rsplit(b"/", 1)[-1] == name), origins[0])
+        origins.remove(origin)
+        out.append(Change(change.path, change.old, change.new, origin))
+    return tuple(out)
+
+
+def all_paths(repo: Repository, tree: str, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
+    """Every file of ``tree`` below the roots."""
+    out = repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *roots)
+    found = []
+    for record in out.split(b"\0")[:-1]:
+        meta, path = record.split(b"\t", 1)
+        mode, _, oid = meta.decode().split(" ")
+        found.append((path, Entry(mode, oid)))
+    return found
+
+
+def index_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
+    """Every file of the index below the roots."""
+    out = repo.git.run("ls-files", "-s", "-z", "--", *roots, index=True)
+    found = []
+    for record in out.split(b"\0")[:-1]:
+        meta, path = record.split(b"\t", 1)
+        mode, oid, _ = meta.decode().split(" ")
+        found.append((path, Entry(mode, oid)))
+    return found
+
+
+def _records(out: bytes) -> Iterator[_Raw]:
+    fields = iter(out.split(b"\0"))
+    for meta in fields:
+        if not meta:
+            return
+        old_mode, new_mode, old_oid, new_oid, status = meta[1:].decode().split(" ")
+        yield _Raw(old_mode, new_mode, old_oid, new_oid, status[0], next(fields))
+
+
+def _old(record: _Raw) -> Entry | None:
+    return None if record.status == "A" else Entry(record.old_mode, record.old_oid)
+
+
+def _new(record: _Raw) -> Entry | None:
+    return None if record.status == "D" else Entry(record.new_mode, record.new_oid)
+
+
+def _untracked(git: Git, roots: Sequence[str]) -> list[bytes]:
+    out = git.run("ls-files", "-o", "-z", "--exclude-standard", "--", *roots, index=True)
+    return [p for p in out.split(b"\0")[:-1] if not p.endswith(b"/")]
+
+
+def _on_disk(
+    repo: Repository, paths: Iterable[bytes], modes: dict[bytes, str], *, write: bool
+) -> dict[bytes, Entry]:
+    """The entries that git would make of these files. What is no file is left out."""
+    top = os.fsencode(repo.top)
+    found: dict[bytes, Entry] = {}
+    regular: list[bytes] = []
+    for path in paths:
+        full = top + b"/" + path
+        try:
+            status = os.lstat(full)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if modes[path] == SUBMODULE_MODE and stat.S_ISDIR(status.st_mode):
+            commit = Git(repo.top / os.fsdecode(path), os.environ).line("rev-parse", "HEAD")
+            if commit is not None:
+                found[path] = Entry(SUBMODULE_MODE, commit)
+        elif stat.S_ISLNK(status.st_mode):
+            found[path] = Entry(SYMLINK_MODE, _link_oid(repo, os.readlink(full), write=write))
+        elif stat.S_ISREG(status.st_mode):
+            if modes[path] not in ("100644", "100755"):
+                modes[path] = "100755" if status.st_mode & stat.S_IXUSR else "100644"
+            regular.append(path)
+    if regular:
+        flags = ("-w",) if write else ()
+        out = repo.git.run("hash-object", *flags, "--stdin-paths", stdin=quoted(regular), index=True)
+        for path, oid in zip(regular, out.decode().split(), strict=True):
+            found[path] = Entry(modes[path], oid)
+    return found
+
+
+def _link_oid(repo: Repository, target: bytes, *, write: bool) -> str:
+    if write:
+        return repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=target).decode().strip()
+    algorithm = hashlib.sha256 if len(repo.empty_tree) > 40 else hashlib.sha1  # noqa: PLR2004
+    return algorithm(b"blob %d\0" % len(target) + target).hexdigest()

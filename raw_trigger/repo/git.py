@@ -1,0 +1,121 @@
+"""Runs git. Nothing else in the package does.
+
+Paths and output are bytes; ``-z`` is used everywhere. Pathspecs are literal.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from raw_trigger.errors import GitError
+
+_NO_INDEX = os.devnull + ".none"
+"""An index file that is not there: commands that do not need the index then skip reading it."""
+
+_MISLEADING = ("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
+_MISLEADING += ("GIT_LITERAL_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_PREFIX", "GIT_WORK_TREE", "GIT_DIR")
+
+
+class Git:
+    """A repository's git, with the surroundings it was called from made explicit.
+
+    Args:
+        cwd: Where commands run; the top of the working tree once that is known.
+        environ: The caller's environment. A hook's ``GIT_INDEX_FILE`` is honoured where the
+            index is asked about.
+        git_dir: Absolute git directory; None while it still has to be discovered.
+    """
+
+    def __init__(self, cwd: Path, environ: Mapping[str, str], git_dir: Path | None = None) -> None:
+        self.cwd = cwd
+        self.environ = dict(environ)
+        self.environ.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
+        if git_dir is not None:
+            for name in _MISLEADING:
+                self.environ.pop(name, None)
+            self.environ["GIT_DIR"] = str(git_dir)
+            self.environ["GIT_WORK_TREE"] = str(cwd)
+            if "GIT_INDEX_FILE" in self.environ:
+                self.environ["GIT_INDEX_FILE"] = str(cwd / self.environ["GIT_INDEX_FILE"])
+
+    def attempt(
+        self,
+        *args: str | bytes,
+        stdin: bytes | None = None,
+        index: bool = False,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run ``git ARGS`` and return the finished process, whatever its exit code.
+
+        Args:
+            stdin: What it reads; None means nothing.
+            index: Whether the command may look at the index.
+
+        Raises:
+            GitError: git is not installed, or an argument cannot be passed to a process.
+        """
+        environ = self.environ if index else {**self.environ, "GIT_INDEX_FILE": _NO_INDEX}
+        try:
+            return subprocess.run(
+                ["git", "--literal-pathspecs", *args],
+                cwd=self.cwd,
+                env=environ,
+                input=b"" if stdin is None else stdin,
+                capture_output=True,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            if not self.cwd.is_dir():
+                raise GitError(f"the folder {self.cwd} is not there") from error
+            raise GitError("git is not installed or not on PATH", "install git 2.30 or later") from error
+        except ValueError as error:
+            raise GitError(f"cannot be passed to git: {error}") from error
+
+    def run(self, *args: str | bytes, stdin: bytes | None = None, index: bool = False) -> bytes:
+        """Run ``git ARGS`` and return its standard output.
+
+        Raises:
+            GitError: it failed; the message holds git's own words.
+        """
+        done = self.attempt(*args, stdin=stdin, index=index)
+        if done.returncode != 0:
+            raise GitError(f"git {_name(args)} failed: {words(done.stderr)}")
+        return done.stdout
+
+    def line(self, *args: str | bytes) -> str | None:
+        """The first line of the output, or None if the command failed."""
+        done = self.attempt(*args)
+        return None if done.returncode != 0 else os.fsdecode(done.stdout.split(b"\n", 1)[0])
+
+    def open(self, *args: str) -> subprocess.Popen[bytes]:
+        """Start a git command that is talked to over its pipes."""
+        return subprocess.Popen(
+            ["git", *args],
+            cwd=self.cwd,
+            env={**self.environ, "GIT_INDEX_FILE": _NO_INDEX},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+
+def words(stderr: bytes) -> str:
+    """What git said, on one line, without its ``fatal:``."""
+    said = " ".join(stderr.decode("utf-8", "replace").split())
+    return said.removeprefix("fatal: ").removeprefix("error: ") or "it gave no reason"
+
+
+def _name(args: Sequence[str | bytes]) -> str:
+    return next((str(a) for a in args if not str(a).startswith("-")), "")
+
+
+def quoted(paths: Iterable[bytes]) -> bytes:
+    """Paths one a line as git's ``--stdin-paths`` reads them: quoted where a line could not hold them."""
+    lines = []
+    for path in paths:
+        if path[:1] == b'"' or b"\n" in path:
+            escaped = path.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+            path = b'"' + escaped + b'"'  # noqa: PLW2901
+        lines.append(path)
+    return b"\n".join(lines) + b"\n" if lines else b""

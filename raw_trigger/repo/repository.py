@@ -1,0 +1,149 @@
+"""The user's repository: where it is, what its revisions mean, what differs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
+
+from raw_trigger.errors import GitError, UsageError
+from raw_trigger.repo.git import Git, words
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision as the user named it, resolved. ``commit`` is None where it names a tree."""
+
+    name: str
+    tree: str
+    commit: str | None
+
+
+class Repository:
+    """One working tree and its git directory.
+
+    Attributes:
+        top: Top of the working tree, absolute.
+        git_dir: This working tree's git directory (a linked worktree has its own).
+        common_dir: The git directory that all working trees share.
+    """
+
+    def __init__(self, top: Path, git_dir: Path, common_dir: Path, environ: Mapping[str, str]) -> None:
+        self.top = top
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.git = Git(top, environ, git_dir)
+
+    @classmethod
+    def discover(cls, start: Path, environ: Mapping[str, str] | None = None) -> Repository:
+        """The repository that ``start`` is in.
+
+        Raises:
+            GitError: there is none, it is bare, or git refuses to use it.
+        """
+        environ = os.environ if environ is None else environ
+        git = Git(start, environ)
+        done = git.attempt("rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
+        if done.returncode != 0:
+            _explain_no_worktree(git, start, done.stderr)
+        git_dir, common_dir, top = os.fsdecode(done.stdout.removesuffix(b"\n")).rsplit("\n", 2)
+        return cls(Path(top), Path(git_dir), (start / common_dir).resolve(), environ)
+
+    @property
+    def private_dir(self) -> Path:
+        """Our own folder in this working tree's git directory: caches, logs, markers; never the record."""
+        return self.git_dir / "raw-trigger"
+
+    @property
+    def shared_dir(self) -> Path:
+        """The same, shared by all working trees."""
+        return self.common_dir / "raw-trigger"
+
+    @property
+    def worktree_name(self) -> str | None:
+        """The name of a linked worktree; None in the main one."""
+        return None if self.git_dir.resolve() == self.common_dir else self.git_dir.name
+
+    @cached_property
+    def empty_tree(self) -> str:
+        """The id of the empty tree in this repository's object format."""
+        return self.git.run("mktree", "-z").decode().strip()
+
+    def resolve(self, *names: str) -> list[Revision]:
+        """The revisions' trees and commits, in one call of git.
+
+        Raises:
+            UsageError: one of them is unknown, ambiguous or a file's content.
+        """
+        for name in names:
+            if not name or "\n" in name or "\0" in name:
+                raise UsageError(f"{name!r} is not a revision")
+        asked = "".join(f"{n}^{{commit}}\n{n}^{{tree}}\n{n}\n" for n in names)
+        out = self.git.run(
+            "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=os.fsencode(asked)
+        ).decode("utf-8", "surrogateescape")
+        answers = [line.split(" ") for line in out.splitlines()]
+        found = []
+        for i, name in enumerate(names):
+            commit, tree, plain = answers[3 * i : 3 * i + 3]
+            if tree[-1] != "tree":
+                # `HEAD:folder^{tree}` is read as a path that ends in ^{tree}.
+                tree = plain
+            if tree[-1] != "tree":
+                raise self._unknown(name)
+            found.append(Revision(name, tree[0], commit[0] if commit[-1] == "commit" else None))
+        return found
+
+    def _unknown(self, name: str) -> UsageError:
+        if name == "HEAD":
+            return UsageError("there is no commit yet", "commit something first, or use --all")
+        said = words(self.git.attempt("rev-parse", "--verify", f"{name}^{{tree}}").stderr)
+        hint = "see `git log --oneline` and `git branch -a`"
+        if (self.git_dir / "shallow").exists():
+            hint = "this is a shallow clone: fetch it with `git fetch --depth=1 origin <commit>`"
+        return UsageError(f"the revision {name!r} is not here: {said}", hint)
+
+    def head(self) -> Revision | None:
+        """The checked-out commit; None before the first one."""
+        try:
+            return self.resolve("HEAD")[0]
+        except UsageError:
+            return None
+
+    def merge_base(self, a: str, b: str) -> str:
+        """The commit that ``A...B`` begins at.
+
+        Raises:
+            UsageError: a revision is unknown or they have no common history.
+        """
+        left, right = self.resolve(a, b)
+        if left.commit is None or right.commit is None:
+            raise UsageError(f"{a}...{b} needs two commits")
+        found = self.git.line("merge-base", left.commit, right.commit)
+        if found is None:
+            raise UsageError(f"{a} and {b} have no common ancestor here", f"compare them with {a}..{b}")
+        return found
+
+    def hooks_busy(self) -> bool:
+        """Whether a rebase or ``git am`` is under way."""
+        return any((self.git_dir / name).is_dir() for name in ("rebase-merge", "rebase-apply"))
+
+
+def _explain_no_worktree(git: Git, start: Path, stderr: bytes) -> NoReturn:
+    said = words(stderr)
+    if git.line("rev-parse", "--is-bare-repository") == "true":
+        raise GitError(
+            f"{start} is a bare repository: there are no files that Dagster could read",
+            "run raw-trigger in a clone or in a worktree (`git worktree add`)",
+        )
+    if "not a git repository" in said:
+        raise GitError(
+            f"{start} is not in a git repository",
+            "run raw-trigger inside one, or make one with `git init`",
+        )
+    if "must be run in a work tree" in said:
+        raise GitError(f"{start} is inside the git directory", "go to the top of the working tree")
+    raise GitError(f"git cannot use this repository: {said}")

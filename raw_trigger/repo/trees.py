@@ -1,0 +1,109 @@
+"""Builds git trees from other trees by changing single paths, without an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+
+from raw_trigger.errors import GitError
+from raw_trigger.model.changes import Entry
+from raw_trigger.repo.repository import Repository
+
+TREE_MODE = "040000"
+
+
+def rewrite(repo: Repository, tree: str, edits: Mapping[bytes, Entry | None]) -> str:
+    """``tree`` with every path of ``edits`` set to its entry, or taken away where that is None.
+
+    An entry may be a whole subtree (mode ``040000``). Only trees along the edited paths are
+    read and written. Where a path is to be a file but other files still stand below it, those
+    win: the file is left out, so nothing that was not edited is lost.
+
+    Raises:
+        GitError: a tree is missing, or the object database cannot be written.
+    """
+    root = _Node()
+    for path, entry in edits.items():
+        node = root
+        for part in path.split(b"/"):
+            node = node.children.setdefault(part, _Node())
+        node.edited, node.entry = True, entry
+    with _Objects(repo) as objects:
+        built = _build(objects, tree, root)
+    return built or repo.empty_tree
+
+
+class _Node:
+    __slots__ = ("children", "edited", "entry")
+
+    def __init__(self) -> None:
+        self.children: dict[bytes, _Node] = {}
+        self.edited = False
+        self.entry: Entry | None = None
+
+
+def _build(objects: _Objects, tree: str | None, node: _Node) -> str | None:
+    entries = {} if tree is None else objects.read(tree)
+    for name, child in node.children.items():
+        present = entries.get(name)
+        below = present.oid if present is not None and present.mode == TREE_MODE else None
+        if child.children:
+            below = _build(objects, below, child)
+        if child.edited and child.entry is not None and (below is None or child.entry.mode == TREE_MODE):
+            entries[name] = child.entry
+        elif below is not None:
+            entries[name] = Entry(TREE_MODE, below)
+        elif child.edited or child.children:
+            entries.pop(name, None)
+    return objects.write(entries) if entries else None
+
+
+class _Objects:
+    """Two git processes that read and write trees for as long as the block lasts."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._width = len(repo.empty_tree) // 2
+        self._reader = repo.git.open("cat-file", "--batch")
+        self._writer = repo.git.open("mktree", "-z", "--batch", "--missing")
+
+    def __enter__(self) -> _Objects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in (self._reader, self._writer):
+            process.communicate()
+
+    def read(self, oid: str) -> dict[bytes, Entry]:
+        stdin, stdout = self._reader.stdin, self._reader.stdout
+        assert stdin is not None and stdout is not None
+        stdin.write(oid.encode() + b"\n")
+        stdin.flush()
+        header = stdout.readline().split()
+        if len(header) != 3 or header[1] != b"tree":  # noqa: PLR2004
+            raise GitError(f"the tree {oid} is not in the object database", "see `git fsck`")
+        data = stdout.read(int(header[2]) + 1)[:-1]
+        entries: dict[bytes, Entry] = {}
+        at = 0
+        while at < len(data):
+            space = data.index(b" ", at)
+            end = data.index(b"\0", space)
+            after = end + 1 + self._width
+            mode = data[at:space].decode().zfill(6)
+            entries[data[space + 1 : end]] = Entry(mode, data[end + 1 : after].hex())
+            at = after
+        return entries
+
+    def write(self, entries: Mapping[bytes, Entry]) -> str:
+        stdin, stdout = self._writer.stdin, self._writer.stdout
+        assert stdin is not None and stdout is not None
+        for name, entry in entries.items():
+            kind = "tree" if entry.mode == TREE_MODE else "commit" if entry.mode == "160000" else "blob"
+            stdin.write(f"{entry.mode} {kind} {entry.oid}\t".encode() + name + b"\0")
+        stdin.write(b"\0")
+        stdin.flush()
+        oid = stdout.readline().decode().strip()
+        if not oid:
+            raise GitError("git could not write a tree", "is the object database writable, the disk full?")
+        return oid

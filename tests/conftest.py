@@ -1,0 +1,95 @@
+"""Real git repositories, kept apart from the machine's own configuration."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from raw_trigger.repo.repository import Repository
+
+REPOSITORY_TOP = Path(__file__).resolve().parent.parent
+_FOREIGN = ("GIT_", "DAGSTER_", "RAW_TRIGGER_", "PRE_COMMIT", "VIRTUAL_ENV")
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the machine's HOME, git settings or Dagster instance."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN) and name not in ("RAW_TRIGGER_DAGSTER_PYTHONS", "RAW_TRIGGER_HISTORIES"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", "")
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
+    (home / ".gitconfig").write_text(
+        "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n"
+        "[protocol \"file\"]\nallow = always\n[advice]\ndetachedHead = false\n"
+    )
+    yield
+
+
+class Repo:
+    """A git repository for tests: short words for what a person does with it."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def git(self, *args: str | bytes, check: bool = True, env: Mapping[str, str] | None = None) -> str:
+        done = self.try_git(*args, env=env)
+        if check and done.returncode != 0:
+            raise AssertionError(f"git {args} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout.strip("\n")
+
+    def try_git(
+        self, *args: str | bytes, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *args],
+            cwd=self.top,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def write(self, files: Mapping[str | bytes, str | bytes | None]) -> None:
+        """Write files; None deletes one."""
+        for name, content in files.items():
+            path = Path(os.fsdecode(os.fsencode(self.top) + b"/" + os.fsencode(name)))
+            if content is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def stage(self, files: Mapping[str | bytes, str | bytes | None]) -> None:
+        self.write(files)
+        for name in files:
+            self.git("--literal-pathspecs", "add", "-A", "--", name)
+
+    def commit(self, files: Mapping[str | bytes, str | bytes | None] | None = None, *args: str) -> str:
+        """Write, stage and commit files; returns the commit's id."""
+        self.stage(files or {})
+        self.git("commit", "-q", "--allow-empty", "-m", "change", *args)
+        return self.git("rev-parse", "HEAD")
+
+    def open(self) -> Repository:
+        return Repository.discover(self.top)
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    """An empty git repository."""
+    top = tmp_path / "repo"
+    top.mkdir()
+    made = Repo(top)
+    made.git("init", "-q")
+    return made
