@@ -29,7 +29,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     (home / ".gitconfig").write_text(
         "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n"
-        "[protocol \"file\"]\nallow = always\n[advice]\ndetachedHead = false\n"
+        '[protocol "file"]\nallow = always\n[advice]\ndetachedHead = false\n'
     )
     yield
 

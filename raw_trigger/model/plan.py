@@ -77,6 +77,16 @@ class Plan:
         return tuple(t for t in self.targets if t.action != "skip")
 
     @property
+    def waiting(self) -> tuple[PlannedChange, ...]:
+        """The changes that cannot be launched because of what is on disk."""
+        return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
+
+    @property
+    def pending(self) -> bool:
+        """Whether somebody or something still has to act on these changes."""
+        return bool(self.actionable or self.waiting or self.errors)
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """How many changes ended in each disposition."""
         out: dict[str, int] = {}

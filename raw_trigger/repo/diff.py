@@ -9,15 +9,23 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
 from raw_trigger.repo.git import Git, quoted
 from raw_trigger.repo.repository import Repository
 
-_FLAGS = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-relative")
-_FLAGS += ("--ignore-submodules=dirty",)
+_FLAGS = (
+    "-r",
+    "-z",
+    "--raw",
+    "--no-abbrev",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-relative",
+    "--ignore-submodules=dirty",
+)
 """Renames, external diffs, relative paths and submodules can all be set in a user's configuration."""
 
 
@@ -46,14 +54,11 @@ def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, 
     return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out) if r.status != "U")
 
 
-def to_worktree(
-    repo: Repository, old: str | None, roots: Sequence[str], *, write: bool = False
-) -> tuple[Change, ...]:
+def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tuple[Change, ...]:
     """What differs from tree ``old`` (None: from the index) to the files on disk.
 
     Untracked files that are not ignored count as added. Contents are hashed only where
-    the index cannot vouch for the file; with ``write`` those blobs are put into the object
-    database too.
+    the index cannot vouch for the file.
     """
     command = ("diff-files",) if old is None else ("diff-index",)
     revision = () if old is None else (old,)
@@ -79,7 +84,7 @@ def to_worktree(
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
     unknown = [path for path in new_modes if path not in settled]
-    disk = {**settled, **_on_disk(repo, unknown, new_modes, write=write)}
+    disk = {**settled, **_on_disk(repo, unknown, new_modes, write=False)}
     changes = (Change(p, o, disk.get(p)) for p, o in old_entries.items())
     return pair_renames(c for c in changes if c.old != c.new)
 
@@ -131,6 +136,41 @@ def index_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Ent
     return found
 
 
+def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
+    """Every file on disk below the roots that git knows or does not ignore."""
+    found: dict[bytes, Entry] = dict(index_paths(repo, roots))
+    for change in to_worktree(repo, None, roots):
+        if change.new is None:
+            found.pop(change.path, None)
+        else:
+            found[change.path] = change.new
+    return sorted(found.items())
+
+
+def unmerged(repo: Repository, roots: Sequence[str]) -> set[bytes]:
+    """Paths whose merge conflict is not resolved."""
+    out = repo.git.run("ls-files", "-u", "-z", "--", *roots, index=True)
+    return {record.split(b"\t", 1)[1] for record in out.split(b"\0")[:-1]}
+
+
+def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes, Entry | None]:
+    """Put the blobs of these entries that only the working tree has into the object database.
+
+    Returns:
+        The entries whose object is there now. A file that has changed since is left out.
+    """
+    blobs = sorted({e.oid for e in entries.values() if e is not None and e.mode != SUBMODULE_MODE})
+    asked = "".join(f"{oid}\n" for oid in blobs).encode()
+    out = repo.git.run("cat-file", "--batch-check", stdin=asked) if blobs else b""
+    missing = {line.split(b" ")[0].decode() for line in out.splitlines() if line.endswith(b" missing")}
+    if not missing:
+        return dict(entries)
+    absent = [p for p, e in entries.items() if e is not None and e.oid in missing]
+    written = _on_disk(repo, absent, {p: e.mode for p, e in entries.items() if e is not None}, write=True)
+    lost = {p for p in absent if written.get(p) != entries[p]}
+    return {p: e for p, e in entries.items() if p not in lost}
+
+
 def _records(out: bytes) -> Iterator[_Raw]:
     fields = iter(out.split(b"\0"))
     for meta in fields:
@@ -171,7 +211,7 @@ def _on_disk(
             if commit is not None:
                 found[path] = Entry(SUBMODULE_MODE, commit)
         elif stat.S_ISLNK(status.st_mode):
-            found[path] = Entry(SYMLINK_MODE, _link_oid(repo, os.readlink(full), write=write))
+            found[path] = Entry(SYMLINK_MODE, _link_oid(repo, os.readlink(full), write=write))  # noqa: PTH115
         elif stat.S_ISREG(status.st_mode):
             if modes[path] not in ("100644", "100755"):
                 modes[path] = "100755" if status.st_mode & stat.S_IXUSR else "100644"

@@ -15,8 +15,17 @@ from raw_trigger.errors import GitError
 _NO_INDEX = os.devnull + ".none"
 """An index file that is not there: commands that do not need the index then skip reading it."""
 
-_MISLEADING = ("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
-_MISLEADING += ("GIT_LITERAL_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_PREFIX", "GIT_WORK_TREE", "GIT_DIR")
+_MISLEADING = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_PREFIX",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+)
 
 
 class Git:

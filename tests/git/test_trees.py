@@ -36,7 +36,9 @@ def test_edits_give_the_tree_they_say(repo: Repo, steps: list[dict[bytes, str | 
         tree = rewrite(opened, tree, {p: entries[v] for p, v in step.items()})
         after = listed(repo, tree)
         for path, oid in before.items():
-            if path not in step and not any(path.startswith(p + b"/") or p.startswith(path + b"/") for p in step):
+            if path not in step and not any(
+                path.startswith(p + b"/") or p.startswith(path + b"/") for p in step
+            ):
                 assert after[path] == oid
         for path, value in step.items():
             wanted = entries[value]
@@ -69,4 +71,7 @@ def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     new = state.promote(opened, "local", {b"data/1_raw/b": blob(repo, "b")})
     assert set(listed(repo, new)) == {b"data/1_raw/a", b"data/1_raw/b"}
     assert state.environments(opened) == {"local": new}
-    assert repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw") == "data/1_raw/b"
+    assert (
+        repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw")
+        == "data/1_raw/b"
+    )

@@ -1,0 +1,49 @@
+# Two commands are enough on a new machine: `make demo` and `make test`.
+# PYTHON is the interpreter the virtual environment is made with; VENV is where.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format bench schema clean
+
+help:
+	@echo "make demo    the whole thing in a throwaway repository"
+	@echo "make test    all tests"
+	@echo "make lint    ruff, mypy, import-linter, shellcheck"
+	@echo "make format  format the code"
+	@echo "make bench   what it costs, side by side"
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --group dev --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/raw-trigger demo
+
+test: $(READY)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck hooks/*
+	$(BIN)/pre-commit validate-config .pre-commit-config.yaml
+	$(BIN)/pre-commit validate-manifest .pre-commit-hooks.yaml
+
+format: $(READY)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+schema: $(READY)
+	$(BIN)/python -m raw_trigger.config.schema
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,1 @@
+"""A small web shop: raw tables in git, Dagster assets on top."""

@@ -1,0 +1,6 @@
+"""``raw-trigger.yaml`` → :class:`Config`. Importing this loads neither the YAML parser nor the models."""
+
+from raw_trigger.config.loader import find_config, load_config
+from raw_trigger.model.settings import Config, Position, Rule, default_config
+
+__all__ = ["Config", "Position", "Rule", "default_config", "find_config", "load_config"]

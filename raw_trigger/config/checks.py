@@ -1,0 +1,119 @@
+"""What is wrong between the values of a file, each of them fine by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raw_trigger.config.document import Document
+from raw_trigger.config.fields import MAX_TEXT
+from raw_trigger.config.problems import Problem, Problems, quoted
+from raw_trigger.model.settings import DEFAULT_ROOT, below
+
+_TARGETS = ("asset", "assets", "ignore")
+
+
+def check(document: Document, folder: str, problems: Problems) -> None:
+    """Note what does not go together: roots inside each other, rules without or with two meanings.
+
+    It looks at the plain data, so that it can be said together with what the models find.
+    """
+    data = document.data
+    if not isinstance(data, dict):
+        return
+    roots = _roots(data.get("root"))
+    _overlaps(roots, document, problems)
+    prefixes = _Prefixes(roots, folder)
+    rules = data.get("assets")
+    for i, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, dict):
+            _meaning(i, rule, document, problems)
+            _beginning(i, rule, prefixes, document, problems)
+
+
+def _roots(value: Any) -> list[str | None]:
+    """The roots, each normalised as far as it is one; the position in the list stays."""
+    if value is None:
+        return [DEFAULT_ROOT]
+    items = value if isinstance(value, list) else [value]
+    return [_normal(item) if isinstance(item, str) and 0 < len(item) <= MAX_TEXT else None for item in items]
+
+
+def _normal(root: str) -> str:
+    return "/".join(part for part in root.split("/") if part not in ("", ".")) or "."
+
+
+def _overlaps(roots: list[str | None], document: Document, problems: Problems) -> None:
+    seen: set[str] = set()
+    inside: dict[str, str] = {}
+    for i, root in enumerate(roots):
+        if root is None:
+            continue
+        problem = ""
+        if root in seen:
+            problem = "is there twice"
+        else:
+            above = _upwards(root)
+            outer = next((folder for folder in above if folder in seen), None)
+            if outer is not None:
+                problem = f"is inside root {quoted(outer)}"
+            elif root in inside:
+                problem = f"contains root {quoted(inside[root])}"
+            seen.add(root)
+            inside.update((folder, root) for folder in above if folder not in inside)
+        if problem:
+            message = f"root {quoted(root)} {problem}"
+            problems.add(Problem(document.at(("root", i)), message, "keep one of them"))
+
+
+def _upwards(root: str) -> list[str]:
+    """The folder itself and all above it."""
+    if root == ".":
+        return ["."]
+    parts = root.split("/")
+    return ["/".join(parts[:n]) for n in range(len(parts), 0, -1)] + ["."]
+
+
+def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problems) -> None:
+    given = [key for key in _TARGETS if rule.get(key) is not None]
+    if rule.get("ignore") is False:
+        given.remove("ignore")
+    if not given:
+        message = "this rule says nothing about its files"
+        problems.add(
+            Problem(document.at(("assets", i)), message, "give it 'asset', 'assets' or 'ignore: true'")
+        )
+    for key in given[1:]:
+        at = document.key_at(("assets", i, key))
+        problems.add(Problem(at, f"this rule has {given[0]!r} and {key!r}", "keep one of them"))
+    if given == ["ignore"]:
+        for key in ("partition", "on_delete"):
+            if rule.get(key) is not None:
+                at = document.key_at(("assets", i, key))
+                problems.add(Problem(at, f"an ignored path has no use for {key!r}", "remove it"))
+
+
+class _Prefixes:
+    """The ways in which a path can repeat its root: as written, and from the repository's top."""
+
+    def __init__(self, roots: list[str | None], folder: str) -> None:
+        named = [root for root in roots if root is not None and root != "."]
+        self._known = {name for root in named for name in (root, below(folder, root))}
+        self._lengths = sorted({len(name) for name in self._known}, reverse=True)
+
+    def strip(self, path: str) -> str | None:
+        """The path without the root in front of it; None if it does not begin with one."""
+        for n in self._lengths:
+            if path[n : n + 1] in ("", "/") and path[:n] in self._known:
+                return path[n + 1 :]
+        return None
+
+
+def _beginning(
+    i: int, rule: dict[str, Any], prefixes: _Prefixes, document: Document, problems: Problems
+) -> None:
+    path = rule.get("path")
+    rest = prefixes.strip(path) if isinstance(path, str) else None
+    if rest is not None:
+        message = f"path {quoted(str(path))} begins with the root, but paths are relative to it"
+        hint = f"write {quoted(rest or '**')}"
+        problems.add(Problem(document.at(("assets", i, "path")), message, hint))

@@ -1,0 +1,176 @@
+"""The types of the values in ``raw-trigger.yaml``: what each accepts, and its part of the JSON Schema.
+
+A validator says ``what is wrong; what to do``. The key and the written value are put before it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+
+from raw_trigger.config.problems import did_you_mean
+from raw_trigger.model.settings import HookAction
+
+_ENVIRONMENT = re.compile(r"(?!.*\.\.)(?!.*\.lock$)(?!.*\.$)[A-Za-z0-9][A-Za-z0-9._-]*")
+TEXT, LIST, MAPPING = "<text>", "<list>", "<mapping>"
+"""Parts of an error's location that say which form of a value was meant and stand for no key."""
+
+MAX_TEXT = 4096
+"""Characters in a path, key or name: as many as Linux takes in a path."""
+
+_MAX_DEPTH = 1000
+_MAX_WORKERS = 1024
+_MAX_BATCH = 100_000
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("contains a NUL character; remove it")
+    return value
+
+
+def _one_or_more(value: object) -> object:
+    return value if isinstance(value, list | dict) else [value]
+
+
+def _environment(value: str) -> str:
+    if not _ENVIRONMENT.fullmatch(value):
+        raise ValueError(
+            "cannot be part of a git ref; use letters, digits, '.', '_' and '-', beginning with a letter or"
+            " digit, without '..' and not ending in '.' or '.lock'"
+        )
+    return value
+
+
+def _root(value: str) -> str:
+    parts = [part for part in value.split("/") if part not in ("", ".")]
+    if value.startswith(("/", "~")):
+        raise ValueError("is absolute; write it relative to the folder of this file")
+    if "\\" in value:
+        raise ValueError("contains a backslash; separate folders with '/'")
+    if ".." in parts:
+        raise ValueError("contains '..'; put raw-trigger.yaml into a folder above all raw data")
+    if ".git" in parts:
+        raise ValueError("is inside git's own folder; name a folder of the working tree")
+    if any(char in value for char in "*?"):
+        raise ValueError("is a folder, not a pattern; name the folder and put patterns under 'assets'")
+    return "/".join(parts) or "."
+
+
+def _module(value: str) -> str:
+    if not all(part.isidentifier() for part in value.split(".")) or value.endswith(".py"):
+        raise ValueError("is no dotted module name; for a file use 'python_file'")
+    return value
+
+
+def _asset_key(value: str) -> str:
+    if "" in value.split("/"):
+        raise ValueError("has an empty part; write the parts of the key with one '/' between them")
+    return value
+
+
+def _pattern(value: str) -> str:
+    outside = _outside_braces(value)
+    parts = outside.split("/")
+    if outside.startswith("/"):
+        raise ValueError("is absolute; paths are relative to the root")
+    if ".." in parts:
+        raise ValueError("contains '..'; paths are relative to the root and stay below it")
+    if outside.endswith("/"):
+        raise ValueError("ends in '/'; for all files of the folder write '**' after it")
+    if "" in parts or "." in parts:
+        raise ValueError("has a part that is empty or '.', so no file can match; remove it")
+    return value
+
+
+def _outside_braces(value: str) -> str:
+    """The pattern with every ``{…}`` shortened to ``{}``: a regular expression may hold dots and slashes."""
+    out, depth = [], 0
+    for char in value:
+        depth += char == "{"
+        if depth == 0 or (depth == 1 and char in "{}"):
+            out.append(char)
+        depth -= char == "}" and depth > 0
+    return "".join(out)
+
+
+def _count(words: tuple[str, ...], maximum: int) -> PlainValidator:
+    numbers = f"a whole number from 1 to {maximum}"
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and value in words:
+            return value
+        if isinstance(value, str) and value.isdecimal():
+            raise ValueError("is text; write the number without quotes")
+        if isinstance(value, str) and words:
+            raise ValueError(f"is not known; {did_you_mean(value, words, f'use {numbers}, or')}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= maximum:
+            raise ValueError(f"is not possible; use {', '.join(words)}{' or ' * bool(words)}{numbers}")
+        return value
+
+    return PlainValidator(check)
+
+
+def _count_schema(words: tuple[str, ...], maximum: int) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": 1, "maximum": maximum}
+    return WithJsonSchema({"anyOf": [{"enum": list(words)}, number]} if words else number)
+
+
+def _hook(value: object) -> object:
+    if isinstance(value, bool):
+        return "run" if value else "off"
+    return {"on": "run", "yes": "run", "no": "off", "off": "off"}.get(str(value).lower(), value)
+
+
+def _shape(value: object) -> str:
+    return LIST if isinstance(value, list) else MAPPING if isinstance(value, dict) else TEXT
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(_text)]
+TextList = Annotated[list[Text], Field(min_length=1)]
+Texts = Annotated[TextList, BeforeValidator(_one_or_more, json_schema_input_type=Text | TextList)]
+Environment = Annotated[
+    Text,
+    AfterValidator(_environment),
+    WithJsonSchema({"type": "string", "pattern": f"^{_ENVIRONMENT.pattern}$"}),
+]
+RootPath = Annotated[Text, AfterValidator(_root)]
+RootList = Annotated[list[RootPath], Field(min_length=1)]
+Roots = Annotated[RootList, BeforeValidator(_one_or_more, json_schema_input_type=RootPath | RootList)]
+ModuleName = Annotated[Text, AfterValidator(_module)]
+ModuleList = Annotated[list[ModuleName], Field(min_length=1)]
+Modules = Annotated[ModuleList, BeforeValidator(_one_or_more, json_schema_input_type=ModuleName | ModuleList)]
+Python = Annotated[
+    Annotated[Text, Tag(TEXT)] | Annotated[TextList, Tag(LIST)],
+    Discriminator(lambda value: LIST if _shape(value) == LIST else TEXT),
+]
+AssetKey = Annotated[Text, AfterValidator(_asset_key)]
+AssetKeys = Annotated[list[AssetKey], Field(min_length=1)]
+PathPattern = Annotated[Text, AfterValidator(_pattern)]
+Partition = Annotated[
+    Annotated[Text, Tag(TEXT)] | Annotated[dict[str, Text], Field(min_length=1), Tag(MAPPING)],
+    Discriminator(lambda value: MAPPING if _shape(value) == MAPPING else TEXT),
+]
+Downstream = Annotated[
+    str | int,
+    _count(("auto", "none", "all"), _MAX_DEPTH),
+    _count_schema(("auto", "none", "all"), _MAX_DEPTH),
+]
+Workers = Annotated[str | int, _count(("auto",), _MAX_WORKERS), _count_schema(("auto",), _MAX_WORKERS)]
+BatchSize = Annotated[int, _count((), _MAX_BATCH), _count_schema((), _MAX_BATCH)]
+# Readers of YAML 1.1 hand `off` to the schema as false.
+Hook = Annotated[
+    HookAction,
+    BeforeValidator(_hook),
+    WithJsonSchema({"enum": ["run", "notify", "off", True, False]}),
+]

@@ -1,0 +1,104 @@
+"""The bytes of ``raw-trigger.yaml`` → :class:`Config`: the slow way, which needs YAML and the models."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import posixpath
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from raw_trigger.config import checks, messages
+from raw_trigger.config.document import Document
+from raw_trigger.config.problems import Problem, Problems
+from raw_trigger.config.schema import ConfigModel, DagsterModel, RuleModel
+from raw_trigger.model.settings import Config, Position, Rule, below
+from raw_trigger.model.project import DagsterOptions
+
+
+def parse(data: bytes, shown: str) -> Config:
+    """Read, check and freeze a configuration.
+
+    Args:
+        data: The file's bytes.
+        shown: Its path relative to the repository's top, with ``/``.
+
+    Raises:
+        ConfigError: one line for each problem, each beginning with ``shown:line:column:``.
+    """
+    problems = Problems()
+    document = Document(_decode(data, shown, problems), shown, problems)
+    folder = posixpath.dirname(shown)
+    checks.check(document, folder, problems)
+    try:
+        model = ConfigModel.model_validate({} if document.data is None else document.data)
+    except ValidationError as error:
+        messages.add_all(error, document, problems)
+        raise problems.error() from error
+    if problems:
+        raise problems.error()
+    return Config(
+        file=shown,
+        folder=folder,
+        roots=tuple(below(folder, root) for root in model.root),
+        dagster=_dagster(model.dagster),
+        environment=model.environment,
+        downstream=cast(Any, model.downstream),
+        on_delete=model.on_delete,
+        unmapped=model.unmapped,
+        report_as=model.report_as,
+        batch_size=model.batch_size,
+        workers=cast(Any, model.workers),
+        hooks=model.hooks.model_dump(by_alias=True),
+        rules=tuple(_rule(i, rule, document) for i, rule in enumerate(model.assets)),
+        digest=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _decode(data: bytes, shown: str, problems: Problems) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        at = Position(shown, 1, 1)
+        raise problems.fatal(Problem(at, "the file is UTF-16", "save it as UTF-8"))
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        before = data[data.rfind(b"\n", 0, error.start) + 1 : error.start]
+        at = Position(shown, line, len(before.decode()) + 1)
+        wrong = f"byte 0x{data[error.start]:02X} is not UTF-8"
+        raise problems.fatal(Problem(at, wrong, "save the file as UTF-8")) from error
+
+
+def _dagster(model: DagsterModel) -> DagsterOptions:
+    return DagsterOptions(
+        module_name=tuple(model.module_name),
+        python_file=tuple(model.python_file),
+        package_name=tuple(model.package_name),
+        workspace=tuple(model.workspace),
+        attribute=model.attribute,
+        working_directory=model.working_directory,
+        python=model.python if isinstance(model.python, str) else tuple(model.python),
+        home=model.home,
+    )
+
+
+def _rule(i: int, model: RuleModel, document: Document) -> Rule:
+    at = ("assets", i)
+    partition = model.partition
+    if model.asset is not None:
+        assets, positions = [model.asset], [document.at((*at, "asset"))]
+    else:
+        assets = model.assets or []
+        positions = [document.at((*at, "assets", n)) for n in range(len(assets))]
+    return Rule(
+        path=model.path,
+        assets=tuple(assets),
+        ignore=model.ignore,
+        partition=tuple(partition.items()) if isinstance(partition, dict) else partition,
+        on_delete=model.on_delete,
+        position=document.at((*at, "path")),
+        asset_positions=tuple(positions),
+        partition_position=None if partition is None else document.at((*at, "partition")),
+    )

@@ -1,0 +1,67 @@
+"""What is wrong in a file, collected so that all of it is said at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raw_trigger.model.settings import Position
+from raw_trigger.errors import ConfigError
+
+MAX_SHOWN = 100
+_MAX_QUOTED = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where it is, and what to do about it."""
+
+    position: Position
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.message}; {self.hint}"
+
+
+class Problems:
+    """The problems found so far."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, problem: Problem) -> None:
+        """Note a problem and go on."""
+        self._found.append(problem)
+
+    def error(self) -> ConfigError:
+        """All of them as one error, in the order of the file; of very many the first ones."""
+        found = sorted(self._found, key=lambda p: (p.position.line, p.position.column, p.message))
+        lines = list(dict.fromkeys(str(problem) for problem in found))
+        more = len(lines) - MAX_SHOWN
+        if more > 0:
+            lines[MAX_SHOWN:] = [f"{found[0].position.file}: and {more} more like these"]
+        return ConfigError("\n".join(lines))
+
+    def fatal(self, problem: Problem) -> ConfigError:
+        """The error for a problem after which nothing more can be found."""
+        self.add(problem)
+        return self.error()
+
+
+def quoted(text: str) -> str:
+    """A text in single quotes on one line, shortened, with nothing that a terminal could not show."""
+    short = text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in short)
+    return f"'{safe}'"
+
+
+def did_you_mean(word: str, known: Iterable[str], label: str) -> str:
+    """The hint for a word that is not known: the nearest one, else all of them after ``label``."""
+    options = list(known)
+    near = difflib.get_close_matches(word.lower()[:_MAX_QUOTED], options, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"{label} {', '.join(options)}"

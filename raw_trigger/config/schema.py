@@ -1,0 +1,238 @@
+"""The models of ``raw-trigger.yaml`` and its JSON Schema. The descriptions are the reference of the keys.
+
+A key without a value counts as left out. After a change: ``python -m raw_trigger.config.schema``
+writes the shipped schema anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from raw_trigger.model import settings as values
+from raw_trigger.config.fields import (
+    AssetKey,
+    AssetKeys,
+    BatchSize,
+    Downstream,
+    Environment,
+    Hook,
+    Modules,
+    Partition,
+    PathPattern,
+    Python,
+    Roots,
+    Text,
+    Texts,
+    Workers,
+)
+
+SCHEMA_FILE = Path(__file__).with_name("raw-trigger.schema.json")
+
+_DEFAULT = values.Config()
+
+
+class Section(BaseModel):
+    """A mapping with a fixed set of keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {key: value for key, value in data.items() if value is not None or key not in known}
+
+
+class DagsterModel(Section):
+    """The Dagster project."""
+
+    module_name: Modules = Field(
+        default=[],
+        description="Python module, or list of modules, that holds the definitions, such as"
+        " my_project.definitions. Without any of module_name, python_file, package_name and workspace:"
+        " what `dagster dev` would find in the folder of this file.",
+    )
+    python_file: Texts = Field(
+        default=[],
+        description="Python file, or list of files, that holds the definitions; relative to this file.",
+    )
+    package_name: Modules = Field(
+        default=[], description="Python package, or list of packages, that holds the definitions."
+    )
+    workspace: Texts = Field(
+        default=[],
+        description="Workspace file, or list of workspace files, of Dagster; relative to this file.",
+    )
+    attribute: Text | None = Field(
+        default=None,
+        description="The variable or function that gives the definitions, where a module has several.",
+    )
+    working_directory: Text | None = Field(
+        default=None,
+        description="Folder in which the definitions are loaded, relative to this file; by default the"
+        " folder of this file.",
+    )
+    python: Python = Field(
+        default="auto",
+        description="The interpreter that has Dagster: auto (looked for in the active and in local"
+        " environments), the path of an interpreter, or a command as a list such as [uv, run, python].",
+    )
+    home: Text | None = Field(
+        default=None,
+        description="Folder of the Dagster instance; by default $DAGSTER_HOME, else a private one under"
+        " the git directory.",
+    )
+
+
+class HooksModel(Section):
+    """What each git hook does: run, notify (only say what is pending) or off."""
+
+    pre_commit: Hook = Field(
+        default=values.DEFAULT_HOOKS["pre-commit"],
+        alias="pre-commit",
+        description="Before a commit; a failure refuses it. run, notify (say what is pending) or off.",
+    )
+    post_commit: Hook = Field(
+        default=values.DEFAULT_HOOKS["post-commit"],
+        alias="post-commit",
+        description="After a commit. run, notify (say what is pending) or off.",
+    )
+    post_merge: Hook = Field(
+        default=values.DEFAULT_HOOKS["post-merge"],
+        alias="post-merge",
+        description="After a merge or pull. run, notify (say what is pending) or off.",
+    )
+    post_rewrite: Hook = Field(
+        default=values.DEFAULT_HOOKS["post-rewrite"],
+        alias="post-rewrite",
+        description="After a rebase or an amended commit. run, notify (say what is pending) or off.",
+    )
+    post_checkout: Hook = Field(
+        default=values.DEFAULT_HOOKS["post-checkout"],
+        alias="post-checkout",
+        description="After a branch was checked out. run, notify (say what is pending) or off.",
+    )
+    pre_push: Hook = Field(
+        default=values.DEFAULT_HOOKS["pre-push"],
+        alias="pre-push",
+        description="Before a push; a failure refuses it. run, notify (say what is pending) or off.",
+    )
+
+
+class RuleModel(Section):
+    """A path pattern and what it stands for: exactly one of asset, assets and ignore."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["asset"], "properties": {"asset": {"type": "string"}}},
+                {"required": ["assets"], "properties": {"assets": {"type": "array"}}},
+                {"required": ["ignore"], "properties": {"ignore": {"const": True}}},
+            ]
+        }
+    )
+
+    path: PathPattern = Field(
+        description="Pattern of paths relative to the root. * and ? stay inside one folder, ** crosses"
+        " folders, {name} captures, {name:REGEX} and {name:%Y-%m-%d} constrain what is captured."
+    )
+    asset: AssetKey | None = Field(
+        default=None, description="Key of the asset that the file feeds, parts joined by /; may use {name}."
+    )
+    assets: AssetKeys | None = Field(
+        default=None, description="Keys of the assets, where the file feeds several; may use {name}."
+    )
+    partition: Partition | None = Field(
+        default=None,
+        description="Partition key that the file feeds, such as {date}; for several dimensions a mapping of"
+        " dimension to key.",
+    )
+    ignore: bool = Field(default=False, description="true: a change of such a file materializes nothing.")
+    on_delete: values.OnDelete | None = Field(
+        default=None,
+        description="What the deletion of such a file does, where that differs from on_delete above.",
+    )
+
+
+class ConfigModel(Section):
+    """Which Dagster assets must be materialized because which raw files changed."""
+
+    root: Roots = Field(
+        default=[values.DEFAULT_ROOT],
+        description="Folder of the raw data, or a list of folders, relative to the folder of this file.",
+    )
+    dagster: DagsterModel = Field(
+        default_factory=DagsterModel, description="How the Dagster project is found and run."
+    )
+    environment: Environment | None = Field(
+        default=None, description="Name under which is recorded what was materialized here; local by default."
+    )
+    downstream: Downstream = Field(
+        default=_DEFAULT.downstream,
+        description="Which assets that depend on a changed one are materialized too: auto (direct children"
+        " of external assets, none of others), none, all, or a number of levels.",
+    )
+    on_delete: values.OnDelete = Field(
+        default=_DEFAULT.on_delete,
+        description="What the deletion of a file does: materialize its asset again, report it, delete the"
+        " partition, skip it with a warning, fail, or auto (materialize if other files feed the asset, report"
+        " external assets, else skip).",
+    )
+    unmapped: values.Unmapped = Field(
+        default=_DEFAULT.unmapped, description="What happens for a changed file that belongs to no asset."
+    )
+    report_as: values.ReportAs = Field(
+        default=_DEFAULT.report_as, description="The event that is reported for a changed external asset."
+    )
+    batch_size: BatchSize = Field(
+        default=_DEFAULT.batch_size, description="How many assets one Dagster run materializes at most."
+    )
+    workers: Workers = Field(
+        default=_DEFAULT.workers, description="How many processes run independent groups at once, or auto."
+    )
+    hooks: HooksModel = Field(default_factory=HooksModel, description="What each git hook does.")
+    assets: list[RuleModel] = Field(
+        default_factory=list,
+        description="Rules from paths to assets. The first one that matches a path decides; assets that"
+        " name their file in their metadata or by convention need none.",
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of ``raw-trigger.yaml``."""
+    schema = ConfigModel.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        part.pop("title", None)
+        for name, field in part["properties"].items():
+            field.pop("title", None)
+            if name not in part.get("required", ()):
+                part["properties"][name] = _nullable(field)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "raw-trigger.yaml",
+        **schema,
+    }
+
+
+def _nullable(field: dict[str, Any]) -> dict[str, Any]:
+    """The field where a key without a value is allowed too."""
+    notes: dict[str, Any] = {key: field[key] for key in ("description", "default") if key in field}
+    rest = {key: value for key, value in field.items() if key not in notes}
+    options = next(iter(rest.values())) if set(rest) in ({"anyOf"}, {"oneOf"}) else [rest]
+    null = {"type": "null"}
+    return {**notes, "anyOf": options if null in options else [*options, null]}
+
+
+def render() -> str:
+    """The text of the shipped schema file."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(render(), encoding="utf-8")

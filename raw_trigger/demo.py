@@ -1,0 +1,430 @@
+"""The whole thing in a throwaway repository, with nothing simulated.
+
+The example project is copied, committed and materialized; the hooks are installed
+as a user would install them; then four things are done to the repository with plain
+git. After each, Dagster's own event log is asked what was materialized, and that is
+compared with what should have been.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from raw_trigger.errors import GitError, ProjectError, UsageError
+from raw_trigger.model.plan import Target
+from raw_trigger.resources import resource
+
+Say = Callable[[str], None]
+
+OLDEST_DAGSTER = (1, 8)
+"""The first version that takes an ``AssetSpec`` in ``Definitions(assets=…)``, as the example has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that was done, and whether it had the effect it should have.
+
+    ``expected`` and ``seen`` are what Dagster materialized or was told of, sorted, as
+    ``key`` or ``key|partition``; something that ran twice is in there twice.
+    ``problems`` says in sentences what was not as it should be.
+    """
+
+    title: str
+    expected: tuple[str, ...]
+    seen: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was as it should be."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What became of the demo. Everything is below ``folder`` and stays there.
+
+    The first act is the start, with everything materialized once; where that fails
+    there are no others.
+    """
+
+    folder: Path
+    repository: Path
+    dagster_home: Path
+    acts: tuple[Act, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every act was as it should be, and all of them took place."""
+        return len(self.acts) == 1 + len(ACTS) and all(act.ok for act in self.acts)
+
+
+def run_demo(folder: Path | None = None, *, say: Say) -> DemoResult:
+    """Build the throwaway repository, go through the acts, and leave everything where it is.
+
+    Args:
+        folder: Where to build it, new or empty; a new temporary directory if None.
+        say: Takes each line of what is to be shown, without its newline.
+
+    Raises:
+        UsageError: ``folder`` has something in it.
+        ProjectError: This interpreter has no Dagster, or one that is too old for the example.
+        GitError: There is no git, or it could not build the repository.
+    """
+    _require_dagster()
+    stage = _Stage(_prepared(folder), say)
+    stage.build()
+
+    acts = [_start(stage)]
+    if acts[0].ok:
+        acts += [act(stage) for act in ACTS]
+    result = DemoResult(stage.folder, stage.repository, stage.home, tuple(acts))
+    _farewell(result, say)
+    return result
+
+
+def _start(stage: _Stage) -> Act:
+    stage.title("The start: everything is materialized once, then the hooks are installed")
+    days = (f"2025-03-0{day}" for day in range(3, 8))
+    expected = [
+        *(Target("raw/sales", day) for day in days),
+        *map(Target, ("raw/customers", "raw/returns", "raw/products", "raw/categories")),
+        Target("reference/exchange_rates"),
+        Target("suppliers/price_list"),
+        Target("margins"),  # depends on the price list, which comes from outside
+    ]
+    ran = stage.run("raw-trigger", "run", "--all")
+    seen = stage.materialized()
+    installed = stage.run("raw-trigger", "install")
+    return stage.judge(expected, seen, [ran.should_succeed(), installed.should_succeed()])
+
+
+def _one_file(stage: _Stage) -> Act:
+    stage.title("1. One raw file of many is changed: its asset is materialized, and no other")
+    stage.edit("data/1_raw/customers.csv", "4,Diego Ruiz,ES,45", "4,Diego Ruiz,PT,45")
+    commit = stage.run("git", "commit", "-am", "Diego has moved to Portugal")
+    return stage.judge([Target("raw/customers")], stage.materialized(), [commit.should_succeed()])
+
+
+def _no_raw_file(stage: _Stage) -> Act:
+    stage.title("2. No raw file is changed: nothing runs")
+    stage.edit("README.md", "# A web shop", "# The web shop")
+    commit = stage.run("git", "commit", "-am", "It is the only one")
+    return stage.judge([], stage.materialized(), [commit.should_succeed()])
+
+
+def _merge(stage: _Stage) -> Act:
+    stage.title("3. A colleague's branch is merged: the one day it corrects is materialized")
+    stage.colleague_corrects("data/1_raw/sales/2025-03-05.csv", "1007,4,TEA-01,1,", "1007,4,TEA-01,2,")
+    merge = stage.run("git", "merge", "--no-edit", "corrected-sales")
+    return stage.judge([Target("raw/sales", "2025-03-05")], stage.materialized(), [merge.should_succeed()])
+
+
+def _broken_file(stage: _Stage) -> Act:
+    stage.title("4. A raw file is broken: the commit is refused, in the words of the asset that reads it")
+    path = "data/1_raw/customers.csv"
+    head = stage.git("rev-parse", "HEAD")
+    stage.edit(path, "3,Chloé Martin,FR,28", "3,Chloé Martin,FR,abc")
+    commit = stage.run("git", "commit", "-am", "Chloé had her birthday")
+    seen = stage.materialized()
+    problems = [
+        commit.should_fail_with("customers.csv line 4: 'abc' is not a whole number (column age)"),
+        None if stage.git("rev-parse", "HEAD") == head else "HEAD has moved, expected no new commit",
+    ]
+    stage.say("  The file is put back, and nothing is left to do:")
+    restored = stage.run("git", "checkout", "HEAD", "--", path)
+    pending = stage.run("raw-trigger", "diff", "--exit-code")
+    problems += [restored.should_succeed(), pending.should_succeed()]
+    return stage.judge([], (*seen, *stage.materialized()), problems)
+
+
+ACTS: tuple[Callable[[_Stage], Act], ...] = (_one_file, _no_raw_file, _merge, _broken_file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    command: str
+    code: int
+    output: str
+
+    def should_succeed(self) -> str | None:
+        return None if self.code == 0 else f"`{self.command}` exited with {self.code}, expected 0"
+
+    def should_fail_with(self, sentence: str) -> str | None:
+        if self.code == 0:
+            return f"`{self.command}` exited with 0, expected it to be refused"
+        # Where a line was broken to fit a terminal is nothing to fail over.
+        if sentence not in " ".join(self.output.split()):
+            return f"`{self.command}` was refused without saying: {sentence}"
+        return None
+
+
+class _Stage:
+    """The throwaway repository, and the only one who does anything to it."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self.folder = folder
+        self.repository = folder / "webshop"
+        self.home = folder / "dagster_home"
+        self.say = say
+        self._colleague = folder / "colleague"
+        self._environment = _environment(self.home)
+        self._title = ""
+        self._seen_up_to = -1
+
+    def build(self) -> None:
+        """Copy the example and commit it. The colleague clones it before anything else happens."""
+        self.home.mkdir()
+        (self.home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+        _copy(resource("examples") / "webshop", self.repository)
+        _pin(self.repository / "raw-trigger.yaml", python=sys.executable, home=str(self.home))
+
+        # The user's templates may hold hooks; an empty template leaves only ours.
+        self.git("init", "--quiet", "--template=", ".")
+        self.git("symbolic-ref", "HEAD", "refs/heads/main")
+        self._introduce("raw-trigger demo", self.repository)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "The shop")
+        self.git("clone", "--quiet", "--template=", str(self.repository), str(self._colleague))
+        self._introduce("A colleague", self._colleague)
+
+    def title(self, text: str) -> None:
+        self._title = text
+        self.say("")
+        self.say(text)
+        self.say("")
+
+    def edit(self, path: str, old: str, new: str, *, where: Path | None = None) -> None:
+        """Replace ``old`` in a file by ``new`` and show the line before and after."""
+        file = (where or self.repository) / path
+        text = file.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            raise ValueError(f"{path} has {old!r} {text.count(old)} times")
+        file.write_text(text.replace(old, new), encoding="utf-8")
+        self.say(f"  {path}")
+        line = next(line for line in text.splitlines() if old in line)
+        self.say(f"    - {line}")
+        self.say(f"    + {line.replace(old, new)}")
+
+    def colleague_corrects(self, path: str, old: str, new: str) -> None:
+        """The same edit somewhere else, where no hook is, arriving as the branch ``corrected-sales``."""
+        self.say("  on the branch corrected-sales:")
+        self.edit(path, old, new, where=self._colleague)
+        self.git("checkout", "--quiet", "-b", "corrected-sales", where=self._colleague)
+        self.git(
+            "commit", "--quiet", "--all", "--message", "An order was entered wrong", where=self._colleague
+        )
+        self.git("push", "--quiet", "origin", "corrected-sales", where=self._colleague)
+        shutil.rmtree(self._colleague)
+
+    def git(self, *arguments: str, where: Path | None = None) -> str:
+        """Run git without showing it.
+
+        Raises:
+            GitError: It failed.
+        """
+        ran = _git(["git", *arguments], where or self.repository, self._environment)
+        if ran.returncode:
+            raise GitError(f"`{shlex.join(ran.args)}` failed in the demo's repository: {ran.stderr.strip()}")
+        return ran.stdout.strip()
+
+    def run(self, *command: str) -> _Ran:
+        """Run a command in the repository, shown as it is typed, its output as it comes."""
+        typed = shlex.join(command)
+        self.say(f"  $ {typed}")
+        # The installed command may be another version, or not on PATH at all.
+        actual = (
+            [sys.executable, "-m", "raw_trigger", *command[1:]] if command[0] == "raw-trigger" else command
+        )
+        lines = []
+        with subprocess.Popen(
+            actual,
+            cwd=self.repository,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                self.say(f"    {line.rstrip()}")
+        return _Ran(typed, process.returncode, "".join(lines))
+
+    def materialized(self) -> tuple[str, ...]:
+        """What Dagster's event log has that it did not have when it was last asked."""
+        ran = subprocess.run(
+            [sys.executable, "-c", _EVENT_LOG, str(self._seen_up_to)],
+            cwd=self.home,
+            env=self._environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        if ran.returncode:
+            raise ProjectError(
+                "Dagster's event log cannot be read",
+                f"look at it with DAGSTER_HOME={shlex.quote(str(self.home))} dagster dev",
+                detail=ran.stderr.strip(),
+            )
+        answer = json.loads(ran.stdout)
+        self._seen_up_to = max(self._seen_up_to, answer["up_to"])
+        return tuple(Target(*target).text for target in answer["targets"])
+
+    def judge(self, expected: Iterable[Target], seen: tuple[str, ...], problems: Iterable[str | None]) -> Act:
+        """Compare what ran with what should have, and say so."""
+        wanted = tuple(sorted(target.text for target in expected))
+        seen = tuple(sorted(seen))
+        found = [problem for problem in problems if problem]
+        if seen != wanted:
+            found.append(f"Dagster ran {_listed(seen)}, expected {_listed(wanted)}")
+        self.say("")
+        self.say(f"  Dagster's event log: {_listed(seen)}")
+        for problem in found:
+            self.say(f"  not as it should be: {problem}")
+        return Act(self._title, wanted, seen, tuple(found))
+
+    def _introduce(self, name: str, where: Path) -> None:
+        settings = {
+            "user.name": name,
+            "user.email": "demo@example.invalid",
+            "commit.gpgsign": "false",
+            "core.autocrlf": "false",
+        }
+        for setting, value in settings.items():
+            self.git("config", setting, value, where=where)
+
+
+# Run by this interpreter in a process of its own: Dagster takes half a second to
+# import and keeps connections open that the hooks would have to wait for.
+_EVENT_LOG = """
+import json, sys
+from dagster import DagsterInstance
+
+after = up_to = int(sys.argv[1])
+targets = []
+with DagsterInstance.get() as instance:
+    for key in instance.all_asset_keys():
+        for record in instance.fetch_materializations(key, limit=1000).records:
+            if record.storage_id <= after:
+                break
+            up_to = max(up_to, record.storage_id)
+            targets.append(["/".join(key.path), record.partition_key])
+print(json.dumps({"up_to": up_to, "targets": targets}))
+"""
+
+
+def _require_dagster() -> None:
+    hint = "pip install 'raw-trigger[dagster]'"
+    if importlib.util.find_spec("dagster") is None:
+        raise ProjectError("the demo needs Dagster, and this interpreter has none", hint)
+    version = importlib.metadata.version("dagster")
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST_DAGSTER:
+        oldest = ".".join(map(str, OLDEST_DAGSTER))
+        raise ProjectError(
+            f"the demo needs Dagster {oldest} or later, and this interpreter has {version}",
+            f"pip install --upgrade 'dagster>={oldest}'",
+        )
+
+
+def _prepared(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="raw-trigger-demo-")).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"the demo cannot be built in {folder}: {error.strerror}") from error
+    if occupied:
+        raise UsageError(f"{folder} is not empty", "name a folder that is new or empty")
+    return folder.resolve()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """The environment of this process without what would reach into the demo, or let it reach out."""
+    theirs = ("GIT_", "RAW_TRIGGER_", "PRE_COMMIT")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+    environment |= {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "DAGSTER_HOME": str(home),
+        "PYTHONIOENCODING": "utf-8",
+    }
+    package = Path(__file__).resolve().parent.parent
+    if package.name not in ("site-packages", "dist-packages"):
+        # A checkout: what runs in the demo's repository would not find it.
+        found = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package), found)))
+    return environment
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy the files alone: the permissions of an installed package may not let us edit them."""
+    for file in sorted(source.rglob("*")):
+        path = file.relative_to(source)
+        if file.is_file() and not {"__pycache__", ".venv"}.intersection(path.parts):
+            (to / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to / path)
+
+
+def _pin(config: Path, **settings: str) -> None:
+    """Set keys of the configuration's ``dagster`` section, so that it still works when we are gone.
+
+    Later, in the user's own shell, another virtual environment may be active and
+    ``DAGSTER_HOME`` may be unset or name the real one.
+    """
+    text = config.read_text(encoding="utf-8")
+    for key, value in settings.items():
+        lines = re.findall(rf"^  {key}:.*$", text, flags=re.MULTILINE)
+        if len(lines) != 1:
+            raise ValueError(f"the example's {config.name} has {len(lines)} lines for {key}, expected one")
+        # A JSON string is a YAML string, whatever the path has in it.
+        text = text.replace(lines[0], f"  {key}: {json.dumps(value, ensure_ascii=False)}")
+    config.write_text(text, encoding="utf-8")
+
+
+def _git(command: list[str], where: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=where,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitError("git was not found", "install git, or put it on PATH") from error
+
+
+def _listed(targets: tuple[str, ...]) -> str:
+    return ", ".join(targets) or "nothing"
+
+
+def _farewell(result: DemoResult, say: Say) -> None:
+    say("")
+    failed = [act for act in result.acts if not act.ok]
+    say("Everything was as it should be." if result.ok else f"Not as it should be: {len(failed)}")
+    say(f"The repository is yours to play with: {shlex.quote(str(result.repository))}")
+    dagster = "dagster" if shutil.which("dagster") else shlex.join([sys.executable, "-m", "dagster"])
+    say("What was materialized, in Dagster's own pages:")
+    if importlib.util.find_spec("dagster_webserver") is None:
+        say("  pip install dagster-webserver")
+    home, repository = (shlex.quote(str(path)) for path in (result.dagster_home, result.repository))
+    say(f"  cd {repository}; DAGSTER_HOME={home} {dagster} dev")
+    say(f"It can go at any time: rm -r {shlex.quote(str(result.folder))}")

@@ -1,0 +1,1 @@
+"""From a path to its targets. Pure: nothing here reads a file."""

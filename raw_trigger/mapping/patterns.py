@@ -1,0 +1,286 @@
+r"""Path patterns with captures.
+
+``*`` and ``?`` stay inside one path segment, ``**`` crosses them, ``[…]`` is a class,
+``{name}`` captures one or more characters of one segment, ``{name:REGEX}`` and
+``{name:%Y-%m-%d}`` constrain it, ``{{`` and ``}}`` are literal braces. Matching is
+case-sensitive and on the exact bytes: a path is decoded with surrogate escapes, which
+is one to one. A capture that occurs twice has to be the same both times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+BUILT_IN = frozenset({"path", "stem", "suffix", "parent"})
+"""Names that every template knows; none of them can be captured."""
+
+_DATE_PARTS = {
+    "Y": r"\d{4}",
+    "m": r"\d{2}",
+    "d": r"\d{2}",
+    "H": r"\d{2}",
+    "M": r"\d{2}",
+    "S": r"\d{2}",
+    "j": r"\d{3}",
+    "y": r"\d{2}",
+    "f": r"\d{1,6}",
+    "b": r"[^\W\d_]{3}",
+    "B": r"[^\W\d_]+",
+    "%": "%",
+}
+
+
+class PatternError(ValueError):
+    """A pattern or template that cannot be understood; ``offset`` is the place in its text, from 0."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A compiled pattern. ``literal`` is the one path it can match, where it has no wildcard."""
+
+    text: str
+    names: frozenset[str]
+    literal: str | None
+    _regex: re.Pattern[str]
+    _dates: tuple[tuple[str, str], ...] = ()
+    _bounded: tuple[str, ...] = ()
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The captures, if the whole of ``path`` (relative to its raw root) matches; else None."""
+        found = self._regex.fullmatch(path)
+        if found is None:
+            return None
+        captures = found.groupdict()
+        if any("/" in captures[name] for name in self._bounded):
+            return None
+        for name, form in self._dates:
+            try:
+                datetime.strptime(captures[name], form)
+            except ValueError:
+                return None
+        return captures
+
+
+def compile_pattern(text: str) -> Pattern:
+    """Compile a pattern of ``raw-trigger.yaml``.
+
+    Raises:
+        PatternError: a brace or bracket is not closed, a name is no identifier, reserved or
+            constrained twice, or a regular expression is wrong.
+    """
+    return _Compiler(text, captures=True).compile()
+
+
+def compile_glob(text: str) -> Pattern:
+    """Compile a pattern in which braces stand for themselves: a glob from asset metadata or a command.
+
+    Raises:
+        PatternError: a bracket is not closed.
+    """
+    return _Compiler(text, captures=False).compile()
+
+
+class _Compiler:
+    def __init__(self, text: str, *, captures: bool) -> None:
+        self.text = text
+        self.braces = captures
+        self.at = 0
+        self.regex: list[str] = []
+        self.literal: list[str] | None = []
+        self.names: set[str] = set()
+        self.dates: list[tuple[str, str]] = []
+        self.bounded: list[str] = []
+
+    def compile(self) -> Pattern:
+        while self.at < len(self.text):
+            self._token()
+        source = "".join(self.regex)
+        try:
+            regex = re.compile(source, re.DOTALL)
+        except re.error as error:
+            raise PatternError(f"the pattern is no valid expression: {error}", 0) from error
+        literal = None if self.literal is None else "".join(self.literal)
+        names = frozenset(self.names)
+        return Pattern(self.text, names, literal, regex, tuple(self.dates), tuple(self.bounded))
+
+    def _token(self) -> None:
+        text, at = self.text, self.at
+        char = text[at]
+        if text.startswith("**", at):
+            self._stars()
+        elif char == "*":
+            self._wild("[^/]*", 1)
+        elif char == "?":
+            self._wild("[^/]", 1)
+        elif char == "[":
+            self._class()
+        elif self.braces and text[at : at + 2] in ("{{", "}}"):
+            self._plain(char, 2)
+        elif self.braces and char == "{":
+            self._capture()
+        elif self.braces and char == "}":
+            raise PatternError("'}' closes nothing; write '}}' for the character itself", at)
+        else:
+            self._plain(char, 1)
+
+    def _plain(self, char: str, width: int) -> None:
+        self.regex.append(re.escape(char))
+        if self.literal is not None:
+            self.literal.append(char)
+        self.at += width
+
+    def _wild(self, regex: str, width: int) -> None:
+        self.regex.append(regex)
+        self.literal = None
+        self.at += width
+
+    def _stars(self) -> None:
+        end = self.at
+        while self.text.startswith("*", end):
+            end += 1
+        begins = self.at == 0 or self.text[self.at - 1] == "/"
+        if begins and self.text.startswith("/", end):
+            self._wild("(?:.*/)?", end + 1 - self.at)
+        elif begins and end == len(self.text):
+            self._wild(".+", end - self.at)
+        else:
+            self._wild(".*", end - self.at)
+
+    def _class(self) -> None:
+        start = self.at + 1
+        negated = self.text[start : start + 1] in ("!", "^")
+        start += negated
+        end = self.text.find("]", start + 1)
+        if end < 0:
+            raise PatternError("'[' is not closed by ']'; write '[[]' for the character itself", self.at)
+        members = re.sub(r"([\\\[\]^&~|])", r"\\\1", self.text[start:end])
+        regex = f"(?!/)[{'^' if negated else ''}{members}]"
+        try:
+            re.compile(regex)
+        except re.error as error:
+            raise PatternError(f"'{self.text[self.at : end + 1]}' is no class: {error}", self.at) from error
+        self._wild(regex, end + 1 - self.at)
+
+    def _capture(self) -> None:
+        end = self._closing()
+        name, colon, constraint = self.text[self.at + 1 : end].partition(":")
+        if not name.isidentifier():
+            raise PatternError(f"{name!r} is no name for a capture; write '{{{{' for a brace itself", self.at)
+        if name in BUILT_IN:
+            raise PatternError(f"'{name}' always stands for the path's own {name}; take another", self.at)
+        if name in self.names:
+            if colon:
+                raise PatternError(f"'{name}' is constrained twice; write the second as {{{name}}}", self.at)
+            self._wild(f"(?P={name})", end + 1 - self.at)
+            return
+        self.names.add(name)
+        inner = self._constraint(name, constraint) if colon else "[^/]+"
+        self._wild(f"(?P<{name}>{inner})", end + 1 - self.at)
+
+    def _constraint(self, name: str, constraint: str) -> str:
+        if not constraint:
+            raise PatternError(f"'{name}:' has no constraint", self.at)
+        if "%" in constraint:
+            self.dates.append((name, constraint))
+            return self._date(constraint)
+        try:
+            re.compile(constraint)
+        except re.error as error:
+            raise PatternError(f"{constraint!r} is no regular expression: {error}", self.at) from error
+        self.bounded.append(name)
+        return f"(?:{constraint})"
+
+    def _date(self, form: str) -> str:
+        out = []
+        chars = iter(form)
+        for char in chars:
+            if char != "%":
+                out.append(re.escape(char))
+                continue
+            directive = next(chars, "")
+            if directive not in _DATE_PARTS:
+                known = " ".join(f"%{d}" for d in _DATE_PARTS)
+                raise PatternError(f"'%{directive}' is not known here; known are {known}", self.at)
+            out.append(_DATE_PARTS[directive])
+        return "".join(out)
+
+    def _closing(self) -> int:
+        depth = 0
+        at = self.at
+        while at < len(self.text):
+            char = self.text[at]
+            if char == "\\":
+                at += 1
+            elif char == "{":
+                depth += 1
+            elif char == "}":
+                depth -= 1
+                if depth == 0:
+                    return at
+            at += 1
+        raise PatternError("'{' is not closed by '}'; write '{{' for the character itself", self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with ``{name}`` in it, such as an asset key or a partition key."""
+
+    text: str
+    names: frozenset[str]
+    _parts: tuple[tuple[str, str | None], ...]
+
+    @property
+    def literal(self) -> str | None:
+        """The one text it can become, where it names no capture."""
+        return "".join(plain for plain, _ in self._parts) if not self.names else None
+
+    def expand(self, values: Mapping[str, str]) -> str:
+        """The text with every name replaced by its value."""
+        return "".join(plain + (values[name] if name else "") for plain, name in self._parts)
+
+
+def compile_template(text: str, known: frozenset[str] | set[str]) -> Template:
+    """Compile a template whose names are captures of its pattern (``known``) or :data:`BUILT_IN`.
+
+    Raises:
+        PatternError: a brace is not closed or a name is unknown.
+    """
+    parts: list[tuple[str, str | None]] = []
+    plain, at = "", 0
+    while at < len(text):
+        char = text[at]
+        if text[at : at + 2] in ("{{", "}}"):
+            plain, at = plain + char, at + 2
+        elif char == "{":
+            end = text.find("}", at)
+            if end < 0:
+                raise PatternError("'{' is not closed by '}'", at)
+            name = text[at + 1 : end]
+            if name not in known and name not in BUILT_IN:
+                names = ", ".join(f"{{{n}}}" for n in sorted({*known, *BUILT_IN}))
+                raise PatternError(f"'{{{name}}}' is not captured by the path; known are {names}", at)
+            parts.append((plain, name))
+            plain, at = "", end + 1
+        elif char == "}":
+            raise PatternError("'}' closes nothing; write '}}' for the character itself", at)
+        else:
+            plain, at = plain + char, at + 1
+    parts.append((plain, None))
+    return Template(text, frozenset(n for _, n in parts if n is not None), tuple(parts))
+
+
+def built_in(path: str) -> dict[str, str]:
+    """The values of :data:`BUILT_IN` for a path relative to its root; the parent of ``a.csv`` is empty."""
+    parent, _, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
+    return {"path": path, "stem": stem, "suffix": dot + suffix, "parent": parent}

@@ -1,0 +1,264 @@
+"""Which targets a path feeds: by the rules of the file, then asset metadata, then convention."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from raw_trigger.errors import ConfigError
+from raw_trigger.mapping.patterns import (
+    Pattern,
+    PatternError,
+    Template,
+    built_in,
+    compile_glob,
+    compile_pattern,
+    compile_template,
+)
+from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.changes import show
+from raw_trigger.model.plan import Target
+from raw_trigger.model.settings import Config, Position, Rule
+
+CONVENTION = "convention"
+RAW = "raw"
+"""The key prefix or group whose assets are mapped by their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …`` or ``convention``."""
+
+    rule: str
+    targets: tuple[Target, ...] = ()
+    ignore: bool = False
+    on_delete: str | None = None
+
+
+class RuleBook:
+    """All rules in force. Without a catalog only those of the file are known.
+
+    Args:
+        top: The repository's top, absolute, for metadata that names absolute paths.
+
+    Raises:
+        ConfigError: a pattern or template of the file cannot be understood.
+    """
+
+    def __init__(self, config: Config, catalog: Catalog | None, top: str) -> None:
+        self.roots = tuple("" if root == "." else root + "/" for root in config.roots)
+        self.catalog = catalog
+        self._file = _FileRules(config.rules)
+        self._metadata = _MetadataRules(config, catalog, top)
+        self._convention = _Convention(catalog, self._metadata.assets)
+
+    def relative(self, path: bytes) -> str | None:
+        """The path relative to its raw root; None if it is under none."""
+        text = show(path)
+        for root in self.roots:
+            if text.startswith(root):
+                return text[len(root) :]
+        return None
+
+    def match(self, path: bytes) -> Match | None:
+        """What decides about the path; None if no rule knows it."""
+        relative = self.relative(path)
+        if relative is None:
+            return None
+        return (
+            self._file.match(relative) or self._metadata.match(show(path)) or self._convention.match(relative)
+        )
+
+    def unknown_assets(self) -> list[tuple[Position, str]]:
+        """Assets that the file's rules name outright and the catalog does not have."""
+        if self.catalog is None:
+            return []
+        return [(at, key) for at, key in self._file.literal_assets() if key not in self.catalog.assets]
+
+    def unused_rules(self, paths: Iterable[bytes]) -> list[Rule]:
+        """The rules of the file that decide about none of the paths."""
+        unused = {rule.rule.position.line: rule.rule for rule in self._file.rules}
+        for path in paths:
+            relative = self.relative(path)
+            decided = None if relative is None else self._file.deciding(relative)
+            if decided is not None:
+                unused.pop(decided[0].rule.position.line, None)
+        return list(unused.values())
+
+
+def unknown_asset(key: str, catalog: Catalog) -> str:
+    """The sentence that says so, with the nearest name there is."""
+    near = difflib.get_close_matches(key, catalog.assets, n=1, cutoff=0.6)
+    return f"asset '{key}' is not in the Dagster project" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _FileRule:
+    rule: Rule
+    where: str
+    pattern: Pattern
+    assets: tuple[Template, ...]
+    partition: Template | None
+
+    def targets(self, relative: str, captures: dict[str, str]) -> tuple[Target, ...]:
+        values = {**built_in(relative), **captures}
+        partition = None if self.partition is None else self.partition.expand(values)
+        return tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
+
+
+class _FileRules:
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = [_compile(rule) for rule in rules]
+        self._literal: dict[str, int] = {}
+        self._wild: list[int] = []
+        for i, rule in enumerate(self.rules):
+            if rule.pattern.literal is None:
+                self._wild.append(i)
+            else:
+                self._literal.setdefault(rule.pattern.literal, i)
+
+    def deciding(self, relative: str) -> tuple[_FileRule, dict[str, str]] | None:
+        """The first rule that matches: the literal one, unless a wildcard stands before it."""
+        literal = self._literal.get(relative, len(self.rules))
+        for i in self._wild:
+            if i > literal:
+                break
+            captures = self.rules[i].pattern.match(relative)
+            if captures is not None:
+                return self.rules[i], captures
+        return (self.rules[literal], {}) if literal < len(self.rules) else None
+
+    def match(self, relative: str) -> Match | None:
+        decided = self.deciding(relative)
+        if decided is None:
+            return None
+        rule, captures = decided
+        targets = () if rule.rule.ignore else rule.targets(relative, captures)
+        return Match(rule.where, targets, rule.rule.ignore, rule.rule.on_delete)
+
+    def literal_assets(self) -> Iterable[tuple[Position, str]]:
+        for rule in self.rules:
+            for template, position in zip(rule.assets, rule.rule.asset_positions, strict=True):
+                if template.literal is not None:
+                    yield position, template.literal
+
+
+def _compile(rule: Rule) -> _FileRule:
+    where = rule.position
+    try:
+        pattern = compile_pattern(rule.path)
+        templates = []
+        for asset, position in zip(rule.assets, rule.asset_positions, strict=True):
+            where = position
+            templates.append(compile_template(asset, pattern.names))
+        partition = None
+        if rule.partition is not None:
+            where = rule.partition_position or rule.position
+            partition = compile_template(_partition_text(rule.partition), pattern.names)
+    except PatternError as error:
+        raise ConfigError(f"{where}: {error.message}", "see 'Patterns' in the README") from error
+    return _FileRule(rule, rule.position.short, pattern, tuple(templates), partition)
+
+
+def _partition_text(partition: str | tuple[tuple[str, str], ...]) -> str:
+    """A key of several dimensions is its parts in the order of the dimensions' names, as in Dagster."""
+    if isinstance(partition, str):
+        return partition
+    return "|".join(value for _, value in sorted(partition))
+
+
+class _MetadataRules:
+    """Assets whose definition metadata names a path, a folder or a glob under a root."""
+
+    def __init__(self, config: Config, catalog: Catalog | None, top: str) -> None:
+        self.assets: set[str] = set()
+        self._paths: dict[str, list[str]] = {}
+        self._globs: list[tuple[Pattern, str]] = []
+        for key, asset in sorted(catalog.assets.items() if catalog else ()):
+            for _, value in asset.metadata:
+                path = _under_root(value, config, top)
+                if path is not None:
+                    self._add(path, key)
+
+    def _add(self, path: str, key: str) -> None:
+        self.assets.add(key)
+        self._paths.setdefault(path, []).append(key)
+        if any(char in path for char in "*?["):
+            try:
+                self._globs.append((compile_glob(path), key))
+            except PatternError:
+                return
+
+    def match(self, path: str) -> Match | None:
+        keys: set[str] = set()
+        end = len(path)
+        while end > 0:
+            keys.update(self._paths.get(path[:end], ()))
+            end = path.rfind("/", 0, end)
+        if "." in self._paths:
+            keys.update(self._paths["."])
+        keys.update(key for glob, key in self._globs if glob.match(path) is not None)
+        if not keys:
+            return None
+        named = sorted(keys)
+        return Match(f"metadata of {', '.join(named)}", tuple(Target(key) for key in named))
+
+
+def _under_root(value: str, config: Config, top: str) -> str | None:
+    """The path relative to the repository's top that a metadata value names; None if none under a root."""
+    if not value or "\n" in value:
+        return None
+    if value.startswith("file:"):
+        value = unquote(urlsplit(value).path)
+    if value.startswith("/"):
+        candidates = [value.removeprefix(top + "/")] if value.startswith(top + "/") else []
+    else:
+        candidates = [f"{config.folder}/{value}" if config.folder else value, value]
+    for candidate in candidates:
+        path = PurePosixPath(candidate)
+        if ".." in path.parts:
+            path = _collapse(path)
+        text = str(path)
+        if any(root in (".", text) or text.startswith(root + "/") for root in config.roots):
+            return text
+    return None
+
+
+def _collapse(path: PurePosixPath) -> PurePosixPath:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        else:
+            parts.append(part)
+    return PurePosixPath(*parts)
+
+
+class _Convention:
+    """Assets below key prefix or group ``raw``: the whole key is the path, or its last part the stem."""
+
+    def __init__(self, catalog: Catalog | None, taken: set[str]) -> None:
+        self._by_path: dict[str, list[str]] = {}
+        self._by_stem: dict[str, list[str]] = {}
+        for key, asset in sorted(catalog.assets.items() if catalog else ()):
+            if key in taken or not _is_raw(asset):
+                continue
+            parts = asset.parts[1:] if asset.parts[0] == RAW and len(asset.parts) > 1 else asset.parts
+            for path in {"/".join(asset.parts), "/".join(parts)}:
+                self._by_path.setdefault(path, []).append(key)
+            self._by_stem.setdefault(asset.parts[-1], []).append(key)
+
+    def match(self, relative: str) -> Match | None:
+        parts = built_in(relative)
+        whole = f"{parts['parent']}/{parts['stem']}" if parts["parent"] else parts["stem"]
+        keys = self._by_path.get(relative) or self._by_path.get(whole) or self._by_stem.get(parts["stem"])
+        if not keys:
+            return None
+        return Match(CONVENTION, tuple(Target(key) for key in keys))
+
+
+def _is_raw(asset: Asset) -> bool:
+    return asset.group == RAW or (asset.parts[0] == RAW and len(asset.parts) > 1)

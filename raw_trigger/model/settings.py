@@ -1,0 +1,106 @@
+"""What ``raw-trigger.yaml`` says, as frozen values. Nothing here reads a file or needs a library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from raw_trigger.model.project import DagsterOptions
+
+OnDelete = Literal["auto", "materialize", "report", "delete-partition", "skip", "fail"]
+Unmapped = Literal["warn", "ignore", "fail"]
+ReportAs = Literal["materialization", "observation"]
+HookAction = Literal["run", "notify", "off"]
+
+DEFAULT_ROOT = "data/1_raw"
+
+DEFAULT_HOOKS: Mapping[str, HookAction] = {
+    "pre-commit": "run",
+    "post-commit": "run",
+    "post-merge": "run",
+    "post-rewrite": "run",
+    "post-checkout": "notify",
+    "pre-push": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a file. ``file`` is relative to the repository's top; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def short(self) -> str:
+        """``file:line``."""
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of ``assets:``, its pattern and templates still as text.
+
+    ``path`` is relative to the root. ``assets`` are key templates, empty for an ignored path.
+    ``partition`` is a template, or (dimension, template) pairs as written. ``on_delete`` is None
+    where the rule leaves it to the file. ``position`` is that of the path; ``asset_positions``
+    has one for each of ``assets``.
+    """
+
+    path: str
+    assets: tuple[str, ...]
+    ignore: bool
+    partition: str | tuple[tuple[str, str], ...] | None
+    on_delete: OnDelete | None
+    position: Position
+    asset_positions: tuple[Position, ...]
+    partition_position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, defaults filled in.
+
+    ``file`` and ``folder`` (the project folder, ``""`` for the top) and ``roots`` are relative to
+    the repository's top, with ``/`` and without a trailing one; a root that is the top itself is
+    ``.``. ``environment`` is None where the file names none. ``downstream`` is a number of levels
+    where it is no word. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""``
+    without a file.
+    """
+
+    file: str | None = None
+    folder: str = ""
+    roots: tuple[str, ...] = (DEFAULT_ROOT,)
+    dagster: DagsterOptions = field(default_factory=DagsterOptions)
+    environment: str | None = None
+    downstream: Literal["auto", "none", "all"] | int = "auto"
+    on_delete: OnDelete = "auto"
+    unmapped: Unmapped = "warn"
+    report_as: ReportAs = "materialization"
+    batch_size: int = 200
+    workers: Literal["auto"] | int = "auto"
+    hooks: Mapping[str, HookAction] = field(default_factory=lambda: dict(DEFAULT_HOOKS))
+    ledger: str = "sqlite"
+    rules: tuple[Rule, ...] = ()
+    digest: str = ""
+
+
+def default_config(folder: str = "") -> Config:
+    """What applies without a file.
+
+    Args:
+        folder: The project folder relative to the repository's top, ``""`` for the top.
+    """
+    return Config(folder=folder, roots=(below(folder, DEFAULT_ROOT),))
+
+
+def below(folder: str, path: str) -> str:
+    """A normalised path that is relative to ``folder``, made relative to the repository's top."""
+    if not folder:
+        return path
+    return folder if path == "." else f"{folder}/{path}"

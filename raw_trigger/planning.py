@@ -1,0 +1,443 @@
+"""From changes to a plan: which targets, in which order, and why. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from raw_trigger.mapping.patterns import compile_glob
+from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
+from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.changes import Change, ChangeSet, show
+from raw_trigger.model.plan import Action, Narrowing, Origin, Plan, PlannedChange, PlannedTarget, Target
+
+NO_CATALOG = "no rule of the file covers it, and the Dagster project was not asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to plan. ``downstream`` is auto, none, all or a depth."""
+
+    environment: str
+    downstream: str | int = "auto"
+    on_delete: str = "auto"
+    unmapped: str = "warn"
+    batch_size: int = 200
+    narrowing: Narrowing = field(default_factory=Narrowing)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Paths that cannot be launched because of what is on disk, each with the reason."""
+
+    dirty: Mapping[bytes, str] = field(default_factory=dict)
+    missing: Mapping[bytes, str] = field(default_factory=dict)
+
+
+Feeds = Callable[[Target], bool]
+"""Whether some file that is still there feeds the target."""
+
+
+def make_plan(
+    changes: ChangeSet,
+    rules: RuleBook,
+    options: Options,
+    *,
+    disk: Disk | None = None,
+    feeds: Feeds = lambda _: False,
+) -> Plan:
+    """The plan for these changes. The same inputs give the same plan, in whatever order they come.
+
+    Args:
+        disk: What about the files on disk stands in the way; None where nothing will be launched.
+        feeds: Asked for targets whose only changed files are deleted.
+    """
+    planner = _Planner(rules, options, disk or Disk(), feeds)
+    return planner.plan(changes)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A target while the plan is being made."""
+
+    target: Target
+    origin: Origin
+    paths: list[bytes] = field(default_factory=list)
+    action: Action = "materialize"
+    reason: str | None = None
+    settles: bool = False
+    living: bool = False
+    on_delete: str = "auto"
+    after: set[Target] = field(default_factory=set)
+
+
+class _Planner:
+    def __init__(self, rules: RuleBook, options: Options, disk: Disk, feeds: Feeds) -> None:
+        self.rules = rules
+        self.catalog: Catalog | None = rules.catalog
+        self.options = options
+        self.disk = disk
+        self.feeds = feeds
+        self.drafts: dict[Target, _Draft] = {}
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+
+    def plan(self, changes: ChangeSet) -> Plan:
+        wanted = _path_filter(self.options.narrowing.paths, self.rules)
+        planned = tuple(self._change(c) for c in changes.changes if wanted(c.path))
+        for draft in list(self.drafts.values()):
+            self._decide(draft)
+        self._complete_sets()
+        self._narrow()
+        self._add_downstream()
+        self._order()
+        targets = self._batched()
+        return Plan(
+            environment=self.options.environment,
+            base=changes.base,
+            desired=changes.desired,
+            changes=planned,
+            targets=targets,
+            fingerprint=_fingerprint(planned, targets),
+            warnings=tuple(self.warnings),
+            errors=tuple(self.errors),
+        )
+
+    def _change(self, change: Change) -> PlannedChange:
+        match = self.rules.match(change.path)
+        if match is None:
+            return self._unmapped(change)
+        if match.ignore:
+            return PlannedChange(change, "ignored", match.rule)
+        unknown = self._unknown(match)
+        if unknown is not None:
+            self.errors.append(f"{show(change.path)}: {match.rule}: {unknown}")
+            return PlannedChange(change, "unmapped", match.rule, unknown)
+        for reasons, disposition in ((self.disk.dirty, "dirty"), (self.disk.missing, "missing-content")):
+            if change.path in reasons:
+                reason = reasons[change.path]
+                return PlannedChange(change, disposition, match.rule, reason, match.targets)  # type: ignore[arg-type]
+        for target in match.targets:
+            draft = self.drafts.setdefault(target, _Draft(target, "raw"))
+            draft.paths.append(change.path)
+            draft.living = draft.living or change.new is not None
+            if change.new is None:
+                draft.on_delete = match.on_delete or self.options.on_delete
+        return PlannedChange(change, "planned", match.rule, None, match.targets)
+
+    def _unmapped(self, change: Change) -> PlannedChange:
+        if self.catalog is None:
+            return PlannedChange(change, "unmapped", None, NO_CATALOG)
+        reason = "no rule, metadata or convention maps it to an asset"
+        if self.options.unmapped == "fail":
+            self.errors.append(f"{show(change.path)}: {reason}, and unmapped is fail")
+        return PlannedChange(change, "unmapped", None, reason)
+
+    def _unknown(self, match: Match) -> str | None:
+        if self.catalog is None:
+            return None
+        for target in match.targets:
+            if target.asset not in self.catalog.assets:
+                return unknown_asset(target.asset, self.catalog)
+        return None
+
+    def _asset(self, key: str) -> Asset | None:
+        return None if self.catalog is None else self.catalog.assets.get(key)
+
+    def _decide(self, draft: _Draft) -> None:
+        asset = self._asset(draft.target.asset)
+        if asset is None:
+            return
+        problem = partition_problem(asset, draft.target.partition)
+        if problem is not None:
+            draft.action, draft.reason = "skip", problem
+            self.warnings.append(f"{draft.target.text}: {problem}")
+            return
+        external = asset.kind != "materializable"
+        if external:
+            draft.action = "report"
+        if draft.living:
+            return
+        policy = draft.on_delete
+        gone = ", ".join(show(p) for p in draft.paths[:3]) + (" …" if len(draft.paths) > 3 else "")  # noqa: PLR2004
+        if policy == "fail":
+            draft.action, draft.reason = "skip", "deleted, and on_delete is fail"
+            self.errors.append(f"{gone} is deleted, and on_delete is fail for {draft.target.text}")
+        elif policy == "skip" or (policy == "auto" and not external and not self.feeds(draft.target)):
+            draft.action, draft.settles = "skip", True
+            draft.reason = (
+                f"{gone} is deleted and nothing else feeds it: its last materialization is now stale"
+            )
+            self.warnings.append(f"{draft.target.text}: {draft.reason}")
+        elif policy == "report" or external:
+            draft.action, draft.reason = "report", "deleted"
+        else:
+            draft.reason = "a file that fed it is deleted"
+
+    def _complete_sets(self) -> None:
+        """Add the assets that one function makes together with a planned one."""
+        for draft in list(self.drafts.values()):
+            asset = self._asset(draft.target.asset)
+            if asset is None or draft.action != "materialize":
+                continue
+            for key in asset.execution_set:
+                mate = Target(key, draft.target.partition)
+                together = self.drafts.get(mate)
+                if together is None:
+                    reason = f"made by one function with {asset.key}"
+                    self.drafts[mate] = _Draft(mate, draft.origin, list(draft.paths), reason=reason)
+                elif together.action == "skip":
+                    together.action, together.settles = "materialize", False
+                    together.reason = f"made by one function with {asset.key}"
+
+    def _narrow(self) -> None:
+        wanted = set(self.options.narrowing.assets)
+        if not wanted:
+            return
+        kept: set[str] = set(wanted)
+        for key in wanted:
+            asset = self._asset(key)
+            kept.update(asset.execution_set if asset is not None else ())
+        for draft in self.drafts.values():
+            if draft.action != "skip" and draft.target.asset not in kept:
+                draft.action, draft.reason = "skip", "not asked for"
+
+    def _add_downstream(self) -> None:
+        if self.catalog is None or self.options.downstream == "none":
+            return
+        children = self.catalog.children()
+        depth = {"auto": 1, "all": len(self.catalog.assets)}.get(
+            str(self.options.downstream), self.options.downstream
+        )
+        frontier = [d for d in self.drafts.values() if d.action != "skip"]
+        if self.options.downstream == "auto":
+            frontier = [d for d in frontier if self.catalog.assets[d.target.asset].kind != "materializable"]
+        for _ in range(int(depth)):
+            frontier = [new for draft in frontier for new in self._children(draft, children)]
+            if not frontier:
+                break
+
+    def _children(self, draft: _Draft, children: Mapping[str, Sequence[str]]) -> Iterable[_Draft]:
+        assert self.catalog is not None
+        parent = self.catalog.assets[draft.target.asset]
+        for key in children.get(draft.target.asset, ()):
+            asset = self.catalog.assets[key]
+            if asset.kind != "materializable":
+                continue
+            partition = draft.target.partition if asset.partitions is not None else None
+            target = Target(key, partition)
+            draft_of = self.drafts.get(target)
+            if draft_of is not None:
+                new_paths = [p for p in draft.paths if p not in draft_of.paths]
+                if draft_of.origin == "downstream" and new_paths:
+                    draft_of.paths.extend(new_paths)
+                    yield draft_of
+                continue
+            new = _Draft(target, "downstream", list(draft.paths), reason=f"downstream of {parent.key}")
+            if asset.partitions is not None and asset.partitions != parent.partitions:
+                new.action = "skip"
+                new.reason = f"downstream of {parent.key}, but partitioned differently"
+                self.warnings.append(f"{key}: {new.reason}: materialize it by hand")
+                new.settles = True
+            self.drafts[target] = new
+            for mate in asset.execution_set:
+                together = Target(mate, partition)
+                self.drafts.setdefault(
+                    together, replace(new, target=together, reason=f"made by one function with {key}")
+                )
+            if new.action != "skip":
+                yield new
+
+    def _order(self) -> None:
+        """Which planned targets each has to wait for: those of the assets it depends on, however far up."""
+        if self.catalog is None:
+            return
+        by_asset: dict[str, list[Target]] = {}
+        for draft in self.drafts.values():
+            if draft.action != "skip":
+                by_asset.setdefault(draft.target.asset, []).append(draft.target)
+        above = _Ancestors(self.catalog, frozenset(by_asset))
+        for draft in self.drafts.values():
+            for key in above.of(draft.target.asset):
+                for target in by_asset[key]:
+                    same = target.partition == draft.target.partition
+                    if target != draft.target and (
+                        same or None in (target.partition, draft.target.partition)
+                    ):
+                        draft.after.add(target)
+
+    def _batched(self) -> tuple[PlannedTarget, ...]:
+        batches = _Batches(self.options.batch_size)
+        for draft in sorted(self.drafts.values(), key=lambda d: _sort_key(d.target)):
+            if draft.action != "skip":
+                batches.add(draft, self._asset(draft.target.asset))
+        numbers = batches.numbered()
+        return tuple(
+            PlannedTarget(
+                target=draft.target,
+                action=draft.action,
+                origin=draft.origin,
+                batch=numbers.get(draft.target, 0),
+                reason=draft.reason,
+                paths=tuple(sorted(draft.paths)),
+                after=tuple(sorted(draft.after, key=_sort_key)),
+                settles=draft.settles,
+            )
+            for draft in sorted(self.drafts.values(), key=lambda d: _sort_key(d.target))
+        )
+
+
+class _Ancestors:
+    """The planned assets above an asset; memoized, without recursion into deep graphs."""
+
+    def __init__(self, catalog: Catalog, planned: frozenset[str]) -> None:
+        self._catalog = catalog
+        self._planned = planned
+        self._known: dict[str, frozenset[str]] = {}
+
+    def of(self, key: str) -> frozenset[str]:
+        stack = [key]
+        on_stack = {key}
+        while stack:
+            top = stack[-1]
+            asset = self._catalog.assets.get(top)
+            parents = asset.parents if asset is not None else ()
+            missing = [p for p in parents if p not in self._known and p not in on_stack]
+            if top in self._known or not missing:
+                found: set[str] = set()
+                for parent in parents:
+                    found |= self._known.get(parent, frozenset())
+                    if parent in self._planned:
+                        found.add(parent)
+                self._known.setdefault(top, frozenset(found - {top}))
+                stack.pop()
+                on_stack.discard(top)
+            else:
+                stack.extend(missing)
+                on_stack.update(missing)
+        return self._known[key]
+
+
+class _Batches:
+    """Groups of targets that can share a run: one kind of action, one partition key, in dependency order."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: dict[Target, tuple[_Draft, tuple[str, ...]]] = {}
+        self._mates: dict[Target, list[Target]] = {}
+
+    def add(self, draft: _Draft, asset: Asset | None) -> None:
+        kind = "report" if draft.action == "report" else "run"
+        partitions = repr(asset.partitions) if asset is not None and asset.partitions is not None else ""
+        location = asset.location if asset is not None else ""
+        self._items[draft.target] = (draft, (kind, location, partitions, draft.target.partition or ""))
+        if asset is not None and draft.action == "materialize":
+            self._mates[draft.target] = [Target(key, draft.target.partition) for key in asset.execution_set]
+
+    def numbered(self) -> dict[Target, int]:
+        """Target → number of its batch, from 1; a batch needs nothing of a later one."""
+        levels = self._levels()
+        grouped: dict[tuple[int, tuple[str, ...]], list[Target]] = {}
+        for target, (_, group) in self._items.items():
+            grouped.setdefault((levels[target], group), []).append(target)
+        numbers: dict[Target, int] = {}
+        number = 0
+        for _, members in sorted(grouped.items()):
+            for chunk in self._chunks(members):
+                number += 1
+                numbers.update(dict.fromkeys(chunk, number))
+        return numbers
+
+    def _levels(self) -> dict[Target, int]:
+        """Longest chain of group changes above each target. Within a run Dagster orders the steps itself."""
+        levels: dict[Target, int] = {}
+        for start in self._items:
+            stack = [start]
+            while stack:
+                target = stack[-1]
+                draft, group = self._items[target]
+                waits = [t for t in draft.after if t in self._items]
+                missing = [t for t in waits if t not in levels and t not in stack]
+                if target not in levels and missing:
+                    stack.extend(missing)
+                    continue
+                if target not in levels:
+                    levels[target] = max(
+                        (levels.get(t, 0) + (self._items[t][1] != group) for t in waits), default=0
+                    )
+                stack.pop()
+        return levels
+
+    def _chunks(self, members: list[Target]) -> Iterable[list[Target]]:
+        """At most ``size`` targets each, but never cutting what depends on each other or is made together."""
+        if len(members) <= self._size:
+            return [members]
+        inside = set(members)
+        parent = {t: t for t in members}
+
+        def find(t: Target) -> Target:
+            while parent[t] != t:
+                parent[t] = parent[parent[t]]
+                t = parent[t]
+            return t
+
+        for target in members:
+            for other in (*self._items[target][0].after, *self._mates.get(target, ())):
+                if other in inside:
+                    parent[find(other)] = find(target)
+        islands: dict[Target, list[Target]] = {}
+        for target in members:
+            islands.setdefault(find(target), []).append(target)
+        chunks: list[list[Target]] = [[]]
+        for island in islands.values():
+            if chunks[-1] and len(chunks[-1]) + len(island) > self._size:
+                chunks.append([])
+            chunks[-1].extend(island)
+        return chunks
+
+
+def partition_problem(asset: Asset, partition: str | None) -> str | None:
+    """Why the asset has no such partition, as far as its definition tells without Dagster; else None."""
+    definition = asset.partitions
+    if definition is None:
+        if partition is None:
+            return None
+        return f"it is not partitioned, but the rule gives the partition '{partition}'"
+    if partition is None:
+        return "it is partitioned: its rule has to say `partition:`"
+    if definition.kind == "static" and partition not in definition.keys:
+        return f"it has no partition '{partition}'"
+    return None
+
+
+def _path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:
+    if not globs:
+        return lambda _: True
+    patterns = [compile_glob(glob) for glob in globs]
+
+    def wanted(path: bytes) -> bool:
+        names = (show(path), rules.relative(path) or "")
+        return any(p.match(name) is not None for p in patterns for name in names)
+
+    return wanted
+
+
+def _sort_key(target: Target) -> tuple[str, str]:
+    return (target.asset, target.partition or "")
+
+
+def _fingerprint(changes: Sequence[PlannedChange], targets: Sequence[PlannedTarget]) -> str:
+    digest = hashlib.sha256()
+    for planned in changes:
+        if planned.disposition == "planned":
+            new = planned.change.new
+            digest.update(
+                planned.change.path + b"\0" + (f"{new.mode} {new.oid}" if new else "").encode() + b"\0"
+            )
+    for target in targets:
+        digest.update(f"{target.action} {target.target.text}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+__all__ = ["NO_CATALOG", "Disk", "Feeds", "Options", "make_plan", "partition_problem"]

@@ -1,0 +1,41 @@
+"""The environment for child processes, without what git tells its hooks about *this* repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LOCAL_GIT_VARIABLES = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_CONFIG",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_QUARANTINE_PATH",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
+"""What ``git rev-parse --local-env-vars`` lists, and the quarantine of a push being received."""
+
+_NUMBERED = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+_INTERPRETER = frozenset({"PYTHONHOME", "__PYVENV_LAUNCHER__"})
+"""They tie a child to the interpreter that runs us; the user's PYTHONPATH is left alone."""
+
+
+def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what belongs to one repository or to our own interpreter."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in LOCAL_GIT_VARIABLES and name not in _INTERPRETER and not name.startswith(_NUMBERED)
+    }

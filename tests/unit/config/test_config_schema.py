@@ -1,0 +1,97 @@
+"""The JSON Schema that ships for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from raw_trigger.config import schema
+from raw_trigger.model import settings as values
+from raw_trigger.config.messages import keys
+
+RULE = "assets:\n  - "
+
+
+def shipped() -> Any:
+    return json.loads(schema.SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    jsonschema.Draft202012Validator.check_schema(shipped())
+    return jsonschema.Draft202012Validator(shipped())
+
+
+def test_it_is_current() -> None:
+    """The shipped file is what the models say."""
+    current = schema.SCHEMA_FILE.read_text(encoding="utf-8") == schema.render()
+    assert current, "regenerate it: python -m raw_trigger.config.schema"
+
+
+def test_every_key_is_described() -> None:
+    """The descriptions are the reference of the keys."""
+    parts = [shipped(), *shipped()["$defs"].values()]
+    missing = [
+        name for part in parts for name, key in part["properties"].items() if not key.get("description")
+    ]
+    assert missing == []
+    assert sum(len(part["properties"]) for part in parts) == 11 + 8 + 6 + 6
+
+
+def test_the_hooks_are_those_of_the_values() -> None:
+    """The model and the defaults name the same hooks."""
+    assert keys(schema.HooksModel) == list(values.DEFAULT_HOOKS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "root:\nhooks:\n",
+        "root: [a, b]\ndownstream: 2\nworkers: 3\n",
+        "dagster: {python: [uv, run, python], module_name: [a, b.c]}\n",
+        "hooks: {pre-push: off, post-merge: notify}\n",
+        RULE + "{path: a, asset: b, partition: {x: y}, ignore: false}\n",
+        RULE + "{path: a, ignore: true}\n",
+        RULE + "{path: a, assets: [b, c], on_delete: fail}\n",
+        "environment: pr-12\n",
+    ],
+)
+def test_it_accepts(text: str) -> None:
+    """What the loader accepts, also as a reader of YAML 1.1 understands it."""
+    validator().validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "rot: a\n",
+        "root: 3\n",
+        "root: []\n",
+        "root: ''\n",
+        "downstream: 0\n",
+        "downstream: some\n",
+        "workers: true\n",
+        "batch_size: 1.5\n",
+        "hooks: {pre-commit: sometimes}\n",
+        "hooks: {commit: run}\n",
+        "environment: a/b\n",
+        "environment: a..b\n",
+        "environment: a.lock\n",
+        "ledger: sqlite\n",
+        RULE + "{path: a}\n",
+        RULE + "{asset: a}\n",
+        RULE + "{path: a, asset: b, assets: [c]}\n",
+        RULE + "{path: a, asset: b, ignore: true}\n",
+        RULE + "{path: a, ignore: false}\n",
+        RULE + "{path: a, asset: [b]}\n",
+        RULE + "{path: a, asset: b, partition: {}}\n",
+    ],
+)
+def test_it_rejects(text: str) -> None:
+    """What the loader refuses for its shape."""
+    assert not validator().is_valid(yaml.safe_load(text))

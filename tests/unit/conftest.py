@@ -1,0 +1,64 @@
+"""Short ways to say rules, assets and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.plan import Plan
+from raw_trigger.model.settings import Config, Position, Rule
+from raw_trigger.planning import Disk, Options, make_plan
+
+DAILY = Partitions("time", format="%Y-%m-%d", start="2026-01-01", cron="0 0 * * *", timezone="UTC")
+REGIONS = Partitions("static", keys=("eu", "us"))
+
+
+def rule(path: str, *assets: str, line: int = 1, **more: Any) -> Rule:
+    at = Position("raw-trigger.yaml", line, 5)
+    fields = {"ignore": not assets, "partition": None, "on_delete": None, **more}
+    return Rule(path, assets, position=at, asset_positions=(at,) * len(assets), **fields)
+
+
+def catalog(**assets: Mapping[str, Any]) -> Catalog:
+    """Assets by key, ``__`` standing for ``/``."""
+    made = {}
+    for name, fields in assets.items():
+        key = name.replace("__", "/")
+        made[key] = Asset(key=key, parts=tuple(key.split("/")), location="here", **fields)
+    return Catalog(made)
+
+
+def book(*rules: Rule, assets: Catalog | None = None, roots: tuple[str, ...] = ("data/1_raw",)) -> RuleBook:
+    numbered = tuple(
+        rule(r.path, *r.assets, line=i, partition=r.partition, on_delete=r.on_delete, ignore=r.ignore)
+        for i, r in enumerate(rules, 1)
+    )
+    return RuleBook(Config(roots=roots, rules=numbered), assets, "/top")
+
+
+def changes(*words: str) -> ChangeSet:
+    """``+a.csv`` is added, ``~a.csv`` modified, ``-a.csv`` deleted; paths below data/1_raw."""
+    made = []
+    for word in words:
+        path = f"data/1_raw/{word[1:]}".encode()
+        old, new = Entry("100644", "0" + word[1:]), Entry("100644", "1" + word[1:])
+        made.append(Change(path, None if word[0] == "+" else old, None if word[0] == "-" else new))
+    return ChangeSet(
+        Base("revision", "A", "a", ""),
+        Desired("revision", "B", "b"),
+        tuple(sorted(made, key=lambda c: c.path)),
+    )
+
+
+def plan(rules: RuleBook, *words: str, disk: Disk | None = None, feeds: bool = False, **options: Any) -> Plan:
+    made = Options(environment="local", **options)
+    return make_plan(changes(*words), rules, made, disk=disk, feeds=lambda _: feeds)
+
+
+def summary(plan: Plan) -> list[str]:
+    """The targets, one word each: batch:action:target."""
+    shown = sorted(plan.targets, key=lambda t: (t.batch, t.target.text))
+    return [f"{t.batch}:{t.action}:{t.target.text}" for t in shown]
