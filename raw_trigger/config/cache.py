@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from raw_trigger import __version__
-from raw_trigger.model.settings import Config, Position, Rule
 from raw_trigger.model.project import DagsterOptions
+from raw_trigger.model.settings import Config, Position, Rule
 
 KEPT = 8
 """How many entries stay: a few branches' worth."""

@@ -7,8 +7,8 @@ import posixpath
 from pathlib import Path
 
 from raw_trigger.config import cache
-from raw_trigger.model.settings import Config
 from raw_trigger.errors import ConfigError
+from raw_trigger.model.settings import Config
 
 NAMES = ("raw-trigger.yaml", "raw-trigger.yml")
 

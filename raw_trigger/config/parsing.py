@@ -13,8 +13,8 @@ from raw_trigger.config import checks, messages
 from raw_trigger.config.document import Document
 from raw_trigger.config.problems import Problem, Problems
 from raw_trigger.config.schema import ConfigModel, DagsterModel, RuleModel
-from raw_trigger.model.settings import Config, Position, Rule, below
 from raw_trigger.model.project import DagsterOptions
+from raw_trigger.model.settings import Config, Position, Rule, below
 
 
 def parse(data: bytes, shown: str) -> Config:

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raw_trigger.model.settings import Position
 from raw_trigger.errors import ConfigError
+from raw_trigger.model.settings import Position
 
 MAX_SHOWN = 100
 _MAX_QUOTED = 60

@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from raw_trigger.model import settings as values
 from raw_trigger.config.fields import (
     AssetKey,
     AssetKeys,
@@ -29,6 +28,7 @@ from raw_trigger.config.fields import (
     Texts,
     Workers,
 )
+from raw_trigger.model import settings as values
 
 SCHEMA_FILE = Path(__file__).with_name("raw-trigger.schema.json")
 

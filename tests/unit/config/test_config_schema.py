@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from raw_trigger.config import schema
-from raw_trigger.model import settings as values
 from raw_trigger.config.messages import keys
+from raw_trigger.model import settings as values
 
 RULE = "assets:\n  - "
 

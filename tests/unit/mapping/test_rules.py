@@ -44,7 +44,7 @@ PROJECT = catalog(
 def test_what_the_catalog_tells(path: str, rule_name: str | None, targets: list[str]) -> None:
     match = book(assets=PROJECT).match(f"data/1_raw/{path}".encode())
     assert (match.rule if match else None) == rule_name
-    assert [t.asset for t in match.targets] if match else [] == targets
+    assert [t.asset for t in (match.targets if match else ())] == targets
 
 
 def test_the_first_rule_of_the_file_decides_before_all_others() -> None:

@@ -1,0 +1,84 @@
+"""What is wrong with the rules, held against the Dagster project and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
+from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.changes import show
+from raw_trigger.planning import partition_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found. ``where`` is ``raw-trigger.yaml:14:5``, a path or an asset key."""
+
+    severity: Literal["error", "warning"]
+    where: str
+    message: str
+
+
+def check(rules: RuleBook, catalog: Catalog, paths: list[bytes], config_file: str | None) -> list[Finding]:
+    """Everything that is wrong or uncovered: errors first, each kind sorted by place.
+
+    Args:
+        catalog: Loaded afresh.
+        paths: Every raw file.
+        config_file: The configuration's name, for places in it.
+    """
+    matches = {path: rules.match(path) for path in paths}
+    unknown = rules.unknown_assets()
+    found = [
+        *(Finding("error", str(at), unknown_asset(key, catalog)) for at, key in unknown),
+        *_targets(matches, catalog, frozenset(key for _, key in unknown)),
+        *(
+            Finding("warning", str(rule.position), f"no file matches '{rule.path}'")
+            for rule in rules.unused_rules(paths)
+        ),
+        *(Finding("warning", show(p), "no asset is made from it") for p, m in matches.items() if m is None),
+        *_unfed(matches, catalog),
+    ]
+    if not paths:
+        roots = ", ".join(root.rstrip("/") or "." for root in rules.roots)
+        found.append(Finding("warning", config_file or roots, f"there is no raw file under {roots}"))
+    return sorted(found, key=lambda f: (f.severity, _place(f.where), f.message))
+
+
+def _place(where: str) -> tuple[str, int, int]:
+    name, *numbers = where.rsplit(":", 2)
+    if len(numbers) == 2 and all(n.isdigit() for n in numbers):  # noqa: PLR2004
+        return name, int(numbers[0]), int(numbers[1])
+    return where, 0, 0
+
+
+def _targets(
+    matches: dict[bytes, Match | None], catalog: Catalog, named: frozenset[str]
+) -> Iterator[Finding]:
+    """Targets that cannot be, each once for a rule. ``named`` are unknown assets that were told already."""
+    said = set()
+    for path, match in matches.items():
+        for target in match.targets if match is not None else ():
+            assert match is not None
+            asset = catalog.assets.get(target.asset)
+            problem = (
+                unknown_asset(target.asset, catalog) if asset is None else _problem(asset, target.partition)
+            )
+            if problem is not None and target.asset not in named and (match.rule, problem) not in said:
+                said.add((match.rule, problem))
+                yield Finding("error", show(path), f"{problem} ({match.rule})")
+
+
+def _problem(asset: Asset, partition: str | None) -> str | None:
+    problem = partition_problem(asset, partition)
+    return None if problem is None else f"asset '{asset.key}': {problem}"
+
+
+def _unfed(matches: dict[bytes, Match | None], catalog: Catalog) -> Iterator[Finding]:
+    fed = {target.asset for match in matches.values() if match is not None for target in match.targets}
+    for key, asset in sorted(catalog.assets.items()):
+        raw = asset.group == RAW or asset.parts[0] == RAW
+        if raw and not asset.parents and key not in fed:
+            yield Finding("warning", key, "no raw file feeds it")

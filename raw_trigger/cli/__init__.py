@@ -1,0 +1,14 @@
+"""The command line: one file per verb, no decisions, one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    from raw_trigger.cli.app import app
+
+    app(prog_name="raw-trigger")
+    sys.exit(0)

@@ -1,0 +1,27 @@
+"""``raw-trigger adopt``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raw_trigger.cli.session import Environment, NoCatalog, Paths, text_renderer, trigger_of
+from raw_trigger.model.plan import Narrowing
+
+
+def adopt(
+    context: typer.Context,
+    revision: Annotated[str, typer.Argument(metavar="[REV]", help="Whose files to record.")] = "HEAD",
+    path: Paths = None,
+    environment: Environment = None,
+    no_catalog: NoCatalog = False,
+) -> None:
+    """Record a revision's files as materialized, without running anything."""
+    trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
+    [found] = trigger.workspace.repo.resolve(revision)
+    count = trigger.adopt(found.tree, paths=Narrowing(paths=tuple(path or ())))
+    files = "1 file" if count == 1 else f"{count} files"
+    text_renderer().say(
+        f"'{trigger.workspace.environment}' now reflects {revision}: the record changed in {files}."
+    )

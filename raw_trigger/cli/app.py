@@ -1,0 +1,76 @@
+"""The verbs and the options that go before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raw_trigger import __version__
+from raw_trigger.cli import adopt, check, demo, diff, explain, hook, init, install, run, schema, status
+from raw_trigger.cli.errors import handled
+from raw_trigger.cli.session import Globals
+
+app = typer.Typer(
+    help="Materialize exactly the Dagster assets whose raw files changed in git.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"raw-trigger {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration file. Default: the nearest raw-trigger.yaml.")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("-C", "--directory", help="Work as if started in this folder.")
+    ] = None,
+    module_name: Annotated[
+        list[str] | None, typer.Option("-m", "--module-name", help="As of `dagster dev`.")
+    ] = None,
+    python_file: Annotated[
+        list[str] | None, typer.Option("-f", "--python-file", help="As of `dagster dev`.")
+    ] = None,
+    workspace: Annotated[
+        list[str] | None, typer.Option("-w", "--workspace", help="As of `dagster dev`.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options for every command."""
+    context.obj = Globals(
+        config=config,
+        directory=directory or Path.cwd(),
+        module_name=tuple(module_name or ()),
+        python_file=tuple(python_file or ()),
+        workspace=tuple(workspace or ()),
+    )
+
+
+for verb in (
+    init.init,
+    diff.diff,
+    run.run,
+    status.status,
+    explain.explain,
+    check.check,
+    adopt.adopt,
+    install.install,
+    install.uninstall,
+    schema.schema,
+    demo.demo,
+):
+    app.command(verb.__name__)(handled(verb))
+app.command("hook", context_settings={"ignore_unknown_options": True})(handled(hook.hook))

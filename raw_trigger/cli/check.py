@@ -1,0 +1,33 @@
+"""``raw-trigger check``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+from raw_trigger import check as checking
+from raw_trigger.cli.session import Format, FormatOption, text_renderer, trigger_of, write
+from raw_trigger.errors import ConfigError
+from raw_trigger.repo import diff
+
+
+def check(
+    context: typer.Context,
+    form: FormatOption = Format.text,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+) -> None:
+    """Hold the rules against the Dagster project and the files."""
+    trigger = trigger_of(context)
+    workspace = trigger.workspace
+    catalog = trigger.catalog()
+    paths = [path for path, _ in diff.worktree_paths(workspace.repo, workspace.roots)]
+    found = checking.check(trigger.rules(catalog), catalog, paths, workspace.config.file)
+    if form is Format.json:
+        write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])
+    else:
+        text_renderer().findings(found, len(paths), len(catalog.assets))
+    if any(strict or finding.severity == "error" for finding in found):
+        raise typer.Exit(ConfigError.exit_code)

@@ -1,0 +1,61 @@
+"""``raw-trigger diff``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raw_trigger.cli import run as run_verb
+from raw_trigger.cli.session import (
+    Assets,
+    Downstream,
+    Environment,
+    Everything,
+    Format,
+    FormatOption,
+    NoCatalog,
+    Paths,
+    Revisions,
+    Staged,
+    show,
+    trigger_of,
+)
+from raw_trigger.events.revisions import from_arguments
+
+
+def diff(
+    context: typer.Context,
+    revisions: Revisions = None,
+    staged: Staged = False,
+    form: FormatOption = Format.text,
+    asset: Assets = None,
+    path: Paths = None,
+    everything: Everything = False,
+    downstream: Downstream = None,
+    environment: Environment = None,
+    no_catalog: NoCatalog = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 if anything is pending.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="The same as `raw-trigger run`.")] = False,
+) -> None:
+    """Show what changed and what it would materialize."""
+    trigger = trigger_of(
+        context,
+        environment=environment,
+        assets=asset,
+        paths=path,
+        downstream=downstream,
+        no_catalog=no_catalog,
+    )
+    workspace = trigger.workspace
+    base, desired = from_arguments(
+        workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
+    )
+    changes = trigger.detect(base, desired)
+    if run:
+        run_verb.carry_out(trigger, trigger.plan(changes, launching=True), form)
+        return
+    plan = trigger.plan(changes)
+    show(plan, None, form)
+    if exit_code and plan.pending:
+        raise typer.Exit(1)

@@ -1,0 +1,66 @@
+"""The one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from raw_trigger import __version__
+from raw_trigger.errors import ProjectError, RawTriggerError
+
+BUG = 70
+INTERRUPTED = 130
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def handled(verb: Callable[P, R]) -> Callable[P, R]:
+    """The verb with its errors told to the user; nothing but :class:`typer.Exit` leaves it."""
+
+    @functools.wraps(verb)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return verb(*args, **kwargs)
+        except RawTriggerError as error:
+            tell(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("raw-trigger: interrupted; what had succeeded is recorded", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader went away (`| head`): nobody is left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception:
+            typer.echo(f"raw-trigger: this is a bug; its traceback is in {_logged()}", err=True)
+            raise typer.Exit(BUG) from None
+
+    return wrapper
+
+
+def tell(error: RawTriggerError) -> None:
+    """Print the error to stderr: what happened, the project's own words, what to do."""
+    typer.echo(f"raw-trigger: {error.message}", err=True)
+    if isinstance(error, ProjectError) and error.detail:
+        for line in error.detail.rstrip().splitlines():
+            typer.echo(f"  | {line}", err=True)
+    if error.hint is not None:
+        typer.echo(f"  {error.hint}", err=True)
+
+
+def _logged() -> str:
+    handle, path = tempfile.mkstemp(prefix="raw-trigger-bug-", suffix=".log")
+    with os.fdopen(handle, "w") as file:
+        file.write(f"raw-trigger {__version__}, Python {sys.version}\n{sys.argv!r}\n")
+        file.write(traceback.format_exc())
+    return path

@@ -1,0 +1,30 @@
+"""``raw-trigger explain``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+from raw_trigger.cli.session import Environment, Format, FormatOption, text_renderer, trigger_of, write
+from raw_trigger.explain import Explainer
+
+
+def explain(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="PATH|ASSET...", help="Raw files or asset keys.")],
+    form: FormatOption = Format.text,
+    environment: Environment = None,
+) -> None:
+    """Say which rule maps a file to which assets, and whether they reflect it."""
+    from pathlib import Path
+
+    trigger = trigger_of(context, environment=environment)
+    explainer = Explainer(trigger)
+    found = [explainer.explain(name, Path(context.obj.directory)) for name in names]
+    if form is Format.json:
+        write([json.dumps([dataclasses.asdict(item) for item in found], indent=1) + "\n"])
+    else:
+        text_renderer().explanations(found)

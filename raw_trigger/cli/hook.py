@@ -1,0 +1,63 @@
+"""``raw-trigger hook``: what the git hooks call."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from raw_trigger.cli.session import text_renderer, workspace_of
+from raw_trigger.hooking import attend, mark_seen
+from raw_trigger.model.plan import Plan
+
+
+def hook(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The hook's name, such as pre-commit.")],
+    args: Annotated[list[str] | None, typer.Argument(help="What git passes to it.")] = None,
+) -> None:
+    """What the git hooks call; not for people."""
+    from raw_trigger.launch.local import LocalLauncher
+
+    if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
+        typer.echo(f"raw-trigger: {name} skipped (RAW_TRIGGER_SKIP)", err=True)
+        return
+    workspace = workspace_of(context)
+    text = text_renderer()
+    stdin = (
+        b"" if sys.stdin is None or sys.stdin.isatty() or name != "post-rewrite" else sys.stdin.buffer.read()
+    )
+    progress = text.progress(0)
+
+    def told(plan: Plan) -> None:
+        text.say(("raw-trigger", "bold"), f" {name}")
+        text.plan(plan, brief=True)
+        progress.expect(len(plan.actionable))
+
+    try:
+        with progress as finished:
+            done = attend(
+                workspace,
+                name,
+                args or [],
+                stdin=stdin,
+                environ=os.environ,
+                launcher=LocalLauncher(workspace.project),
+                on_plan=told,
+                on_target=finished,
+            )
+    finally:
+        if name != "pre-commit":
+            mark_seen(workspace)
+    if done.outcome is not None and done.plan is not None and done.plan.changes:
+        text.outcome(done.outcome)
+    if done.refused is not None:
+        text.say(("raw-trigger: ", "bold red"), done.refused)
+    elif done.plan is not None and done.plan.actionable and done.outcome is None:
+        text.say("run `raw-trigger run` to materialize them")
+    if done.failed:
+        if name == "pre-commit":
+            text.say("raw-trigger: the commit is refused; `git commit --no-verify` commits all the same")
+        raise typer.Exit(0 if name == "post-checkout" else 1)

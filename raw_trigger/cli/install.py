@@ -1,0 +1,47 @@
+"""``raw-trigger install`` and ``raw-trigger uninstall``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from raw_trigger.cli.session import text_renderer, workspace_of
+from raw_trigger.hooking import mark_seen, shim_settings
+from raw_trigger.install import HOOKS, Written, hooks_folder, install_hooks, uninstall_hooks
+
+
+def install(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[HOOK...]", help="Which hooks. Default: all.")
+    ] = None,
+) -> None:
+    """Put the git hooks in place. Hooks that are already there are kept and called first."""
+    workspace = workspace_of(context)
+    repo = workspace.repo
+    folder = hooks_folder(repo.top, repo.git_dir)
+    written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(workspace), tuple(names or HOOKS))
+    mark_seen(workspace)
+    _tell(written)
+    actions = workspace.config.hooks
+    told = ", ".join(f"{name} {action}" for name, action in actions.items() if not names or name in names)
+    text_renderer().say(f"Installed in {folder}: {told}.")
+
+
+def uninstall(context: typer.Context) -> None:
+    """Take the git hooks away, and put back what was there before."""
+    repo = workspace_of(context).repo
+    folder = hooks_folder(repo.top, repo.git_dir)
+    written = uninstall_hooks(folder)
+    _tell(written)
+    if not written:
+        text_renderer().say(f"There is nothing of raw-trigger's in {folder}.")
+
+
+def _tell(written: Iterable[Written]) -> None:
+    text = text_renderer()
+    for one in written:
+        if one.action != "unchanged" or one.note:
+            text.say(f"  {one.action:<9}", str(one.path), f"  ({one.note})" if one.note else "")

@@ -1,0 +1,133 @@
+"""What the verbs share: their options, the workspace, the output."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raw_trigger.errors import UsageError
+from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.trigger import Trigger, Wishes
+from raw_trigger.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from raw_trigger.model.outcome import Outcome
+    from raw_trigger.render.text import TextRenderer
+
+
+class Format(str, Enum):
+    """How results are written."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
+Revisions = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[REV | A B | A..B | A...B]", help="As for `git diff`. Default: what is recorded."
+    ),
+]
+Staged = Annotated[bool, typer.Option("--staged", help="Compare with what is staged.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the result.")]
+Assets = Annotated[list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset.")]
+Paths = Annotated[list[str] | None, typer.Option("--path", metavar="GLOB", help="Only these files.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every file, whatever is recorded.")]
+Downstream = Annotated[str | None, typer.Option(metavar="none|all|N", help="How far to go downstream.")]
+Environment = Annotated[str | None, typer.Option(metavar="NAME", help="Whose record to use.")]
+NoCatalog = Annotated[
+    bool, typer.Option("--no-catalog", help="Plan by the file's rules alone, without the Dagster project.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options before the verb."""
+
+    config: Path | None
+    directory: Path
+    module_name: tuple[str, ...] = ()
+    python_file: tuple[str, ...] = ()
+    workspace: tuple[str, ...] = ()
+
+
+def workspace_of(context: typer.Context, environment: str | None = None) -> Workspace:
+    """The workspace the command was started in."""
+    chosen: Globals = context.obj
+    opened = open_workspace(chosen.directory, config_file=chosen.config, environment=environment)
+    if not (chosen.module_name or chosen.python_file or chosen.workspace):
+        return opened
+    options = dataclasses.replace(
+        opened.project.options,
+        module_name=chosen.module_name,
+        python_file=chosen.python_file,
+        workspace=chosen.workspace,
+        package_name=(),
+        attribute=None,
+    )
+    return dataclasses.replace(opened, project=dataclasses.replace(opened.project, options=options))
+
+
+def trigger_of(
+    context: typer.Context,
+    *,
+    environment: str | None = None,
+    assets: list[str] | None = None,
+    paths: list[str] | None = None,
+    downstream: str | None = None,
+    no_catalog: bool = False,
+) -> Trigger:
+    """A trigger with the command's wishes."""
+    wishes = Wishes(Narrowing(tuple(assets or ()), tuple(paths or ())), depth(downstream), not no_catalog)
+    return Trigger(workspace_of(context, environment), wishes)
+
+
+def depth(downstream: str | None) -> str | int | None:
+    """``--downstream`` as the configuration knows it.
+
+    Raises:
+        UsageError: it is neither a word nor a number.
+    """
+    if downstream is None or downstream in ("auto", "none", "all"):
+        return downstream
+    if downstream.isdecimal():
+        return int(downstream)
+    raise UsageError(f"--downstream is auto, none, all or a number of levels, not '{downstream}'")
+
+
+def text_renderer() -> TextRenderer:
+    """A renderer for stdout, in colour where that is a terminal."""
+    from rich.console import Console
+
+    from raw_trigger.render.text import TextRenderer
+
+    return TextRenderer(Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+def write(pieces: Iterable[str]) -> None:
+    """Write pieces to stdout as they come."""
+    for piece in pieces:
+        sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
+def show(plan: Plan, outcome: Outcome | None, form: Format) -> None:
+    """Write a plan, and its outcome if there is one, in the format asked for; text shows the plan only."""
+    if form is Format.json:
+        from raw_trigger.render.json import render
+
+        write(render(plan, outcome))
+    elif form is Format.markdown:
+        from raw_trigger.render.markdown import render as render_markdown
+
+        write(render_markdown(plan, outcome))
+    else:
+        text_renderer().plan(plan)

@@ -1,0 +1,107 @@
+"""What a git hook compares. No set of hooks sees every change, so all but pre-commit just look at HEAD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from raw_trigger.errors import UsageError
+from raw_trigger.events.revisions import recorded, revision_base, revision_desired
+from raw_trigger.model.changes import INDEX, Base, ChangeSet, Desired
+from raw_trigger.repo import diff
+from raw_trigger.workspace import Workspace
+
+NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout", "pre-push")
+
+
+@dataclass(frozen=True, slots=True)
+class HookEvent:
+    """The two sides, and for pre-commit the paths that are staged: it looks at no others."""
+
+    name: str
+    base: Base
+    desired: Desired
+    only: frozenset[bytes] | None = None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether git heeds the hook's exit code, so that a failure stops what the user is doing."""
+        return self.name in ("pre-commit", "pre-push")
+
+    def narrow(self, changes: ChangeSet) -> ChangeSet:
+        """The changes that this hook looks at."""
+        if self.only is None:
+            return changes
+        return replace(changes, changes=tuple(c for c in changes.changes if c.path in self.only))
+
+
+def hook_event(
+    workspace: Workspace, name: str, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
+) -> HookEvent | None:
+    """What the hook is to compare; None if it has nothing to look at.
+
+    Args:
+        args: What git passed to the hook.
+        stdin: What git wrote to it (post-rewrite: lines of ``old new``).
+        environ: pre-commit passes some arguments as variables instead.
+
+    Raises:
+        UsageError: there is no such hook.
+    """
+    repo = workspace.repo
+    if name not in NAMES:
+        raise UsageError(f"there is no hook '{name}'", f"the hooks are {', '.join(NAMES)}")
+    head = repo.head()
+    if name == "pre-commit":
+        old = repo.empty_tree if head is None else head.tree
+        staged = frozenset(c.path for c in diff.to_index(repo, old, workspace.roots))
+        if not staged:
+            return None
+        first = (
+            Base("empty", "nothing", None, "the first commit") if head is None else revision_base(head, "")
+        )
+        return HookEvent(name, _base(workspace, first), Desired("index", INDEX), staged)
+    if head is None:
+        return None
+    command = args[0] if args else environ.get("PRE_COMMIT_REWRITE_COMMAND", "")
+    if repo.hooks_busy() and not (name == "post-rewrite" and command == "rebase"):
+        return None
+    if name == "post-checkout" and _is_file_checkout(args, environ):
+        return None
+    return HookEvent(
+        name, _base(workspace, _before(workspace, name, args, stdin, environ)), revision_desired(head)
+    )
+
+
+def _base(workspace: Workspace, first: Base) -> Base:
+    found = recorded(workspace.repo, workspace.environment)
+    return found or replace(first, reason="nothing is recorded yet, so what was there before is taken")
+
+
+def _is_file_checkout(args: Sequence[str], environ: Mapping[str, str]) -> bool:
+    return (args[2] if len(args) > 2 else environ.get("PRE_COMMIT_CHECKOUT_TYPE", "1")) == "0"  # noqa: PLR2004
+
+
+def _before(
+    workspace: Workspace, name: str, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
+) -> Base:
+    """Where the branch stood before the event: needed only while nothing is recorded."""
+    candidates: list[str] = []
+    if name == "post-checkout":
+        old = args[0] if args else environ.get("PRE_COMMIT_FROM_REF", "")
+        candidates.append(old if old.strip("0") else "HEAD")
+    elif name == "post-merge":
+        candidates += ["ORIG_HEAD", "HEAD@{1}", "HEAD^1"]
+    elif name == "post-rewrite":
+        rewritten = stdin.split()
+        candidates += ["ORIG_HEAD"] if (args[:1] or [""])[0] == "rebase" else []
+        candidates += [rewritten[0].decode()] if rewritten else []
+        candidates += ["HEAD@{1}"]
+    else:
+        candidates += ["HEAD@{1}", "HEAD^1"]
+    for candidate in candidates:
+        try:
+            return revision_base(workspace.repo.resolve(candidate)[0], "")
+        except UsageError:
+            continue
+    return Base("empty", "nothing", None, "")

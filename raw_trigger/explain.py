@@ -1,0 +1,115 @@
+"""path → rule → targets → recorded? pending? and the way back from an asset."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from raw_trigger import state
+from raw_trigger.errors import UsageError
+from raw_trigger.mapping.rules import RuleBook, unknown_asset
+from raw_trigger.model.assets import Catalog
+from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired, Entry, show, to_bytes
+from raw_trigger.model.plan import Plan, PlannedChange, Target
+from raw_trigger.repo import diff
+from raw_trigger.trigger import Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class PathExplanation:
+    """What is known of one path. ``pending`` is None where nothing is recorded to compare with."""
+
+    path: str
+    rule: str | None
+    reason: str | None
+    targets: tuple[Target, ...]
+    downstream: tuple[Target, ...]
+    recorded_oid: str | None
+    oid: str | None
+    pending: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssetExplanation:
+    """What is known of one asset: how Dagster has it and every file that feeds it."""
+
+    asset: str
+    kind: str
+    group: str | None
+    partitioned: bool
+    files: tuple[PathExplanation, ...]
+
+
+class Explainer:
+    """Explains paths and assets of one workspace against the working tree."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+        workspace = trigger.workspace
+        self._repo = workspace.repo
+        self._recorded = state.read(self._repo, workspace.environment)
+        self._catalog: Catalog = trigger.catalog()
+        self._rules: RuleBook = trigger.rules(self._catalog)
+        self._files = dict(diff.worktree_paths(self._repo, workspace.roots))
+        base = self._recorded or self._repo.empty_tree
+        self._changes = {c.path: c for c in diff.to_worktree(self._repo, base, workspace.roots)}
+
+    def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
+        """Explain a path (relative to ``cwd`` or to the repository's top) or an asset key.
+
+        Raises:
+            UsageError: it is neither a raw file, now or as recorded, nor an asset.
+        """
+        top = self._repo.top
+        inside = os.path.relpath(os.path.abspath(cwd / name), top)  # noqa: PTH100
+        for candidate in (to_bytes(inside), to_bytes(name)):
+            if candidate in self._files or candidate in self._changes:
+                return self._path(candidate)
+        if name in self._catalog.assets:
+            return self._asset(name)
+        if os.path.lexists(cwd / name) or os.path.lexists(top / name):
+            roots = ", ".join(self._trigger.workspace.roots)
+            raise UsageError(f"'{name}' is no raw file (the raw roots are {roots})", "or git ignores it")
+        raise UsageError(
+            f"'{name}' is neither a raw file nor an asset: {unknown_asset(name, self._catalog)}",
+            "name a file below a raw root, or an asset key with its parts joined by '/'",
+        )
+
+    def _path(self, path: bytes) -> PathExplanation:
+        planned, plan = self._planned(path)
+        downstream = tuple(t.target for t in plan.targets if t.origin == "downstream")
+        change = self._changes.get(path)
+        entry = self._files.get(path)
+        old = change.old if change is not None else entry if self._recorded else None
+        pending = None if self._recorded is None else change is not None
+        return PathExplanation(
+            path=show(path),
+            rule=planned.rule,
+            reason="ignored by its rule" if planned.disposition == "ignored" else planned.reason,
+            targets=planned.targets,
+            downstream=downstream,
+            recorded_oid=None if old is None else old.oid,
+            oid=None if entry is None else entry.oid,
+            pending=pending,
+        )
+
+    def _planned(self, path: bytes) -> tuple[PlannedChange, Plan]:
+        """The path as if it had just been added: what it would start."""
+        entry: Entry | None = self._files.get(path)
+        old = self._changes[path].old if entry is None else None
+        changes = ChangeSet(
+            Base("empty", "", None, ""), Desired("worktree", WORKTREE), (Change(path, old, entry),)
+        )
+        plan = self._trigger.plan(changes)
+        return plan.changes[0], plan
+
+    def _asset(self, key: str) -> AssetExplanation:
+        asset = self._catalog.assets[key]
+        paths = sorted({*self._files, *self._changes})
+        feeding = []
+        for path in paths:
+            match = self._rules.match(path)
+            if match is not None and any(target.asset == key for target in match.targets):
+                feeding.append(self._path(path))
+        return AssetExplanation(key, asset.kind, asset.group, asset.partitions is not None, tuple(feeding))

@@ -1,0 +1,37 @@
+"""Puts raw-trigger where git, or the pre-commit framework, calls it, and takes it away again.
+
+The framework's part is :mod:`raw_trigger.install.framework`: it needs YAML, which no hook does.
+"""
+
+from __future__ import annotations
+
+from raw_trigger.install.native import (
+    HOOKS,
+    Installed,
+    Written,
+    hooks_folder,
+    install_hooks,
+    installed,
+    rebake,
+    shared_warning,
+    uninstall_hooks,
+)
+from raw_trigger.install.seen import read_seen, seen_command, write_seen
+from raw_trigger.install.settings import ShimSettings, program
+
+__all__ = [
+    "HOOKS",
+    "Installed",
+    "ShimSettings",
+    "Written",
+    "hooks_folder",
+    "install_hooks",
+    "installed",
+    "program",
+    "read_seen",
+    "rebake",
+    "seen_command",
+    "shared_warning",
+    "uninstall_hooks",
+    "write_seen",
+]

@@ -1,0 +1,149 @@
+"""The entry for users of the pre-commit framework, and for prek, which reads the same file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from raw_trigger import __version__
+from raw_trigger.errors import UsageError
+from raw_trigger.install.atomic import replace_file
+from raw_trigger.install.native import HOOKS
+
+REPOSITORY = "https://github.com/raw-trigger/raw-trigger"
+IDS = tuple("raw-trigger" if name == "pre-commit" else f"raw-trigger-{name}" for name in HOOKS)
+"""The hooks of ``.pre-commit-hooks.yaml``, one for each stage."""
+
+_TYPES = tuple(name for name in HOOKS if name != "pre-push")
+
+
+def framework_entries(rev: str, repository: str = REPOSITORY) -> str:
+    """The ``repos:`` entry of a ``.pre-commit-config.yaml``, as YAML text that is not indented.
+
+    Args:
+        rev: Tag or commit that is installed.
+        repository: Where the framework clones it from.
+    """
+    hooks = "".join(f"    - id: {name}\n" for name in IDS)
+    return f"- repo: {_scalar(repository)}\n  rev: {_scalar(rev)}\n  hooks:\n{hooks}"
+
+
+def install_advice() -> str:
+    """What a user has to run, as the framework installs but one type of hook when it is not told."""
+    return f"run: pre-commit install {' '.join(f'-t {name}' for name in _TYPES)}"
+
+
+def add_to_precommit_config(path: Path, rev: str | None = None, repository: str = REPOSITORY) -> bool:
+    """Add our entry at the end of the ``repos`` of a ``.pre-commit-config.yaml``, or write a new file.
+
+    The rest of the file stays as it is, comments included.
+
+    Args:
+        path: The file.
+        rev: Tag or commit; this version's tag by default.
+        repository: Where the framework clones it from.
+
+    Returns:
+        False if a hook of ours is there already.
+
+    Raises:
+        UsageError: the file cannot be read, or has no list of ``repos`` that could be added to.
+    """
+    entry = framework_entries(rev or f"v{__version__}", repository)
+    if not path.exists():
+        replace_file(path, ("repos:\n" + _indented(entry, 2)).encode(), 0o644)
+        return True
+    try:
+        text = path.read_bytes().decode("utf-8")
+        before = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "mend it, then try again") from error
+    if not isinstance(before, dict) or not isinstance(before.get("repos", 0), list | None):
+        raise UsageError(
+            f"{path} has no list of repos",
+            "a pre-commit configuration begins with `repos:`; see `pre-commit sample-config`",
+        )
+    if any(_is_ours(repo, repository) for repo in before["repos"] or []):
+        return False
+    assert isinstance(root, yaml.MappingNode)
+    key, repos = next((k, v) for k, v in root.value if k.value == "repos")
+    after = _inserted(text, key, repos, entry)
+    expected = {**before, "repos": [*(before["repos"] or []), *yaml.safe_load(entry)]}
+    if not _reads_as(after, expected):
+        raise UsageError(
+            f"{path} is written in a way that cannot be added to", f"add this to its repos:\n{entry}"
+        )
+    target = path.resolve()
+    replace_file(target, after.encode(), target.stat().st_mode & 0o7777)
+    return True
+
+
+def _reads_as(text: str, expected: Any) -> bool:
+    try:
+        return bool(yaml.safe_load(text) == expected)
+    except yaml.YAMLError:
+        return False
+
+
+def _is_ours(repo: Any, repository: str) -> bool:
+    if not isinstance(repo, dict):
+        return False
+    hooks = repo.get("hooks") or []
+    ids = {hook.get("id") for hook in hooks if isinstance(hook, dict)}
+    return repo.get("repo") == repository or not ids.isdisjoint(IDS)
+
+
+def _inserted(text: str, key: yaml.Node, repos: yaml.Node, entry: str) -> str:
+    """The text with the entry in it, as far as the list is written in block style or is empty."""
+    lines = text.splitlines(keepends=True)
+    newline = "\r\n" if lines[0].endswith("\r\n") else "\n"
+    if isinstance(repos, yaml.SequenceNode) and repos.value:
+        column = repos.start_mark.column
+        line = _with_comments(lines, _last_line(repos.value[-1]), column)
+    else:
+        column, line = 2, key.end_mark.line
+        bare = lines[line]
+        lines[line] = bare[: key.end_mark.column] + bare[key.end_mark.column :].replace(" []", "", 1)
+    if not lines[line].endswith("\n"):
+        lines[line] += newline
+    lines.insert(line + 1, _indented(entry, column).replace("\n", newline))
+    return "".join(lines)
+
+
+def _with_comments(lines: list[str], line: int, column: int) -> int:
+    """The last of the lines after ``line`` with a comment further in than the list's dashes."""
+    last = line
+    for number in range(line + 1, len(lines)):
+        rest = lines[number].lstrip()
+        if rest.startswith("#") and len(lines[number]) - len(rest) > column:
+            last = number
+        elif rest:
+            break
+    return last
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The number of the last line that a node stands on.
+
+    A list or mapping in block style ends, for YAML, where the next thing begins: its last part is asked.
+    """
+    if isinstance(node, yaml.ScalarNode) or (isinstance(node, yaml.CollectionNode) and node.flow_style):
+        block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+        return int(node.end_mark.line) - (1 if block and node.end_mark.column == 0 else 0)
+    last = node.value[-1] if node.value else None
+    if last is None:
+        return int(node.start_mark.line)
+    return max(map(_last_line, last)) if isinstance(last, tuple) else _last_line(last)
+
+
+def _indented(entry: str, column: int) -> str:
+    return "".join(" " * column + line for line in entry.splitlines(keepends=True))
+
+
+def _scalar(value: str) -> str:
+    """A YAML scalar that is read back as this very text: a revision may look like a number."""
+    plain = value and yaml.safe_load(value) == value
+    return value if plain else "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,53 @@
+"""The marker of what was last looked at, which the hooks compare HEAD with before they start anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raw_trigger.install.atomic import replace_file
+
+
+def pathspecs(roots: Sequence[str], config_file: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The raw roots and the configuration file as git is asked about them.
+
+    A slash at a root's end would make git list what is in the folder instead of the folder.
+    """
+    return tuple(root.rstrip("/") or "." for root in roots), () if config_file is None else (config_file,)
+
+
+def seen_command(roots: Sequence[str], config_file: str | None, revision: str = "HEAD") -> tuple[str, ...]:
+    """Arguments of the git command whose output the marker holds; ``hooks/raw-trigger.sh`` runs the same.
+
+    Args:
+        roots: Raw roots relative to the repository's top.
+        config_file: The configuration file, relative to the same; None where there is none.
+        revision: The commit that was looked at.
+    """
+    wanted, config = pathspecs(roots, config_file)
+    options = ("-c", "core.quotePath=true", "--literal-pathspecs", "ls-tree", "--full-tree")
+    return (*options, revision, "--", *wanted, *config)
+
+
+def seen_file(git_dir: Path) -> Path:
+    """Where the marker of a working tree is; ``git_dir`` is that working tree's own."""
+    return git_dir / "raw-trigger" / "seen"
+
+
+def read_seen(git_dir: Path) -> bytes | None:
+    """The marker's content; None where nothing was looked at yet."""
+    try:
+        return seen_file(git_dir).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def write_seen(git_dir: Path, content: bytes) -> None:
+    """Write the marker: exactly the output of :func:`seen_command`.
+
+    Raises:
+        OSError: the git directory is not writable.
+    """
+    path = seen_file(git_dir)
+    path.parent.mkdir(exist_ok=True)
+    replace_file(path, content, 0o644)

@@ -1,0 +1,95 @@
+"""What the hooks know of this repository and this machine, and how it is written into them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from raw_trigger.errors import RawTriggerError
+from raw_trigger.install.seen import pathspecs
+
+_BEGIN = b"# settings:"
+_END = b"# end of settings"
+
+
+@dataclass(frozen=True, slots=True)
+class ShimSettings:
+    """The values that are written into the installed hooks.
+
+    Attributes:
+        program: What is started: the absolute path of a program, and its first arguments.
+        roots: The raw roots relative to the repository's top, with ``/``.
+        config_file: The configuration file relative to the same; None where there is none.
+        off: Names of hooks that do nothing of ours.
+    """
+
+    program: tuple[str, ...]
+    roots: tuple[str, ...]
+    config_file: str | None = None
+    off: frozenset[str] = frozenset({"pre-push"})
+
+
+def program() -> tuple[str, ...]:
+    """The command that starts this very installation of raw-trigger, wherever it is called from.
+
+    Raises:
+        RawTriggerError: Python does not know where its own interpreter is.
+    """
+    if not sys.executable:
+        raise RawTriggerError(
+            "this Python does not say where its interpreter is",
+            "install raw-trigger in a virtual environment",
+        )
+    folder = Path(sys.executable).parent
+    called = Path(sys.argv[0]).absolute()
+    # pipx and uv put a link to the script on PATH; beside the interpreter is the script itself.
+    for script in (called, called.resolve(), folder / "raw-trigger"):
+        if script.parent == folder and script.stem == "raw-trigger" and os.access(script, os.X_OK):
+            return (str(script),)
+    return (sys.executable, "-m", "raw_trigger")
+
+
+def bake(template: bytes, settings: ShimSettings) -> bytes:
+    """``hooks/raw-trigger.sh`` with these settings in the place of those it comes with."""
+    before, rest = template.split(_BEGIN, 1)
+    heading, rest = rest.split(b"\n", 1)
+    after = rest.split(_END, 1)[1]
+    values = os.fsencode(_block(settings))
+    return before + _BEGIN + heading + b"\n" + values + _END + after
+
+
+def _block(settings: ShimSettings) -> str:
+    command = settings.program
+    if Path(command[0]).is_absolute():
+        there = " && ".join(f"[ -x {shlex.quote(path)} ]" for path in (command[0], *_interpreter(command[0])))
+    else:
+        there = f"command -v {shlex.quote(command[0])} >/dev/null"
+    roots, config = pathspecs(settings.roots, settings.config_file)
+    return (
+        f"rt_off={shlex.quote(' '.join(sorted(settings.off)))}\n"
+        f"rt_program={shlex.quote(command[0])}\n"
+        f"rt_is_there() {{ {there}; }}\n"
+        f'rt_exec() {{ exec {_words(command)} "$@"; }}\n'
+        f'rt_roots() {{ "$@" {_words(roots)}; }}\n'
+        "# shellcheck disable=SC2329  # rt_roots runs it\n"
+        f'rt_config() {{ "$@" {_words(config)}; }}\n'
+    )
+
+
+def _words(words: Iterable[str]) -> str:
+    return " ".join(map(shlex.quote, words))
+
+
+def _interpreter(script: str) -> tuple[str, ...]:
+    """The interpreter that a script's first line names: without it the script cannot start either."""
+    try:
+        with Path(script).open("rb") as file:
+            first = file.readline(4096)
+    except OSError:
+        return ()
+    named = first.removeprefix(b"#!").split()
+    return (os.fsdecode(named[0]),) if first.startswith(b"#!/") and named else ()

@@ -1,0 +1,44 @@
+"""What every launcher is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from raw_trigger.errors import RawTriggerError
+from raw_trigger.model.assets import Catalog
+from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.plan import Plan, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A plan and what the runs are to carry with them.
+
+    ``data_versions`` and ``metadata`` are for the targets that are reported.
+    """
+
+    plan: Plan
+    catalog: Catalog
+    tags: Mapping[str, str]
+    data_versions: Mapping[Target, str] = field(default_factory=dict)
+    metadata: Mapping[Target, Mapping[str, str | int]] = field(default_factory=dict)
+    report_as: str = "materialization"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a launch ended. ``problem`` is set if it ended before every target had its outcome."""
+
+    run_ids: tuple[str, ...] = ()
+    log: str | None = None
+    problem: RawTriggerError | None = None
+
+
+class Launcher(Protocol):
+    """Carries out an order; every finished target is told at once."""
+
+    def launch(self, order: Order, on_target: Callable[[TargetOutcome], None]) -> Report:
+        """Materialize and report what the plan says, batch after batch; go on after a failure."""
+        ...

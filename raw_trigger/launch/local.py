@@ -1,0 +1,86 @@
+"""Carries a plan out here, in the project's own interpreter: one process for the whole plan."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Literal, cast
+
+from raw_trigger.launch.base import Order, Report
+from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.plan import PlannedTarget, Target
+from raw_trigger.project import DagsterProject, RunBatch, RunError, RunnerEvent, RunTarget, TargetFinished
+
+
+class LocalLauncher:
+    """Runs batches in-process on the user's Dagster instance."""
+
+    def __init__(self, project: DagsterProject) -> None:
+        self._project = project
+
+    def launch(self, order: Order, on_target: Callable[[TargetOutcome], None]) -> Report:
+        """Carry out the order; see :class:`raw_trigger.launch.base.Launcher`.
+
+        Raises:
+            ProjectError: the project cannot be loaded; nothing was run then.
+            KeyboardInterrupt: interrupted; what had finished was told.
+        """
+        batches = _batches(order)
+        run_ids: list[str] = []
+
+        def heard(event: RunnerEvent) -> None:
+            if not isinstance(event, TargetFinished):
+                return
+            if event.run_id is not None and event.run_id not in run_ids:
+                run_ids.append(event.run_id)
+            on_target(
+                TargetOutcome(
+                    target=Target(event.asset, event.partition),
+                    status=event.status,
+                    run_id=event.run_id,
+                    seconds=event.seconds,
+                    error=None if event.error is None else _words(event.error),
+                    checks=event.checks,
+                )
+            )
+
+        result = self._project.execute(batches, heard, order.tags)
+        return Report(tuple(run_ids), str(result.log), result.problem)
+
+
+def _words(error: RunError) -> str:
+    return error.message if error.traceback is None else f"{error.message}\n{error.traceback.rstrip()}"
+
+
+def _batches(order: Order) -> list[RunBatch]:
+    by_number: dict[int, list[PlannedTarget]] = {}
+    for planned in order.plan.actionable:
+        by_number.setdefault(planned.batch, []).append(planned)
+    return [_batch(order, number, len(by_number), members) for number, members in sorted(by_number.items())]
+
+
+def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) -> RunBatch:
+    reported = members[0].action == "report"
+    return RunBatch(
+        number=number,
+        kind="report" if reported else "materialize",
+        run_id=None if reported else str(uuid.uuid4()),
+        partition=members[0].target.partition,
+        tags={"raw_batch": f"{number}/{count}"},
+        targets=tuple(
+            RunTarget(
+                asset=_parts(order, planned.target),
+                partition=planned.target.partition,
+                after=tuple((_parts(order, target), target.partition) for target in planned.after),
+                data_version=order.data_versions.get(planned.target),
+                metadata=order.metadata.get(planned.target, {}),
+                report_as=cast(Literal["materialization", "observation"], order.report_as),
+            )
+            for planned in members
+        ),
+    )
+
+
+def _parts(order: Order, target: Target) -> tuple[str, ...]:
+    asset = order.catalog.assets.get(target.asset)
+    return tuple(target.asset.split("/")) if asset is None else asset.parts

@@ -1,0 +1,60 @@
+"""A plan and its outcome as Markdown, safe from whatever a file name holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raw_trigger.model.outcome import Outcome
+from raw_trigger.model.plan import Plan
+from raw_trigger.render import words
+
+_SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "⏳"}
+
+
+def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
+    """The pieces of one Markdown document."""
+    yield f"### Raw data: {escape(words.comparison(plan))}\n\n"
+    if not plan.changes:
+        yield "Nothing changed.\n"
+        return
+    yield "| | file | feeds |\n|---|---|---|\n"
+    for line in words.lines(plan):
+        yield f"| {line.letter} | {escape(line.path)} | {escape(line.fate)} |\n"
+    if plan.targets and outcome is None:
+        yield "\n| asset | action | why |\n|---|---|---|\n"
+        for target in plan.targets:
+            why = target.reason or words.sample([words.printable(p) for p in target.paths])
+            yield f"| {escape(words.printable(target.target.text))} | {target.action} | {escape(why)} |\n"
+    for warning in (*plan.errors, *plan.warnings):
+        yield f"\n> [!WARNING]\n> {escape(words.printable(warning))}\n"
+    if outcome is not None:
+        yield from _outcome(outcome)
+
+
+def _outcome(outcome: Outcome) -> Iterator[str]:
+    yield f"\n**{words.summary(outcome)}**\n"
+    if not outcome.targets:
+        return
+    yield "\n| | asset | seconds | |\n|---|---|---|---|\n"
+    for done in outcome.targets:
+        seconds = "" if done.seconds is None else f"{done.seconds:.1f}"
+        said = [done.error or ""]
+        said += [f"check {c.name} failed ({c.severity})" for c in done.checks if not c.passed]
+        text = "; ".join(s for s in said if s)
+        name = escape(words.printable(done.target.text))
+        yield f"| {_SIGNS[done.status]} | {name} | {seconds} | {escape(' '.join(text.split()))} |\n"
+
+
+def escape(text: str) -> str:
+    """Text that means itself in a Markdown table cell."""
+    out = []
+    for char in text:
+        if char in "\\`*_{}[]<>()#+-!|~&$:@":
+            out.append(f"&#{ord(char)};")
+        elif char == "\n":
+            out.append(" ")
+        elif "\udc80" <= char <= "\udcff":
+            out.append("\N{REPLACEMENT CHARACTER}")
+        else:
+            out.append(char)
+    return "".join(out)

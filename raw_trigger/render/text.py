@@ -1,0 +1,190 @@
+"""A plan, its progress and its outcome for a person at a terminal; plain lines where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from raw_trigger.check import Finding
+from raw_trigger.explain import AssetExplanation, PathExplanation
+from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.plan import Plan
+from raw_trigger.render import words
+from raw_trigger.render.progress import Progress
+from raw_trigger.status import Status
+
+_STYLES = {"A": "green", "M": "yellow", "D": "red", "T": "magenta", "R": "cyan"}
+_SIGNS = {
+    "success": ("✔", "green"),
+    "failed": ("✘", "red"),
+    "skipped": ("–", "yellow"),
+    "submitted": ("…", "cyan"),
+}
+_ERROR_LINES = 12
+
+
+class TextRenderer:
+    """Writes to one console. Long lines are never broken: they are for copying and for grep."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        """One line of plain or ``(text, style)`` parts."""
+        safe = [_safe(p) if isinstance(p, str) else (_safe(p[0]), p[1]) for p in parts]
+        self._console.print(Text.assemble(*safe), soft_wrap=True)
+
+    def plan(self, plan: Plan, *, brief: bool = False) -> None:
+        """The changed files, an arrow to their assets, and what will run or why not."""
+        if not plan.changes:
+            self.say(f"Nothing to do: no raw file differs ({words.comparison(plan)}).")
+            return
+        shown = words.lines(plan)
+        self.say((f"{words.plural(len(shown), 'raw file')} changed", "bold"), f"  {words.comparison(plan)}")
+        if plan.base.reason:
+            self.say(("  " + plan.base.reason, "dim"))
+        for line in shown:
+            style = "" if line.planned.disposition == "planned" else "dim"
+            self.say(
+                "  ",
+                (line.letter, _STYLES[line.letter]),
+                f" {line.path}",
+                (" → ", "dim"),
+                (line.fate, style),
+            )
+        if not brief:
+            self._targets(plan)
+        self.warnings(plan)
+
+    def warnings(self, plan: Plan) -> None:
+        """What somebody should know or do about the plan."""
+        for error in plan.errors:
+            self.say(("error: ", "bold red"), words.printable(error))
+        for warning in plan.warnings:
+            self.say(("warning: ", "yellow"), words.printable(warning))
+        unmapped = [words.printable(p.change.path) for p in plan.changes if p.disposition == "unmapped"]
+        if unmapped and not plan.errors:
+            self.say(("warning: ", "yellow"), f"nothing is made from {words.sample(unmapped)}")
+
+    def _targets(self, plan: Plan) -> None:
+        todo = words.todo(plan)
+        if todo:
+            self.say((f"{words.plural(len(todo), 'asset')} to materialize or report", "bold"))
+        for target in todo:
+            self.say(
+                f"  {target.action} ", (words.printable(target.target.text), "bold"), _why(target.reason)
+            )
+        for target in plan.targets:
+            if target.action == "skip":
+                self.say(("  skip ", "dim"), words.printable(target.target.text), _why(target.reason))
+
+    def target(self, done: TargetOutcome) -> None:
+        """One finished target."""
+        sign, style = _SIGNS[done.status]
+        seconds = "" if done.seconds is None else f"  {done.seconds:.1f} s"
+        self.say("  ", (sign, style), f" {words.printable(done.target.text)}", (seconds, "dim"))
+        for check in done.checks:
+            if not check.passed:
+                style = "red" if check.severity == "ERROR" else "yellow"
+                message = f": {check.message}" if check.message else ""
+                self.say("      ", (f"check {check.name} failed", style), message)
+        if done.error and not done.error.startswith("asset check "):
+            for line in _shortened(done.error.splitlines()):
+                self.say("      ", (line, "red" if done.status == "failed" else "dim"))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """The last line, and where to look if something failed."""
+        style = "bold green" if outcome.status in ("success", "nothing", "submitted") else "bold red"
+        self.say((words.summary(outcome), style))
+        if outcome.log is not None and outcome.status in ("failed", "partial"):
+            self.say(("what it printed: ", "dim"), outcome.log)
+
+    def progress(self, expected: int) -> Progress:
+        """Tells the targets of a run as they finish."""
+        return Progress(self, expected)
+
+    def status(self, status: Status) -> None:
+        """What is pending here, and how far every environment's record is from HEAD."""
+        plan = status.plan
+        recorded = any(e.name == plan.environment for e in status.environments)
+        if not plan.changes and recorded:
+            self.say((f"'{plan.environment}' reflects every raw file.", "green"))
+        else:
+            self.plan(plan)
+        if not recorded:
+            self.say(
+                "Nothing is recorded yet: `raw-trigger run` does it, or `raw-trigger adopt` without running."
+            )
+        for environment in status.environments:
+            if environment.name != plan.environment or environment.behind:
+                behind = words.plural(environment.behind, "raw file") if environment.behind else "nothing"
+                self.say(f"{environment.name}: {behind} differs between its record and HEAD")
+
+    def findings(self, findings: Sequence[Finding], files: int, assets: int) -> None:
+        """What `check` found."""
+        for finding in findings:
+            style = "bold red" if finding.severity == "error" else "yellow"
+            where = words.printable(finding.where)
+            self.say(f"{where}: ", (finding.severity, style), f": {words.printable(finding.message)}")
+        errors = sum(f.severity == "error" for f in findings)
+        looked = f"{words.plural(files, 'raw file')} and {words.plural(assets, 'asset')} looked at"
+        if findings:
+            warnings = words.plural(len(findings) - errors, "warning")
+            self.say(f"{words.plural(errors, 'error')}, {warnings}; {looked}")
+        else:
+            self.say(("All is well: ", "green"), looked)
+
+    def explanations(self, explanations: Sequence[PathExplanation | AssetExplanation]) -> None:
+        """What `explain` found out."""
+        for item in explanations:
+            if isinstance(item, PathExplanation):
+                self._path(item)
+                continue
+            partitioned = ", partitioned" if item.partitioned else ""
+            group = f", group {item.group}" if item.group else ""
+            self.say((words.printable(item.asset), "bold"), f"  {item.kind} asset{group}{partitioned}")
+            if not item.files:
+                self.say("  no raw file feeds it")
+            for file in item.files:
+                self._path(file, indent="  ")
+
+    def _path(self, item: PathExplanation, indent: str = "") -> None:
+        self.say(indent, (words.printable(item.path), "bold"))
+        feeds = ", ".join(words.printable(t.text) for t in item.targets)
+        further = ", ".join(words.printable(t.text) for t in item.downstream)
+        state = {None: "nothing is recorded yet", True: "pending", False: "recorded as materialized"}[
+            item.pending
+        ]
+        rows = [
+            ("rule", item.rule or "none"),
+            ("feeds", feeds or item.reason or "nothing"),
+            ("then", further),
+            ("recorded", (item.recorded_oid or "never")[:12] if item.pending is not None else ""),
+            ("on disk", (item.oid or "gone")[:12]),
+            ("state", state),
+        ]
+        for name, value in rows:
+            if value:
+                self.say(f"{indent}  ", (f"{name:<9}", "dim"), value)
+
+
+def _why(reason: str | None) -> tuple[str, str]:
+    return (f"  ({reason})" if reason else "", "dim")
+
+
+def _shortened(lines: Sequence[str]) -> Iterator[str]:
+    yield from lines[:_ERROR_LINES]
+    if len(lines) > _ERROR_LINES:
+        yield f"… {len(lines) - _ERROR_LINES} more lines"
+
+
+def _safe(text: str) -> str:
+    """What a terminal only shows: control characters are escaped, bytes that are no UTF-8 replaced."""
+    if text.isprintable():
+        return text
+    shown = (
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "replace").decode() for c in text
+    )
+    return "".join(shown)

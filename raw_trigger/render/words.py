@@ -1,0 +1,105 @@
+"""The sentences that text and Markdown share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raw_trigger.model.changes import Desired, show
+from raw_trigger.model.outcome import Outcome
+from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget
+
+_LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "R"}
+_NAMES = {"worktree": "the working tree", "index": "what is staged"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One changed file as a person reads it; a rename is one line."""
+
+    letter: str
+    path: str
+    fate: str
+    planned: PlannedChange
+
+
+def lines(plan: Plan) -> list[Line]:
+    """The changed files, each rename as one line under its new path."""
+    renamed = {p.change.old_path for p in plan.changes if p.change.old_path is not None}
+    left = {p.change.path: p for p in plan.changes if p.change.path in renamed}
+    out = []
+    for planned in plan.changes:
+        change = planned.change
+        if change.path in left:
+            continue
+        if change.old_path in left:
+            fates = dict.fromkeys((fate(left[change.old_path]), fate(planned)))
+            path = f"{printable(change.old_path)} → {printable(change.path)}"
+            out.append(Line("R", path, ", ".join(fates), planned))
+        else:
+            out.append(Line(_LETTERS[change.status], printable(change.path), fate(planned), planned))
+    return out
+
+
+def printable(path: bytes | str) -> str:
+    """A path on one line with nothing in it that a terminal would obey; odd ones are quoted."""
+    text = show(path) if isinstance(path, bytes) else path
+    if text.isprintable() and not text.startswith(" ") and not text.endswith(" "):
+        return text
+    shown = []
+    for char in text:
+        if char.isprintable() and char not in '"\\':
+            shown.append(char)
+        elif "\udc80" <= char <= "\udcff":
+            shown.append(f"\\x{ord(char) - 0xDC00:02x}")
+        else:
+            shown.append(char.encode("unicode_escape").decode() if char != '"' else '\\"')
+    return '"' + "".join(shown) + '"'
+
+
+def fate(planned: PlannedChange) -> str:
+    """What becomes of a change: its targets, or why it has none."""
+    if planned.disposition == "planned":
+        return ", ".join(printable(t.text) for t in planned.targets)
+    reason = f": {planned.reason}" if planned.reason else ""
+    return f"{planned.disposition}{reason}"
+
+
+def desired_name(desired: Desired) -> str:
+    """``the working tree``, ``what is staged`` or the revision."""
+    return _NAMES.get(desired.kind, desired.name)
+
+
+def comparison(plan: Plan) -> str:
+    """Which two sides the plan is about."""
+    what = {"recorded": f"what '{plan.environment}' reflects", "empty": "nothing"}.get(
+        plan.base.kind, plan.base.name
+    )
+    return f"{what} → {desired_name(plan.desired)}"
+
+
+def todo(plan: Plan) -> list[PlannedTarget]:
+    """What will run, in the order of the batches."""
+    return sorted(plan.actionable, key=lambda t: (t.batch, t.target.asset, t.target.partition or ""))
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def summary(outcome: Outcome) -> str:
+    """One line: how many of what, and the time."""
+    counts = {s: sum(t.status == s for t in outcome.targets) for s in ("success", "failed", "skipped")}
+    said = [
+        f"{plural(counts['success'], 'asset')} materialized" if counts["success"] else "",
+        f"{counts['failed']} failed" if counts["failed"] else "",
+        f"{counts['skipped']} skipped" if counts["skipped"] else "",
+    ]
+    return f"{', '.join(s for s in said if s) or 'nothing to do'} in {outcome.seconds:.1f} s"
+
+
+def sample(items: Sequence[str], most: int = 5) -> str:
+    """The first few, and how many more."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")

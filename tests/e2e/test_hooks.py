@@ -1,0 +1,247 @@
+"""The hooks as git calls them, in a real project with a real Dagster instance."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.conftest import Project
+
+Make = Callable[..., Project]
+R = "data/1_raw/"
+
+
+@pytest.fixture
+def shop(project: Make) -> Project:
+    """Two tables, each from its file, recorded as they are; hooks installed."""
+    made = project(a=["a.csv"], b=["b.csv"])
+    assert made.tool("install").returncode == 0
+    assert made.tool("adopt").returncode == 0
+    return made
+
+
+def try_commit(project: Project, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return project.try_git("commit", "-q", "-m", "change", *args, env=env)
+
+
+def pending(project: Project) -> list[str]:
+    plan = project.plan()
+    return [t["asset"] for t in plan["targets"]]  # type: ignore[index, attr-defined]
+
+
+def test_a_commit_materializes_what_is_made_from_its_file_and_nothing_else(shop: Project) -> None:
+    shop.stage({R + "a.csv": "2"})
+    done = try_commit(shop)
+    assert done.returncode == 0, done.stderr
+    assert "M data/1_raw/a.csv → raw/a" in done.stderr
+    assert "1 asset materialized" in done.stderr
+    assert done.stderr.count("raw-trigger pre-commit") == 1
+    assert "post-commit" not in done.stderr
+    assert shop.materialized() == ["raw/a"]
+    assert pending(shop) == []
+    assert shop.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw") == ""
+
+
+def test_a_commit_without_raw_data_says_and_runs_nothing(shop: Project) -> None:
+    shop.stage({"README": "x"})
+    done = try_commit(shop)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert shop.materialized() == []
+
+
+def test_a_failed_asset_refuses_the_commit_until_its_file_is_mended(shop: Project) -> None:
+    head = shop.git("rev-parse", "HEAD")
+    shop.stage({R + "a.csv": "broken", R + "b.csv": "2"})
+    for _ in range(2):
+        done = try_commit(shop)
+        assert done.returncode == 1
+        assert "ValueError: a.csv line 1: 'broken' is not a number" in done.stderr
+        assert "the commit is refused" in done.stderr
+        assert shop.git("rev-parse", "HEAD") == head
+    assert shop.materialized() == ["raw/b"]
+    assert pending(shop) == ["raw/a"]
+    shop.stage({R + "a.csv": "mended"})
+    assert try_commit(shop).returncode == 0
+    assert shop.materialized() == ["raw/a"]
+
+
+def test_no_verify_leaves_it_to_post_commit(shop: Project) -> None:
+    shop.stage({R + "a.csv": "2"})
+    done = try_commit(shop, "--no-verify")
+    assert "raw-trigger post-commit" in done.stderr
+    assert shop.materialized() == ["raw/a"]
+
+
+def test_a_skipped_hook_loses_nothing(shop: Project) -> None:
+    shop.stage({R + "a.csv": "2"})
+    done = try_commit(shop, RAW_TRIGGER_SKIP="1")
+    assert done.stderr.splitlines() == [
+        "raw-trigger: pre-commit skipped (RAW_TRIGGER_SKIP=1)",
+        "raw-trigger: post-commit skipped (RAW_TRIGGER_SKIP=1)",
+    ]
+    assert shop.materialized() == []
+    shop.stage({R + "b.csv": "2"})
+    assert try_commit(shop).returncode == 0
+    assert shop.materialized() == ["raw/a", "raw/b"]
+
+
+def test_an_unstaged_edit_of_a_planned_file_stops_the_commit(shop: Project) -> None:
+    shop.stage({R + "a.csv": "staged"})
+    shop.write({R + "a.csv": "edited", R + "b.csv": "edited"})
+    done = try_commit(shop)
+    assert done.returncode == 1
+    assert "M data/1_raw/a.csv → dirty: the file on disk is not what is staged" in done.stderr
+    assert "stage them with `git add`" in done.stderr
+    assert shop.materialized() == []
+    shop.git("add", R + "a.csv")
+    assert try_commit(shop).returncode == 0
+    assert shop.materialized() == ["raw/a"]
+    assert pending(shop) == ["raw/b"]
+
+
+def test_a_staged_deletion_of_a_file_that_is_still_there(shop: Project) -> None:
+    shop.git("rm", "-q", "--cached", R + "a.csv")
+    done = try_commit(shop)
+    assert done.returncode == 1
+    assert "it is deleted in what is staged, but still on disk" in done.stderr
+
+
+def test_a_deletion_is_told_and_settled(shop: Project) -> None:
+    shop.stage({R + "a.csv": None})
+    done = try_commit(shop)
+    assert done.returncode == 0
+    assert "is deleted and nothing else feeds it: its last materialization is now stale" in done.stderr
+    assert shop.materialized() == []
+    assert shop.plan()["changes"] == []
+
+
+def test_what_a_run_read_is_what_is_recorded(project: Make) -> None:
+    shop = project(both=["both/a.csv", "both/b.csv"], config="assets: [{path: 'both/*', asset: raw/both}]\n")
+    shop.tool("install")
+    shop.tool("adopt")
+    shop.stage({R + "both/a.csv": "2"})
+    shop.write({R + "both/b.csv": "not yet staged"})
+    assert try_commit(shop).returncode == 0
+    assert shop.materialized() == ["raw/both"]
+    shop.git("add", "-A")
+    done = try_commit(shop)
+    assert done.returncode == 0
+    assert shop.materialized() == [], "the run had read this very content"
+    shop.git("revert", "--no-edit", "HEAD")
+    assert shop.materialized() == ["raw/both"]
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected"),
+    [
+        ("merge -q --ff-only side", ["raw/b"]),
+        ("merge -q --no-ff --no-edit side", ["raw/b"]),
+        ("rebase -q side", ["raw/b"]),
+        ("cherry-pick side", ["raw/b"]),
+        ("merge -q --squash side; commit -q -m squashed", ["raw/b"]),
+        ("merge -q --no-commit --no-ff side; commit -q -m merged", ["raw/b"]),
+        ("checkout -q side -- data/1_raw/b.csv; commit -q -m taken", ["raw/b"]),
+        ("merge -q --ff-only side; revert --no-edit HEAD", ["raw/b", "raw/b"]),
+        ("merge -q --ff-only side; commit -q --amend -m reworded", ["raw/b"]),
+        ("reset -q --hard side; commit -q --allow-empty -m next", ["raw/b"]),
+        ("checkout -q side; checkout -q main", []),
+    ],
+)
+def test_however_a_change_arrives(shop: Project, commands: str, expected: list[str]) -> None:
+    shop.git("checkout", "-q", "-b", "side")
+    shop.stage({R + "b.csv": "from the side"})
+    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
+    shop.git("checkout", "-q", "main")
+    if "ff-only" not in commands:
+        shop.commit({"README": "so that there is something to merge"})
+    assert shop.materialized() == []
+    for command in commands.split("; "):
+        shop.git(*command.split())
+    assert shop.materialized() == expected
+    assert pending(shop) == []
+
+
+def test_a_branch_that_is_checked_out_is_only_told(shop: Project) -> None:
+    shop.git("checkout", "-q", "-b", "side")
+    shop.stage({R + "b.csv": "2"})
+    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
+    shop.git("checkout", "-q", "main")
+    done = shop.try_git("checkout", "-q", "side")
+    assert done.returncode == 0
+    assert "run `raw-trigger run` to materialize them" in done.stderr + done.stdout
+    assert shop.materialized() == []
+
+
+def test_the_first_commit_of_a_repository(project: Make) -> None:
+    shop = project(a=["a.csv"])
+    shop.git("update-ref", "-d", "HEAD")
+    assert shop.tool("install").returncode == 0
+    done = try_commit(shop)
+    assert done.returncode == 0, done.stderr
+    assert shop.materialized() == ["raw/a"]
+
+
+@pytest.mark.parametrize(
+    "args", [["-a"], ["--", R + "a.csv"], ["--only", R + "a.csv"], ["--include", R + "a.csv"]]
+)
+def test_every_way_to_say_what_is_committed(shop: Project, args: list[str]) -> None:
+    shop.write({R + "a.csv": "2"})
+    done = try_commit(shop, *args)
+    assert done.returncode == 0, done.stderr
+    assert shop.materialized() == ["raw/a"]
+    assert pending(shop) == []
+
+
+def test_first_use_takes_what_was_there_before_the_commit(project: Make) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    shop.tool("install")
+    shop.stage({R + "a.csv": "broken"})
+    done = try_commit(shop)
+    assert done.returncode == 1
+    assert "nothing is recorded yet, so what was there before is taken" in done.stderr
+    assert shop.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw") == ""
+    assert pending(shop) == ["raw/a"]
+
+
+def test_off_and_notify(project: Make) -> None:
+    shop = project(config="hooks: {pre-commit: off, post-commit: notify}\n", a=["a.csv"])
+    shop.tool("install")
+    shop.tool("adopt")
+    shop.stage({R + "a.csv": "broken"})
+    done = try_commit(shop)
+    assert done.returncode == 0
+    assert "pre-commit" not in done.stderr
+    assert "raw-trigger post-commit" in done.stderr
+    assert "run `raw-trigger run` to materialize them" in done.stderr
+    assert shop.materialized() == []
+
+
+def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
+    shop.commit({"raw-trigger.yaml": "root: data/other\n"})
+    shop.stage({"data/other/a.csv": "1"})
+    done = try_commit(shop)
+    assert "raw-trigger pre-commit" in done.stderr
+    assert shop.materialized() == ["raw/a"]
+
+
+def test_a_linked_worktree_has_a_record_of_its_own_where_its_assets_are(
+    project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = project(a=["a.csv"])
+    monkeypatch.delenv("DAGSTER_HOME")
+    shop.tool("install")
+    shop.tool("adopt")
+    linked = Project(shop.top.parent / "linked", shop.home)
+    shop.git("worktree", "add", "-q", str(linked.top), "-b", "side")
+    assert shop.git("for-each-ref", "--format=%(refname)", "refs/raw-trigger").split() == [
+        "refs/raw-trigger/local",
+        "refs/raw-trigger/local-linked",
+    ]
+    linked.stage({R + "a.csv": "2"})
+    done = try_commit(linked)
+    assert done.returncode == 0, done.stderr
+    assert "raw/a" in done.stderr
+    assert shop.plan()["changes"] == []
+    assert (shop.top / ".git/worktrees/linked/raw-trigger/dagster_home/history").is_dir()
