@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType, DagsterInstance, EventRecordsFilter
 
-from tests.conftest import REPOSITORY_TOP, Repo
+from tests.conftest import Repo
 
 DEFINITIONS = """
 import csv
@@ -98,7 +98,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pr
         home.mkdir()
         (home / "dagster.yaml").touch()
         monkeypatch.setenv("DAGSTER_HOME", str(home))
-        monkeypatch.setenv("PYTHONPATH", str(REPOSITORY_TOP))
         made = Project(top, home)
         made.git("init", "-q")
         listed = ", ".join(

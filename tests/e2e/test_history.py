@@ -79,7 +79,6 @@ def test_every_commit_materializes_what_it_changed(
     home.mkdir()
     (home / "dagster.yaml").touch()
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY_TOP))
     top = tmp_path / "replay"
     subprocess.run(["git", "clone", "-q", "--no-checkout", str(BUNDLE), "-b", "main", str(top)], check=True)
     project = Project(top, home)

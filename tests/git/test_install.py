@@ -19,10 +19,7 @@ from raw_trigger.install import (
     Installed,
     ShimSettings,
     Written,
-    add_to_precommit_config,
-    framework_entries,
     hooks_folder,
-    install_advice,
     install_hooks,
     installed,
     program,
@@ -33,6 +30,7 @@ from raw_trigger.install import (
     uninstall_hooks,
     write_seen,
 )
+from raw_trigger.install.framework import add_to_precommit_config, framework_entries, install_advice
 from tests.conftest import REPOSITORY_TOP
 from tests.git.hook_kit import RAW, Hooked, snapshot
 

@@ -1,0 +1,201 @@
+"""Runs one of the scripts in :mod:`raw_trigger.project.inside` in the user's interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from raw_trigger.errors import ProjectError
+from raw_trigger.project.interpreter import Interpreter
+from raw_trigger.repo.environment import scrubbed
+
+INSIDE = Path(__file__).resolve().parent / "inside"
+GRACE_SECONDS = 2.0
+"""After an interruption, before the child is told too: usually the terminal has told it."""
+PATIENCE_SECONDS = 30.0
+"""How long an interrupted child may take to close its run; Dagster needs up to four."""
+KEEP_LOGS = 20
+_ENDED = b'{"event": "process-ended"}'
+
+
+def run_script(
+    script: str,
+    request: Mapping[str, Any],
+    interpreter: Interpreter,
+    environ: Mapping[str, str],
+    *,
+    log: Path,
+    on_document: Callable[[dict[str, Any]], None],
+) -> int:
+    """Start the script, hand it the request, pass on each JSON document that it answers.
+
+    The answers come through a named pipe: inherited descriptors are closed by some of the programs that
+    start an interpreter. What the script prints goes to ``log``.
+
+    Returns:
+        Its exit code; negative: the signal that killed it.
+
+    Raises:
+        ProjectError: It cannot be started.
+        KeyboardInterrupt: We were interrupted or terminated; the child has closed its run before this is
+            raised.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="raw-trigger-"))
+    try:
+        channel = folder / "answers"
+        os.mkfifo(channel, 0o600)
+        body = json.dumps({**request, "channel": str(channel)}).encode("ascii")
+        reading = os.open(channel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Held open by us as well, so that the pipe has no end of file before and between its writers.
+        writing = os.open(channel, os.O_WRONLY | os.O_CLOEXEC)
+        os.set_blocking(reading, True)
+        with os.fdopen(reading, "rb") as answers, log.open("ab") as output:
+            try:
+                child = _start(
+                    [*interpreter.command, str(INSIDE / script)], request, interpreter, environ, output
+                )
+            except OSError as error:
+                os.close(writing)
+                raise ProjectError(
+                    f"cannot start {' '.join(interpreter.command)} ({interpreter.why}): {error.strerror}"
+                ) from error
+            return _converse(child, body, answers, writing, on_document)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(
+    command: list[str],
+    request: Mapping[str, Any],
+    interpreter: Interpreter,
+    environ: Mapping[str, str],
+    output: Any,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        cwd=request["project"]["directory"],
+        env=child_environment(interpreter, environ),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def child_environment(interpreter: Interpreter, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as if the interpreter's own virtual environment were active, and no other."""
+    out = scrubbed(environ)
+    foreign = out.pop("VIRTUAL_ENV", None)
+    venv = interpreter.venv
+    path = out.get("PATH", os.defpath).split(os.pathsep)
+    if foreign is not None:
+        path = [one for one in path if one != str(Path(foreign, "bin"))]
+    if venv is not None:
+        out["VIRTUAL_ENV"] = str(venv)
+        path = [str(venv / "bin"), *(one for one in path if one != str(venv / "bin"))]
+    out["PATH"] = os.pathsep.join(path)
+    return out
+
+
+def _converse(
+    child: subprocess.Popen[bytes],
+    body: bytes,
+    answers: Any,
+    writing: int,
+    on_document: Callable[[dict[str, Any]], None],
+) -> int:
+    def feed() -> None:
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError), child.stdin:
+            child.stdin.write(body)
+
+    def wait() -> None:
+        child.wait()
+        # After everything that the child wrote, which may end in the middle of a line.
+        os.write(writing, b"\n" + _ENDED + b"\n")
+        os.close(writing)
+
+    threads = [threading.Thread(target=job, daemon=True) for job in (feed, wait)]
+    with _passing_on_termination(child):
+        for thread in threads:
+            thread.start()
+        interrupted: BaseException | None = None
+        while True:
+            try:
+                if _read(answers, on_document):
+                    break
+            except BaseException as error:
+                if interrupted is not None:
+                    child.kill()
+                interrupted = interrupted or error
+                if not isinstance(error, KeyboardInterrupt):
+                    child.terminate()
+                threading.Thread(target=_hurry, args=(child,), daemon=True).start()
+        threads[1].join()
+    if interrupted is not None:
+        raise interrupted
+    return child.returncode
+
+
+def _read(answers: Any, on_document: Callable[[dict[str, Any]], None]) -> bool:
+    for line in answers:
+        if line.rstrip(b"\n") == _ENDED:
+            return True
+        if line.strip():
+            try:
+                document = json.loads(line)
+            except ValueError:
+                continue  # cut off: the child was killed while it wrote
+            on_document(document)
+    return True
+
+
+def _hurry(child: subprocess.Popen[bytes]) -> None:
+    for seconds, action in ((GRACE_SECONDS, child.terminate), (PATIENCE_SECONDS, child.kill)):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+            return
+        action()
+
+
+@contextlib.contextmanager
+def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A SIGTERM for us is one for the child; when it has closed its run, it is an interruption of ours."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        child.terminate()
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if received:
+            raise KeyboardInterrupt
+
+
+def new_log(cache_dir: Path) -> Path:
+    """A file for what the next child prints; only the newest few are kept."""
+    folder = cache_dir / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    old = sorted(folder.glob("*.log"), key=lambda path: path.name)
+    for path in old[: max(0, len(old) - KEEP_LOGS + 1)]:
+        path.unlink(missing_ok=True)
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+    return folder / f"{stamp}-{os.getpid()}-{threading.get_ident() % 100000}.log"

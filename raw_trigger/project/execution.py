@@ -1,0 +1,91 @@
+"""Runs in the user's project: the request goes to the runner, its events come back as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raw_trigger.errors import ProjectError
+from raw_trigger.project.child import run_script
+from raw_trigger.project.interpreter import Interpreter
+from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent, TargetFinished, parse_event
+
+LOAD_HINT = "`dagster definitions validate` in the project's folder shows the same"
+
+
+def load_error(error: Mapping[str, Any], interpreter: Interpreter, log: Path) -> ProjectError:
+    """The project did not load: the user's own error, its traceback as detail."""
+    if error.get("cls") == "ModuleNotFoundError" and error["message"].endswith("'dagster'"):
+        return ProjectError(
+            f"{' '.join(interpreter.command)} ({interpreter.why}) has no dagster installed",
+            "name the interpreter in raw-trigger.yaml: `dagster: {python: .venv/bin/python}`",
+        )
+    if error.get("traceback") is None:
+        return ProjectError(error["message"], "see `dagster:` in raw-trigger.yaml")
+    return ProjectError(
+        f"the Dagster project does not load: {error['message']}",
+        f"{LOAD_HINT}; what it printed is in {log}",
+        detail=error["traceback"],
+    )
+
+
+def silence(code: int, interpreter: Interpreter, log: Path, what: str) -> ProjectError:
+    """The child ended without saying how it went."""
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return ProjectError(
+        f"{' '.join(interpreter.command)} ({interpreter.why}) {how} {what}",
+        f"what it printed is in {log}",
+        detail=tail(log),
+    )
+
+
+def tail(log: Path, lines: int = 15) -> str | None:
+    """The last lines of a log; None if there are none."""
+    try:
+        text = log.read_bytes()[-20_000:].decode("utf-8", "replace")
+    except OSError:
+        return None
+    return "\n".join(text.rstrip().split("\n")[-lines:]) or None
+
+
+def run_batches(
+    request: Mapping[str, Any],
+    batches: Sequence[RunBatch],
+    interpreter: Interpreter,
+    environ: Mapping[str, str],
+    *,
+    log: Path,
+    on_event: Callable[[RunnerEvent], None],
+) -> tuple[int, ProjectError | None, tuple[Identity, ...]]:
+    """Carry the batches out.
+
+    Returns:
+        The runner's exit code; why it ended early, if it did; the targets that it told nothing of.
+
+    Raises:
+        ProjectError: The project does not load, or the interpreter does not start.
+    """
+    untold = dict.fromkeys((one.asset, one.partition) for batch in batches for one in batch.targets)
+    failure: list[Mapping[str, Any]] = []
+    done: list[bool] = []
+
+    def on_document(document: dict[str, Any]) -> None:
+        if document["event"] == "load-failed":
+            failure.append(document["error"])
+        elif document["event"] == "done":
+            done.append(True)
+        event = parse_event(document)
+        if isinstance(event, TargetFinished):
+            untold.pop((event.parts, event.partition), None)
+        if event is not None:
+            on_event(event)
+
+    code = run_script("runner.py", request, interpreter, environ, log=log, on_document=on_document)
+    if failure:
+        raise load_error(failure[0], interpreter, log)
+    problem = None
+    if not done or untold:
+        missing = f"before {len(untold)} of its targets" if untold else "before it was done"
+        problem = silence(code, interpreter, log, missing)
+    return code, problem, tuple(untold)

@@ -1,0 +1,474 @@
+"""Everything that depends on Dagster's version or on what Dagster keeps private.
+
+Run inside the user's interpreter (Python 3.9 and later, Dagster 1.5 to 1.13). The scripts beside this
+file see plain values only: :class:`Node` for an asset, dictionaries for events and partitions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster
+from dagster import AssetKey, AssetMaterialization, AssetObservation, DagsterInstance
+
+VERSION: str = dagster.__version__
+HOME_OF_DAGSTER = str(Path(dagster.__file__).resolve().parent)
+DATA_VERSION_TAG = "dagster/data_version"
+INTERRUPTED = "DagsterExecutionInterruptedError"
+
+
+class ProjectNotFoundError(Exception):
+    """Nothing here tells what to load."""
+
+
+# Finding and loading the project -----------------------------------------------------------------
+
+
+def env_file(directory: str) -> dict[str, str]:
+    """The variables of the folder's ``.env``, as Dagster reads it."""
+    try:
+        from dagster._core.secrets.env_file import get_env_var_dict
+    except ImportError:
+        return {}
+    return dict(get_env_var_dict(directory))
+
+
+def load_repositories(project: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Load the code: ``[(code location name, RepositoryDefinition)]``. We are in the project's folder.
+
+    Raises:
+        ProjectNotFoundError: There is no target, or one that no Python process can load.
+        Exception: Whatever the user's code raises.
+    """
+    _begin_definitions_load()
+    out: list[tuple[str, Any]] = []
+    seen: dict[str, str] = {}
+    for origin in _origins(project):
+        if type(origin).__name__ == "GrpcServerCodeLocationOrigin":
+            raise ProjectNotFoundError(
+                f"code location {origin.location_name!r} is a gRPC server, it cannot be loaded here"
+            )
+        target = origin.loadable_target_origin
+        directory = str(Path(target.working_directory or Path.cwd()).resolve())
+        _forget_namesake(target, directory, seen)
+        # Dagster takes the first entry away while it loads, taking it for the script's folder, and puts
+        # the path back as it was afterwards: what assets import when they run has to be found there.
+        sys.path.insert(0, directory)
+        out.extend((origin.location_name, repo) for repo in _repositories(target, directory))
+    return out
+
+
+def _origins(project: dict[str, Any]) -> list[Any]:
+    from dagster._core.workspace import load_target as targets
+
+    directory = project["working_directory"] or str(Path.cwd())
+    attribute = project["attribute"]
+    found: list[Any] = []
+    if project["workspace"]:
+        found.append(targets.WorkspaceFileTarget(paths=list(project["workspace"])))
+    found.extend(
+        targets.PythonFileTarget(
+            python_file=name, attribute=attribute, working_directory=directory, location_name=None
+        )
+        for name in project["python_file"]
+    )
+    found.extend(
+        targets.ModuleTarget(
+            module_name=name, attribute=attribute, working_directory=directory, location_name=None
+        )
+        for name in project["module_name"]
+    )
+    found.extend(
+        targets.PackageTarget(
+            package_name=name, attribute=attribute, working_directory=directory, location_name=None
+        )
+        for name in project["package_name"]
+    )
+    if found:
+        return [origin for target in found for origin in target.create_origins()]
+    if Path("pyproject.toml").exists():
+        origins = list(targets.PyProjectFileTarget("pyproject.toml").create_origins())
+        if origins:
+            return origins
+    for name in ("workspace.yaml", "workspace.yml"):
+        if Path(name).exists():
+            return list(targets.WorkspaceFileTarget(paths=[name]).create_origins())
+    raise ProjectNotFoundError(
+        "no Dagster project here: no [tool.dagster] or [tool.dg.project] in pyproject.toml, no workspace.yaml"
+    )
+
+
+def _repositories(target: Any, directory: str) -> list[Any]:
+    from dagster._core.code_pointer import CodePointer
+    from dagster._core.definitions.reconstruct import def_from_pointer, repository_def_from_target_def
+    from dagster._core.workspace import autodiscovery
+
+    autoload = getattr(target, "autoload_defs_module_name", None)
+    if autoload:
+        from dagster._core.code_pointer import AutoloadDefsModuleCodePointer
+
+        pointer = AutoloadDefsModuleCodePointer(module=autoload, working_directory=directory)
+        definitions = [pointer.load_target()]
+    elif target.attribute:
+        if target.python_file:
+            pointer = CodePointer.from_python_file(target.python_file, target.attribute, directory)
+        elif target.module_name:
+            pointer = CodePointer.from_module(target.module_name, target.attribute, directory)
+        else:
+            pointer = CodePointer.from_python_package(target.package_name, target.attribute, directory)
+        definitions = [def_from_pointer(pointer)]
+    else:
+        if target.python_file:
+            found = autodiscovery.loadable_targets_from_python_file(target.python_file, directory)
+        elif target.module_name:
+            found = autodiscovery.loadable_targets_from_python_module(target.module_name, directory)
+        else:
+            found = autodiscovery.loadable_targets_from_python_package(target.package_name, directory)
+        definitions = [one.target_definition for one in found]
+    repositories = [repository_def_from_target_def(one) for one in definitions]
+    if None in repositories:
+        raise ProjectNotFoundError(f"{target.attribute or 'the target'} is no Definitions, repository or job")
+    return repositories
+
+
+def _begin_definitions_load() -> None:
+    try:
+        from dagster._core.definitions import definitions_load_context as context
+    except ImportError:  # before 1.9
+        return
+    context.DefinitionsLoadContext.set(
+        context.DefinitionsLoadContext(load_type=context.DefinitionsLoadType.INITIALIZATION)
+    )
+
+
+def _forget_namesake(target: Any, directory: str, seen: dict[str, str]) -> None:
+    """Two locations, each with its own folder and a module of the same name, share this one process."""
+    name = target.module_name or target.package_name or getattr(target, "autoload_defs_module_name", None)
+    if not name:
+        return
+    top = name.split(".")[0]
+    if seen.get(top, directory) != directory:
+        for module in [m for m in sys.modules if m == top or m.startswith(top + ".")]:
+            del sys.modules[module]
+    seen[top] = directory
+
+
+# Assets ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Node:
+    """One asset of the graph; keys are Dagster's, ``partitions`` is the definition itself."""
+
+    key: Any
+    kind: str
+    group: str | None = None
+    partitions: Any = None
+    parents: frozenset[Any] = frozenset()
+    execution_set: frozenset[Any] = frozenset()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+
+
+KIND_RANK = {"materializable": 2, "observable": 1, "external": 0}
+
+
+def company(node: Node) -> str:
+    """Assets run together only if this is the same. Before 1.8 a job observes or materializes, not both."""
+    major, minor = VERSION.split(".")[:2]
+    return node.kind if (int(major), int(minor)) < (1, 8) else ""
+
+
+def nodes(repo: Any) -> list[Node]:
+    """The assets of a repository."""
+    graph = repo.asset_graph
+    if hasattr(graph, "asset_nodes"):
+        return [_node(graph, node) for node in graph.asset_nodes]
+    return _old_nodes(repo, graph)
+
+
+def _node(graph: Any, node: Any) -> Node:
+    parents = getattr(node, "parent_keys", None)
+    if parents is None:
+        parents = graph.get(node.key).parent_keys
+    if node.is_materializable:
+        kind = "materializable"
+    else:
+        kind = "observable" if node.is_observable and node.is_executable else "external"
+    return Node(
+        key=node.key,
+        kind=kind,
+        group=node.group_name,
+        partitions=node.partitions_def,
+        parents=frozenset(parents),
+        execution_set=frozenset(node.execution_set_asset_keys),
+        metadata=dict(node.metadata or {}),
+        checks=tuple(sorted(key.name for key in node.check_keys)),
+    )
+
+
+def _old_nodes(repo: Any, graph: Any) -> list[Node]:  # before 1.6.14
+    checks: dict[Any, list[str]] = {}
+    found = set(getattr(graph, "asset_check_keys", ()))
+    for name in repo.job_names:
+        if name.startswith("__ASSET_JOB"):
+            layer = repo.get_job(name).asset_layer
+            found.update(getattr(layer, "node_output_handles_by_asset_check_key", ()))
+    for key in found:
+        checks.setdefault(key.asset_key, []).append(key.name)
+    out = []
+    for key in graph.all_asset_keys:
+        definition = repo.assets_defs_by_key.get(key)
+        source = repo.source_assets_by_key.get(key)
+        if definition is not None:
+            kind = "materializable" if definition.is_asset_executable(key) else "external"
+            metadata = definition.metadata_by_key.get(key)
+        else:
+            kind = "observable" if source is not None and source.is_observable else "external"
+            metadata = getattr(source, "metadata", None)
+        together: Any = ()
+        if kind == "materializable":
+            together = graph.get_required_multi_asset_keys(key)
+        out.append(
+            Node(
+                key=key,
+                kind=kind,
+                group=graph.group_names_by_key.get(key) or getattr(source, "group_name", None),
+                partitions=graph.get_partitions_def(key),
+                parents=frozenset(graph.get_parents(key)),
+                execution_set=frozenset(together),
+                metadata=dict(metadata or {}),
+                checks=tuple(sorted(checks.get(key, ()))),
+            )
+        )
+    return out
+
+
+def texts(value: Any) -> list[str]:
+    """The strings in a metadata value that may name files: text, paths, URLs, and lists of text."""
+    if type(value).__name__ in (
+        "TextMetadataValue",
+        "PathMetadataValue",
+        "UrlMetadataValue",
+        "JsonMetadataValue",
+    ):
+        value = value.value
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, os.PathLike):
+        return [os.fspath(value)]
+    if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+        return list(value)
+    return []
+
+
+# Partitions --------------------------------------------------------------------------------------
+
+
+def partitions_kind(definition: Any) -> str:
+    """``static``, ``time``, ``dynamic``, ``multi`` or ``other``."""
+    if isinstance(definition, dagster.MultiPartitionsDefinition):
+        return "multi"
+    if isinstance(definition, dagster.TimeWindowPartitionsDefinition):
+        return "time"
+    if isinstance(definition, dagster.StaticPartitionsDefinition):
+        return "static"
+    if isinstance(definition, dagster.DynamicPartitionsDefinition) and definition.name:
+        return "dynamic"
+    return "other"
+
+
+def describe_partitions(definition: Any) -> dict[str, Any]:
+    """A partitions definition as JSON. Moments are ISO 8601 with their offset."""
+    kind = partitions_kind(definition)
+    if kind == "multi":
+        dimensions = [
+            [one.name, describe_partitions(one.partitions_def)] for one in definition.partitions_defs
+        ]
+        return {"kind": kind, "dimensions": dimensions}
+    if kind == "time":
+        # Excluded windows are part of what makes two definitions equal; planning has no other use for them.
+        excluded = getattr(definition, "exclusions", None)
+        return {
+            "kind": kind,
+            "name": f"excluding {list(excluded)}" if excluded else None,
+            "format": definition.fmt,
+            "start": definition.start.isoformat(),
+            "end": definition.end.isoformat() if definition.end else None,
+            "cron": definition.cron_schedule,
+            "timezone": definition.timezone,
+            "end_offset": definition.end_offset,
+        }
+    if kind == "static":
+        return {"kind": kind, "keys": list(definition.get_partition_keys())}
+    if kind == "dynamic":
+        return {"kind": kind, "name": definition.name}
+    return {"kind": kind, "name": type(definition).__name__}
+
+
+def prepare_partition(instance: Any, definition: Any, key: str) -> Any:
+    """The key in the form that a run takes, a dynamic one added if it is missing; None if it is unknown."""
+    kind = partitions_kind(definition)
+    if kind == "multi":
+        try:
+            parsed = definition.get_partition_key_from_str(key)
+        except Exception:  # a check of Dagster's own, another class in each version
+            return None
+        wanted = parsed.keys_by_dimension
+        dimensions = [(one.partitions_def, wanted[one.name]) for one in definition.partitions_defs]
+        if not all(_has_key(instance, part, one) for part, one in dimensions):
+            return None
+        for part, one in dimensions:
+            _add_dynamic(instance, part, one)
+        return parsed
+    if not _has_key(instance, definition, key):
+        return None
+    _add_dynamic(instance, definition, key)
+    return key
+
+
+def _has_key(instance: Any, definition: Any, key: str) -> bool:
+    kind = partitions_kind(definition)
+    if kind == "dynamic":
+        return bool(key)
+    if kind == "time":
+        try:
+            return bool(definition.has_partition_key(key))
+        except Exception:  # a key that cannot be parsed raises in some versions
+            return False
+    try:
+        return key in definition.get_partition_keys(dynamic_partitions_store=instance)
+    except TypeError:
+        return key in definition.get_partition_keys()
+
+
+def _add_dynamic(instance: Any, definition: Any, key: str) -> None:
+    if partitions_kind(definition) == "dynamic" and not instance.has_dynamic_partition(definition.name, key):
+        instance.add_dynamic_partitions(definition.name, [key])
+
+
+# The instance and runs ---------------------------------------------------------------------------
+
+
+def open_instance() -> Any:
+    """The instance of ``$DAGSTER_HOME``."""
+    return DagsterInstance.get()
+
+
+def create_schema(instance: Any) -> None:
+    """Make every storage write its tables now: they do so at the first use, and two at once collide."""
+    instance.get_runs_count()
+    instance.all_asset_keys()
+    instance.all_instigator_state()
+    instance.get_dynamic_partitions("raw-trigger")
+
+
+def asset_key(parts: list[str]) -> Any:
+    """Dagster's key of these parts."""
+    return AssetKey(parts)
+
+
+def execute(
+    repo: Any,
+    instance: Any,
+    *,
+    keys: list[Any],
+    partition: Any,
+    run_id: str,
+    tags: dict[str, str],
+    run_config: dict[str, Any],
+    listener: Callable[[dict[str, Any]], None],
+) -> bool:
+    """One run in this process; the listener is called with each event as it happens.
+
+    Returns:
+        Whether Dagster says that the run succeeded.
+
+    Raises:
+        Exception: What keeps the run from being created, or tears it down.
+    """
+    job = repo.get_implicit_job_def_for_assets(keys)
+    if job is None:  # before 1.8, where the assets have different partitions definitions
+        names = ", ".join(key.to_user_string() for key in keys)
+        raise ValueError(f"Dagster {VERSION} cannot run these assets together: {names}")
+
+    def relay(entry: Any) -> None:
+        event = read_event(entry)
+        if event is not None:
+            listener(event)
+
+    instance.add_event_listener(run_id, relay)
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=keys,
+            partition_key=partition,
+            run_id=run_id,
+            tags=tags,
+            run_config=run_config,
+            raise_on_error=False,
+        )
+        return bool(result.success)
+    finally:
+        getattr(instance, "_subscribers", {}).pop(run_id, None)
+
+
+def read_event(entry: Any) -> dict[str, Any] | None:
+    """What matters of an entry of the event log: its ``type``, ``step``, and by type ``asset``, ``error``…"""
+    event = entry.dagster_event
+    if event is None:
+        return None
+    kind = event.event_type_value
+    data = event.event_specific_data
+    out: dict[str, Any] = {"type": kind, "step": event.step_key}
+    if kind in ("ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
+        out["asset"] = event.asset_key
+    elif kind == "ASSET_CHECK_EVALUATION_PLANNED":
+        out.update(asset=data.asset_key, check=data.check_name)
+    elif kind == "ASSET_CHECK_EVALUATION":
+        out.update(
+            asset=data.asset_key,
+            check=data.check_name,
+            passed=bool(data.passed),
+            severity=data.severity.value,
+            message=_check_message(data),
+        )
+    elif kind == "STEP_SUCCESS":
+        out["seconds"] = data.duration_ms / 1000
+    elif kind in ("STEP_FAILURE", "PIPELINE_FAILURE"):
+        out["error"] = data.error if data is not None else None
+        out["interrupted"] = out["error"] is not None and out["error"].cls_name == INTERRUPTED
+    elif kind not in ("STEP_START", "STEP_SKIPPED"):
+        return None
+    out["time"] = entry.timestamp
+    return out
+
+
+def _check_message(data: Any) -> str | None:
+    description = getattr(data, "description", None)
+    if description:
+        return str(description)
+    words = [f"{name}: {getattr(value, 'value', value)}" for name, value in (data.metadata or {}).items()]
+    return ", ".join(words) or None
+
+
+def report(
+    instance: Any,
+    key: Any,
+    *,
+    partition: str | None,
+    data_version: str | None,
+    metadata: dict[str, Any],
+    as_observation: bool,
+) -> None:
+    """Tell the instance, without a run, that something outside Dagster changed the asset."""
+    kind = AssetObservation if as_observation else AssetMaterialization
+    tags = {DATA_VERSION_TAG: data_version} if data_version is not None else None
+    instance.report_runless_asset_event(
+        kind(asset_key=key, partition=partition, metadata=metadata, tags=tags)
+    )

@@ -1,0 +1,210 @@
+"""Print the asset graph of the project as one JSON document. Run by path in the user's interpreter."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Python puts this folder first; nothing in it may hide a module of the user's.
+sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
+
+import importlib.util  # noqa: E402
+import os  # noqa: E402
+import platform  # noqa: E402
+from types import ModuleType  # noqa: E402
+from typing import Any  # noqa: E402
+
+NOISE = frozenset({".venv", ".git", "__pycache__", "site-packages", "dist-packages", "node_modules"})
+SEARCHERS = ("<frozen importlib", "/importlib/", "/pkg_resources/")
+"""What lists the folders of sys.path to find modules and installed packages."""
+PROJECT_FILES = (
+    "pyproject.toml",
+    "workspace.yaml",
+    "workspace.yml",
+    "setup.cfg",
+    "setup.py",
+    "dg.toml",
+    ".env",
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "pixi.lock",
+    "requirements.txt",
+)
+
+
+def _session() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("_raw_trigger_session", HERE / "session.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["_raw_trigger_session"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Watch:
+    """What the code looks at while it loads: files read, folders listed, folders searched for modules."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.read: set[Any] = set()
+        self.written: set[Any] = set()
+        self.listed: set[Any] = set()
+        self.searched: set[Any] = set()
+
+    def hook(self, event: str, args: tuple[Any, ...]) -> None:
+        """An audit hook: called for everything that happens, so the common case is left first."""
+        if not self.active:
+            return
+        if event == "open":
+            path, mode, flags = args
+            if isinstance(path, int):
+                return
+            writes = flags & (os.O_WRONLY | os.O_RDWR) if isinstance(flags, int) else False
+            if writes or (isinstance(mode, str) and mode.strip("rbtU")):
+                self.written.add(path)
+            else:
+                self.read.add(path)
+        elif event in ("os.listdir", "os.scandir"):
+            path = args[0]
+            if isinstance(path, int):
+                return
+            caller = sys._getframe(1).f_code.co_filename
+            searching = any(name in caller for name in SEARCHERS)
+            (self.searched if searching else self.listed).add("." if path is None else path)
+
+    def result(self, session: ModuleType, project: dict[str, Any]) -> dict[str, list[str]]:
+        """Absolute paths: ``files``, ``folders`` and ``modules`` (folders in which only modules count)."""
+        directory = project["directory"]
+        named = {directory, project.get("top") or directory}
+        roots = named | {os.path.realpath(root) for root in named}  # the code may use either name
+        home = os.environ["DAGSTER_HOME"] + os.sep
+
+        def inside(path: str) -> bool:
+            if path.startswith(home) or session.is_installed(path):
+                return False
+            for root in roots:
+                if path == root or path.startswith(root + os.sep):
+                    return NOISE.isdisjoint(Path(path[len(root) :]).parts)
+            return False
+
+        def below(paths: set[Any]) -> set[str]:
+            return {path for path in map(_absolute, paths) if inside(path)}
+
+        files = {
+            path
+            for path in below(self.read) - below(self.written)
+            if not path.endswith(".pyc") and not Path(path).is_dir()
+        }
+        own = str(HERE) + os.sep
+        for module in list(sys.modules.values()):
+            name = getattr(module, "__file__", None)
+            if isinstance(name, str):
+                path = _absolute(name)
+                if not session.is_installed(path) and not path.startswith(own):
+                    files.add(path)
+        files.update(str(Path(root, name)) for root in named for name in PROJECT_FILES)
+        files.update(_absolute(name) for name in project["workspace"])
+        config = Path(sys.prefix, "pyvenv.cfg")
+        if config.exists():
+            files.add(str(config))
+        return {
+            "files": sorted(files),
+            "folders": sorted(below(self.listed)),
+            "modules": sorted(below(self.searched)),
+        }
+
+
+def _absolute(path: Any) -> str:
+    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (a link is watched under its own name)
+
+
+def _assets(compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Every asset once: where several locations name it, the one that can execute it counts."""
+    chosen: dict[Any, tuple[str, Any]] = {}
+    parents: dict[Any, set[Any]] = {}
+    for location, repo in repositories:
+        for node in compat.nodes(repo):
+            parents.setdefault(node.key, set()).update(node.parents)
+            known = chosen.get(node.key)
+            if known is None or compat.KIND_RANK[known[1].kind] < compat.KIND_RANK[node.kind]:
+                chosen[node.key] = (location, node)
+    definitions: list[Any] = []
+    numbers: dict[int, int] = {}
+    described: list[dict[str, Any]] = []
+
+    def number(definition: Any) -> int | None:
+        if definition is None:
+            return None
+        if id(definition) not in numbers:
+            definitions.append(definition)  # keeps it alive, so that no other takes its id
+            document = compat.describe_partitions(definition)
+            if document["kind"] == "other":  # nothing tells whether two of them are equal
+                document["name"] += f" {len(described)}"
+            if document not in described:
+                described.append(document)
+            numbers[id(definition)] = described.index(document)
+        return numbers[id(definition)]
+
+    assets = []
+    for key in sorted(chosen, key=lambda key: list(key.path)):
+        location, node = chosen[key]
+        metadata = [[name, text] for name, value in node.metadata.items() for text in compat.texts(value)]
+        assets.append(
+            {
+                "key": list(key.path),
+                "location": location,
+                "group": node.group,
+                "kind": node.kind,
+                "partitions": number(node.partitions),
+                "parents": sorted(list(parent.path) for parent in parents[key] if parent != key),
+                "execution_set": sorted(list(other.path) for other in node.execution_set)
+                if len(node.execution_set) > 1
+                else [],
+                "metadata": metadata,
+                "checks": list(node.checks),
+            }
+        )
+    return {"assets": assets, "partitions": described}
+
+
+def main() -> None:
+    """Read a request, answer it, and leave without waiting for threads that user code started."""
+    session = _session()
+    request = session.read_request()
+    channel = session.Channel(request["channel"])
+    code = 0
+    try:
+        compat = session.start(request)
+        watch = Watch()
+        sys.addaudithook(watch.hook)
+        watch.active = True
+        repositories = compat.load_repositories(request["project"])
+        document = _assets(compat, repositories)
+        watch.active = False
+        channel.send(
+            {
+                "version": 1,
+                "dagster": compat.VERSION,
+                "python": platform.python_version(),
+                **document,
+                "watched": watch.result(session, request["project"]),
+                "libraries": sorted(
+                    entry
+                    for entry in sys.path
+                    if entry.endswith(("site-packages", "dist-packages")) and Path(entry).is_dir()
+                ),
+            }
+        )
+    except (Exception, SystemExit) as error:
+        channel.send({"error": session.error_of(error)})
+        code = 3
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,561 @@
+"""Materialize and report what the request says, and tell of each target what became of it.
+
+Run by path in the user's interpreter. The request comes on standard input, the events go as JSON lines to
+the channel it names; standard output and error are the user's code's and Dagster's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Python puts this folder first; nothing in it may hide a module of the user's.
+sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
+
+import contextlib  # noqa: E402
+import fcntl  # noqa: E402
+import importlib.util  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import time  # noqa: E402
+import uuid  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from types import FrameType, ModuleType  # noqa: E402
+from typing import Any  # noqa: E402
+
+Document = dict[str, Any]
+Identity = tuple[tuple[str, ...], "str | None"]
+
+LOAD_FAILED = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal arrived; the value is its number."""
+
+
+def _session() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("_raw_trigger_session", HERE / "session.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["_raw_trigger_session"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _identity(target: Document) -> Identity:
+    return tuple(target["asset"]), target["partition"]
+
+
+def _text(parts: list[str] | tuple[str, ...]) -> str:
+    return "/".join(parts)
+
+
+class Run:
+    """What one Dagster run does to its targets, from its events."""
+
+    def __init__(self, runner: Runner, batch: int, run_id: str, targets: dict[Any, Document]) -> None:
+        self.runner = runner
+        self.batch = batch
+        self.run_id = run_id
+        self.targets = targets
+        self.step_of: dict[Any, str] = {}
+        self.assets_of: dict[str, set[Any]] = {}
+        self.check_steps: dict[Any, dict[str, str]] = {}
+        self.checks: dict[Any, dict[str, Document]] = {}
+        self.materialized: set[Any] = set()
+        self.ended: dict[str, str] = {}
+        self.errors: dict[str, Any] = {}
+        self.began: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+        self.error: Any = None
+        self.interrupted = False
+        self.status: dict[Any, str] = {}
+
+    def on_event(self, event: Document) -> None:
+        """Take in one event; tell of every target that nothing more can happen to."""
+        kind, step = event["type"], event["step"]
+        self.interrupted = self.interrupted or event.get("interrupted", False)
+        if kind == "ASSET_MATERIALIZATION_PLANNED":
+            self.step_of[event["asset"]] = step
+            self.assets_of.setdefault(step, set()).add(event["asset"])
+        elif kind == "ASSET_CHECK_EVALUATION_PLANNED":
+            self.check_steps.setdefault(event["asset"], {})[event["check"]] = step
+            self.assets_of.setdefault(step, set()).add(event["asset"])
+        elif kind == "STEP_START":
+            self.began[step] = event["time"]
+        elif kind in ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
+            self.materialized.add(event["asset"])
+            if step is not None and event["asset"] not in self.step_of:  # an observable source plans nothing
+                self.step_of[event["asset"]] = step
+                self.assets_of.setdefault(step, set()).add(event["asset"])
+        elif kind == "ASSET_CHECK_EVALUATION":
+            self.checks.setdefault(event["asset"], {})[event["check"]] = {
+                "name": event["check"],
+                "passed": event["passed"],
+                "severity": event["severity"],
+                "message": event["message"],
+            }
+        elif kind == "PIPELINE_FAILURE":
+            self.error = event["error"]
+        else:
+            self._step_ended(kind, step, event)
+
+    def _step_ended(self, kind: str, step: str, event: Document) -> None:
+        self.ended[step] = kind
+        if kind == "STEP_FAILURE":
+            self.errors[step] = event["error"]
+        self.seconds[step] = event.get("seconds", event["time"] - self.began.get(step, event["time"]))
+        for key in sorted(self.assets_of.get(step, ()), key=lambda one: list(one.path)):
+            waits_for = {self.step_of.get(key), *self.check_steps.get(key, {}).values()}
+            if key in self.targets and key not in self.status and waits_for <= self.ended.keys():
+                self._settle(key)
+
+    def _settle(self, key: Any) -> None:
+        step = self.step_of[key]
+        end = self.ended[step]
+        alone = sum(1 for other in self.assets_of[step] if self.step_of.get(other) == step) == 1
+        if end == "STEP_FAILURE" and (alone or key not in self.materialized):
+            self._tell(key, "failed", self._step_error(step))
+        elif end == "STEP_SKIPPED":
+            self._tell(key, "skipped", self.runner.plain("its step was skipped: nothing came from upstream"))
+        else:
+            failure = self._failed_check(key)
+            self._tell(key, "failed" if failure else "success", failure)
+
+    def _failed_check(self, key: Any) -> Document | None:
+        evaluated = self.checks.get(key, {})
+        for check in sorted(evaluated.values(), key=lambda one: str(one["name"])):
+            if not check["passed"] and check["severity"] == "ERROR":
+                why = check["message"] or "no description"
+                return self.runner.plain(f"asset check {check['name']} failed: {why}")
+        for name, step in sorted(self.check_steps.get(key, {}).items()):
+            if name not in evaluated and step in self.errors:
+                cause = self._step_error(step)
+                evaluated = self.checks.setdefault(key, {})
+                evaluated[name] = {
+                    "name": name,
+                    "passed": False,
+                    "severity": "ERROR",
+                    "message": cause["message"],
+                }
+                return {**cause, "message": f"asset check {name} failed: {cause['message']}"}
+        return None
+
+    def _step_error(self, step: str) -> Document:
+        if self.interrupted:
+            return self.runner.plain("interrupted while it ran")
+        info = self.errors.get(step)
+        return self.runner.info(info) if info is not None else self.runner.plain("the step failed")
+
+    def _tell(self, key: Any, status: str, error: Document | None) -> None:
+        self.status[key] = status
+        step = self.step_of.get(key)
+        self.runner.tell(
+            self.batch,
+            self.targets[key],
+            status,
+            run_id=self.run_id,
+            seconds=self.seconds.get(step) if step is not None else None,
+            error=error,
+            checks=[one for _, one in sorted(self.checks.get(key, {}).items())],
+        )
+
+    def finish(self, parents: dict[Any, frozenset[Any]], error: Document | None) -> None:
+        """Tell of the targets that no event told of. ``error`` is what ended the run from outside a step."""
+        if error is None and self.error is not None:
+            error = self.runner.info(self.error)
+        for key in self.targets:
+            self._finish_one(key, parents, error, set())
+
+    def _finish_one(
+        self,
+        key: Any,
+        parents: dict[Any, frozenset[Any]],
+        error: Document | None,
+        visiting: set[Any],
+    ) -> None:
+        if key in self.status or key in visiting:
+            return
+        visiting.add(key)
+        step = self.step_of.get(key)
+        if step in self.ended:  # a check of it never ran
+            self._settle(key)
+            return
+        inner = [one for one in self.errors if step is not None and _node_of(one) == _node_of(step)]
+        if inner:  # an op of the graph that makes the asset, not its last one
+            self._tell(key, "failed", self._step_error(inner[0]))
+            return
+        upstream = sorted(parents.get(key, ()), key=lambda other: list(other.path))
+        for other in upstream:
+            if other in self.targets:
+                self._finish_one(other, parents, error, visiting)
+        failed = [other for other in upstream if self.status.get(other) in ("failed", "skipped")]
+        if failed and not self.interrupted:
+            self._tell(key, "skipped", self.runner.plain(f"upstream {_text(failed[0].path)} failed"))
+        elif self.interrupted:
+            self._tell(key, "skipped", self.runner.plain("interrupted before it ran"))
+        else:
+            self._tell(key, "failed", error or self.runner.plain("Dagster did not run it"))
+
+
+def _node_of(step: str) -> str:
+    """The top-level node of a step key: ``graph`` of ``graph.op[2]``."""
+    return step.partition(".")[0].partition("[")[0]
+
+
+class Runner:
+    """Carries the batches of one request out, in order."""
+
+    def __init__(self, session: ModuleType, channel: Any, request: Document) -> None:
+        self.session = session
+        self.channel = channel
+        self.request = request
+        self.states: dict[Identity, str] = {}
+
+    def plain(self, message: str) -> Document:
+        """An error without a traceback."""
+        return dict(self.session.plain_error(message))
+
+    def info(self, error: Any) -> Document:
+        """An error from Dagster's event log."""
+        return dict(self.session.error_of_info(error))
+
+    def load(self) -> None:
+        """Import Dagster and the project, open the instance."""
+        began = time.monotonic()
+        self.compat = self.session.start(self.request)
+        self.instance = _open_instance(self.compat)
+        self.repo_of: dict[Any, tuple[str, Any]] = {}
+        self.node_of: dict[Any, Any] = {}
+        for location, repo in self.compat.load_repositories(self.request["project"]):
+            for node in self.compat.nodes(repo):
+                known = self.node_of.get(node.key)
+                if known is None or self.compat.KIND_RANK[known.kind] < self.compat.KIND_RANK[node.kind]:
+                    self.node_of[node.key] = node
+                    self.repo_of[node.key] = (location, repo)
+        self.parents = {key: node.parents for key, node in self.node_of.items()}
+        seconds = round(time.monotonic() - began, 3)
+        self.channel.send({"event": "loaded", "seconds": seconds, "dagster": self.compat.VERSION})
+
+    def tell(
+        self,
+        batch: int,
+        target: Document,
+        status: str,
+        *,
+        run_id: str | None = None,
+        seconds: float | None = None,
+        error: Document | None = None,
+        checks: list[Document] | None = None,
+    ) -> None:
+        """Send what became of one target, and remember it for those that come after it."""
+        self.states[_identity(target)] = status
+        self.channel.send(
+            {
+                "event": "target",
+                "batch": batch,
+                "asset": target["asset"],
+                "partition": target["partition"],
+                "status": status,
+                "run_id": run_id,
+                "seconds": None if seconds is None else round(seconds, 3),
+                "error": error,
+                "checks": checks or [],
+            }
+        )
+
+    def run_all(self) -> None:
+        """Every batch; one that goes wrong does not keep the next from running."""
+        for batch in self.request["batches"]:
+            if self.channel.gone:
+                raise SystemExit("nobody listens any more")
+            if batch["kind"] == "report":
+                self._report(batch)
+            else:
+                self._materialize(batch)
+
+    # Reports --------------------------------------------------------------------------------------
+
+    def _report(self, batch: Document) -> None:
+        number = batch["number"]
+        with self._bracket(number, None) as statuses:
+            for target in self._after_the_failed(number, batch["targets"], statuses):
+                key = self.compat.asset_key(target["asset"])
+                error = None
+                if key not in self.node_of:  # Dagster would make an asset of the name
+                    error = self.plain(f"{_text(target['asset'])} is not in the Dagster project")
+                else:
+                    try:
+                        self.compat.report(
+                            self.instance,
+                            key,
+                            partition=target["partition"],
+                            data_version=target.get("data_version"),
+                            metadata=target.get("metadata") or {},
+                            as_observation=target.get("report_as") == "observation",
+                        )
+                    except Exception as raised:
+                        error = self.session.error_of(raised)
+                status = "failed" if error else "success"
+                statuses.append(status)
+                self.tell(number, target, status, error=error)
+
+    # Runs -----------------------------------------------------------------------------------------
+
+    def _materialize(self, batch: Document) -> None:
+        number = batch["number"]
+        run_id = batch["run_id"]
+        waiting = list(batch["targets"])
+        statuses: list[str] = []  # of targets that got as far as no run
+        while True:
+            waiting = self._after_the_failed(number, waiting, statuses)
+            partition, ready, waiting = self._next_run(batch, waiting, statuses)
+            if not ready:
+                if waiting:
+                    continue
+                return
+            run_id = run_id or str(uuid.uuid4())
+            with self._bracket(number, run_id) as told:
+                told.extend(statuses)
+                self._run(batch, run_id, partition, ready, told)
+            statuses = []
+            run_id = None  # a batch that has to be split: the next run needs an id of its own
+
+    def _after_the_failed(self, number: int, targets: list[Document], statuses: list[str]) -> list[Document]:
+        """The targets without those that come after one that failed; these are told of."""
+        rest = targets
+        while True:
+            dropped: dict[Identity, str] = {}
+            for target in rest:
+                for parts, partition in target.get("after") or ():
+                    if self.states.get((tuple(parts), partition)) in ("failed", "skipped"):
+                        dropped[_identity(target)] = f"upstream {_text(parts)} failed"
+                        break
+            self._with_their_set(rest, dropped)
+            if not dropped:
+                return rest
+            rest = self._drop(number, rest, dropped, "skipped", statuses)
+
+    def _with_their_set(self, targets: list[Document], dropped: dict[Identity, str]) -> None:
+        """A multi-asset that runs as a whole goes as a whole."""
+        reasons = {self.compat.asset_key(list(parts)): reason for (parts, _), reason in dropped.items()}
+        for target in targets:
+            node = self.node_of.get(self.compat.asset_key(target["asset"]))
+            if node is None or not node.execution_set - {node.key}:
+                continue
+            for other in node.execution_set & reasons.keys():
+                dropped.setdefault(_identity(target), reasons[other])
+
+    def _drop(
+        self,
+        number: int,
+        targets: list[Document],
+        dropped: dict[Identity, str],
+        status: str,
+        statuses: list[str],
+    ) -> list[Document]:
+        rest = []
+        for target in targets:
+            reason = dropped.get(_identity(target))
+            if reason is None:
+                rest.append(target)
+            else:
+                statuses.append(status)
+                self.tell(number, target, status, error=self.plain(reason))
+        return rest
+
+    def _next_run(
+        self, batch: Document, waiting: list[Document], statuses: list[str]
+    ) -> tuple[Any, list[Document], list[Document]]:
+        """What can go into one run: one location, one partition. The rest waits.
+
+        Returns:
+            The partition key for Dagster, the targets of the run, the targets left.
+        """
+        number = batch["number"]
+        bad: dict[Identity, str] = {}
+        for target in waiting:
+            node = self.node_of.get(self.compat.asset_key(target["asset"]))
+            if node is None:
+                bad[_identity(target)] = f"{_text(target['asset'])} is not in the Dagster project"
+            elif node.kind == "external":
+                bad[_identity(target)] = f"{_text(target['asset'])} is external, it can only be reported"
+            elif node.partitions is not None and self._partition_of(batch, target) is None:
+                bad[_identity(target)] = f"{_text(target['asset'])} is partitioned, no partition is given"
+        waiting = self._drop(number, waiting, bad, "failed", statuses)
+        if not waiting:
+            return None, [], []
+        place, definition, text = self._place_of(batch, waiting)
+        ready = self._ready(batch, waiting, place, definition, text)
+        chosen = {_identity(target) for target in ready}
+        rest = [target for target in waiting if _identity(target) not in chosen]
+        partition = None
+        if any(self._node(target).partitions is not None for target in ready):
+            partition = self.compat.prepare_partition(self.instance, definition, text)
+            if partition is None:
+                unknown = {
+                    _identity(target): f"{text!r} is no partition of {_text(target['asset'])}"
+                    for target in ready
+                    if self._node(target).partitions is not None
+                }
+                ready = self._drop(number, ready, unknown, "skipped", statuses)
+                return None, [], [*ready, *rest]
+        return partition, ready, rest
+
+    def _partition_of(self, batch: Document, target: Document) -> str | None:
+        key: str | None = target["partition"]
+        return batch.get("partition") if key is None else key
+
+    def _node(self, target: Document) -> Any:
+        return self.node_of[self.compat.asset_key(target["asset"])]
+
+    def _place(self, target: Document) -> tuple[int, str]:
+        key = self.compat.asset_key(target["asset"])
+        return id(self.repo_of[key][1]), self.compat.company(self.node_of[key])
+
+    def _place_of(self, batch: Document, waiting: list[Document]) -> tuple[tuple[int, str], Any, str | None]:
+        """Where the next run is: that of the first target which waits for no other one elsewhere."""
+        pending = {_identity(target): self._place(target) for target in waiting}
+        first = waiting[0]
+        for target in waiting:
+            place = self._place(target)
+            after = [(tuple(parts), key) for parts, key in target.get("after") or ()]
+            if all(pending.get(one, place) == place for one in after):
+                first = target
+                break
+        place = self._place(first)
+        for target in [first, *waiting]:
+            definition = self._node(target).partitions
+            if definition is not None and self._place(target) == place:
+                return place, definition, self._partition_of(batch, target)
+        return place, None, None
+
+    def _ready(
+        self,
+        batch: Document,
+        waiting: list[Document],
+        place: tuple[int, str],
+        definition: Any,
+        text: str | None,
+    ) -> list[Document]:
+        """The targets that fit in and whose predecessors are done or in the same run."""
+        fitting = {}
+        for target in waiting:
+            own = self._node(target).partitions
+            alike = own is None or (own == definition and self._partition_of(batch, target) == text)
+            if self._place(target) == place and alike:
+                fitting[_identity(target)] = target
+        pending = {_identity(target) for target in waiting}
+        while True:
+            early = [
+                one
+                for one, target in fitting.items()
+                if any(
+                    (tuple(parts), key) in pending and (tuple(parts), key) not in fitting
+                    for parts, key in target.get("after") or ()
+                )
+            ]
+            if not early or len(early) == len(fitting):
+                return list(fitting.values())
+            for one in early:
+                del fitting[one]
+
+    def _run(
+        self, batch: Document, run_id: str, partition: Any, ready: list[Document], statuses: list[str]
+    ) -> None:
+        keys = {self.compat.asset_key(target["asset"]): target for target in ready}
+        run = Run(self, batch["number"], run_id, keys)
+        error = None
+        try:
+            self.compat.execute(
+                self.repo_of[next(iter(keys))][1],
+                self.instance,
+                keys=list(keys),
+                partition=partition,
+                run_id=run_id,
+                tags={**(self.request.get("tags") or {}), **(batch.get("tags") or {})},
+                run_config=batch.get("run_config") or {},
+                listener=run.on_event,
+            )
+        except KeyboardInterrupt:
+            run.interrupted = True
+        except (Exception, SystemExit) as raised:
+            error = self.session.error_of(raised, whole=False)
+        run.finish(self.parents, error)
+        statuses.extend(run.status.values())
+        if run.interrupted:  # Dagster has closed the run and says nothing more about it
+            raise Interrupted(signal.SIGINT)
+
+    @contextlib.contextmanager
+    def _bracket(self, number: int, run_id: str | None) -> Iterator[list[str]]:
+        """``batch-started`` and ``batch-finished`` around one run; the list takes the statuses."""
+        began = time.monotonic()
+        statuses: list[str] = []
+        ended = False
+        self.channel.send({"event": "batch-started", "batch": number, "run_id": run_id})
+        try:
+            yield statuses
+            ended = True
+        finally:
+            self.channel.send(
+                {
+                    "event": "batch-finished",
+                    "batch": number,
+                    "run_id": run_id,
+                    "success": ended and set(statuses) <= {"success"},
+                    "seconds": round(time.monotonic() - began, 3),
+                }
+            )
+
+
+def _open_instance(compat: ModuleType) -> Any:
+    """The instance. A home without tables is initialised by one process at a time."""
+    home = Path(os.environ["DAGSTER_HOME"])
+    if (home / "history" / "runs.db").exists() and (home / "schedules" / "schedules.db").exists():
+        return compat.open_instance()
+    lock = os.open(home, os.O_RDONLY)  # the folder itself: no lock file is left behind
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = compat.open_instance()
+        compat.create_schema(instance)
+        return instance
+    finally:
+        os.close(lock)
+
+
+def main() -> int:
+    """Read a request, carry it out, send events.
+
+    Returns:
+        0 when every batch was dealt with, whatever became of its targets.
+    """
+    session = _session()
+    request = session.read_request()
+    channel = session.Channel(request["channel"])
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _on_signal)
+    try:
+        runner = Runner(session, channel, request)
+        try:
+            runner.load()
+        except (Exception, SystemExit) as error:
+            channel.send({"event": "load-failed", "error": session.error_of(error)})
+            return LOAD_FAILED
+        runner.run_all()
+        channel.send({"event": "done"})
+        runner.instance.dispose()
+    except Interrupted as interrupted:
+        return 128 + int(interrupted.args[0])
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

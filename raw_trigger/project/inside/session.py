@@ -1,0 +1,185 @@
+"""What both scripts need and is none of Dagster's business: request, answer channel, home, error texts."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import sys
+import sysconfig
+import traceback
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HERE = str(Path(__file__).resolve().parent)
+MAX_FRAMES = 12
+MAX_LINES = 60
+_FILE = re.compile(r'File "([^"]+)"')
+
+
+class RefusedError(Exception):
+    """The request cannot be served; the message says why, no traceback is wanted."""
+
+
+def read_request() -> dict[str, Any]:
+    """The request from standard input, as JSON."""
+    request: dict[str, Any] = json.loads(sys.stdin.buffer.read())
+    if request.get("version") != 1:
+        raise SystemExit("request version 1 expected")
+    return request
+
+
+class Channel:
+    """Where answers go, apart from what user code prints. ``gone`` once nobody reads them any more."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        self.gone = False
+
+    def send(self, document: dict[str, Any]) -> None:
+        """Write one document as one line."""
+        rest = memoryview(json.dumps(document).encode("ascii") + b"\n")
+        try:
+            while rest and not self.gone:
+                rest = rest[os.write(self._fd, rest) :]
+        except BrokenPipeError:
+            self.gone = True
+
+
+def start(request: dict[str, Any]) -> ModuleType:
+    """Go where the project is, import Dagster and settle ``$DAGSTER_HOME``.
+
+    Raises:
+        RefusedError: ``DAGSTER_HOME`` is relative or does not exist.
+        ImportError: There is no Dagster here, or none that can be imported.
+    """
+    warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    directory = request["project"]["directory"]
+    os.chdir(directory)
+    compat = sibling("compat")
+    os.environ.update(compat.env_file(directory))
+    os.environ["DAGSTER_HOME"] = _home(request)
+    return compat
+
+
+def sibling(name: str) -> ModuleType:
+    """A script beside this one, under a name that no user module has."""
+    private = f"_raw_trigger_{name}"
+    spec = importlib.util.spec_from_file_location(private, Path(HERE, f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[private] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _home(request: dict[str, Any]) -> str:
+    source = "dagster.home" if request["home"] else "DAGSTER_HOME"
+    given = request["home"] or os.environ.get("DAGSTER_HOME")
+    if given:
+        home = Path(given).expanduser()
+        if not home.is_absolute():
+            raise RefusedError(f"{source} must be an absolute path, it is {given!r}")
+        if not home.is_dir():
+            raise RefusedError(f"{source} is {given!r}, and there is no such folder")
+        return str(home)
+    home = Path(request["default_home"])
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").touch()  # without one Dagster warns
+    return str(home)
+
+
+# Errors ------------------------------------------------------------------------------------------
+
+
+def error_of(error: BaseException, whole: bool = True) -> dict[str, Any]:
+    """A live exception as ``message``, ``cls`` and ``traceback``: the user's own error, not what wraps it.
+
+    Args:
+        error: What was raised.
+        whole: Whether to give all frames where none is the user's.
+    """
+    chosen = error
+    while _is_wrapper(type(chosen).__name__) and chosen.__cause__ is not None:
+        chosen = chosen.__cause__
+    if isinstance(chosen, SyntaxError):
+        # Its frames end in the importer; the place is in the error itself.
+        frames = traceback.format_list(traceback.extract_tb(chosen.__traceback__))
+        frames.append("".join(traceback.format_exception_only(type(chosen), chosen)[:-1]))
+    else:
+        frames = traceback.format_list(traceback.extract_tb(chosen.__traceback__))
+    text = str(chosen)
+    name = type(chosen).__name__
+    message = f"{name}: {text}" if text else name
+    if isinstance(chosen, RefusedError) or name == "ProjectNotFoundError":
+        return {"message": text, "cls": name, "traceback": None}
+    if not whole and not any(_is_own(frame) for frame in frames):
+        return {"message": message, "cls": name, "traceback": None}
+    return {"message": message, "cls": name, "traceback": shortened(frames, message)}
+
+
+def error_of_info(info: Any) -> dict[str, Any]:
+    """The same of Dagster's serialized form (``message``, ``stack``, ``cls_name``, ``cause``)."""
+    chosen = info
+    while _is_wrapper(chosen.cls_name or "") and chosen.cause is not None:
+        chosen = chosen.cause
+    message = chosen.message.strip()
+    return {"message": message, "cls": chosen.cls_name, "traceback": shortened(chosen.stack, message)}
+
+
+def plain_error(message: str) -> dict[str, Any]:
+    """An error of ours, which has no traceback."""
+    return {"message": message, "cls": None, "traceback": None}
+
+
+def shortened(frames: list[str], message: str) -> str:
+    """Only the user's own frames and the message; all of them if none is the user's."""
+    own = [frame for frame in frames if _is_own(frame)]
+    lines = "".join(own[-MAX_FRAMES:] or frames[-2 * MAX_FRAMES :]).rstrip("\n").split("\n")
+    return "\n".join([*lines[-MAX_LINES:], message])
+
+
+def _is_wrapper(name: str) -> bool:
+    return name.startswith("Dagster")
+
+
+def _is_own(frame: str) -> bool:
+    match = _FILE.search(frame)
+    if match is None:
+        return False
+    path = match.group(1)
+    return not (path.startswith(("<", HERE)) or is_installed(path))
+
+
+_LIBRARIES = tuple(
+    {
+        str(Path(found)) + os.sep
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        for found in [sysconfig.get_path(name)]
+        if found
+    }
+)
+
+
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to the interpreter or its installed packages, by its absolute path."""
+    return (
+        path.startswith(_LIBRARIES)
+        or f"{os.sep}site-packages{os.sep}" in path
+        or f"{os.sep}dist-packages{os.sep}" in path
+        or _is_dagster(path)
+    )
+
+
+def _is_dagster(path: str) -> bool:
+    compat = sys.modules.get("_raw_trigger_compat")
+    home = getattr(compat, "HOME_OF_DAGSTER", None)
+    return home is not None and path.startswith(home + os.sep)

@@ -1,0 +1,187 @@
+"""The door to the user's Dagster project."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raw_trigger.errors import ProjectError
+from raw_trigger.model.assets import Catalog
+from raw_trigger.model.project import DagsterOptions
+from raw_trigger.project import catalog as cache
+from raw_trigger.project.interpreter import Interpreter, find_interpreter
+
+if TYPE_CHECKING:  # the planning path needs none of them
+    from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent
+
+REQUEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """How an execution ended.
+
+    Args:
+        log: What user code printed.
+        exit_code: The runner's; negative: the signal that killed it.
+        problem: Set if it ended before every target was told of.
+        untold: The targets that no event told of; nothing is known of them.
+    """
+
+    log: Path
+    exit_code: int
+    problem: ProjectError | None = None
+    untold: tuple[Identity, ...] = ()
+
+
+@dataclass(frozen=True)
+class DagsterProject:
+    """A folder with a Dagster project.
+
+    Args:
+        directory: The folder, absolute; where ``dagster dev`` would be called.
+        options: What is configured about it.
+        default_home: The instance if neither the options nor ``.env`` nor the environment name one.
+        cache_dir: Where the catalog and the logs are kept.
+        top: The repository's top folder.
+        environ: The caller's environment.
+    """
+
+    directory: Path
+    options: DagsterOptions
+    default_home: Path
+    cache_dir: Path
+    top: Path
+    environ: Mapping[str, str] = field(repr=False)
+
+    def catalog(self, fresh: bool = False) -> Catalog:
+        """The asset graph.
+
+        Args:
+            fresh: Load the project whatever the cache says.
+
+        Raises:
+            ProjectError: No interpreter, or the project does not load (``detail`` holds the traceback).
+        """
+        request = self._request()
+        cached = None if fresh else cache.read(self.cache_dir)
+        if cached is not None:
+            interpreter = self.interpreter(cached.interpreter)
+            found = cache.valid_catalog(cached, self.cache_dir, request, interpreter)
+            if found is not None:
+                return found
+        return self._load(request, self.interpreter())
+
+    def execute(
+        self,
+        batches: Sequence[RunBatch],
+        on_event: Callable[[RunnerEvent], None],
+        tags: Mapping[str, str] | None = None,
+    ) -> ExecutionResult:
+        """Carry out the batches in one process of the project's interpreter, in order.
+
+        Args:
+            batches: What to materialize and report.
+            on_event: Called, in this thread, for every event as it arrives.
+            tags: For every run.
+
+        Raises:
+            ProjectError: No interpreter, or the project does not load. Nothing was run then.
+            KeyboardInterrupt: Interrupted; Dagster has closed its run, its events have been passed on.
+        """
+        from raw_trigger.project.child import new_log
+        from raw_trigger.project.execution import run_batches
+
+        cached = cache.read(self.cache_dir)
+        interpreter = self.interpreter(cached.interpreter if cached is not None else None)
+        log = new_log(self.cache_dir)
+        request = {
+            **self._request(),
+            "tags": dict(tags or {}),
+            "batches": [batch.as_json() for batch in batches],
+        }
+        code, problem, untold = run_batches(
+            request, batches, interpreter, self.environ, log=log, on_event=on_event
+        )
+        return ExecutionResult(log, code, problem, untold)
+
+    def interpreter(self, known: Interpreter | None = None) -> Interpreter:
+        """The interpreter that the project is loaded with.
+
+        Raises:
+            ProjectError: There is none.
+        """
+        if not self.directory.is_dir():
+            raise ProjectError(f"the project's folder {self.directory} does not exist")
+        return find_interpreter(self.options.python, self.directory, self.top, self.environ, known)
+
+    def has_private_home(self) -> bool:
+        """Whether the instance is :attr:`default_home`: nothing else names one."""
+        return not (self.options.home or self._env_file_home() or self.environ.get("DAGSTER_HOME"))
+
+    def home(self) -> Path:
+        """The folder of the Dagster instance; Dagster itself has the last word on what ``.env`` says."""
+        named = self._configured_home() or self._env_file_home() or self.environ.get("DAGSTER_HOME")
+        return Path(named).expanduser() if named else self.default_home
+
+    def _configured_home(self) -> str | None:
+        home = self.options.home
+        return None if home is None else self._absolute(home)
+
+    def _absolute(self, path: str) -> str:
+        return os.path.normpath(self.directory / Path(path).expanduser())
+
+    def _env_file_home(self) -> str | None:
+        try:
+            text = (self.directory / ".env").read_text("utf-8", "replace")
+        except OSError:
+            return None
+        found = None
+        for line in text.splitlines():
+            name, equals, value = line.strip().removeprefix("export ").partition("=")
+            if equals and name.strip() == "DAGSTER_HOME":
+                found = value.strip().strip("'\"") or None
+        return found
+
+    def _request(self) -> dict[str, Any]:
+        options = self.options
+
+        def paths(names: tuple[str, ...]) -> list[str]:
+            return [self._absolute(name) for name in names]
+
+        working = options.working_directory
+        return {
+            "version": REQUEST_VERSION,
+            "project": {
+                "directory": str(self.directory),
+                "top": str(self.top),
+                "module_name": list(options.module_name),
+                "python_file": paths(options.python_file),
+                "package_name": list(options.package_name),
+                "workspace": paths(options.workspace),
+                "attribute": options.attribute,
+                "working_directory": None if working is None else self._absolute(working),
+            },
+            "home": self._configured_home(),
+            "default_home": str(self.default_home),
+        }
+
+    def _load(self, request: Mapping[str, Any], interpreter: Interpreter) -> Catalog:
+        from raw_trigger.project.child import new_log, run_script
+        from raw_trigger.project.execution import load_error, silence
+
+        log = new_log(self.cache_dir)
+        answers: list[dict[str, Any]] = []
+        began = time.time_ns()
+        code = run_script("probe.py", request, interpreter, self.environ, log=log, on_document=answers.append)
+        if not answers:
+            raise silence(code, interpreter, log, "before it had loaded the Dagster project")
+        answer = answers[0]
+        if "error" in answer:
+            raise load_error(answer["error"], interpreter, log)
+        cache.remember(self.cache_dir, request, interpreter, answer, began)
+        return cache.decode(answer, fresh=True)

@@ -1,0 +1,149 @@
+"""The asset graph, as the project's own interpreter tells it."""
+
+from __future__ import annotations
+
+import pytest
+
+from raw_trigger.model.assets import Asset, Partitions
+
+DEFS = """
+    import datetime
+    import dagster as dg
+
+    static = dg.StaticPartitionsDefinition(["eu", "us"])
+    daily = dg.DailyPartitionsDefinition("2024-01-05", timezone="Europe/Berlin", end_offset=1)
+    hourly = dg.TimeWindowPartitionsDefinition(
+        start="2024-01", end="2025-01", fmt="%Y-%m", cron_schedule="0 0 1 * *")
+    files = dg.DynamicPartitionsDefinition(name="files")
+    both = dg.MultiPartitionsDefinition({"region": static, "day": daily})
+
+    @dg.asset(partitions_def=static)
+    def by_region(): ...
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["eu", "us"]))
+    def by_region_too(): ...
+    @dg.asset(partitions_def=daily)
+    def by_day(): ...
+    @dg.asset(partitions_def=hourly)
+    def by_month(): ...
+    @dg.asset(partitions_def=files)
+    def by_file(): ...
+    @dg.asset(partitions_def=both)
+    def by_both(): ...
+    @dg.asset(partitions_def=dg.DynamicPartitionsDefinition(lambda now=None: ["a"]))
+    def by_code(): ...
+
+    @dg.asset(
+        key_prefix=["raw", "shop"], group_name="raw", deps=["outside"],
+        metadata={
+            "path": dg.MetadataValue.path("data/1_raw/a.csv"),
+            "url": dg.MetadataValue.url("data/1_raw/b.csv"),
+            "text": "data/1_raw/c.csv", "many": ["d.csv", "e.csv"], "number": 3, "table": {"f": "g"},
+        })
+    def sales(): ...
+
+    @dg.asset_check(asset=sales)
+    def not_empty(): return dg.AssetCheckResult(passed=True)
+
+    @dg.multi_asset(outs={"left": dg.AssetOut(), "right": dg.AssetOut()})
+    def pair(): ...
+    @dg.multi_asset(outs={n: dg.AssetOut(is_required=False) for n in ("l", "r")}, can_subset=True)
+    def free(): ...
+
+    @dg.observable_source_asset
+    def seen(): return dg.DataVersion("1")
+
+    defs = dg.Definitions(
+        [by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, pair, free, seen,
+         dg.AssetSpec("outside", metadata={"path": "x.csv"}), dg.SourceAsset("old_style")],
+        asset_checks=[not_empty])
+"""
+
+DAILY = Partitions(
+    "time",
+    format="%Y-%m-%d",
+    start="2024-01-05T00:00:00+01:00",
+    cron="0 0 * * *",
+    timezone="Europe/Berlin",
+    end_offset=1,
+)
+STATIC = Partitions("static", ("eu", "us"))
+
+
+@pytest.fixture(scope="module")
+def catalog(sandbox_factory):
+    return sandbox_factory({"defs.py": DEFS}).project(python_file=("defs.py",)).catalog()
+
+
+def test_one_asset_exactly(catalog):
+    assert catalog.assets["raw/shop/sales"] == Asset(
+        key="raw/shop/sales",
+        parts=("raw", "shop", "sales"),
+        location="defs.py",
+        kind="materializable",
+        group="raw",
+        partitions=None,
+        parents=("outside",),
+        execution_set=(),
+        metadata=(
+            ("path", "data/1_raw/a.csv"),
+            ("url", "data/1_raw/b.csv"),
+            ("text", "data/1_raw/c.csv"),
+            ("many", "d.csv"),
+            ("many", "e.csv"),
+        ),
+        checks=("not_empty",),
+    )
+    assert catalog.children()["outside"] == ["raw/shop/sales"]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("by_region", STATIC),
+        ("by_region_too", STATIC),
+        ("by_day", DAILY),
+        (
+            "by_month",
+            Partitions(
+                "time",
+                format="%Y-%m",
+                start="2024-01-01T00:00:00+00:00",
+                end="2025-01-01T00:00:00+00:00",
+                cron="0 0 1 * *",
+                timezone="UTC",
+            ),
+        ),
+        ("by_file", Partitions("dynamic", name="files")),
+        ("by_both", Partitions("multi", dimensions=(("day", DAILY), ("region", STATIC)))),
+        ("raw/shop/sales", None),
+    ],
+)
+def test_partitions(catalog, key, expected):
+    assert catalog.assets[key].partitions == expected
+
+
+def test_partitions_made_by_code_are_other(catalog):
+    assert catalog.assets["by_code"].partitions.kind == "other"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "together"),
+    [
+        ("left", "materializable", ("left", "right")),
+        ("right", "materializable", ("left", "right")),
+        ("l", "materializable", ()),
+        ("seen", "observable", ()),
+        ("outside", "external", ()),
+        ("old_style", "external", ()),
+    ],
+)
+def test_kinds_and_execution_sets(catalog, key, kind, together):
+    assert (catalog.assets[key].kind, catalog.assets[key].execution_set) == (kind, together)
+
+
+def test_everything_is_there(catalog):
+    assert sorted(catalog.assets) == [
+        *("by_both", "by_code", "by_day", "by_file", "by_month", "by_region", "by_region_too"),
+        *("l", "left", "old_style", "outside", "r", "raw/shop/sales", "right", "seen"),
+    ]
+    assert catalog.dagster_version is not None

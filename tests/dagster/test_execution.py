@@ -1,0 +1,349 @@
+"""What becomes of targets in real runs, and what Dagster knows of it afterwards."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from raw_trigger.model.outcome import CheckResult
+from raw_trigger.project import BatchFinished, BatchStarted, Loaded
+from tests.dagster.sandbox import batch, target
+
+DEFS = """
+    import dagster as dg
+    ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    print("noise while loading")
+    static = dg.StaticPartitionsDefinition(["eu", "us"])
+    days = dg.DailyPartitionsDefinition("2024-01-05")
+    files = dg.DynamicPartitionsDefinition(name="files")
+
+    @dg.asset(key_prefix="raw")
+    def good():
+        print('{"event": "target", "status": "noise"}')
+        import lazily
+        return lazily.VALUE
+    @dg.asset(key_prefix="raw")
+    def bad():
+        try:
+            int("x")
+        except ValueError as error:
+            raise RuntimeError("sales.csv line 3: 'x' is no number") from error
+    @dg.asset(deps=[bad])
+    def below(): ...
+    @dg.asset(deps=[below])
+    def far_below(): ...
+    @dg.asset
+    def other(): ...
+
+    @dg.asset
+    def checked(): return 1
+    @dg.asset_check(asset=checked)
+    def has_rows(): return dg.AssetCheckResult(passed=False, description="0 rows", severity=ERROR)
+    @dg.asset_check(asset=checked)
+    def is_new(): return dg.AssetCheckResult(passed=True)
+    @dg.asset
+    def warned(): return 1
+    @dg.asset_check(asset=warned)
+    def is_big(): return dg.AssetCheckResult(passed=False, severity=WARN, metadata={"rows": 3})
+    @dg.asset
+    def uncheckable(): return 1
+    @dg.asset_check(asset=uncheckable)
+    def breaks(): raise OSError("no disk")
+    @dg.asset
+    def gate(): return 1
+    @dg.asset_check(asset=gate, blocking=True)
+    def shut(): return dg.AssetCheckResult(passed=False, description="shut")
+    @dg.asset(deps=[gate])
+    def behind_gate(): ...
+
+    @dg.asset(partitions_def=static)
+    def region(context): ...
+    @dg.asset(partitions_def=static, deps=[region])
+    def region_below(context): ...
+    @dg.asset(partitions_def=days)
+    def day(): ...
+    @dg.asset(partitions_def=files)
+    def by_file(context): context.log.info(context.partition_key)
+    @dg.asset(partitions_def=dg.MultiPartitionsDefinition({"region": static, "day": days}))
+    def both(): ...
+    @dg.asset(partitions_def=dg.MultiPartitionsDefinition({"region": static, "file": files}))
+    def both_dynamic(): ...
+
+    @dg.multi_asset(outs={"left": dg.AssetOut(), "right": dg.AssetOut()})
+    def pair(): return 1, 2
+    @dg.multi_asset(outs={n: dg.AssetOut(is_required=False) for n in ("first", "second")}, can_subset=True)
+    def half(context):
+        yield dg.Output(1, "first")
+        if "second" in context.op_execution_context.selected_output_names:
+            raise ValueError("half way")
+    @dg.op
+    def one(): return 1
+    @dg.op
+    def breaks_inside(value): raise KeyError("inner")
+    @dg.op
+    def last(value): return value
+    @dg.graph_asset
+    def from_graph(): return last(breaks_inside(one()))
+    tries = []
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def flaky():
+        tries.append(1)
+        if len(tries) == 1: raise ValueError("first time")
+
+    class Sheet(dg.Config):
+        number: int
+    @dg.asset
+    def configured(config: Sheet): assert config.number == 3
+    @dg.asset
+    def leaves(): raise SystemExit(3)
+
+    @dg.observable_source_asset
+    def seen(): return dg.DataVersion("1")
+
+    defs = dg.Definitions(
+        [good, bad, below, far_below, other, checked, warned, uncheckable, gate, behind_gate, region,
+         region_below, day, by_file, both, both_dynamic, pair, half, from_graph, flaky, configured,
+         leaves, seen,
+         dg.AssetSpec("outside", partitions_def=None), dg.AssetSpec("sighted"),
+         dg.AssetSpec("parts", partitions_def=static)],
+        asset_checks=[has_rows, is_new, is_big, breaks, shut])
+"""
+FIRST_RUN = str(uuid.uuid4())
+
+
+@pytest.fixture(scope="module")
+def sandbox(sandbox_factory):
+    return sandbox_factory({"defs.py": DEFS, "lazily.py": "VALUE = 4\n"})
+
+
+@pytest.fixture(scope="module")
+def ran(sandbox):
+    """All of it in one process; the tests look at the pieces."""
+    return sandbox.run(
+        batch(1, "raw/good", "raw/bad", "below", "far_below", "other", "flaky",
+              run_id=FIRST_RUN, tags={"raw_batch": "1/9"}),
+        batch(2, "checked", "warned", "uncheckable", "gate", "behind_gate", "seen"),
+        batch(3, "region|eu", "region_below|eu", "left", "right", partition="eu"),
+        batch(4, "region|mars", "region_below|mars", partition="mars"),
+        batch(5, "by_file|new.csv", "both_dynamic|other.csv|us"),
+        batch(6, "day|2024-01-06", partition="2024-01-06"),
+        batch(7, "day|2024-01-04", "both|2024-01-05|us"),
+        batch(8, "configured", run_config={"ops": {"configured": {"config": {"number": 3}}}}),
+        batch(9, "first", "second", "from_graph", "leaves"),
+        batch(
+            10,
+            target("outside", data_version="abc123", metadata={"commit": "c0ffee", "size": 12}),
+            target("parts|eu", data_version="p1"),
+            target("sighted", data_version="s1", report_as="observation"),
+            "not/there",
+            kind="report",
+        ),
+        trigger="raw-trigger/test",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan_errors(sandbox):
+    """Batches that no run can come of, each followed by one that is fine."""
+    return sandbox.run(
+        batch(1, "configured"),
+        batch(2, "left"),
+        batch(3, "raw/nowhere", "outside", "region", "raw/good"),
+        batch(4, "raw/bad"),
+        batch(5, target("other", after=["raw/bad"]), target("left", after=["raw/bad"]), "right"),
+        batch(7, "raw/good"),
+        batch(8, "by_file|x", "by_file|y", target("both|2024-01-05|eu", after=["by_file|y"])),
+        batch(6, target("region|us", after=["other"]), target("region_below|us", after=["region|us"])),
+    )  # fmt: skip
+
+
+def test_all_is_told_of_once(ran):
+    assert ran.result.problem is None
+    assert ran.result.untold == ()
+    assert ran.result.exit_code == 0
+    assert isinstance(ran.events[0], Loaded)
+    told = [(e.asset, e.partition) for e in ran.targets]
+    assert len(told) == len(set(told)) == 32
+
+
+def test_a_failure_keeps_nothing_else_from_running(ran):
+    assert {key: ran.statuses[key] for key in ("raw/good", "raw/bad", "below", "far_below", "other")} == {
+        "raw/good": "success",
+        "raw/bad": "failed",
+        "below": "skipped",
+        "far_below": "skipped",
+        "other": "success",
+    }
+    assert ran.target("below").error.message == "upstream raw/bad failed"
+    assert ran.target("far_below").error.message == "upstream below failed"
+    assert ran.target("flaky").status == "success"
+
+
+def test_the_error_is_the_loaders_own(ran, sandbox):
+    error = ran.target("raw/bad").error
+    assert error.cls == "RuntimeError"
+    assert error.message == "RuntimeError: sales.csv line 3: 'x' is no number"
+    assert error.traceback.startswith(f'  File "{sandbox.folder}/defs.py", line ')
+    assert error.traceback.endswith("\n" + error.message)
+    assert error.traceback.count("File ") == 1
+
+
+def test_events_arrive_while_the_run_is_on(ran):
+    first = [event for event in ran.events if getattr(event, "batch", None) == 1]
+    assert first[0] == BatchStarted(1, FIRST_RUN)
+    assert isinstance(first[-1], BatchFinished)
+    assert first[-1].success is False
+    assert all(event.run_id == FIRST_RUN for event in first)
+    assert ran.target("raw/good").seconds > 0
+    assert ran.target("below").seconds is None
+
+
+def test_checks(ran):
+    assert ran.target("checked").status == "failed"
+    assert ran.target("checked").error.message == "asset check has_rows failed: 0 rows"
+    assert ran.target("checked").checks == (
+        CheckResult("has_rows", False, "ERROR", "0 rows"),
+        CheckResult("is_new", True, "ERROR", None),
+    )
+    assert ran.target("warned").status == "success"
+    assert ran.target("warned").checks == (CheckResult("is_big", False, "WARN", "rows: 3"),)
+    assert ran.target("uncheckable").error.message == "asset check breaks failed: OSError: no disk"
+    assert ran.target("gate").error.message == "asset check shut failed: shut"
+    assert ran.target("behind_gate").status == "skipped"
+    assert ran.target("behind_gate").error.message == "upstream gate failed"
+
+
+def test_partitions(ran):
+    assert ran.statuses["region|eu"] == ran.statuses["region_below|eu"] == "success"
+    assert ran.statuses["left"] == ran.statuses["right"] == "success"
+    assert ran.target("region", "eu").run_id == ran.target("left").run_id
+    assert ran.statuses["day|2024-01-06"] == "success"
+    assert ran.statuses["both|2024-01-05|us"] == "success"
+    assert ran.statuses["both_dynamic|other.csv|us"] == "success"
+
+
+def test_an_unknown_key_is_skipped_without_a_run(ran):
+    for key in ("region|mars", "region_below|mars"):
+        found = ran.target(*key.split("|"))
+        assert (found.status, found.run_id) == ("skipped", None)
+    assert ran.target("region", "mars").error.message == "'mars' is no partition of region"
+    assert ran.target("day", "2024-01-04").error.message == "'2024-01-04' is no partition of day"
+    assert not [e for e in ran.events if isinstance(e, BatchStarted) and e.batch == 4]
+
+
+def test_a_batch_of_two_definitions_is_split(ran):
+    runs = [e.run_id for e in ran.events if isinstance(e, BatchStarted) and e.batch == 5]
+    assert len(runs) == len(set(runs)) == 2
+    assert {
+        ran.target("by_file", "new.csv").run_id,
+        ran.target("both_dynamic", "other.csv|us").run_id,
+    } == set(runs)
+
+
+def test_multi_assets_graphs_and_observables(ran):
+    assert ran.target("first").status == "success"
+    assert ran.target("second").error.message == "ValueError: half way"
+    assert ran.target("from_graph").error.message == "KeyError: 'inner'"
+    assert ran.target("leaves").error.message == "SystemExit: 3"
+    assert ran.target("seen").status == "success"
+    assert ran.target("configured").status == "success"
+
+
+def test_what_user_code_prints_is_in_the_log(ran):
+    assert "noise while loading" in ran.log
+    assert '{"event": "target", "status": "noise"}' in ran.log
+
+
+def test_reports(ran):
+    assert ran.target("outside").status == ran.target("parts", "eu").status == "success"
+    assert ran.target("sighted").status == "success"
+    assert ran.target("not/there").status == "failed"
+    assert ran.target("not/there").error.message == "not/there is not in the Dagster project"
+
+
+def test_what_dagster_knows_afterwards(ran, sandbox):
+    out = sandbox.dagster(
+        f"""
+        run = instance.get_run_by_id({FIRST_RUN!r})
+        def last(key):
+            m = instance.get_latest_materialization_event(dg.AssetKey(key)).asset_materialization
+            metadata = {{k: v.value for k, v in m.metadata.items()}}
+            return [m.tags.get("dagster/data_version"), m.partition, metadata]
+        seen = instance.fetch_observations(dg.AssetKey("sighted"), limit=1).records[0].asset_observation
+        region = instance.get_latest_materialization_event(dg.AssetKey("region"))
+        out = dict(
+            status=run.status.value, tags=dict(run.tags), outside=last("outside"), parts=last("parts"),
+            observed=seen.tags["dagster/data_version"],
+            files=sorted(instance.get_dynamic_partitions("files")),
+            region_tag=instance.get_run_by_id(region.run_id).tags["dagster/partition"],
+            unknown=instance.has_asset_key(dg.AssetKey(["not", "there"])),
+        )
+        """
+    )
+    assert out["status"] == "FAILURE"
+    assert out["tags"]["trigger"] == "raw-trigger/test"
+    assert out["tags"]["raw_batch"] == "1/9"
+    assert out["outside"] == ["abc123", None, {"commit": "c0ffee", "size": 12}]
+    assert out["parts"][:2] == ["p1", "eu"]
+    assert out["observed"] == "s1"
+    assert out["files"] == ["new.csv", "other.csv"]
+    assert out["region_tag"] == "eu"
+    assert out["unknown"] is False
+
+
+def test_errors_before_a_run_exists(plan_errors):
+    ran = plan_errors
+    assert ran.result.problem is None
+    assert ran.target("configured").status == "failed"
+    assert ran.target("configured").error.cls == "DagsterInvalidConfigError"
+    assert ran.target("configured").error.traceback is None
+    assert [e.error.cls for e in ran.targets if e.asset == "left" and e.batch == 2] == [
+        "DagsterInvalidSubsetError"
+    ]
+    assert ran.target("raw/nowhere").error.message == "raw/nowhere is not in the Dagster project"
+    assert ran.target("outside").error.message == "outside is external, it can only be reported"
+    assert ran.target("region").error.message == "region is partitioned, no partition is given"
+    assert [e.status for e in ran.targets if e.asset == "raw/good"] == ["success", "success"]
+
+
+def test_what_comes_after_a_failure_of_an_earlier_batch(plan_errors):
+    ran = plan_errors
+    assert ran.target("other").error.message == "upstream raw/bad failed"
+    assert ran.target("region", "us").error.message == "upstream other failed"
+    assert ran.target("region_below", "us").error.message == "upstream region failed"
+    # a multi-asset that runs as a whole is left as a whole
+    assert [
+        (e.status, e.error.message) for e in ran.targets if e.batch == 5 and e.asset in ("left", "right")
+    ] == [
+        ("skipped", "upstream raw/bad failed"),
+        ("skipped", "upstream raw/bad failed"),
+    ]
+
+
+def test_one_batch_with_several_keys_and_an_order_across_runs(plan_errors):
+    told = [(e.asset, e.partition, e.status) for e in plan_errors.targets if e.batch == 8]
+    assert told == [
+        ("by_file", "x", "success"),
+        ("by_file", "y", "success"),
+        ("both", "2024-01-05|eu", "success"),
+    ]
+    assert len({e.run_id for e in plan_errors.targets if e.batch == 8}) == 3
+
+
+def test_a_private_home_makes_no_noise(ran, sandbox):
+    assert (sandbox.folder.parent / "home" / "dagster.yaml").read_text() == ""
+    assert "dagster.yaml) found" not in ran.log
+
+
+def test_runners_at_once_in_a_fresh_home(sandbox_factory):
+    from threading import Thread
+
+    sandbox = sandbox_factory({"defs.py": "import dagster as dg\n@dg.asset\ndef a(): ...\n"})
+    statuses = []
+    threads = [Thread(target=lambda: statuses.append(sandbox.run(batch(1, "a")).statuses)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [{"a": "success"}] * 4

@@ -1,0 +1,237 @@
+"""The user's modules, output, environment and Dagster home stay the user's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from raw_trigger.errors import ProjectError
+from tests.dagster.sandbox import batch
+
+SIMPLE = "import dagster as dg\n@dg.asset\ndef a(): ...\n"
+
+
+@pytest.mark.parametrize("environ", [{}, {"PYTHONSAFEPATH": "1"}], ids=["plain", "safe path"])
+def test_no_module_of_the_users_is_hidden(sandbox_factory, environ):
+    """Neither while loading nor when an asset's body imports."""
+    sandbox = sandbox_factory(
+        {
+            "defs.py": """
+                import dagster as dg, probe, session
+                @dg.asset
+                def a():
+                    import compat, runner
+                    assert (compat.MINE, runner.MINE, probe.MINE, session.MINE) == (1, 1, 1, 1)
+                    import json, sys
+                    assert not [p for p in sys.path if p.endswith("inside")]
+                defs = dg.Definitions([a])
+            """,
+            **{f"{name}.py": "MINE = 1\n" for name in ("probe", "runner", "compat", "session")},
+        },
+        **environ,
+    )
+    assert list(sandbox.project(module_name=("defs",)).catalog().assets) == ["a"]
+    assert sandbox.run(batch(1, "a"), project=sandbox.project(module_name=("defs",))).statuses == {
+        "a": "success"
+    }
+
+
+def test_pythonpath_of_the_user_is_kept(sandbox_factory):
+    sandbox = sandbox_factory({"defs.py": "import elsewhere\n" + SIMPLE, "lib/elsewhere.py": ""})
+    sandbox.environ["PYTHONPATH"] = str(sandbox.folder / "lib")
+    assert sandbox.project(python_file=("defs.py",)).catalog().assets
+
+
+def test_an_interpreter_command_that_closes_descriptors(sandbox_factory):
+    """What `uv run` and `conda run` are like: a program that starts another one."""
+    sandbox = sandbox_factory(
+        {"defs.py": SIMPLE, "wrap.py": "import subprocess, sys\nsys.exit(subprocess.call(sys.argv[1:]))\n"}
+    )
+    python = (sys.executable, str(sandbox.folder / "wrap.py"), sys.executable)
+    project = sandbox.project(python_file=("defs.py",), python=python)
+    assert list(project.catalog().assets) == ["a"]
+    assert sandbox.run(batch(1, "a"), project=project).statuses == {"a": "success"}
+
+
+def test_the_environment_of_user_code(sandbox_factory):
+    sandbox = sandbox_factory(
+        {
+            "defs.py": """
+                import dagster as dg, os
+                @dg.asset
+                def a():
+                    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_KEY_0", "PYTHONHOME",
+                                 "DAGSTER_HOME", "GIT_AUTHOR_NAME", "VIRTUAL_ENV", "MINE"):
+                        print("ENV", name, os.environ.get(name))
+                    print("PATH", os.environ["PATH"].split(":")[0])
+            """
+        },
+        GIT_DIR="/x",
+        GIT_INDEX_FILE="/x/index",
+        GIT_CONFIG_COUNT="1",
+        GIT_CONFIG_KEY_0="a.b",
+        GIT_CONFIG_VALUE_0="c",
+        GIT_AUTHOR_NAME="Me",
+        VIRTUAL_ENV="/foreign",
+        MINE="yes",
+    )
+    sandbox.environ["PATH"] = "/foreign/bin:" + sandbox.environ["PATH"]
+    log = sandbox.run(batch(1, "a")).log
+    seen = dict(line.split(" ")[1:] for line in log.splitlines() if line.startswith("ENV "))
+    in_venv = Path(sys.prefix, "pyvenv.cfg").exists()
+    assert seen == {
+        "GIT_DIR": "None",
+        "GIT_INDEX_FILE": "None",
+        "GIT_CONFIG_KEY_0": "None",
+        "PYTHONHOME": "None",
+        "DAGSTER_HOME": str(sandbox.folder.parent / "home"),
+        "GIT_AUTHOR_NAME": "Me",
+        "VIRTUAL_ENV": sys.prefix if in_venv else "None",
+        "MINE": "yes",
+    }
+    assert "PATH /foreign/bin" not in log
+
+
+# The Dagster home -----------------------------------------------------------------------------------
+
+
+def history(home: Path) -> bool:
+    return (home / "history" / "runs.db").exists()
+
+
+def test_the_home_is_the_options_then_env_file_then_environment(sandbox_factory):
+    sandbox = sandbox_factory({"defs.py": SIMPLE})
+    homes = {name: sandbox.folder.parent / name for name in ("options", "env_file", "environment", "home")}
+    for name in ("options", "env_file", "environment"):
+        homes[name].mkdir()
+
+    def used(**options) -> list[str]:
+        project = sandbox.project(python_file=("defs.py",), **options)
+        sandbox.run(batch(1, "a"), project=project)
+        found = [name for name, home in homes.items() if history(home)]
+        assert [project.home()] == [homes[name] for name in found]
+        assert project.has_private_home() == (found == ["home"])
+        for name in found:
+            subprocess.run(["rm", "-r", str(homes[name] / "history")], check=True)
+        return found
+
+    assert used() == ["home"]
+    sandbox.environ["DAGSTER_HOME"] = str(homes["environment"])
+    assert used() == ["environment"]
+    sandbox.write({".env": f"A=1\nexport DAGSTER_HOME='{homes['env_file']}'\n"})
+    assert used() == ["env_file"]
+    assert used(home="../options") == ["options"]
+
+
+@pytest.mark.parametrize(
+    ("home", "message"),
+    [
+        ("relative", "DAGSTER_HOME must be an absolute path, it is 'relative'"),
+        ("/no/such/folder", "DAGSTER_HOME is '/no/such/folder', and there is no such folder"),
+    ],
+)
+def test_an_impossible_home(sandbox_factory, home, message):
+    sandbox = sandbox_factory({"defs.py": SIMPLE}, DAGSTER_HOME=home)
+    with pytest.raises(ProjectError) as caught:
+        sandbox.run(batch(1, "a"))
+    assert caught.value.message == message
+    with pytest.raises(ProjectError, match=r"^DAGSTER_HOME "):
+        sandbox.project(python_file=("defs.py",)).catalog()
+
+
+# Ends ---------------------------------------------------------------------------------------------
+
+SLOW = """
+    import dagster as dg, os, pathlib, signal, time
+    @dg.asset
+    def done(): ...
+    @dg.asset(deps=[done])
+    def killed(): os.kill(os.getpid(), signal.SIGKILL)
+    @dg.asset
+    def slow():
+        pathlib.Path("started").touch()
+        time.sleep(60)
+    @dg.asset(deps=[slow])
+    def later(): ...
+"""
+
+
+def test_a_killed_runner_is_never_a_success(sandbox_factory):
+    ran = sandbox_factory({"defs.py": SLOW}).run(batch(1, "done", "killed"), batch(2, "later"))
+    assert ran.statuses == {"done": "success"}
+    assert ran.result.exit_code == -signal.SIGKILL
+    assert ran.result.untold == ((("killed",), None), (("later",), None))
+    assert "was killed by signal 9 before 2 of its targets" in ran.result.problem.message
+    assert str(ran.result.log) in ran.result.problem.hint
+
+
+def test_a_killed_probe_is_an_error(sandbox_factory):
+    sandbox = sandbox_factory({"defs.py": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"})
+    with pytest.raises(ProjectError, match="was killed by signal 9 before it had loaded"):
+        sandbox.project(python_file=("defs.py",)).catalog()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_closes_the_run(sandbox_factory, number):
+    """The run is marked as failed, its events arrive, nothing after it runs, then we are interrupted."""
+    sandbox = sandbox_factory({"defs.py": SLOW})
+    script = sandbox.folder.parent / "caller.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            from pathlib import Path
+            from tests.dagster.sandbox import Sandbox, batch
+            sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r})
+            def tell(event):
+                print(type(event).__name__, getattr(event, "asset", ""), getattr(event, "status", ""))
+            batches = [batch(1, "slow", "later"), batch(2, "done")]
+            try:
+                sandbox.project(python_file=("defs.py",)).execute(batches, tell)
+            except KeyboardInterrupt:
+                print("interrupted")
+            """
+        )
+    )
+    top = Path(__file__).resolve().parents[2]
+    caller = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**sandbox.environ, "PYTHONPATH": str(top)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    started = sandbox.folder / "started"
+    for _ in range(600):
+        if started.exists():
+            break
+        time.sleep(0.05)
+    # The terminal sends SIGINT to the whole group; SIGTERM usually comes to the parent alone.
+    os.killpg(caller.pid, number) if number == signal.SIGINT else caller.send_signal(number)
+    out, _ = caller.communicate(timeout=30)
+    assert out.splitlines() == [
+        "Loaded  ",
+        "BatchStarted  ",
+        "TargetFinished slow failed",
+        "TargetFinished later skipped",
+        "BatchFinished  ",
+        "interrupted",
+    ]
+    assert sandbox.dagster("out = [run.status.value for run in instance.get_runs()]") == ["FAILURE"]
+
+
+def test_only_the_newest_logs_are_kept(sandbox_factory):
+    from raw_trigger.project.child import KEEP_LOGS, new_log
+
+    cache = sandbox_factory({}).folder / "cache"
+    for _ in range(KEEP_LOGS + 5):
+        new_log(cache).touch()
+        time.sleep(0.002)
+    assert len(list((cache / "logs").iterdir())) == KEEP_LOGS

@@ -1,0 +1,234 @@
+"""What a user gets wrong: a clear message, what to do, the right exit code, and nothing changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Repo
+from tests.e2e.conftest import Project
+
+Make = Callable[..., Project]
+R = "data/1_raw/"
+
+
+def tool(cwd: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "raw_trigger", *args],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def everything(repo: Repo) -> tuple[object, ...]:
+    """What must not change: the index, HEAD, every ref, the files' names and contents."""
+    index = repo.top / ".git/index"
+    files = sorted(p for p in repo.top.rglob("*") if ".git" not in p.parts and "__pycache__" not in p.parts)
+    contents = [(str(p), p.read_bytes() if p.is_file() else os.path.lexists(p)) for p in files]
+    refs = repo.git("for-each-ref", check=False)
+    return index.exists() and index.read_bytes(), repo.git("rev-parse", "HEAD", check=False), refs, contents
+
+
+BROKEN = "from dagster import Definitions\nimport not_there_at_all\ndefs = Definitions()\n"
+
+TABLE = [
+    # what is written first, the command, its exit code, words it says
+    ({}, "diff nowhere", 2, ["the revision 'nowhere' is not here", "git log --oneline"]),
+    ({}, "diff HEAD~9 HEAD", 2, ["the revision 'HEAD~9' is not here"]),
+    ({}, "diff a b c", 2, ["two revisions at most"]),
+    ({}, "diff --staged HEAD HEAD", 2, ["--staged compares with the index"]),
+    ({}, "diff --downstream far", 2, ["--downstream is auto, none, all or a number", "'far'"]),
+    ({}, "diff --all --asset raw/q", 2, ["asset 'raw/q' is not in the Dagster project"]),
+    ({}, "run --format yaml", 2, ["yaml"]),
+    ({}, "explain nothing", 2, ["'nothing' is neither a raw file nor an asset"]),
+    ({}, "explain definitions.py", 2, ["'definitions.py' is no raw file (the raw roots are data/1_raw)"]),
+    ({}, "adopt nowhere", 2, ["the revision 'nowhere' is not here"]),
+    ({}, "hook no-such-hook", 2, ["there is no hook 'no-such-hook'"]),
+    ({}, "--config missing.yaml diff", 2, ["missing.yaml"]),
+    ({}, "--config ../outside.yaml diff", 2, ["outside the repository"]),
+    (
+        {"raw-trigger.yaml": "root: data/none\n"},
+        "diff",
+        2,
+        ["the raw root 'data/none' is not there", "`root:`"],
+    ),
+    ({"raw-trigger.yaml": "a: [\n"}, "diff", 2, ["raw-trigger.yaml:2:1: "]),
+    ({"raw-trigger.yaml": b"\xff\xfe\x00"}, "diff", 2, ["raw-trigger.yaml:1:1: "]),
+    ({"raw-trigger.yaml": "asets: []\n"}, "run", 2, ["raw-trigger.yaml:1:1: ", "did you mean 'assets'?"]),
+    (
+        {"raw-trigger.yaml": "assets:\n  - path: a.csv\n    asset: raw/aa\n", R + "a.csv": "2"},
+        "run",
+        2,
+        ["raw-trigger.yaml:3:12: asset 'raw/aa' is not in the Dagster project; did you mean 'raw/a'?"],
+    ),
+    (
+        {"raw-trigger.yaml": 'assets:\n  - path: "{x.csv"\n    asset: raw/a\n', R + "a.csv": "2"},
+        "diff",
+        2,
+        ["raw-trigger.yaml:2:11: '{' is not closed by '}'"],
+    ),
+    (
+        {"raw-trigger.yaml": 'assets:\n  - path: "{x}.csv"\n    asset: "raw/z{x}"\n', R + "a.csv": "2"},
+        "run",
+        1,
+        ["data/1_raw/a.csv: raw-trigger.yaml:2: asset 'raw/za' is not in the Dagster project"],
+    ),
+    (
+        {"definitions.py": BROKEN, R + "a.csv": "2"},
+        "diff",
+        3,
+        ["No module named 'not_there_at_all'", "definitions.py", "line 2"],
+    ),
+    ({"pyproject.toml": "", R + "a.csv": "2"}, "diff", 3, ["no Dagster project here"]),
+    (
+        {"raw-trigger.yaml": "dagster: {python: /nowhere/python}\n", R + "a.csv": "2"},
+        "diff",
+        3,
+        ["/nowhere/python"],
+    ),
+    (
+        {"raw-trigger.yaml": "dagster: {module_name: no.such.module}\n", R + "a.csv": "2"},
+        "run",
+        3,
+        ["ModuleNotFoundError: No module named 'no'"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "command", "code", "words"), TABLE, ids=[f"{c}-{w[0][:30]}" for _, c, _, w in TABLE]
+)
+def test_what_is_wrong_is_said_and_nothing_is_changed(
+    project: Make, files: dict[str, str | bytes], command: str, code: int, words: list[str]
+) -> None:
+    made = project(a=["a.csv"])
+    (made.top.parent / "outside.yaml").write_text("")
+    made.tool("adopt")
+    made.write(files)
+    before = everything(made)
+    done = tool(made.top, *command.split())
+    told = done.stderr + done.stdout
+    assert done.returncode == code, told
+    flat = " ".join(told.replace("│", " ").split())
+    for word in words:
+        assert word in flat
+    assert "Traceback (most recent call last)" not in done.stderr.replace("  | ", "")
+    assert everything(made) == before
+
+
+def test_where_there_is_no_repository(tmp_path: Path) -> None:
+    for command in ("diff", "run", "status", "check", "install", "init", "adopt", "hook pre-commit"):
+        done = tool(tmp_path, *command.split())
+        assert done.returncode == 3, (command, done.stderr)
+        assert "is not in a git repository" in done.stderr
+        assert "git init" in done.stderr
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "bare")], check=True)
+    done = tool(tmp_path / "bare", "diff")
+    assert done.returncode == 3
+    assert "bare repository" in done.stderr
+
+
+def test_an_interpreter_without_dagster(project: Make, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "empty")], check=True)
+    made = project(config=f"dagster: {{python: {tmp_path}/empty/bin/python}}\n", a=["a.csv"])
+    made.write({R + "a.csv": "2"})
+    done = made.tool("diff")
+    assert done.returncode == 3
+    assert "dagster" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_before_the_first_commit(project: Make) -> None:
+    made = project(a=["a.csv"])
+    made.git("update-ref", "-d", "HEAD")
+    done = made.tool("diff")
+    assert done.returncode == 0
+    assert "nothing is recorded and there is no commit yet: every file is new" in done.stdout
+    assert made.tool("diff", "HEAD").returncode == 2
+    assert made.tool("adopt").returncode == 2
+    assert made.tool("run").returncode == 0
+    assert made.materialized() == ["raw/a"]
+    assert made.plan()["changes"] == []
+
+
+HOSTILE = [
+    b"new\nline.csv",
+    b'"q".csv',
+    b"\xff.csv",
+    b"-rf.csv",
+    b"$(touch x).csv",
+    b"\x1b[31m.csv",
+    b"::error::.csv",
+]
+
+
+def test_hostile_names_go_all_the_way(project: Make) -> None:
+    made = project(config="assets: [{path: '**', asset: raw/a}]\n", a=["a.csv"])
+    made.tool("install")
+    made.tool("adopt")
+    made.stage({R.encode() + name: "1" for name in HOSTILE})
+    plan = made.plan()
+    changes = plan["changes"]
+    assert isinstance(changes, list)
+    paths = [c["path"].encode("utf-8", "surrogateescape") for c in changes]
+    assert paths == sorted(R.encode() + name for name in HOSTILE)
+    for form in ("text", "markdown"):
+        out = made.tool("diff", "--format", form).stdout
+        assert "\x1b" not in out
+        assert len([line for line in out.splitlines() if "csv" in line and "line" in line]) == 1
+    done = made.try_git("commit", "-q", "-m", "x")
+    assert done.returncode == 0, done.stderr
+    assert made.materialized() == ["raw/a"]
+    assert made.plan()["changes"] == []
+    assert not (made.top / "x").exists()
+
+
+def test_a_submodule_and_a_symlink_under_the_root(project: Make, tmp_path: Path) -> None:
+    made = project(config="assets: [{path: 'link.csv', asset: raw/a}]\n", a=["a.csv"])
+    other = Repo(tmp_path / "other")
+    other.top.mkdir()
+    other.git("init", "-q")
+    other.commit({"f": "1"})
+    made.tool("install")
+    made.tool("adopt")
+    made.git("submodule", "add", "-q", str(other.top), R + "sub")
+    (made.top / R / "link.csv").symlink_to("a.csv")
+    made.git("add", "-A")
+    plan = made.plan()
+    kinds = {c["path"]: (c["content"], c["disposition"]) for c in plan["changes"]}  # type: ignore[attr-defined]
+    assert kinds == {
+        R + "link.csv": ("symlink", "planned"),
+        R + "sub": ("submodule", "unmapped"),
+    }
+    done = made.try_git("commit", "-q", "-m", "x")
+    assert done.returncode == 0, done.stderr
+    assert "nothing is made from data/1_raw/sub" in done.stderr
+    assert made.materialized() == ["raw/a"]
+    assert made.plan()["changes"] == []
+
+
+def test_a_file_that_became_a_folder(project: Make) -> None:
+    made = project(
+        config="assets: [{path: 'x', asset: raw/a}, {path: 'x/*', asset: raw/b}]\n", a=["a.csv"], b=["b.csv"]
+    )
+    made.stage({R + "x": "file"})
+    made.commit()
+    made.tool("install")
+    made.tool("adopt")
+    made.write({R + "x": None})
+    made.write({R + "x/y": "1"})
+    made.git("add", "-A")
+    done = made.try_git("commit", "-q", "-m", "x")
+    assert done.returncode == 0, done.stderr
+    assert made.materialized() == ["raw/a", "raw/b"], "a.csv still feeds raw/a by convention"
+    assert made.plan()["changes"] == []
