@@ -29,7 +29,6 @@ MAX_TEXT = 4096
 """Characters in a path, key or name: as many as Linux takes in a path."""
 
 _MAX_DEPTH = 1000
-_MAX_WORKERS = 1024
 _MAX_BATCH = 100_000
 
 
@@ -166,7 +165,6 @@ Downstream = Annotated[
     _count(("auto", "none", "all"), _MAX_DEPTH),
     _count_schema(("auto", "none", "all"), _MAX_DEPTH),
 ]
-Workers = Annotated[str | int, _count(("auto",), _MAX_WORKERS), _count_schema(("auto",), _MAX_WORKERS)]
 BatchSize = Annotated[int, _count((), _MAX_BATCH), _count_schema((), _MAX_BATCH)]
 # Readers of YAML 1.1 hand `off` to the schema as false.
 Hook = Annotated[

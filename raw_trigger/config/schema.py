@@ -26,7 +26,6 @@ from raw_trigger.config.fields import (
     Roots,
     Text,
     Texts,
-    Workers,
 )
 from raw_trigger.model import settings as values
 
@@ -192,9 +191,6 @@ class ConfigModel(Section):
     )
     batch_size: BatchSize = Field(
         default=_DEFAULT.batch_size, description="How many assets one Dagster run materializes at most."
-    )
-    workers: Workers = Field(
-        default=_DEFAULT.workers, description="How many processes run independent groups at once, or auto."
     )
     hooks: HooksModel = Field(default_factory=HooksModel, description="What each git hook does.")
     assets: list[RuleModel] = Field(

@@ -9,7 +9,7 @@ from typing import Literal
 from raw_trigger.model.changes import Base, Change, Desired
 
 Disposition = Literal["planned", "ignored", "unmapped", "unchanged", "dirty", "missing-content"]
-Action = Literal["materialize", "report", "delete-partition", "skip"]
+Action = Literal["materialize", "report", "skip"]
 Origin = Literal["raw", "downstream"]
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from raw_trigger.model.project import DagsterOptions
 
-OnDelete = Literal["auto", "materialize", "report", "delete-partition", "skip", "fail"]
+OnDelete = Literal["auto", "materialize", "report", "skip", "fail"]
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
 HookAction = Literal["run", "notify", "off"]
@@ -83,7 +83,6 @@ class Config:
     unmapped: Unmapped = "warn"
     report_as: ReportAs = "materialization"
     batch_size: int = 200
-    workers: Literal["auto"] | int = "auto"
     hooks: Mapping[str, HookAction] = field(default_factory=lambda: dict(DEFAULT_HOOKS))
     ledger: str = "sqlite"
     rules: tuple[Rule, ...] = ()

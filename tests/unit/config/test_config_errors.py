@@ -47,7 +47,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, workers, hooks, assets"
+                "unmapped, report_as, batch_size, hooks, assets"
             ),
         ],
     ),
@@ -57,7 +57,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, workers, hooks, assets"
+                "unmapped, report_as, batch_size, hooks, assets"
             ),
         ],
     ),
@@ -149,7 +149,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key '1'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, workers, hooks, assets"
+                "unmapped, report_as, batch_size, hooks, assets"
             ),
         ],
     ),
@@ -468,37 +468,34 @@ WRONG: list[tuple[str, str, list[str]]] = [
     (
         "misspelt values",
         (
-            "on_delete: matrialize\nunmapped: error\nreport_as: Observation\ndownstream: al\nworkers: "
-            "many\nhooks: {post-merge: notfy}\n"
+            "on_delete: matrialize\nunmapped: error\nreport_as: Observation\ndownstream: al\n"
+            "hooks: {post-merge: notfy}\n"
         ),
         [
             "1:12: on_delete 'matrialize' is not known; did you mean 'materialize'?",
             "2:11: unmapped 'error' is not known; use one of warn, ignore, fail",
             "3:12: report_as 'Observation' is not known; did you mean 'observation'?",
             "4:13: downstream 'al' is not known; did you mean 'all'?",
-            "5:10: workers 'many' is not known; use a whole number from 1 to 1024, or auto",
-            "6:21: post-merge 'notfy' is not known; did you mean 'notify'?",
+            "5:21: post-merge 'notfy' is not known; did you mean 'notify'?",
         ],
     ),
     (
         "numbers out of range",
-        "downstream: 0\nworkers: 99999999999999999999999\nbatch_size: -1\n",
+        "downstream: 99999999999999999999999\nbatch_size: -1\n",
         [
-            ("1:13: downstream '0' is not possible; use auto, none, all or a whole number from 1 to 1000"),
             (
-                "2:10: workers '99999999999999999999999' is not possible; use auto or a whole number "
-                "from 1 to 1024"
+                "1:13: downstream '99999999999999999999999' is not possible; use auto, none, all or a whole "
+                "number from 1 to 1000"
             ),
-            "3:13: batch_size '-1' is not possible; use a whole number from 1 to 100000",
+            "2:13: batch_size '-1' is not possible; use a whole number from 1 to 100000",
         ],
     ),
     (
         "no numbers",
-        "downstream: 1.5\nworkers: true\nbatch_size: 1e3\n",
+        "downstream: 1.5\nbatch_size: 1e3\n",
         [
             ("1:13: downstream '1.5' is not possible; use auto, none, all or a whole number from 1 to 1000"),
-            "2:10: workers 'true' is not possible; use auto or a whole number from 1 to 1024",
-            "3:13: batch_size '1e3' is not possible; use a whole number from 1 to 100000",
+            "2:13: batch_size '1e3' is not possible; use a whole number from 1 to 100000",
         ],
     ),
     (

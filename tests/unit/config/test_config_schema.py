@@ -38,7 +38,7 @@ def test_every_key_is_described() -> None:
         name for part in parts for name, key in part["properties"].items() if not key.get("description")
     ]
     assert missing == []
-    assert sum(len(part["properties"]) for part in parts) == 11 + 8 + 6 + 6
+    assert sum(len(part["properties"]) for part in parts) == 10 + 8 + 6 + 6
 
 
 def test_the_hooks_are_those_of_the_values() -> None:
@@ -51,7 +51,7 @@ def test_the_hooks_are_those_of_the_values() -> None:
     [
         "{}",
         "root:\nhooks:\n",
-        "root: [a, b]\ndownstream: 2\nworkers: 3\n",
+        "root: [a, b]\ndownstream: 2\nbatch_size: 3\n",
         "dagster: {python: [uv, run, python], module_name: [a, b.c]}\n",
         "hooks: {pre-push: off, post-merge: notify}\n",
         RULE + "{path: a, asset: b, partition: {x: y}, ignore: false}\n",
@@ -75,7 +75,6 @@ def test_it_accepts(text: str) -> None:
         "root: ''\n",
         "downstream: 0\n",
         "downstream: some\n",
-        "workers: true\n",
         "batch_size: 1.5\n",
         "hooks: {pre-commit: sometimes}\n",
         "hooks: {commit: run}\n",

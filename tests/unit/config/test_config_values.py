@@ -20,7 +20,6 @@ dagster:
 environment: local
 downstream: auto
 on_delete: auto
-workers: auto
 unmapped: warn
 report_as: materialization
 batch_size: 200
@@ -68,7 +67,6 @@ def test_the_example_loads(tmp_path: Path) -> None:
         unmapped="warn",
         report_as="materialization",
         batch_size=200,
-        workers="auto",
         hooks={
             "pre-commit": "run",
             "post-commit": "run",
@@ -85,8 +83,8 @@ def test_the_example_loads(tmp_path: Path) -> None:
                 False,
                 None,
                 None,
-                at(21, 11),
-                (at(22, 12),),
+                at(20, 11),
+                (at(21, 12),),
             ),
             Rule(
                 "{name}_templates.csv",
@@ -94,8 +92,8 @@ def test_the_example_loads(tmp_path: Path) -> None:
                 False,
                 None,
                 None,
-                at(23, 11),
-                (at(24, 12),),
+                at(22, 11),
+                (at(23, 12),),
             ),
             Rule(
                 "sales/{region}/{date:%Y-%m-%d}.csv",
@@ -103,11 +101,11 @@ def test_the_example_loads(tmp_path: Path) -> None:
                 False,
                 "{date}",
                 None,
-                at(25, 11),
-                (at(26, 12),),
-                at(27, 16),
+                at(24, 11),
+                (at(25, 12),),
+                at(26, 16),
             ),
-            Rule("**/*.txt", (), True, None, None, at(28, 11), ()),
+            Rule("**/*.txt", (), True, None, None, at(27, 11), ()),
         ),
         digest=hashlib.sha256(EXAMPLE.encode()).hexdigest(),
     )
@@ -208,7 +206,6 @@ dagster:
   home: .dagster
 environment: pr-12
 downstream: 3
-workers: 4
 assets:
   - path: a.csv
     assets:
@@ -228,7 +225,7 @@ assets:
         python=("uv", "run", "python"),
         home=".dagster",
     )
-    assert (config.environment, config.downstream, config.workers) == ("pr-12", 3, 4)
+    assert (config.environment, config.downstream) == ("pr-12", 3)
     assert config.rules == (
         Rule(
             "a.csv",
@@ -236,11 +233,11 @@ assets:
             False,
             (("region", "{path}"), ("date", "no")),
             "skip",
-            at(13, 11),
-            (at(15, 9), at(16, 9)),
-            at(17, 16),
+            at(12, 11),
+            (at(14, 9), at(15, 9)),
+            at(16, 16),
         ),
-        Rule("b.csv", ("raw/b",), False, None, None, at(19, 12), (at(19, 26),)),
+        Rule("b.csv", ("raw/b",), False, None, None, at(18, 12), (at(18, 26),)),
     )
 
 
