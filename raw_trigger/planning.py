@@ -10,9 +10,16 @@ from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.changes import Change, ChangeSet, show
-from raw_trigger.model.plan import Action, Narrowing, Origin, Plan, PlannedChange, PlannedTarget, Target
-
-NO_CATALOG = "no rule of the file covers it, and the Dagster project was not asked"
+from raw_trigger.model.plan import (
+    NO_CATALOG,
+    Action,
+    Narrowing,
+    Origin,
+    Plan,
+    PlannedChange,
+    PlannedTarget,
+    Target,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +445,3 @@ def _fingerprint(changes: Sequence[PlannedChange], targets: Sequence[PlannedTarg
     for target in targets:
         digest.update(f"{target.action} {target.target.text}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-__all__ = ["NO_CATALOG", "Disk", "Feeds", "Options", "make_plan", "partition_problem"]

@@ -1,4 +1,7 @@
-"""The command line: one file per verb, no decisions, one place where errors become words and exit codes."""
+"""The command line: one file per verb, no decisions, one place where errors become words and exit codes.
+
+A verb imports what it uses when it is called: nobody waits for what another verb needs.
+"""
 
 from __future__ import annotations
 

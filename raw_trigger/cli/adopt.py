@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from raw_trigger.cli.session import Environment, NoCatalog, Paths, text_renderer, trigger_of
-from raw_trigger.model.plan import Narrowing
 
 
 def adopt(
@@ -18,6 +17,8 @@ def adopt(
     no_catalog: NoCatalog = False,
 ) -> None:
     """Record a revision's files as materialized, without running anything."""
+    from raw_trigger.model.plan import Narrowing
+
     trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
     [found] = trigger.workspace.repo.resolve(revision)
     count = trigger.adopt(found.tree, paths=Narrowing(paths=tuple(path or ())))

@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger import check as checking
 from raw_trigger.cli.session import Format, FormatOption, text_renderer, trigger_of, write
-from raw_trigger.errors import ConfigError
-from raw_trigger.repo import diff
 
 
 def check(
@@ -20,6 +17,10 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
     """Hold the rules against the Dagster project and the files."""
+    from raw_trigger import check as checking
+    from raw_trigger.errors import ConfigError
+    from raw_trigger.repo import diff
+
     trigger = trigger_of(context)
     workspace = trigger.workspace
     catalog = trigger.catalog()

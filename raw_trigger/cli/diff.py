@@ -21,7 +21,6 @@ from raw_trigger.cli.session import (
     show,
     trigger_of,
 )
-from raw_trigger.events.revisions import from_arguments
 
 
 def diff(
@@ -39,6 +38,8 @@ def diff(
     run: Annotated[bool, typer.Option("--run", help="The same as `raw-trigger run`.")] = False,
 ) -> None:
     """Show what changed and what it would materialize."""
+    from raw_trigger.events.revisions import from_arguments
+
     trigger = trigger_of(
         context,
         environment=environment,

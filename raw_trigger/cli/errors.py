@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -59,6 +57,9 @@ def tell(error: RawTriggerError) -> None:
 
 
 def _logged() -> str:
+    import tempfile
+    import traceback
+
     handle, path = tempfile.mkstemp(prefix="raw-trigger-bug-", suffix=".log")
     with os.fdopen(handle, "w") as file:
         file.write(f"raw-trigger {__version__}, Python {sys.version}\n{sys.argv!r}\n")

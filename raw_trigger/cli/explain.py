@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from raw_trigger.cli.session import Environment, Format, FormatOption, text_renderer, trigger_of, write
-from raw_trigger.explain import Explainer
 
 
 def explain(
@@ -19,7 +19,7 @@ def explain(
     environment: Environment = None,
 ) -> None:
     """Say which rule maps a file to which assets, and whether they reflect it."""
-    from pathlib import Path
+    from raw_trigger.explain import Explainer
 
     trigger = trigger_of(context, environment=environment)
     explainer = Explainer(trigger)

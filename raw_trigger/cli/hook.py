@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raw_trigger.cli.session import text_renderer, workspace_of
-from raw_trigger.hooking import attend, mark_seen
-from raw_trigger.model.plan import Plan
+
+if TYPE_CHECKING:
+    from raw_trigger.model.plan import Plan
 
 
 def hook(
@@ -19,11 +20,12 @@ def hook(
     args: Annotated[list[str] | None, typer.Argument(help="What git passes to it.")] = None,
 ) -> None:
     """What the git hooks call; not for people."""
-    from raw_trigger.launch.local import LocalLauncher
-
     if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
         typer.echo(f"raw-trigger: {name} skipped (RAW_TRIGGER_SKIP)", err=True)
         return
+    from raw_trigger.hooking import attend, mark_seen
+    from raw_trigger.launch.local import LocalLauncher
+
     workspace = workspace_of(context)
     text = text_renderer()
     stdin = (

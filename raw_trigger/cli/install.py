@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raw_trigger.cli.session import text_renderer, workspace_of
-from raw_trigger.hooking import mark_seen, shim_settings
-from raw_trigger.install import HOOKS, Written, hooks_folder, install_hooks, uninstall_hooks
+
+if TYPE_CHECKING:
+    from raw_trigger.install import Written
 
 
 def install(
@@ -19,6 +20,9 @@ def install(
     ] = None,
 ) -> None:
     """Put the git hooks in place. Hooks that are already there are kept and called first."""
+    from raw_trigger.hooking import mark_seen, shim_settings
+    from raw_trigger.install import HOOKS, hooks_folder, install_hooks
+
     workspace = workspace_of(context)
     repo = workspace.repo
     folder = hooks_folder(repo.top, repo.git_dir)
@@ -32,6 +36,8 @@ def install(
 
 def uninstall(context: typer.Context) -> None:
     """Take the git hooks away, and put back what was there before."""
+    from raw_trigger.install import hooks_folder, uninstall_hooks
+
     repo = workspace_of(context).repo
     folder = hooks_folder(repo.top, repo.git_dir)
     written = uninstall_hooks(folder)

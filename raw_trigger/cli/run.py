@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from raw_trigger.cli.session import (
@@ -19,9 +21,10 @@ from raw_trigger.cli.session import (
     text_renderer,
     trigger_of,
 )
-from raw_trigger.events.revisions import from_arguments
-from raw_trigger.model.plan import Plan
-from raw_trigger.trigger import Trigger
+
+if TYPE_CHECKING:
+    from raw_trigger.model.plan import Plan
+    from raw_trigger.trigger import Trigger
 
 
 def run(
@@ -37,6 +40,8 @@ def run(
     no_catalog: NoCatalog = False,
 ) -> None:
     """Materialize what changed, and record it."""
+    from raw_trigger.events.revisions import from_arguments
+
     trigger = trigger_of(
         context,
         environment=environment,

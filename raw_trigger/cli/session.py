@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raw_trigger.errors import UsageError
-from raw_trigger.model.plan import Narrowing, Plan
-from raw_trigger.trigger import Trigger, Wishes
-from raw_trigger.workspace import Workspace, open_workspace
-
 if TYPE_CHECKING:
     from raw_trigger.model.outcome import Outcome
+    from raw_trigger.model.plan import Plan
     from raw_trigger.render.text import TextRenderer
+    from raw_trigger.trigger import Trigger
+    from raw_trigger.workspace import Workspace
 
 
 class Format(str, Enum):
@@ -61,6 +59,8 @@ class Globals:
 
 def workspace_of(context: typer.Context, environment: str | None = None) -> Workspace:
     """The workspace the command was started in."""
+    from raw_trigger.workspace import open_workspace
+
     chosen: Globals = context.obj
     opened = open_workspace(chosen.directory, config_file=chosen.config, environment=environment)
     if not (chosen.module_name or chosen.python_file or chosen.workspace):
@@ -86,6 +86,9 @@ def trigger_of(
     no_catalog: bool = False,
 ) -> Trigger:
     """A trigger with the command's wishes."""
+    from raw_trigger.model.plan import Narrowing
+    from raw_trigger.trigger import Trigger, Wishes
+
     wishes = Wishes(Narrowing(tuple(assets or ()), tuple(paths or ())), depth(downstream), not no_catalog)
     return Trigger(workspace_of(context, environment), wishes)
 
@@ -100,6 +103,8 @@ def depth(downstream: str | None) -> str | int | None:
         return downstream
     if downstream.isdecimal():
         return int(downstream)
+    from raw_trigger.errors import UsageError
+
     raise UsageError(f"--downstream is auto, none, all or a number of levels, not '{downstream}'")
 
 

@@ -12,6 +12,9 @@ Disposition = Literal["planned", "ignored", "unmapped", "unchanged", "dirty", "m
 Action = Literal["materialize", "report", "skip"]
 Origin = Literal["raw", "downstream"]
 
+NO_CATALOG = "no rule of the file covers it, and the Dagster project was not asked"
+"""The reason of a path that is unmapped only because the catalog was left out: it stays pending."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -84,7 +87,8 @@ class Plan:
     @property
     def pending(self) -> bool:
         """Whether somebody or something still has to act on these changes."""
-        return bool(self.actionable or self.waiting or self.errors)
+        undecided = any(c.reason == NO_CATALOG for c in self.changes)
+        return bool(self.actionable or self.waiting or self.errors or undecided)
 
     @property
     def counts(self) -> Mapping[str, int]:

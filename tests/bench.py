@@ -1,0 +1,191 @@
+"""What raw-trigger costs, side by side with what it is compared with. ``make bench``.
+
+Each row is a ratio (or a difference) measured in one run on this machine, against its limit.
+Nothing here is a test: the machine may be busy. Exits 1 if a limit is passed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROUNDS = 9
+TOOL = [sys.executable, "-m", "raw_trigger"]
+CONFIG = 'assets:\n  - path: "{name}.csv"\n    asset: "raw/{name}"\n  - path: "**"\n    asset: raw/all\n'
+PROJECT = """
+from dagster import AssetKey, Definitions, asset
+
+def table(name):
+    @asset(key=AssetKey(["raw", name]))
+    def loaded():
+        return name
+    return loaded
+
+defs = Definitions(assets=[table(name) for name in {names!r}])
+"""
+
+
+def seconds(command: Sequence[str], cwd: Path, before: Callable[[], object] = lambda: None) -> float:
+    """The median time of a command that has to succeed."""
+    times = []
+    for _ in range(ROUNDS):
+        before()
+        start = time.perf_counter()
+        subprocess.run(command, cwd=cwd, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def git(cwd: Path, *args: str, stdin: bytes | None = None) -> str:
+    done = subprocess.run(["git", *args], cwd=cwd, check=True, input=stdin, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+def repository(top: Path, files: int, names: Sequence[str] = ("all",)) -> None:
+    """A committed project whose tree holds ``files`` raw files; they are not on disk."""
+    top.mkdir()
+    git(top, "init", "-q", "-b", "main")
+    for key, value in (("user.name", "Bench"), ("user.email", "bench@example.com"), ("gc.auto", "0")):
+        git(top, "config", key, value)
+    (top / "definitions.py").write_text(PROJECT.format(names=list(names)))
+    (top / "pyproject.toml").write_text('[tool.dagster]\nmodule_name = "definitions"\n')
+    (top / "raw-trigger.yaml").write_text(CONFIG)
+    git(top, "add", "-A")
+    blob = git(top, "hash-object", "-w", "--stdin", stdin=b"content")
+    entries = (f"100644 {blob}\tdata/1_raw/{i % 100:02}/{i}.csv\n" for i in range(files))
+    git(top, "update-index", "--index-info", stdin="".join(entries).encode())
+    git(top, "commit", "-q", "-m", "start")
+
+
+def change(top: Path, count: int) -> None:
+    """A commit that changes ``count`` of the raw files."""
+    blob = git(top, "hash-object", "-w", "--stdin", stdin=os.urandom(8))
+    entries = (f"100644 {blob}\tdata/1_raw/{i % 100:02}/{i}.csv\n" for i in range(count))
+    git(top, "update-index", "--index-info", stdin="".join(entries).encode())
+    git(top, "commit", "-q", "-m", "change")
+
+
+class Report:
+    """Rows of name, measured, limit."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def row(self, name: str, measured: float, limit: float, unit: str) -> None:
+        ok = measured <= limit
+        self.failed = self.failed or not ok
+        print(f"{'ok  ' if ok else 'OVER'} {measured:8.2f} {unit:<12} limit {limit:6.2f}  {name}", flush=True)
+
+
+def bench_diff(report: Report, folder: Path) -> None:
+    """``diff A B --format json`` with the catalog cached."""
+    top = folder / "diff"
+    repository(top, 1_000)
+    change(top, 10)
+    diff = [*TOOL, "diff", "HEAD~1", "HEAD", "--format", "json"]
+    plain = seconds([sys.executable, "-c", "import typer"], top)
+    own = seconds(["git", "diff", "--raw", "HEAD~1", "HEAD"], top)
+    report.row("diff of 10 files, against `import typer`", seconds(diff, top) / (plain + own), 2.5, "times")
+    large = folder / "large"
+    repository(large, 100_000)
+    change(large, 1)
+    one = seconds(diff, large)
+    change(large, 100_000)
+    many = seconds(diff, large)
+    report.row("each further changed file", (many - one) / 99_999 * 1e6, 40, "µs")
+    subprocess.run(diff, cwd=large, check=True, stdout=subprocess.DEVNULL)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    report.row("peak memory of 100,000 changed files", peak, 250, "MB")
+
+
+def bench_size(report: Report, folder: Path) -> None:
+    """Commit to commit, the size of the tree does not matter."""
+    times = []
+    for files in (1_000, 1_000_000):
+        top = folder / f"size{files}"
+        repository(top, files)
+        change(top, 1)
+        times.append(seconds([*TOOL, "diff", "HEAD~1", "HEAD", "--format", "json"], top))
+    report.row("one changed file of 1,000,000, against one of 1,000", times[1] / times[0], 1.15, "times")
+
+
+def bench_commit(report: Report, folder: Path) -> None:
+    """A commit without raw data, with the hooks and without."""
+    top = folder / "commit"
+    repository(top, 1_000)
+    subprocess.run([*TOOL, "install"], cwd=top, check=True, capture_output=True)
+    commit = ["git", "commit", "-q", "--allow-empty", "-m", "x"]
+    without = ["git", "-c", f"core.hooksPath={os.devnull}", *commit[1:]]
+    times: dict[str, list[float]] = {"with": [], "without": []}
+    for _ in range(40):
+        for name, command in (("with", commit), ("without", without)):
+            start = time.perf_counter()
+            subprocess.run(command, cwd=top, check=True, capture_output=True)
+            times[name].append(time.perf_counter() - start)
+    added = statistics.median(times["with"]) - statistics.median(times["without"])
+    report.row("hooks on a commit without raw data", added * 1000, 10, "ms more")
+
+
+IN_PROCESS = """
+import definitions
+from dagster import AssetKey, DagsterInstance
+repo = definitions.defs.get_repository_def()
+keys = [AssetKey(["raw", f"a{i}"]) for i in range(10)]
+job = repo.get_implicit_job_def_for_assets(keys)
+with DagsterInstance.get() as instance:
+    assert job.execute_in_process(instance=instance, asset_selection=keys).success
+"""
+
+
+def bench_run(report: Report, folder: Path) -> None:
+    """Ten changed assets of 1,000."""
+    top = folder / "run"
+    names = [f"a{i}" for i in range(1_000)]
+    repository(top, 0, [*names, "all"])
+    home = folder / "dagster_home"
+    home.mkdir()
+    (home / "dagster.yaml").touch()
+    os.environ["DAGSTER_HOME"] = str(home)
+    raw = top / "data/1_raw"
+    raw.mkdir(parents=True)
+
+    def edit() -> None:
+        for name in names[:10]:
+            (raw / f"{name}.csv").write_text(str(time.time()))
+
+    edit()
+    run = [*TOOL, "run"]
+    subprocess.run(run, cwd=top, check=True, capture_output=True)
+    ours = seconds(run, top, edit)
+    floor = seconds([sys.executable, "-c", IN_PROCESS], top)
+    report.row(
+        "10 of 1,000 assets, against loading and executing them in one process", ours / floor, 1.15, "times"
+    )
+    script = str(Path(sys.executable).parent / "dagster")
+    keys = ",".join(f"raw/a{i}" for i in range(10))
+    start = time.perf_counter()
+    materialize = [script, "asset", "materialize", "-m", "definitions", "--select", keys]
+    subprocess.run(materialize, cwd=top, check=True, capture_output=True)
+    command = time.perf_counter() - start
+    report.row("… against one `dagster asset materialize`", ours / command, 0.2, "times")
+
+
+def main() -> int:
+    """Measure everything."""
+    report = Report()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for bench in (bench_commit, bench_diff, bench_run, bench_size):
+            bench(report, folder)
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The README says what is there: every command, option, key and promise of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raw_trigger.config import load_config
+from raw_trigger.config.messages import keys
+from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RuleModel
+from tests.conftest import REPOSITORY_TOP
+
+README = (REPOSITORY_TOP / "README.md").read_text("utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return [part.split("\n```", 1)[0] for part in README.split(f"```{kind}\n")[1:]]
+
+
+def help_of(*command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "raw_trigger", *command, "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+    )
+    return done.stdout
+
+
+def commands() -> list[str]:
+    lines = help_of().split("Commands")[1].splitlines()
+    return [line.split()[1] for line in lines if line.startswith("│ ") and line[2] != " "]
+
+
+def test_every_command_is_documented_and_every_documented_one_is_there() -> None:
+    table = README.split("## Commands")[1].split("\n\n")[1]
+    documented = {word.split()[0] for word in table.replace("raw-trigger ", "").split("`")[1::2]}
+    assert documented >= set(commands())
+    assert documented - {"raw-trigger.yaml", "raw-trigger[dagster]"} <= set(commands())
+
+
+@pytest.mark.parametrize("command", ["diff", "run"])
+def test_every_option_of_diff_and_run_is_documented(command: str) -> None:
+    options = {word.rstrip(",") for word in help_of(command).split() if word.startswith("--")}
+    missing = {option for option in options - {"--help"} if option not in README}
+    assert missing == set()
+
+
+def test_the_configuration_of_the_readme_is_correct_and_complete(tmp_path: Path) -> None:
+    [example] = [block for block in blocks("yaml") if block.startswith("root:")]
+    path = tmp_path / "raw-trigger.yaml"
+    path.write_text(example)
+    config = load_config(path, tmp_path)
+    assert len(config.rules) == 4
+    for model in (ConfigModel, DagsterModel, HooksModel, RuleModel):
+        for key in keys(model):
+            assert f"{key}:" in example, f"{key} is not in the README's example"
+
+
+def test_the_entry_for_pre_commit_names_hooks_that_are_there() -> None:
+    [entry] = [yaml.safe_load(block) for block in blocks("yaml") if "default_install_hook_types" in block]
+    manifest = yaml.safe_load((REPOSITORY_TOP / ".pre-commit-hooks.yaml").read_text())
+    named = {hook["id"] for hook in entry["repos"][0]["hooks"]}
+    stages = {hook["id"]: hook["stages"] for hook in manifest}
+    assert named <= set(stages)
+    assert sorted(stage for hook in named for stage in stages[hook]) == sorted(
+        entry["default_install_hook_types"]
+    )

@@ -1,0 +1,212 @@
+"""Whole outputs, as text."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome
+from raw_trigger.model.plan import Plan, PlannedChange, Target
+from raw_trigger.planning import Options, make_plan
+from raw_trigger.render import json as as_json
+from raw_trigger.render import markdown, words
+from raw_trigger.render.text import TextRenderer
+from tests.unit.conftest import REGIONS, book, catalog, plan, rule
+
+ASSETS = catalog(
+    raw__users={},
+    raw__regions={"partitions": REGIONS},
+    out={"kind": "external"},
+    child={"parents": ("out",)},
+)
+BOOK = book(rule("*.txt"), rule("r/{r}", "raw/regions", partition="{r}"), rule("out", "out"), assets=ASSETS)
+PLAN = plan(BOOK, "~users.csv", "+a.txt", "+r/eu", "+r/mars", "~out", "-gone.csv")
+OUTCOME = Outcome(
+    "partial",
+    (
+        TargetOutcome(Target("out"), "success"),
+        TargetOutcome(
+            Target("raw/users"),
+            "failed",
+            "run-1",
+            0.31,
+            'ValueError: users.csv line 3: no number\n  File "raw.py", line 7',
+            (
+                CheckResult("unique", False, "ERROR", "2 twice"),
+                CheckResult("prices", False, "WARN"),
+                CheckResult("fine", True, "WARN"),
+            ),
+        ),
+        TargetOutcome(Target("child"), "skipped", None, None, "upstream out failed"),
+    ),
+    ("run-1",),
+    1.234,
+    "/logs/1.log",
+)
+
+
+def text(draw: str, made: Plan = PLAN, outcome: Outcome = OUTCOME, **options: bool) -> str:
+    out = io.StringIO()
+    renderer = TextRenderer(Console(file=out, width=40, highlight=False, markup=False, emoji=False))
+    if draw == "plan":
+        renderer.plan(made, **options)
+    else:
+        for done in outcome.targets:
+            renderer.target(done)
+        renderer.outcome(outcome)
+    return out.getvalue()
+
+
+def test_a_plan_as_text() -> None:
+    assert text("plan") == (
+        "6 raw files changed  A → B\n"
+        "  A data/1_raw/a.txt → ignored\n"
+        "  D data/1_raw/gone.csv → unmapped: no rule, metadata or convention maps it to an asset\n"
+        "  M data/1_raw/out → out\n"
+        "  A data/1_raw/r/eu → raw/regions|eu\n"
+        "  A data/1_raw/r/mars → raw/regions|mars\n"
+        "  M data/1_raw/users.csv → raw/users\n"
+        "4 assets to materialize or report\n"
+        "  report out\n"
+        "  materialize raw/users\n"
+        "  materialize raw/regions|eu\n"
+        "  materialize child  (downstream of out)\n"
+        "  skip raw/regions|mars  (it has no partition 'mars')\n"
+        "warning: raw/regions|mars: it has no partition 'mars'\n"
+        "warning: nothing is made from data/1_raw/gone.csv\n"
+    )
+
+
+def test_an_outcome_as_text() -> None:
+    assert text("outcome") == (
+        "  ✔ out\n"
+        "  ✘ raw/users  0.3 s\n"
+        "      check unique failed: 2 twice\n"
+        "      check prices failed\n"
+        "      ValueError: users.csv line 3: no number\n"
+        '        File "raw.py", line 7\n'
+        "  – child\n"
+        "      upstream out failed\n"
+        "1 asset materialized, 1 failed, 1 skipped in 1.2 s\n"
+        "what it printed: /logs/1.log\n"
+    )
+
+
+def test_nothing_to_do_is_said() -> None:
+    nothing = plan(BOOK)
+    assert text("plan", nothing) == "Nothing to do: no raw file differs (A → B).\n"
+
+
+def renamed(new_rule: str) -> Plan:
+    entry = Entry("100644", "1")
+    changes = (
+        Change(b"data/1_raw/new.csv", None, entry, b"data/1_raw/users.csv"),
+        Change(b"data/1_raw/users.csv", entry, None),
+    )
+    rules = book(rule("new.csv", new_rule), assets=ASSETS)
+    return make_plan(
+        ChangeSet(Base("revision", "A", "a", ""), Desired("revision", "B", "b"), changes),
+        rules,
+        Options("local"),
+    )
+
+
+@pytest.mark.parametrize(("asset", "fates"), [("raw/users", "raw/users"), ("out", "raw/users, out")])
+def test_a_rename_is_one_line_with_everything_it_touches(asset: str, fates: str) -> None:
+    [line] = words.lines(renamed(asset))
+    assert (line.letter, line.path, line.fate) == (
+        "R",
+        "data/1_raw/users.csv → data/1_raw/new.csv",
+        fates,
+    )
+
+
+def test_a_plan_as_json() -> None:
+    document = json.loads("".join(as_json.render(PLAN, OUTCOME)))
+    assert list(document) == [
+        "version",
+        "environment",
+        "base",
+        "target",
+        "changes",
+        "targets",
+        "fingerprint",
+        "outcome",
+    ]
+    assert document["base"] == {"kind": "revision", "name": "A", "oid": "a", "reason": ""}
+    assert document["target"] == {"kind": "revision", "name": "B", "oid": "b"}
+    assert document["changes"][3] == {
+        "status": "added",
+        "path": "data/1_raw/r/eu",
+        "old_path": None,
+        "old_oid": None,
+        "new_oid": "1r/eu",
+        "content": "blob",
+        "rule": "raw-trigger.yaml:2",
+        "disposition": "planned",
+        "reason": None,
+        "rows": None,
+        "targets": [{"asset": "raw/regions", "partition": "eu"}],
+    }
+    assert document["targets"][0] == {
+        "asset": "child",
+        "partition": None,
+        "job": None,
+        "action": "materialize",
+        "reason": "downstream of out",
+        "paths": ["data/1_raw/out"],
+        "origin": "downstream",
+        "batch": 4,
+    }
+    assert document["outcome"]["targets"][1] == {
+        "asset": "raw/users",
+        "partition": None,
+        "status": "failed",
+        "run_id": "run-1",
+        "seconds": 0.31,
+        "error": 'ValueError: users.csv line 3: no number\n  File "raw.py", line 7',
+        "checks": [
+            {"name": "unique", "status": "fail", "severity": "ERROR", "message": "2 twice"},
+            {"name": "prices", "status": "fail", "severity": "WARN", "message": None},
+            {"name": "fine", "status": "pass", "severity": "WARN", "message": None},
+        ],
+    }
+    assert json.loads("".join(as_json.render(PLAN)))["outcome"] is None
+
+
+def test_a_plan_as_markdown() -> None:
+    assert "".join(markdown.render(plan(BOOK, "~users.csv", "+r/mars"))) == (
+        "### Raw data: A → B\n\n"
+        "| | file | feeds |\n|---|---|---|\n"
+        "| A | data/1&#95;raw/r/mars | raw/regions&#124;mars |\n"
+        "| M | data/1&#95;raw/users.csv | raw/users |\n"
+        "\n| asset | action | why |\n|---|---|---|\n"
+        "| raw/regions&#124;mars | skip | it has no partition 'mars' |\n"
+        "| raw/users | materialize | data/1&#95;raw/users.csv |\n"
+        "\n> [!WARNING]\n> raw/regions&#124;mars&#58; it has no partition 'mars'\n"
+    )
+
+
+@given(st.binary(min_size=1, max_size=30).filter(lambda b: b"\0" not in b))
+def test_no_name_breaks_any_format(name: bytes) -> None:
+    change = Change(b"data/1_raw/" + name, None, Entry("100644", "1"))
+    made = Plan(
+        "local", Base("empty", "", None, ""), Desired("worktree", ""), (PlannedChange(change, "unmapped"),)
+    )
+    out = "".join(as_json.render(made))
+    assert out.isascii()
+    path = json.loads(out)["changes"][0]["path"]
+    assert path.encode("utf-8", "surrogateescape") == change.path
+    shown = text("plan", made)
+    assert len(shown.splitlines()) == 3
+    assert all(line.isprintable() for line in shown.splitlines())
+    table = "".join(markdown.render(made)).splitlines()
+    assert table[4].count("|") == 4
+    assert len(table) == 5
+    "".join(table).encode()
