@@ -63,7 +63,11 @@ class Pattern:
             return None
         for name, form in self._dates:
             try:
-                datetime.strptime(captures[name], form)
+                if "%Y" in form or "%y" in form:
+                    datetime.strptime(captures[name], form)
+                else:
+                    # Without a year the 29th of February is a day, and Python wants one to be named.
+                    datetime.strptime(f"2000 {captures[name]}", f"%Y {form}")
             except ValueError:
                 return None
         return captures

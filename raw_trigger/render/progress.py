@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.status import Status
@@ -11,15 +11,12 @@ from rich.status import Status
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.render import words
 
-if TYPE_CHECKING:
-    from raw_trigger.render.text import TextRenderer
-
 
 class Progress:
     """Used as ``with progress as finished``; ``finished`` is told every target."""
 
-    def __init__(self, renderer: TextRenderer, expected: int) -> None:
-        self._renderer = renderer
+    def __init__(self, tell: Callable[[TargetOutcome], None], expected: int) -> None:
+        self._tell = tell
         self._expected = expected
         self._done = 0
         self._status: Status | None = None
@@ -42,7 +39,7 @@ class Progress:
 
     def __call__(self, done: TargetOutcome) -> None:
         self._done += 1
-        self._renderer.target(done)
+        self._tell(done)
         self._show(f"{self._done} of {words.plural(self._expected, 'asset')}")
 
     def _show(self, text: str) -> None:

@@ -103,7 +103,7 @@ class TextRenderer:
 
     def progress(self, expected: int) -> Progress:
         """Tells the targets of a run as they finish."""
-        return Progress(self, expected)
+        return Progress(self.target, expected)
 
     def status(self, status: Status) -> None:
         """What is pending here, and how far every environment's record is from HEAD."""

@@ -54,6 +54,8 @@ MATCHES = [
     ("{date:%Y-%m-%d}.csv", "2026-01-31.csv", {"date": "2026-01-31"}),
     ("{date:%Y-%m-%d}.csv", "2026-02-31.csv", None),
     ("{date:%Y-%m-%d}.csv", "2026-1-31.csv", None),
+    ("{m:%m-%d}.csv", "02-29.csv", {"m": "02-29"}),
+    ("{m:%m-%d}.csv", "02-30.csv", None),
     ("{date:%Y/%m/%d}.csv", "2026/01/31.csv", {"date": "2026/01/31"}),
     ("{date:%Y%m%d}T{hour:%H}.csv", "20260131T07.csv", {"date": "20260131", "hour": "07"}),
     ("a{{b}}.csv", "a{b}.csv", {}),
