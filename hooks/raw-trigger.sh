@@ -9,6 +9,8 @@ rt_off='pre-push'
 rt_program='raw-trigger'
 rt_is_there() { command -v raw-trigger >/dev/null; }
 rt_exec() { exec raw-trigger "$@"; }
+# shellcheck disable=SC2329  # rt_start runs it
+rt_exec_found() { exec raw-trigger "$@"; }
 rt_roots() { "$@" 'data/1_raw'; }
 # shellcheck disable=SC2329  # rt_roots runs it
 rt_config() { "$@" 'raw-trigger.yaml'; }
@@ -101,7 +103,7 @@ rt_start() {
     if ! rt_is_there; then
         # Its environment may have been made anew elsewhere.
         command -v raw-trigger >/dev/null || rt_complain
-        rt_exec() { exec raw-trigger "$@"; }
+        rt_exec() { rt_exec_found "$@"; }
     fi
     if [ -n "${rt_input+x}" ]; then
         printf %s "$rt_input" 2>/dev/null | rt_exec hook "$rt_hook" "$@"

@@ -74,7 +74,9 @@ def shim_settings(workspace: Workspace) -> ShimSettings:
     """What the installed hooks have to know of this workspace."""
     config = workspace.config
     off = frozenset(name for name, action in config.hooks.items() if action == "off")
-    return ShimSettings(program(), config.roots, config.file or "raw-trigger.yaml", off)
+    # Hooks run at the top, where a configuration further down is not found.
+    options = ("--config", config.file) if config.file and config.folder else ()
+    return ShimSettings(program(), config.roots, config.file or "raw-trigger.yaml", off, options)
 
 
 def mark_seen(workspace: Workspace) -> None:

@@ -9,6 +9,7 @@ from raw_trigger.events.revisions import from_arguments
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan
 from raw_trigger.repo import diff
+from raw_trigger.repo.commits import headline
 from raw_trigger.trigger import Trigger
 
 
@@ -23,8 +24,9 @@ class EnvironmentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The current environment's plan against the working tree, and all records."""
+    """The current environment's plan against the working tree, and all records. ``head`` names HEAD."""
 
+    head: str | None
     plan: Plan
     environments: tuple[EnvironmentStatus, ...]
 
@@ -33,6 +35,7 @@ class Status:
         return {
             "version": 1,
             "environment": self.plan.environment,
+            "head": self.head,
             "recorded": any(e.name == self.plan.environment for e in self.environments),
             "pending": [
                 {"path": show(c.change.path), "disposition": c.disposition, "reason": c.reason}
@@ -63,4 +66,5 @@ def status_of(trigger: Trigger) -> Status:
         EnvironmentStatus(name, tree, len(diff.between_trees(repo, tree, tip, roots)))
         for name, tree in sorted(state.environments(repo).items())
     )
-    return Status(plan, found)
+    name = None if head is None or head.commit is None else headline(repo, head.commit)
+    return Status(name, plan, found)

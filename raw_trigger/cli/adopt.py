@@ -18,11 +18,12 @@ def adopt(
 ) -> None:
     """Record a revision's files as materialized, without running anything."""
     from raw_trigger.model.plan import Narrowing
+    from raw_trigger.repo.commits import headline
 
     trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
     [found] = trigger.workspace.repo.resolve(revision)
     count = trigger.adopt(found.tree, paths=Narrowing(paths=tuple(path or ())))
     files = "1 file" if count == 1 else f"{count} files"
-    text_renderer().say(
-        f"'{trigger.workspace.environment}' now reflects {revision}: the record changed in {files}."
-    )
+    name = revision if found.commit is None else headline(trigger.workspace.repo, found.commit)
+    text = text_renderer()
+    text.say(f"'{trigger.workspace.environment}' now reflects {name}: the record changed in {files}.")

@@ -2,9 +2,147 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
 import typer
 
+from raw_trigger.cli.errors import tell
+from raw_trigger.cli.install import install
+from raw_trigger.cli.session import Globals, text_renderer
+from raw_trigger.errors import RawTriggerError, UsageError
 
-def init(context: typer.Context) -> None:
-    """Look at the repository and write raw-trigger.yaml."""
-    raise typer.Exit(2)
+if TYPE_CHECKING:
+    from raw_trigger.initialize import Draft, Offer, Place
+    from raw_trigger.render.text import TextRenderer
+
+Answer = TypeVar("Answer")
+
+
+def init(
+    context: typer.Context,
+    root: Annotated[
+        Path | None, typer.Option("--root", metavar="FOLDER", help="The folder of the raw files.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing and take the answer that is offered.")
+    ] = False,
+    no_catalog: Annotated[
+        bool, typer.Option("--no-catalog", help="Only list the files, without the Dagster project.")
+    ] = False,
+) -> None:
+    """Look at the repository, write raw-trigger.yaml, and offer the hooks."""
+    from raw_trigger import initialize
+    from raw_trigger.model.project import DagsterOptions
+    from raw_trigger.repo.repository import Repository
+
+    chosen: Globals = context.obj
+    asks = not yes and sys.stdin is not None and sys.stdin.isatty()
+    text = text_renderer()
+    repo = Repository.discover(chosen.directory)
+    place = initialize.find_place(
+        repo,
+        chosen.directory,
+        config_file=chosen.config,
+        root=root,
+        options=DagsterOptions(
+            module_name=chosen.module_name, python_file=chosen.python_file, workspace=chosen.workspace
+        ),
+    )
+    survey = initialize.look(repo, place, _root(place, asks, yes), os.environ, ask=not no_catalog)
+    draft = initialize.draft(survey)
+    initialize.create(place.file, draft.text)
+    text.say("wrote ", (survey.file, "bold"))
+    _summary(text, draft, survey.root)
+    # From here on the commands work with the file that was just written.
+    context.obj = replace(chosen, config=place.file)
+    failed = 0
+    for offer in initialize.offers(repo):
+        try:
+            _settle(context, text, offer, offer.default if yes else asks and _confirmed(offer))
+        except RawTriggerError as error:
+            tell(error)
+            failed = error.exit_code
+    text.say(f"Next: look at {survey.file} and commit it; then `raw-trigger run --all`,")
+    text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
+    if failed:
+        raise typer.Exit(failed)
+
+
+def _root(place: Place, asks: bool, yes: bool) -> str:
+    """The raw root: the only one, the one that is chosen, or with ``--yes`` the first."""
+    roots = place.roots
+    if not roots:
+        raise UsageError(
+            "no folder here looks like raw data",
+            "put the files into data/1_raw, or name their folder: `raw-trigger init --root FOLDER`",
+        )
+    if place.certain or yes or (len(roots) == 1 and not asks):
+        return roots[0]
+    if not asks:
+        raise UsageError(
+            f"several folders may hold the raw data: {', '.join(roots)}",
+            f"name one: `raw-trigger init --root {roots[0]}`",
+        )
+    for number, root in enumerate(roots, 1):
+        typer.echo(f"  {number}  {root}")
+    numbered = {str(number): root for number, root in enumerate(roots, 1)}
+    while True:
+        answer = _asked(lambda: str(typer.prompt("Which folder holds the raw data?", default="1")))
+        if answer in numbered or answer in roots:
+            return numbered.get(answer, answer)
+        typer.echo(f"  a number from 1 to {len(roots)}; for another folder: `raw-trigger init --root FOLDER`")
+
+
+def _confirmed(offer: Offer) -> bool:
+    return _asked(lambda: typer.confirm(offer.question, default=offer.default))
+
+
+def _asked(ask: Callable[[], Answer]) -> Answer:
+    try:
+        return ask()
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _summary(text: TextRenderer, draft: Draft, root: str) -> None:
+    from raw_trigger.render import words
+
+    how = [f"{draft.found} without a rule"] if draft.found else []
+    how += [f"{draft.ruled} by {words.plural(draft.rules, 'rule')}"] if draft.ruled else []
+    files = words.plural(draft.found + draft.ruled, "file")
+    text.say(f"  {files} in {root} mapped{': ' if how else ''}{', '.join(how)}")
+    if draft.ignored:
+        text.say(f"  {words.plural(draft.ignored, 'file')} ignored: no data")
+    if draft.guesses:
+        text.say(
+            ("  look at ", "yellow"), f"{words.plural(draft.guesses, 'rule')} marked `Guess` in the file"
+        )
+    for problem in draft.problems:
+        text.say(("  cannot be materialized: ", "yellow"), problem)
+    if draft.leftover:
+        named = words.sample([words.printable(name) for name in draft.leftover])
+        text.say(("  without an asset: ", "yellow"), named)
+    if draft.unfed:
+        named = words.sample([words.printable(key) for key in draft.unfed])
+        text.say(("  without a file: ", "yellow"), named)
+
+
+def _settle(context: typer.Context, text: TextRenderer, offer: Offer, wanted: bool) -> None:
+    """Do what was offered, or say how to do it later."""
+    from raw_trigger.install.framework import add_to_precommit_config, install_advice
+
+    if not wanted:
+        first, *others = offer.otherwise.splitlines()
+        for line in (f"not done: {offer.what}; to do it: {first}", *others):
+            text.say(line)
+    elif offer.name == "hooks":
+        install(context)
+    elif add_to_precommit_config(offer.file):
+        text.say("wrote ", (offer.file.name, "bold"), f"; then {install_advice()}")
+    else:
+        text.say(f"unchanged {offer.file.name}: raw-trigger is in it already")

@@ -25,12 +25,14 @@ class ShimSettings:
         roots: The raw roots relative to the repository's top, with ``/``.
         config_file: The configuration file relative to the same; None where there is none.
         off: Names of hooks that do nothing of ours.
+        options: What the program is given before its verb.
     """
 
     program: tuple[str, ...]
     roots: tuple[str, ...]
     config_file: str | None = None
     off: frozenset[str] = frozenset({"pre-push"})
+    options: tuple[str, ...] = ()
 
 
 def program() -> tuple[str, ...]:
@@ -73,7 +75,9 @@ def _block(settings: ShimSettings) -> str:
         f"rt_off={shlex.quote(' '.join(sorted(settings.off)))}\n"
         f"rt_program={shlex.quote(command[0])}\n"
         f"rt_is_there() {{ {there}; }}\n"
-        f'rt_exec() {{ exec {_words(command)} "$@"; }}\n'
+        f'rt_exec() {{ exec {_words((*command, *settings.options))} "$@"; }}\n'
+        "# shellcheck disable=SC2329  # rt_start runs it\n"
+        f'rt_exec_found() {{ exec {_words(("raw-trigger", *settings.options))} "$@"; }}\n'
         f'rt_roots() {{ "$@" {_words(roots)}; }}\n'
         "# shellcheck disable=SC2329  # rt_roots runs it\n"
         f'rt_config() {{ "$@" {_words(config)}; }}\n'

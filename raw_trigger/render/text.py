@@ -108,6 +108,7 @@ class TextRenderer:
     def status(self, status: Status) -> None:
         """What is pending here, and how far every environment's record is from HEAD."""
         plan = status.plan
+        self.say(("HEAD ", "dim"), words.printable(status.head or "there is no commit yet"))
         recorded = any(e.name == plan.environment for e in status.environments)
         if not plan.changes and recorded:
             self.say((f"'{plan.environment}' reflects every raw file.", "green"))

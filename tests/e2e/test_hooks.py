@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -224,6 +228,30 @@ def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
     done = try_commit(shop)
     assert "raw-trigger pre-commit" in done.stderr
     assert shop.materialized() == ["raw/a"]
+
+
+@pytest.mark.parametrize("program_is_there", [True, False])
+def test_a_project_below_the_top(
+    project: Make, program_is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = project(a=["a.csv"])
+    (shop.top / "app").mkdir()
+    for name in ("definitions.py", "pyproject.toml", "data"):
+        shop.git("mv", name, "app")
+    shop.commit({"app/raw-trigger.yaml": "unmapped: ignore\n"})
+    assert shop.tool("-C", "app", "install").returncode == 0
+    assert shop.tool("-C", "app", "adopt").returncode == 0
+    if not program_is_there:
+        shared = shop.top / ".git/hooks/raw-trigger.sh"
+        shared.write_text(re.sub(r"\[ -x .* \]", "false", shared.read_text()))
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    for content in ("2", "3"):
+        shop.stage({"app/data/1_raw/a.csv": content})
+        done = try_commit(shop)
+        assert done.returncode == 0, done.stderr
+        assert shop.materialized() == ["raw/a"]
+        shop.commit({"README": content})
+        assert shop.materialized() == []
 
 
 def test_a_linked_worktree_has_a_record_of_its_own_where_its_assets_are(

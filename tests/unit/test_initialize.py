@@ -1,0 +1,356 @@
+"""What is proposed for which files and assets, and that the written file always means what it says."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raw_trigger.check import check
+from raw_trigger.config.parsing import parse
+from raw_trigger.initialize import Draft, Survey, draft
+from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.changes import to_bytes
+
+DAYS = Partitions("time", format="%Y-%m-%d", start="2025-01-01T00:00:00+00:00", cron="0 0 * * *")
+MONTHS = Partitions("time", format="%Y-%m-%d", start="2024-01-01T00:00:00+00:00", cron="0 0 1 * *")
+WEEKS = Partitions("time", format="%Y-%m-%d", start="2024-01-01T00:00:00+00:00", cron="0 0 * * 0")
+HOURS = Partitions("time", format="%Y-%m-%d-%H:%M", start="2025-01-01T00:00:00+00:00", cron="0 * * * *")
+REGIONS = Partitions("static", keys=("eu", "north-america", "us"))
+NAMES = Partitions("dynamic", name="customers")
+BOTH = Partitions("multi", dimensions=(("day", DAYS), ("region", REGIONS)))
+
+
+def asset(key: str, partitions: Partitions | None = None, **rest: Any) -> Asset:
+    return Asset(key, tuple(key.split("/")), "here", partitions=partitions, **rest)
+
+
+def drafted(files: Sequence[str], assets: Sequence[Asset], **rest: Any) -> Draft:
+    """The draft, after the file was held against the loader, the rules and `check`."""
+    values = {"file": "raw-trigger.yaml", "folder": "", "root": "data", "top": "/repo", **rest}
+    below = posixpath.normpath(posixpath.join(values["folder"], values["root"]))
+    prefix = "" if below == "." else below + "/"
+    full = [to_bytes(prefix + name) for name in sorted(files)]
+    catalog = Catalog({one.key: one for one in assets})
+    survey = Survey(files=tuple(full), catalog=catalog, **values)
+    made = draft(survey)
+    config = parse(made.text.encode(), survey.file)
+    book = RuleBook(config, catalog, survey.top)
+    found = check(book, catalog, full, survey.file)
+    assert len([f for f in found if f.severity == "error"]) <= len(made.problems), found
+    assert {f.where for f in found if f.message == "no asset is made from it"} == {
+        prefix + name for name in made.leftover
+    }
+    assert len(files) == sum((made.found, made.ruled, made.ignored, len(made.leftover), len(made.problems)))
+    return made
+
+
+def rules(made: Draft) -> list[dict[str, Any]]:
+    return yaml.safe_load(made.text).get("assets") or []
+
+
+PROPOSED: dict[str, tuple[list[str], list[Asset], list[dict[str, Any]], int]] = {
+    "stem and suffix": (
+        ["concepts_metadata.csv"],
+        [asset("raw_source/concepts_metadata_csv")],
+        [{"path": "concepts_metadata.csv", "asset": "raw_source/concepts_metadata_csv"}],
+        0,
+    ),
+    "case and separators": (
+        ["Concepts Metadata.CSV"],
+        [asset("source/concepts_metadata")],
+        [{"path": "Concepts Metadata.CSV", "asset": "source/concepts_metadata"}],
+        0,
+    ),
+    "the whole path": (
+        ["crm/customers.csv", "shop/customers.csv"],
+        [asset("in/crm/customers"), asset("in/shop/customers")],
+        [
+            {"path": "crm/customers.csv", "asset": "in/crm/customers"},
+            {"path": "shop/customers.csv", "asset": "in/shop/customers"},
+        ],
+        0,
+    ),
+    "a template where there are many": (
+        ["a.csv", "b.csv", "c.csv"],
+        [asset(f"raw_source/{name}_csv") for name in "abc"],
+        [{"path": "*.csv", "asset": "raw_source/{stem}_csv"}],
+        0,
+    ),
+    "no template where one file does not follow it": (
+        ["a.csv", "b.csv", "c.csv", "other.csv"],
+        [asset(f"source/{name}") for name in "abc"],
+        [{"path": f"{name}.csv", "asset": f"source/{name}"} for name in "abc"],
+        0,
+    ),
+    "no template over a file that needs no rule": (
+        ["a.csv", "b.csv", "c.csv", "known.csv"],
+        [*(asset(f"source/{name}") for name in "abc"), asset("raw/known")],
+        [{"path": f"{name}.csv", "asset": f"source/{name}"} for name in "abc"],
+        0,
+    ),
+    "what is made from others is no candidate": (
+        ["orders.csv"],
+        [asset("base"), asset("mart/orders", parents=("base",))],
+        [],
+        0,
+    ),
+    "two assets of one name": (["a.csv"], [asset("one/a"), asset("two/a")], [], 0),
+    "two files for one asset": (
+        ["old/a.csv", "new/a.csv"],
+        [asset("source/a")],
+        [{"path": "new/a.csv", "asset": "source/a"}, {"path": "old/a.csv", "asset": "source/a"}],
+        2,
+    ),
+    "nearly the same": (
+        ["custommers.csv"],
+        [asset("source/customers")],
+        [{"path": "custommers.csv", "asset": "source/customers"}],
+        1,
+    ),
+    "one name in the other": (
+        ["customers export.xlsx"],
+        [asset("source/customers")],
+        [{"path": "customers export.xlsx", "asset": "source/customers"}],
+        1,
+    ),
+    "alike to two": (["sales.csv"], [asset("source/sales_eu"), asset("source/sales_us")], [], 0),
+    "a folder": (
+        ["orders/a.csv", "orders/deep/b.csv"],
+        [asset("source/orders")],
+        [{"path": "orders/**", "asset": "source/orders"}],
+        0,
+    ),
+    "dated files of one asset": (
+        ["orders_20250301.csv", "orders_20250302.csv"],
+        [asset("source/orders")],
+        [{"path": "orders_{date:%Y%m%d}.csv", "asset": "source/orders"}],
+        0,
+    ),
+    "days": (
+        ["sales/2025-03-03.csv", "sales/2025-03-04.csv"],
+        [asset("raw/sales", DAYS)],
+        [{"path": "sales/{date:%Y-%m-%d}.csv", "asset": "raw/sales", "partition": "{date}"}],
+        0,
+    ),
+    "days written otherwise": (
+        ["sales_20250303.csv"],
+        [asset("raw/sales", DAYS)],
+        [
+            {
+                "path": "sales_{year:%Y}{month:%m}{day:%d}.csv",
+                "asset": "raw/sales",
+                "partition": "{year}-{month}-{day}",
+            }
+        ],
+        0,
+    ),
+    "days in folders": (
+        ["sales/2025/03/04.csv", "sales/2025/03/03.csv"],
+        [asset("raw/sales", DAYS)],
+        [
+            {
+                "path": "sales/{year:%Y}/{month:%m}/{day:%d}.csv",
+                "asset": "raw/sales",
+                "partition": "{year}-{month}-{day}",
+            }
+        ],
+        0,
+    ),
+    "months whose keys are days": (
+        ["sales/2025-03.csv", "sales/2025-04.csv"],
+        [asset("raw/sales", MONTHS)],
+        [{"path": "sales/{date:%Y-%m}.csv", "asset": "raw/sales", "partition": "{date}-01"}],
+        0,
+    ),
+    "days that make up months": (
+        ["sales/2025-03-15.csv", "sales/2025-03-16.csv"],
+        [asset("raw/sales", MONTHS)],
+        [{"path": "sales/{date:%Y-%m}-{day:%d}.csv", "asset": "raw/sales", "partition": "{date}-01"}],
+        0,
+    ),
+    "months are too coarse for days": (["sales/2025-03.csv"], [asset("raw/sales", DAYS)], [], 0),
+    "weeks begin on Sundays": (
+        ["sales/2025-03-02.csv", "other/2025-03-03.csv"],
+        [asset("raw/sales", WEEKS), asset("raw/other", WEEKS)],
+        [{"path": "sales/{date:%Y-%m-%d}.csv", "asset": "raw/sales", "partition": "{date}"}],
+        0,
+    ),
+    "hours": (
+        ["clicks/2025-03-03T14.json"],
+        [asset("raw/clicks", HOURS)],
+        [
+            {
+                "path": "clicks/{date:%Y-%m-%d}T{hour:%H}.json",
+                "asset": "raw/clicks",
+                "partition": "{date}-{hour}:00",
+            }
+        ],
+        0,
+    ),
+    "regions": (
+        ["sales/eu.csv", "sales/north-america.csv"],
+        [asset("raw/sales", REGIONS)],
+        [{"path": "sales/{name}.csv", "asset": "raw/sales", "partition": "{name}"}],
+        0,
+    ),
+    "regions at the end of the name": (
+        ["sales_eu.csv", "sales_us.csv"],
+        [asset("raw/sales", REGIONS)],
+        [{"path": "sales_{name}.csv", "asset": "raw/sales", "partition": "{name}"}],
+        0,
+    ),
+    "regions as folders": (
+        ["eu/sales.csv", "us/sales.csv"],
+        [asset("raw/sales", REGIONS)],
+        [{"path": "{name}/sales.csv", "asset": "raw/sales", "partition": "{name}"}],
+        0,
+    ),
+    "regions beside something else": (
+        ["sales/eu.csv", "sales/us.csv", "sales/mars.csv"],
+        [asset("raw/sales", REGIONS)],
+        [
+            {
+                "path": "sales/{name:eu|north-america|us}.csv",
+                "asset": "raw/sales",
+                "partition": "{name}",
+            }
+        ],
+        0,
+    ),
+    "the only ones that fit": (
+        ["shops/eu.csv", "shops/us.csv"],
+        [asset("raw/turnover", REGIONS)],
+        [{"path": "shops/{name}.csv", "asset": "raw/turnover", "partition": "{name}"}],
+        1,
+    ),
+    "dynamic": (
+        ["orders/acme.csv", "orders/bolt.csv"],
+        [asset("raw/orders", NAMES)],
+        [{"path": "orders/{name}.csv", "asset": "raw/orders", "partition": "{name}"}],
+        0,
+    ),
+    "two dimensions": (
+        ["sales/eu/2025-03-03.csv", "sales/us/2025-03-03.csv"],
+        [asset("raw/sales", BOTH)],
+        [
+            {
+                "path": "sales/{region}/{date:%Y-%m-%d}.csv",
+                "asset": "raw/sales",
+                "partition": {"day": "{date}", "region": "{region}"},
+            }
+        ],
+        0,
+    ),
+    "the metadata names the folder": (
+        ["x/2025-03-03.csv", "x/2025-03-04.csv"],
+        [asset("visits", DAYS, metadata=(("path", "data/x"),))],
+        [{"path": "x/{date:%Y-%m-%d}.csv", "asset": "visits", "partition": "{date}"}],
+        0,
+    ),
+    "what is no data": (
+        [".gitkeep", "a/README.md", "b/.gitkeep"],
+        [asset("raw/a")],
+        [{"path": "**/.gitkeep", "ignore": True}, {"path": "**/README*", "ignore": True}],
+        0,
+    ),
+    "pattern characters": (
+        ["a[1]*?{x}}.csv", "b{{.csv"],
+        [asset("source/a_1_x"), asset("source/b{")],
+        [
+            {"path": "a[[]1][*][?]{{x}}}}.csv", "asset": "source/a_1_x"},
+            {"path": "b{{{{.csv", "asset": "source/b{{"},
+        ],
+        0,
+    ),
+    "a path that begins like the root": (
+        ["data/a.csv"],
+        [asset("source/a")],
+        [{"path": "[d]ata/a.csv", "asset": "source/a"}],
+        0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "assets", "expected", "guesses"), PROPOSED.values(), ids=PROPOSED)
+def test_proposed(
+    files: list[str], assets: list[Asset], expected: list[dict[str, Any]], guesses: int
+) -> None:
+    made = drafted(files, assets)
+    assert rules(made) == expected
+    assert made.guesses == guesses
+    assert made.text.count("# Guess: ") == min(guesses, 1)
+    assert made.rules == len([rule for rule in expected if "asset" in rule])
+
+
+def test_a_file_outside_the_partitions_is_named() -> None:
+    made = drafted(["sales/2019-01-01.csv", "sales/2025-03-03.csv"], [asset("raw/sales", DAYS)])
+    assert "2 files. Not among its partitions: sales/2019-01-01.csv." in made.text
+
+
+def test_a_name_that_leads_to_a_partitioned_asset_is_a_problem() -> None:
+    made = drafted(["sales.csv"], [asset("raw/sales", DAYS)])
+    assert made.problems == (
+        "sales.csv → raw/sales (convention): it is partitioned: its rule has to say `partition:`",
+    )
+    assert made.leftover == ()
+
+
+def test_choices_are_for_the_user() -> None:
+    made = drafted(["a.csv"], [asset("one/a"), asset("two/a")])
+    assert "  # - path: a.csv\n  #   asset: one/a  # or two/a\n" in made.text
+
+
+def test_without_a_catalog_the_files_are_listed() -> None:
+    files = tuple(f"data/{name}".encode() for name in ("a.csv", "b/1.csv", "b/2.csv", "b/3.csv", "b/4.csv"))
+    made = draft(Survey("raw-trigger.yaml", "", "data", "/repo", files))
+    assert made.text.endswith(
+        "assets:\n"
+        "  # The files. Give each an asset, or ignore it:\n"
+        "  # - path: a.csv\n"
+        "  #   asset: KEY\n"
+        '  # - path: "b/*.csv"  # 4 files\n'
+        "  #   asset: KEY\n"
+    )
+
+
+@pytest.mark.parametrize("root", ["sub/raw", "."])
+def test_below_a_project_folder(root: str) -> None:
+    made = drafted(["a.csv"], [asset("source/a")], folder="app", file="app/raw-trigger.yaml", root=root)
+    assert rules(made) == [{"path": "a.csv", "asset": "source/a"}]
+
+
+def test_very_many_files_make_a_short_file() -> None:
+    made = drafted(
+        [f"{n % 100}/{n}.bin" for n in range(20_000)] + [f"x{n}.csv" for n in range(2_000)],
+        [asset("raw/other")],
+    )
+    assert len(made.leftover) == 22_000
+    assert len(made.text.splitlines()) < 120
+
+
+NAMED = st.text(
+    st.one_of(
+        st.sampled_from("ab1 '\"\\{}[]*?:#%&-|>!@`,~\t\n\r\x00\x1b\x85\u2028\ufeff\udcff/2025-0301_.csv"),
+        st.characters(codec="utf-8"),
+    ),
+    min_size=1,
+    max_size=12,
+).filter(lambda name: "\0" not in name and not {"", ".", ".."} & set(name.split("/")))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sets(NAMED, max_size=8),
+    st.dictionaries(NAMED, st.sampled_from([None, DAYS, MONTHS, REGIONS, NAMES, BOTH]), max_size=6),
+)
+def test_no_name_breaks_the_file(files: set[str], keys: dict[str, Partitions | None]) -> None:
+    """Whatever files and assets are called: it loads, and `check` agrees with what is said."""
+    files = {name for name in files if not any(other.startswith(name + "/") for other in files)}
+    drafted(sorted(files), [asset(key, partitions) for key, partitions in keys.items()])

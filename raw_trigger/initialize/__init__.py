@@ -1,0 +1,13 @@
+"""A first ``raw-trigger.yaml``: what the repository and the Dagster project tell, as rules and comments.
+
+A rule is proposed only if, with the whole file in force, it maps every file it decides about to
+something that can be materialized.
+"""
+
+from __future__ import annotations
+
+from raw_trigger.initialize.drafting import draft
+from raw_trigger.initialize.looking import Offer, Place, create, find_place, look, offers
+from raw_trigger.initialize.values import Draft, Proposal, Survey
+
+__all__ = ["Draft", "Offer", "Place", "Proposal", "Survey", "create", "draft", "find_place", "look", "offers"]

@@ -1,0 +1,309 @@
+"""Where the file belongs, what is there, and writing it: everything of ``init`` that touches the disk."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from raw_trigger import __version__
+from raw_trigger.config.loader import NAMES
+from raw_trigger.config.parsing import parse
+from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
+from raw_trigger.initialize.drafting import draft
+from raw_trigger.initialize.values import DATA, Survey, folders_of, joined, shown, words_of
+from raw_trigger.install import hooks_folder
+from raw_trigger.install.framework import framework_entries, install_advice
+from raw_trigger.mapping.rules import RAW
+from raw_trigger.model.assets import Catalog
+from raw_trigger.model.changes import show, to_bytes
+from raw_trigger.model.project import DagsterOptions
+from raw_trigger.model.settings import Config
+from raw_trigger.project import DagsterProject
+from raw_trigger.repo.repository import Repository
+
+PRE_COMMIT = ".pre-commit-config.yaml"
+
+_ROOTS = (*Config().roots, "data/raw", "data/01_raw", "data/0_raw", "raw", "raw_data", "data")
+"""Usual names of the raw root, below the project folder, best first."""
+
+_NO_DATA_FOLDERS = frozenset({"doc", "docs", "fixtures", "node_modules", "test", "tests"})
+
+_MOST_ROOTS = 9
+"""How many folders a person is asked to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the file goes and what may be its root.
+
+    ``folder`` is relative to the repository's top, ``""`` for the top itself; ``listed`` are the
+    files that git knows or does not ignore, ``roots`` the candidates relative to ``folder``, best first.
+    ``certain`` says that the first of them is the default root, or the one that was asked for.
+    """
+
+    folder: str
+    file: Path
+    options: DagsterOptions
+    listed: tuple[bytes, ...]
+    roots: tuple[str, ...]
+    certain: bool
+
+
+def find_place(
+    repo: Repository,
+    start: Path,
+    *,
+    config_file: Path | None = None,
+    root: Path | None = None,
+    options: DagsterOptions | None = None,
+) -> Place:
+    """Where the file belongs: in the nearest folder with a Dagster project, else with raw data, else the top.
+
+    Args:
+        start: The folder the command was started in; what it named is relative to this.
+        config_file: The file to write, where it was named.
+        root: The raw root, where it was named.
+        options: The Dagster project, where it was named.
+
+    Raises:
+        UsageError: there is a configuration already, or the root cannot be one.
+    """
+    top, start = repo.top.resolve(), start.resolve()
+    listed = _listed(repo)
+    names = [show(path) for path in listed]
+    named = options or DagsterOptions()
+    if config_file is not None:
+        home = (start / config_file).parent.resolve()
+        if not home.is_relative_to(top):
+            raise UsageError(f"{config_file} is outside the repository {top}")
+        file = home / config_file.name
+    else:
+        home = _home(start, top, names, named)
+        file = home / NAMES[0]
+    _require_new(file, top, named=config_file is not None)
+    folder = "" if home == top else home.relative_to(top).as_posix()
+    if root is None:
+        below = [name[len(folder) + 1 :] for name in names if name.startswith(folder + "/")]
+        roots = _candidates(below if folder else names)
+    else:
+        roots = (_named_root(start / root, home),)
+    return Place(
+        folder, file, _rebased(named, start, home), listed, roots, root is not None or roots[:1] == _ROOTS[:1]
+    )
+
+
+def look(
+    repo: Repository, place: Place, root: str, environ: Mapping[str, str], *, ask: bool = True
+) -> Survey:
+    """What is below the root and in the Dagster project.
+
+    Args:
+        root: One of the place's roots.
+        ask: Whether to load the Dagster project.
+
+    Raises:
+        UsageError: the root is ignored by git, or its name cannot stand in the file.
+        ProjectError: the project cannot be found or loaded.
+    """
+    full = joined(place.folder, root)
+    prefix = b"" if full == "." else to_bytes(full + "/")
+    files = tuple(
+        path
+        for path in place.listed
+        if path.startswith(prefix) and os.path.lexists(os.fsencode(repo.top) + b"/" + path)
+    )
+    if not files and _ignored(repo, full):
+        raise UsageError(
+            f"git ignores {full}, so nobody can tell what changes in it",
+            "take it out of .gitignore, or name another folder with --root",
+        )
+    file = place.file.relative_to(repo.top.resolve()).as_posix()
+    survey = Survey(file, place.folder, root, str(repo.top), files, None, place.options)
+    try:
+        parse(draft(replace(survey, files=())).text.encode(), file)
+    except (ConfigError, UnicodeEncodeError) as error:
+        raise UsageError(f"{shown(full)} cannot be the raw root: {error}", "rename the folder") from error
+    return replace(survey, catalog=_catalog(repo, place, environ)) if ask else survey
+
+
+def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Catalog:
+    home = repo.top / place.folder
+    project = DagsterProject(
+        directory=home,
+        options=place.options,
+        default_home=repo.private_dir / "dagster_home",
+        cache_dir=repo.private_dir / "cache",
+        top=repo.top,
+        environ=environ,
+    )
+    try:
+        return project.catalog(fresh=True)
+    except ProjectError as error:
+        hint = error.hint
+        if not _has_project(home) and place.options == DagsterOptions():
+            folders = {posixpath.dirname(show(p)) for p in place.listed if p.endswith((b".toml", b".yaml"))}
+            other = next((f for f in sorted(folders) if _has_project(repo.top / f)), None)
+            hint = "name it: `raw-trigger -m my_project.definitions init`"
+            if other is not None:
+                hint = f"there is one in {shown(other)}: use `raw-trigger -C` with that folder"
+        hint = f"{hint}\n  " if hint else ""
+        hint += "`raw-trigger init --no-catalog` writes the file without the Dagster project"
+        raise ProjectError(error.message, hint, error.detail) from error
+
+
+def _listed(repo: Repository) -> tuple[bytes, ...]:
+    """Every file that git knows or does not ignore, without hashing any."""
+    out = repo.git.run("ls-files", "-z", "-c", "-o", "--exclude-standard", index=True)
+    return tuple(sorted({path for path in out.split(b"\0")[:-1] if not path.endswith(b"/")}))
+
+
+def _ignored(repo: Repository, folder: str) -> bool:
+    """Whether git ignores what is in the folder; ``check-ignore`` takes no literal paths."""
+    options = ("-o", "-i", "--exclude-standard", "--directory")
+    return bool(repo.git.run("ls-files", "-z", *options, "--", folder, index=True))
+
+
+def _home(start: Path, top: Path, names: Sequence[str], options: DagsterOptions) -> Path:
+    above = [folder for folder in (start, *start.parents) if folder.is_relative_to(top)]
+    if options == DagsterOptions():
+        for folder in above:
+            if _has_project(folder):
+                return folder
+    folders = {parent for name in names for parent in folders_of(name)}
+    for folder in above:
+        relative = "" if folder == top else folder.relative_to(top).as_posix()
+        if any(joined(relative, root) in folders for root in _ROOTS):
+            return folder
+    return top
+
+
+def _has_project(folder: Path) -> bool:
+    """Whether ``dagster dev`` would find something to load in the folder."""
+    if any((folder / name).is_file() for name in ("workspace.yaml", "workspace.yml", "dg.toml")):
+        return True
+    try:
+        text = (folder / "pyproject.toml").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return re.search(r"^\s*\[tool\.(dagster|dg)\b", text, re.MULTILINE) is not None
+
+
+def _require_new(file: Path, top: Path, *, named: bool) -> None:
+    for path in (file,) if named else (file.with_name(name) for name in NAMES):
+        if os.path.lexists(path):
+            raise UsageError(
+                f"{path.relative_to(top)} is there already; nothing was changed",
+                "`raw-trigger check` says what it lacks; to begin anew, remove it first",
+            )
+
+
+def _named_root(root: Path, home: Path) -> str:
+    root = root.resolve()
+    if not root.is_dir():
+        raise UsageError(f"--root: {root} is not a folder", "put the raw files there first")
+    if not root.is_relative_to(home):
+        raise UsageError(
+            f"--root: {root} is not below {home}, where raw-trigger.yaml would be written",
+            "choose a folder above both: `raw-trigger --config FOLDER/raw-trigger.yaml init --root …`",
+        )
+    return root.relative_to(home).as_posix()
+
+
+def _rebased(options: DagsterOptions, start: Path, home: Path) -> DagsterOptions:
+    """Named files are relative to where the command was started; in the file, to the file."""
+
+    def moved(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            os.path.relpath(path, home) if path.is_relative_to(home) else name
+            for name in names
+            for path in [start / name]
+        )
+
+    return replace(options, python_file=moved(options.python_file), workspace=moved(options.workspace))
+
+
+def _candidates(names: Sequence[str]) -> tuple[str, ...]:
+    """Folders that look like raw data: by usual names, by the word ``raw``, or nearly all data files."""
+    every: Counter[str] = Counter()
+    data: Counter[str] = Counter()
+    for name in names:
+        is_data = posixpath.splitext(name)[1].lower() in DATA
+        for folder in folders_of(name):
+            every[folder] += 1
+            data[folder] += is_data
+    possible = [folder for folder in data if data[folder] and _may_be_root(folder)]
+    usual = [root for root in _ROOTS if root in possible]
+    raw = sorted(f for f in possible if RAW in words_of(posixpath.basename(f)).split("_"))
+    full = {f for f in possible if data[f] * 4 >= every[f] * 3}
+    outer = sorted((f for f in full if posixpath.dirname(f) not in full), key=lambda f: (-data[f], f))
+    found = list(dict.fromkeys([*usual, *raw, *outer]))
+    # A folder inside an earlier one is the better guess only if its name says so.
+    kept = [f for f in found if f in usual or f in raw or not any(_inside(f, o) for o in found if o != f)]
+    return tuple(kept[:_MOST_ROOTS])
+
+
+def _may_be_root(folder: str) -> bool:
+    parts = folder.split("/")
+    printable = folder.isprintable() and not any(char in folder for char in "*?\\")
+    return printable and _NO_DATA_FOLDERS.isdisjoint(parts) and not any(p[0] in ".~" for p in parts)
+
+
+def _inside(folder: str, other: str) -> bool:
+    return folder.startswith(other + "/") or other.startswith(folder + "/")
+
+
+def create(file: Path, text: str) -> None:
+    """Write the file; one that is there is never touched.
+
+    Raises:
+        UsageError: it is there.
+        RawTriggerError: it cannot be written.
+    """
+    data = text.encode()
+    try:
+        with file.open("xb") as opened:
+            opened.write(data)
+    except FileExistsError as error:
+        raise UsageError(f"{file} is there already; nothing was changed") from error
+    except OSError as error:
+        raise RawTriggerError(
+            f"{file} cannot be written: {error.strerror}", "see who owns the folder"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something more that can be done. ``otherwise`` says how to do it by hand, ``file`` where it is done."""
+
+    name: Literal["hooks", "pre-commit"]
+    what: str
+    question: str
+    default: bool
+    otherwise: str
+    file: Path
+
+
+def offers(repo: Repository) -> tuple[Offer, ...]:
+    """What to offer: git's own hooks, unless the pre-commit framework is there to call us."""
+    framework = repo.top / PRE_COMMIT
+    there = framework.exists()
+    hooks = Offer(
+        "hooks",
+        "the git hooks",
+        "Install the git hooks, so that changed raw files are materialized on commit and merge?",
+        not there,
+        "raw-trigger install",
+        hooks_folder(repo.top, repo.git_dir),
+    )
+    if not there:
+        return (hooks,)
+    entries = framework_entries(f"v{__version__}")
+    by_hand = f"add to its repos\n{entries}and {install_advice()}"
+    what = f"the entry in {PRE_COMMIT}"
+    return (Offer("pre-commit", what, f"Add raw-trigger to {PRE_COMMIT}?", True, by_hand, framework), hooks)

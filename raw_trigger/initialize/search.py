@@ -1,0 +1,268 @@
+"""Looks for rules, the surest first. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from raw_trigger.initialize.keys import Shape, cuts, dimensions, is_key
+from raw_trigger.initialize.likeness import (
+    CLOSE,
+    LIKENESS,
+    asset_names,
+    file_names,
+    has_to_do,
+    likeness,
+    nearest,
+    template_of,
+)
+from raw_trigger.initialize.values import (
+    Compiled,
+    Proposal,
+    as_pattern,
+    as_template,
+    folders_of,
+    is_text,
+    kind_of,
+    problem_of,
+    sample,
+    shown,
+    words_of,
+)
+from raw_trigger.mapping.patterns import built_in
+from raw_trigger.mapping.rules import RAW, Match
+from raw_trigger.model.assets import Asset, Catalog
+
+_NOT_DATA = ("**/.gitattributes", "**/.gitignore", "**/.gitkeep", "**/.DS_Store", "**/README*")
+
+_GENERAL = 3
+"""From how many files on a template is taken for more than chance."""
+
+_SAMPLE = 5000
+"""How many names are looked at to find the patterns of an asset; what is found is held against all."""
+
+_SHAPES = 5
+"""How many patterns an asset may have; each stands for at least one part in as many of its files."""
+
+_COMPARED = 200_000
+"""More pairs than these are not compared letter by letter: a second or two."""
+
+
+class Search:
+    """Looks for rules, the surest first. What a rule takes is not looked at again."""
+
+    def __init__(self, catalog: Catalog, found: Mapping[str, Match | None]) -> None:
+        self.catalog = catalog
+        self.settled: dict[str, Match] = {}
+        self.broken: dict[str, str] = {}
+        self.needing: list[str] = []
+        self.unsure: dict[str, tuple[str, ...]] = {}
+        self._proposals: list[Proposal] = []
+        self._claims: dict[str, set[str]] = {}
+        for name, match in found.items():
+            problem = None if match is None else problem_of(match, catalog)
+            if match is not None and problem is None:
+                self.settled[name] = match
+                continue
+            self.needing.append(name)
+            if match is not None and problem is not None:
+                self.broken[name] = problem
+                self._claims[name] = (
+                    {t.asset for t in match.targets} if kind_of(match) == "metadata" else set()
+                )
+        self._open = dict.fromkeys(self.needing)
+        fed = {target.asset for match in self.settled.values() for target in match.targets}
+        self._unfed = {k: a for k, a in sorted(catalog.assets.items()) if k not in fed and _is_source(a)}
+
+    def run(self) -> None:
+        """Fill the proposals."""
+        for pattern in _NOT_DATA:
+            self._try(Proposal(pattern, None, "No data."))
+        self._split(guess=False)
+        self._same_name()
+        self._folders()
+        self._dated()
+        self._split(guess=True)
+        self._similar()
+
+    def ordered(self) -> list[Proposal]:
+        """Single files first, then patterns as they were found, then what is ignored."""
+        return sorted(self._proposals, key=lambda p: (p.asset is None, p.many))
+
+    def _try(self, proposal: Proposal) -> bool:
+        """Take the proposal if it disturbs nothing and leads to what there is."""
+        try:
+            compiled = Compiled(proposal)
+        except ValueError:
+            return False
+        taken = compiled.among(self._open)
+        if not taken or compiled.among(self.settled):
+            return False
+        if proposal.asset is not None:
+            outside = self._outside(compiled, taken)
+            if outside is None or len(outside) == len(taken):
+                return False
+            why = f"{proposal.why} {_count(taken)}" if proposal.many else proposal.why
+            if outside:
+                why += f" Not among its partitions: {sample([*map(shown, outside)])}."
+            proposal = replace(proposal, why=why)
+        for name in taken:
+            del self._open[name]
+            self.unsure.pop(name, None)
+            if proposal.asset is not None:
+                self._unfed.pop(compiled.target(name)[0], None)
+        self._proposals.append(proposal)
+        return True
+
+    def _outside(self, compiled: Compiled, names: Iterable[str]) -> list[str] | None:
+        """Names whose moment is no partition; None if one leads to an asset or key that is not there."""
+        outside = []
+        for name in names:
+            key, parts = compiled.target(name)
+            asset = self.catalog.assets.get(key)
+            if asset is None or (asset.partitions is None) != (not parts):
+                return None
+            fits = [is_key(part, parts.get(n, "")) for n, part in dimensions(asset.partitions)]
+            if False in fits:
+                return None
+            if None in fits:
+                outside.append(name)
+        return outside
+
+    # By name
+
+    def _same_name(self) -> None:
+        """Files and assets of one name, the nearest likeness first."""
+        for rank, why in enumerate(LIKENESS):
+            by_name: dict[str, list[str]] = {}
+            for key, asset in self._unfed.items():
+                if asset.partitions is None:
+                    for text in asset_names(asset)[rank] - {""}:
+                        by_name.setdefault(text, []).append(key)
+            chosen: dict[str, str] = {}
+            for name in self._open:
+                keys = nearest(
+                    name, [self.catalog.assets[k] for k in by_name.get(file_names(name)[rank], ())]
+                )
+                if len(keys) == 1:
+                    chosen[name] = keys[0]
+                elif keys:
+                    self.unsure[name] = tuple(keys)
+            self._generalized(chosen, why)
+            several = Counter(chosen.values())
+            for name, key in chosen.items():
+                if name in self._open:
+                    self._literal(name, key, why, guess=several[key] > 1)
+
+    def _generalized(self, chosen: Mapping[str, str], why: str) -> None:
+        """One pattern where many files of a folder follow one template."""
+        groups: dict[tuple[str, str, str], int] = Counter(
+            (parts["parent"], parts["suffix"], template)
+            for name, key in chosen.items()
+            if (parts := built_in(name)) and (template := template_of(key, parts)) is not None
+        )
+        for (parent, suffix, template), count in groups.items():
+            if count >= _GENERAL:
+                path = as_pattern(f"{parent}/" if parent else "") + "*" + as_pattern(suffix)
+                self._try(Proposal(path, template, why))
+
+    def _literal(self, name: str, key: str, why: str, *, guess: bool = False) -> None:
+        if is_text(name):
+            self._try(Proposal(as_pattern(name), as_template(key), why, many=False, guess=guess))
+
+    def _folders(self) -> None:
+        """Folders with the name of an asset."""
+        named: dict[str, list[str]] = {}
+        for key, asset in self._unfed.items():
+            if asset.partitions is None:
+                named.setdefault(words_of(asset.parts[-1]), []).append(key)
+        for folder in sorted(
+            {f for n in self._open for f in folders_of(n)}, key=lambda f: (-f.count("/"), f)
+        ):
+            keys = named.get(words_of(posixpath.basename(folder)) or "/", [])
+            if len(keys) == 1 and keys[0] in self._unfed and is_text(folder):
+                why = "The folder has the asset's name."
+                self._try(Proposal(f"{as_pattern(folder)}/**", as_template(keys[0]), why))
+
+    def _dated(self) -> None:
+        """Files of one asset without partitions that differ in their date only."""
+        for key, asset in list(self._unfed.items()):
+            if asset.partitions is None:
+                why = "Apart from the date, the name is the asset's."
+                shapes = self._shapes(asset, exact=True)
+                for path, _, _ in _most_frequent(shapes):
+                    if key in self._unfed:
+                        self._try(Proposal(path, as_template(key), why))
+
+    def _similar(self) -> None:
+        """Names that are nearly the same, or one of which is part of the other, each the other's nearest."""
+        assets = {k: a for k, a in self._unfed.items() if a.partitions is None}
+        if len(assets) * len(self._open) > _COMPARED:
+            return
+        scores = {
+            (name, key): score
+            for name in self._open
+            for key, asset in assets.items()
+            if (score := likeness(name, asset)) >= CLOSE
+        }
+        best: dict[tuple[int, str], float] = {}
+        for pair, score in scores.items():
+            for side in enumerate(pair):
+                best[side] = max(best.get(side, 0), score)
+        mutual = [p for p, score in scores.items() if score == best[0, p[0]] == best[1, p[1]]]
+        times = Counter(itertools.chain.from_iterable(enumerate(pair) for pair in mutual))
+        for name, key in mutual:
+            if times[0, name] == times[1, key] == 1:
+                self._literal(name, key, "The names are alike.", guess=True)
+            else:
+                self.unsure[name] = tuple(dict.fromkeys((*self.unsure.get(name, ()), key)))
+
+    # By partition
+
+    def _split(self, *, guess: bool) -> None:
+        """Files that are the partitions of one asset."""
+        assets = [asset for asset in self._unfed.values() if asset.partitions is not None]
+        found = {asset.key: self._shapes(asset, exact=not guess, alone=len(assets) == 1) for asset in assets}
+        wanted = Counter(path for shapes in found.values() for path in {path for path, _, _ in shapes})
+        for key, shapes in found.items():
+            for path, strict, partition in _most_frequent(shapes):
+                if guess and wanted[path] > 1:
+                    continue
+                why = (
+                    "The names fit its partitions." if guess else "Named after the asset and its partitions."
+                )
+                for pattern in (path, strict):
+                    if self._try(Proposal(pattern, as_template(key), why, partition, guess=guess)):
+                        break
+
+    def _shapes(self, asset: Asset, *, exact: bool, alone: bool = False) -> Counter[Shape]:
+        """The patterns that would make partition keys of names which have to do with the asset."""
+        last = words_of(asset.parts[-1])
+        names = list(self._open)
+        found: Counter[Shape] = Counter()
+        for name in names[:: len(names) // _SAMPLE + 1]:
+            claimed = self._claims.get(name)
+            if claimed and asset.key not in claimed:
+                continue
+            if not claimed and exact and last not in words_of(name):
+                continue
+            for shape, rest, suffix in cuts(name, asset.partitions):
+                if claimed or has_to_do(asset, rest, suffix, exact=exact) or (alone and not exact):
+                    found[shape] += 1
+        return found
+
+
+def _most_frequent(shapes: Counter[Shape]) -> list[Shape]:
+    """The few shapes that make up most of them; of names that each have one of their own, none."""
+    return [shape for shape, n in shapes.most_common(_SHAPES) if n * _SHAPES >= shapes.total()]
+
+
+def _count(names: Sequence[str]) -> str:
+    return "1 file." if len(names) == 1 else f"{len(names)} files."
+
+
+def _is_source(asset: Asset) -> bool:
+    return not asset.parents or asset.group == RAW or asset.parts[0] == RAW

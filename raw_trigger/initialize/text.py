@@ -1,0 +1,212 @@
+"""The text of the file: rules and comments. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+
+import yaml
+
+from raw_trigger.initialize.values import (
+    DATA,
+    Proposal,
+    Survey,
+    as_pattern,
+    as_template,
+    escaped,
+    is_odd,
+    is_text,
+    joined,
+    kind_of,
+    sample,
+    shown,
+)
+from raw_trigger.mapping.patterns import built_in
+from raw_trigger.mapping.rules import Match
+from raw_trigger.model.project import DagsterOptions
+
+_TABLES = DATA - {".txt"}
+"""Where these lead to no asset, one is missing; other files are rather to be ignored."""
+
+_MOST_LINES = 40
+"""Of any list; a longer one is counted."""
+
+_MANY = 4
+"""From how many files of one folder on they are told as one."""
+
+
+def compose(
+    survey: Survey,
+    settled: Mapping[str, Match],
+    proposals: Sequence[Proposal],
+    leftover: Sequence[str],
+    unsure: Mapping[str, tuple[str, ...]],
+    problems: Sequence[str],
+    unfed: Sequence[str],
+) -> str:
+    """The whole file.
+
+    Args:
+        survey: What was found.
+        settled: The files that need no rule, by name, and what maps them.
+        proposals: The rules, in their order.
+        leftover: The files without an asset.
+        unsure: The assets that some of these may belong to.
+        problems: Lines about files that lead to what cannot be materialized.
+        unfed: Asset keys.
+    """
+    lines = [
+        "# Which Dagster assets are made from which raw files. `raw-trigger explain PATH` shows what decides",
+        "# about a file, `raw-trigger check` compares this file with the assets and the files.",
+        "# An editor completes and checks it with the schema: raw-trigger schema > raw-trigger.schema.json",
+        "",
+        f"root: {scalar(survey.root)}",
+        "",
+        *_dagster(survey.options),
+        "",
+        "# Everything else has a default; the schema describes every key.",
+        "",
+        *_settled(settled),
+        "# Paths are relative to the root; the first rule that matches decides.",
+        "assets:",
+    ]
+    said = None
+    for proposal in proposals:
+        why = f"Guess: {proposal.why}" if proposal.guess else proposal.why
+        if why != said:
+            lines += [] if said is None else [""]
+            lines.append(f"  # {why}")
+        lines.append(rule_text(proposal))
+        said = why
+    gap = [""] if proposals else []
+    if problems:
+        lines += [*gap, "  # These lead to what cannot be materialized:"]
+        lines += [f"  #   {line}" for line in _most(problems)]
+        gap = [""]
+    if leftover:
+        first = "Nothing is made from these files." if survey.catalog is not None else "The files."
+        lines += [*gap, f"  # {first} Give each an asset, or ignore it:"]
+        lines += _leftover(survey, leftover, unsure)
+    if unfed:
+        lines += ["", "# Assets that depend on no other, and that no raw file feeds:"]
+        lines += [f"#   {line}" for line in _most([shown(key) for key in unfed])]
+    return "\n".join(lines) + "\n"
+
+
+def _dagster(options: DagsterOptions) -> list[str]:
+    named = {
+        "module_name": options.module_name,
+        "python_file": options.python_file,
+        "workspace": options.workspace,
+    }
+    if not any(named.values()):
+        return [
+            "# The Dagster project is what `dagster dev` finds in this folder. To name another one:",
+            "# dagster:",
+            "#   module_name: my_project.definitions  # or python_file, package_name, workspace",
+            "#   python: .venv/bin/python             # by default it is looked for",
+        ]
+    lines = ["dagster:"]
+    for key, values in named.items():
+        scalars = [scalar(value) for value in values]
+        if scalars:
+            lines.append(f"  {key}: " + (scalars[0] if len(scalars) == 1 else f"[{', '.join(scalars)}]"))
+    return lines
+
+
+def _settled(settled: Mapping[str, Match]) -> list[str]:
+    """The files that need no rule, one line for each asset."""
+    if not settled:
+        return []
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, match in settled.items():
+        assets = sorted({shown(target.asset) for target in match.targets})
+        groups.setdefault((sample(assets), kind_of(match)), []).append(name)
+    rows = [(_files(names), *group) for group, names in groups.items()]
+    wide, wider = (min(_MOST_LINES, max(len(row[i]) for row in rows)) for i in (0, 1))
+    lines = [f"{files:<{wide}}  → {assets:<{wider}}  {kind}" for files, assets, kind in rows]
+    return [
+        "# These files need no rule: an asset names its file in its metadata, or has its name and the key",
+        "# prefix or group `raw` (the convention).",
+        *(f"#   {line}" for line in _most(lines)),
+        "",
+    ]
+
+
+def _files(names: Sequence[str]) -> str:
+    if len(names) < _MANY:
+        return ", ".join(map(shown, names))
+    folder = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    return f"{len(names)} files in {shown(folder + '/')}" if folder else sample([*map(shown, names)])
+
+
+def _leftover(survey: Survey, names: Sequence[str], unsure: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Commented rules to complete: one for each file, or for the files of a folder where they are many."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        parts = built_in(name)
+        groups.setdefault((parts["parent"], parts["suffix"]), []).append(name)
+    entries: list[tuple[str, str]] = []
+    for (parent, suffix), members in groups.items():
+        todo = "asset: KEY" if suffix.lower() in _TABLES else "ignore: true"
+        if len(members) >= _MANY and not any(name in unsure for name in members):
+            path = as_pattern(f"{parent}/" if parent else "") + "*" + as_pattern(suffix)
+            entries.append((scalar(_matching(path, survey)) + f"  # {len(members)} files", todo))
+            continue
+        for name in members:
+            odd = "" if is_text(name) else f"  # {shown(name)}"
+            entries.append(
+                (
+                    scalar(_matching(as_pattern(name), survey)) + odd,
+                    _choice(unsure[name]) if name in unsure else todo,
+                )
+            )
+    out = []
+    for path, todo in entries[:_MOST_LINES]:
+        out += [f"  # - path: {path}", f"  #   {todo}"]
+    if len(entries) > _MOST_LINES:
+        out.append(f"  # and {len(entries) - _MOST_LINES} more: `raw-trigger check` lists them all")
+    return out
+
+
+def _choice(keys: Sequence[str]) -> str:
+    first, *others = (scalar(as_template(key)) for key in keys)
+    return f"asset: {first}" + (f"  # or {sample(others)}" if others else "")
+
+
+def rule_text(proposal: Proposal) -> str:
+    """The rule as an entry of ``assets:``, without a newline at its end."""
+    lines = [f"  - path: {scalar(proposal.path)}"]
+    lines.append("    ignore: true" if proposal.asset is None else f"    asset: {scalar(proposal.asset)}")
+    if len(proposal.partition) == 1 and proposal.partition[0][0] is None:
+        lines.append(f"    partition: {scalar(proposal.partition[0][1])}")
+    elif proposal.partition:
+        lines.append("    partition:")
+        lines += [f"      {scalar(name or '')}: {scalar(key)}" for name, key in proposal.partition]
+    return "\n".join(lines)
+
+
+def scalar(text: str) -> str:
+    """The text as a YAML scalar on one line, in double quotes unless it is plain beyond doubt."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", text, re.ASCII) and yaml.safe_load(text) == text:
+        return text
+    return '"' + "".join(map(escaped, text)) + '"'
+
+
+def _matching(path: str, survey: Survey) -> str:
+    """The pattern as it may stand in the file, with ``?`` for every byte that is no UTF-8."""
+    return unlike_root("".join("?" if is_odd(char) else char for char in path), survey)
+
+
+def unlike_root(path: str, survey: Survey) -> str:
+    """The pattern written so that the loader does not take it for one that repeats the root."""
+    roots = (survey.root, joined(survey.folder, survey.root))
+    if survey.root == "." or path[0] in "{[*?" or not any(f"{path}/".startswith(f"{r}/") for r in roots):
+        return path
+    return f"[{path[0]}]{path[1:]}"
+
+
+def _most(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], *([f"and {more} more"] if more > 0 else [])]
