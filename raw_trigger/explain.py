@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from raw_trigger import state
 from raw_trigger.errors import UsageError
 from raw_trigger.mapping.rules import RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
@@ -48,11 +47,11 @@ class Explainer:
         self._trigger = trigger
         workspace = trigger.workspace
         self._repo = workspace.repo
-        self._recorded = state.read(self._repo, workspace.environment)
+        self._recorded = trigger.record
         self._catalog: Catalog = trigger.catalog()
         self._rules: RuleBook = trigger.rules(self._catalog)
         self._files = dict(diff.worktree_paths(self._repo, workspace.roots))
-        base = self._recorded or self._repo.empty_tree
+        base = self._recorded.tree if self._recorded else self._repo.empty_tree
         self._changes = {c.path: c for c in diff.to_worktree(self._repo, base, workspace.roots)}
 
     def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:

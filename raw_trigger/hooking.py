@@ -10,7 +10,7 @@ from raw_trigger.install import ShimSettings, hooks_folder, program, rebake, see
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan
-from raw_trigger.trigger import Trigger
+from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace import Workspace
 
 
@@ -40,12 +40,14 @@ def attend(
     launcher: Launcher,
     on_plan: Callable[[Plan], None],
     on_target: Callable[[TargetOutcome], None],
+    waiting: Waiting,
 ) -> Attended:
     """Do what the hook is configured to do.
 
     Args:
         on_plan: Told the plan before anything runs, unless it is empty.
         on_target: Told every finished target.
+        waiting: Told whom this waits for.
 
     Raises:
         RawTriggerError: it cannot be known what to do.
@@ -58,16 +60,18 @@ def attend(
         return Attended()
     trigger = Trigger(workspace)
     trigger.ensure_record(event.base)
-    plan = trigger.plan(event.narrow(trigger.detect(event.base, event.desired)), launching=True)
-    if plan.changes:
-        on_plan(plan)
-    if event.refuses:
-        refused = _refusal(plan)
+    if action == "notify":
+        plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
+        if plan.changes:
+            on_plan(plan)
+        return Attended(event, plan)
+    with trigger.planned(event.base, event.desired, face=name, only=event.only, waiting=waiting) as plan:
+        if plan.changes:
+            on_plan(plan)
+        refused = _refusal(plan) if event.refuses else None
         if refused is not None:
             return Attended(event, plan, refused=refused)
-    if action == "notify":
-        return Attended(event, plan)
-    return Attended(event, plan, trigger.run(plan, launcher, face=name, on_target=on_target))
+        return Attended(event, plan, trigger.run(plan, launcher, face=name, on_target=on_target))
 
 
 def shim_settings(workspace: Workspace) -> ShimSettings:

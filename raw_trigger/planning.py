@@ -20,6 +20,7 @@ from raw_trigger.model.plan import (
     PlannedTarget,
     Target,
 )
+from raw_trigger.model.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +54,28 @@ def make_plan(
     *,
     disk: Disk | None = None,
     feeds: Feeds = lambda _: False,
+    record: Record | None = None,
 ) -> Plan:
     """The plan for these changes. The same inputs give the same plan, in whatever order they come.
 
     Args:
         disk: What about the files on disk stands in the way; None where nothing will be launched.
         feeds: Asked for targets whose only changed files are deleted.
+        record: What the changes are compared with, where that is a record: what reflects a path's
+            content already is left out for it. None: nothing is known to.
     """
-    planner = _Planner(rules, options, disk or Disk(), feeds)
+    planner = _Planner(rules, options, disk or Disk(), feeds, record)
     return planner.plan(changes)
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A target while the plan is being made."""
+    """A target while the plan is being made; ``due`` are those of its paths that it does not reflect."""
 
     target: Target
     origin: Origin
     paths: list[bytes] = field(default_factory=list)
+    due: list[bytes] = field(default_factory=list)
     action: Action = "materialize"
     reason: str | None = None
     settles: bool = False
@@ -80,28 +85,36 @@ class _Draft:
 
 
 class _Planner:
-    def __init__(self, rules: RuleBook, options: Options, disk: Disk, feeds: Feeds) -> None:
+    def __init__(
+        self, rules: RuleBook, options: Options, disk: Disk, feeds: Feeds, record: Record | None
+    ) -> None:
         self.rules = rules
         self.catalog: Catalog | None = rules.catalog
         self.options = options
         self.disk = disk
         self.feeds = feeds
+        self.record = record
+        self.changes: dict[bytes, Change] = {}
         self.drafts: dict[Target, _Draft] = {}
         self.warnings: list[str] = []
         self.errors: list[str] = []
 
     def plan(self, changes: ChangeSet) -> Plan:
         wanted = _path_filter(self.options.narrowing.paths, self.rules)
-        planned = tuple(self._change(c) for c in changes.changes if wanted(c.path))
+        self.changes = {change.path: change for change in changes.changes if wanted(change.path)}
+        planned = tuple(self._change(change) for change in self.changes.values())
         for draft in list(self.drafts.values()):
             self._decide(draft)
         self._complete_sets()
         self._narrow()
         self._add_downstream()
+        self._drop_reflected()
+        planned = self._without_reflected(planned)
         self._order()
         targets = self._batched()
         return Plan(
             environment=self.options.environment,
+            record=self.record,
             base=changes.base,
             desired=changes.desired,
             changes=planned,
@@ -127,11 +140,44 @@ class _Planner:
                 return PlannedChange(change, disposition, match.rule, reason, match.targets)  # type: ignore[arg-type]
         for target in match.targets:
             draft = self.drafts.setdefault(target, _Draft(target, "raw"))
-            draft.paths.append(change.path)
+            self._feed(draft, change.path)
             draft.living = draft.living or change.new is not None
             if change.new is None:
                 draft.on_delete = match.on_delete or self.options.on_delete
         return PlannedChange(change, "planned", match.rule, None, match.targets)
+
+    def _feed(self, draft: _Draft, path: bytes) -> None:
+        """Add a path to a draft, as one that it is due for unless it reflects its content."""
+        draft.paths.append(path)
+        change = self.changes[path]
+        record = self.record
+        if record is None or not record.reflects(path, draft.target.text, change.old, change.new):
+            draft.due.append(path)
+
+    def _fed(self, target: Target, paths: Sequence[bytes], reason: str) -> _Draft:
+        draft = _Draft(target, "downstream", reason=reason)
+        for path in paths:
+            self._feed(draft, path)
+        return draft
+
+    def _drop_reflected(self) -> None:
+        """Leave out what reflects everything already, unless it is made together with what does not."""
+        dropped = [target for target, draft in self.drafts.items() if not draft.due]
+        for target in dropped:
+            del self.drafts[target]
+        if dropped:
+            self._complete_sets()
+
+    def _without_reflected(self, planned: Iterable[PlannedChange]) -> tuple[PlannedChange, ...]:
+        """A planned change that nothing is due for is none."""
+        due = {path for draft in self.drafts.values() for path in draft.due}
+        reason = "everything that is made from it reflects it"
+        return tuple(
+            replace(one, disposition="unchanged", reason=reason)
+            if one.disposition == "planned" and one.change.path not in due
+            else one
+            for one in planned
+        )
 
     def _unmapped(self, change: Change) -> PlannedChange:
         if self.catalog is None:
@@ -193,7 +239,7 @@ class _Planner:
                 together = self.drafts.get(mate)
                 if together is None:
                     reason = f"made by one function with {asset.key}"
-                    self.drafts[mate] = _Draft(mate, draft.origin, list(draft.paths), reason=reason)
+                    self.drafts[mate] = _Draft(mate, draft.origin, draft.paths, draft.due, reason=reason)
                 elif together.action == "skip":
                     together.action, together.settles = "materialize", False
                     together.reason = f"made by one function with {asset.key}"
@@ -236,12 +282,14 @@ class _Planner:
             target = Target(key, partition)
             draft_of = self.drafts.get(target)
             if draft_of is not None:
-                new_paths = [p for p in draft.paths if p not in draft_of.paths]
+                known = set(draft_of.paths)
+                new_paths = [p for p in draft.paths if p not in known]
                 if draft_of.origin == "downstream" and new_paths:
-                    draft_of.paths.extend(new_paths)
+                    for path in new_paths:
+                        self._feed(draft_of, path)
                     yield draft_of
                 continue
-            new = _Draft(target, "downstream", list(draft.paths), reason=f"downstream of {parent.key}")
+            new = self._fed(target, draft.paths, f"downstream of {parent.key}")
             if asset.partitions is not None and asset.partitions != parent.partitions:
                 new.action = "skip"
                 new.reason = f"downstream of {parent.key}, but partitioned differently"
@@ -250,9 +298,9 @@ class _Planner:
             self.drafts[target] = new
             for mate in asset.execution_set:
                 together = Target(mate, partition)
-                self.drafts.setdefault(
-                    together, replace(new, target=together, reason=f"made by one function with {key}")
-                )
+                if together not in self.drafts:
+                    mate_of = self._fed(together, draft.paths, f"made by one function with {key}")
+                    self.drafts[together] = replace(mate_of, action=new.action, settles=new.settles)
             if new.action != "skip":
                 yield new
 
@@ -287,7 +335,7 @@ class _Planner:
                 origin=draft.origin,
                 batch=numbers.get(draft.target, 0),
                 reason=draft.reason,
-                paths=tuple(sorted(draft.paths)),
+                paths=tuple(sorted(draft.due)),
                 after=tuple(sorted(draft.after, key=_sort_key)),
                 settles=draft.settles,
             )

@@ -1,44 +1,55 @@
 """The recorded tree: what the assets of an environment reflect, as a git tree behind one ref.
 
 ``refs/raw-trigger/<environment>`` points straight at a tree that holds the raw files, under
-their full paths, as they were last materialized. Moving it is one compare-and-swap.
+their full paths, as they were last materialized. Beside them, in ``.raw-trigger/``, stand the
+exceptions, one small file for each path whose targets reflect different contents, and the rules
+in force. Moving the ref is one compare-and-swap.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import random
+import time
 from collections.abc import Mapping, Sequence
 
 from raw_trigger.errors import RecordError
-from raw_trigger.model.changes import Entry
+from raw_trigger.model.changes import Entry, show, to_bytes
+from raw_trigger.model.record import Record, Reflected, Verdict
+from raw_trigger.repo import diff
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.trees import TREE_MODE, rewrite
+from raw_trigger.repo.trees import rewrite
 
 PREFIX = "refs/raw-trigger/"
-_TRIES = 5
+FOLDER = ".raw-trigger"
+_EXCEPTIONS = f"{FOLDER}/exceptions"
+_RULES = f"{FOLDER}/rules"
+_FILE = "100644"
+_TRIES = 50
+_PAUSE = 0.05
+"""Seconds between two tries, at most: another promotion takes about as long."""
 
 
-def read(repo: Repository, environment: str) -> str | None:
-    """The id of the environment's recorded tree; None if nothing is recorded.
+def read(repo: Repository, environment: str) -> Record | None:
+    """What is recorded for the environment; None if nothing is.
 
     Raises:
-        RecordError: the ref is there but names no tree of this repository.
+        RecordError: the ref is there but names no recorded tree.
     """
     ref = PREFIX + environment
-    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=f"{ref}\n".encode())
-    oid, _, kind = out.decode("utf-8", "replace").strip().partition(" ")
-    if kind == "tree":
-        return oid
+    asked = f"{ref}\n{ref}:{_RULES}\n{ref}:{_EXCEPTIONS}\n".encode()
+    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+    tree, rules, exceptions = (line.split(" ") for line in out.decode("utf-8", "replace").splitlines())
+    if tree[-1] == "tree":
+        text = None if rules[-1] != "blob" else repo.git.run("cat-file", "blob", rules[0]).decode()
+        found = {} if exceptions[-1] != "tree" else _read_exceptions(repo, ref, exceptions[0])
+        return Record(tree[0], found, text)
     exists = repo.git.attempt("show-ref", "--verify", "--quiet", ref).returncode == 0
-    loose = (repo.common_dir / ref).exists()
-    if not exists and not loose:
+    if not exists and not (repo.common_dir / ref).exists():
         return None
-    raise RecordError(
-        f"{ref} does not name a tree of this repository",
-        "delete it with "
-        f"`git update-ref -d {ref}` and record anew with `raw-trigger adopt REV`, or run everything "
-        "with `raw-trigger run --all`",
-    )
+    raise _damaged(ref, "does not name a tree of this repository")
 
 
 def environments(repo: Repository) -> dict[str, str]:
@@ -50,46 +61,128 @@ def environments(repo: Repository) -> dict[str, str]:
 
 def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
     """A tree that holds nothing of ``tree`` but its raw roots, under their full paths."""
+    if "." in roots:
+        return rewrite(repo, tree, {FOLDER.encode(): None})
     out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *roots)
     edits: dict[bytes, Entry | None] = {}
     for record in out.split(b"\0")[:-1]:
         meta, path = record.split(b"\t", 1)
         mode, _, oid = meta.decode().split(" ")
         edits[path] = Entry(mode, oid)
-    if any(root == "." for root in roots):
-        return tree
     return rewrite(repo, repo.empty_tree, edits)
 
 
-def write(repo: Repository, environment: str, new: str, old: str | None) -> bool:
-    """Move the ref from ``old`` (None: it is not there yet) to ``new``; False if it stood elsewhere.
+def adopt(repo: Repository, environment: str, tree: str, rules: str | None, old: Record | None) -> bool:
+    """Record a whole tree as what everything reflects; False if the ref was moved meanwhile.
+
+    Args:
+        tree: Holds the raw files only.
+        rules: The rules in force, as text.
+        old: The record that it takes the place of.
 
     Raises:
-        RecordError: the ref cannot be written at all.
+        RecordError: the ref cannot be written.
     """
-    ref = PREFIX + environment
-    done = repo.git.attempt("update-ref", "--no-deref", ref, new, old or "")
-    if done.returncode == 0:
-        return True
-    if read(repo, environment) != old:
-        return False
-    raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", "what ran is still pending")
+    edits = {} if rules is None else {_RULES.encode(): _store(repo, rules)}
+    return _move(repo, environment, rewrite(repo, tree, edits), old)
 
 
-def promote(repo: Repository, environment: str, entries: Mapping[bytes, Entry | None]) -> str:
-    """Record that the assets reflect these entries (None: that the path is gone). Returns the new tree.
+def promote(
+    repo: Repository, environment: str, verdicts: Mapping[bytes, Verdict], seen: Record | None = None
+) -> None:
+    """Record what a run came to, path by path.
+
+    Args:
+        verdicts: For each path what its targets reflect now.
+        seen: The record as it was planned with: its rules, and the exceptions that came in with them,
+            are recorded too.
 
     Raises:
         RecordError: it cannot be written, or others moved it again and again.
     """
     for _ in range(_TRIES):
         old = read(repo, environment)
-        new = rewrite(repo, old or repo.empty_tree, entries)
-        if new == old or write(repo, environment, new, old):
-            return new
+        edits = _edits(repo, old, verdicts, seen)
+        if not edits or _move(
+            repo, environment, rewrite(repo, old.tree if old else repo.empty_tree, edits), old
+        ):
+            return
+        time.sleep(random.uniform(0, _PAUSE))
     raise RecordError(
         f"{PREFIX}{environment} is being moved by others all the time", "run `raw-trigger run` again"
     )
 
 
-__all__ = ["PREFIX", "TREE_MODE", "environments", "promote", "raw_tree", "read", "write"]
+def _edits(
+    repo: Repository, old: Record | None, verdicts: Mapping[bytes, Verdict], seen: Record | None
+) -> dict[bytes, Entry | None]:
+    """The paths of the tree that have to change."""
+    before: dict[bytes, Reflected] = dict(old.exceptions) if old else {}
+    after = dict(before)
+    if seen is not None:
+        for path, reflected in seen.exceptions.items():
+            after[path] = {**reflected, **before.get(path, {})}
+    entries = diff.entries_at(repo, old.tree, list(verdicts)) if old and verdicts else {}
+    edits: dict[bytes, Entry | None] = {}
+    for path, verdict in verdicts.items():
+        recorded = entries.get(path)
+        entry, exceptions = verdict.judge(recorded, after.get(path, {}))
+        if entry != recorded:
+            edits[path] = entry
+        after[path] = exceptions
+    for path, exceptions in after.items():
+        if exceptions != before.get(path, {}):
+            edits[_name(path)] = _store(repo, _text(path, exceptions)) if exceptions else None
+    if seen is not None and seen.rules is not None and (old is None or old.rules != seen.rules):
+        edits[_RULES.encode()] = _store(repo, seen.rules)
+    return edits
+
+
+def _move(repo: Repository, environment: str, new: str, old: Record | None) -> bool:
+    """Move the ref from ``old`` to the tree ``new``; False if it stands elsewhere by now."""
+    if old is not None and old.tree == new:
+        return True
+    ref = PREFIX + environment
+    done = repo.git.attempt("update-ref", "--no-deref", ref, new, old.tree if old else "")
+    if done.returncode == 0:
+        return True
+    if b"File exists" in done.stderr:
+        # Another promotion has the ref's lock file at this very moment.
+        return False
+    now = read(repo, environment)
+    if (now.tree if now else None) != (old.tree if old else None):
+        return False
+    raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", "what ran is still pending")
+
+
+def _read_exceptions(repo: Repository, ref: str, tree: str) -> dict[bytes, Reflected]:
+    blobs = [entry.oid for _, entry in diff.all_paths(repo, tree, ())]
+    found: dict[bytes, Reflected] = {}
+    for blob in diff.contents(repo, blobs):
+        try:
+            document = json.loads(blob)
+            found[to_bytes(document["path"])] = dict(document["targets"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(ref, f"holds an exception that cannot be read ({error})") from error
+    return found
+
+
+def _name(path: bytes) -> bytes:
+    return f"{_EXCEPTIONS}/{hashlib.sha256(path).hexdigest()}.json".encode()
+
+
+def _text(path: bytes, exceptions: Reflected) -> str:
+    return json.dumps({"path": show(path), "targets": exceptions}, sort_keys=True, indent=1) + "\n"
+
+
+def _store(repo: Repository, text: str) -> Entry:
+    out = repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
+    return Entry(_FILE, out.decode().strip())
+
+
+def _damaged(ref: str, what: str) -> RecordError:
+    return RecordError(
+        f"{ref} {what}",
+        f"delete it with `git update-ref -d {ref}` and record anew with `raw-trigger adopt REV`, or run "
+        "everything with `raw-trigger run --all`",
+    )

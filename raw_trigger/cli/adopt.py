@@ -17,12 +17,11 @@ def adopt(
     no_catalog: NoCatalog = False,
 ) -> None:
     """Record a revision's files as materialized, without running anything."""
-    from raw_trigger.model.plan import Narrowing
     from raw_trigger.repo.commits import headline
 
     trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
     [found] = trigger.workspace.repo.resolve(revision)
-    count = trigger.adopt(found.tree, paths=Narrowing(paths=tuple(path or ())))
+    count = trigger.adopt(found.tree, tuple(path or ()))
     files = "1 file" if count == 1 else f"{count} files"
     name = revision if found.commit is None else headline(trigger.workspace.repo, found.commit)
     text = text_renderer()

@@ -52,11 +52,10 @@ def diff(
     base, desired = from_arguments(
         workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
     )
-    changes = trigger.detect(base, desired)
     if run:
-        run_verb.carry_out(trigger, trigger.plan(changes, launching=True), form)
+        run_verb.carry_out(trigger, base, desired, form)
         return
-    plan = trigger.plan(changes)
+    plan = trigger.plan(trigger.detect(base, desired))
     show(plan, None, form)
     if exit_code and plan.pending:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raw_trigger.cli.session import text_renderer, workspace_of
+from raw_trigger.cli.session import tell_stderr, text_renderer, workspace_of
 
 if TYPE_CHECKING:
     from raw_trigger.model.plan import Plan
@@ -49,6 +49,7 @@ def hook(
                 launcher=LocalLauncher(workspace.project),
                 on_plan=told,
                 on_target=finished,
+                waiting=tell_stderr,
             )
     finally:
         if name != "pre-commit":

@@ -18,13 +18,16 @@ from raw_trigger.cli.session import (
     Revisions,
     Staged,
     show,
+    tell_stderr,
     text_renderer,
     trigger_of,
 )
 
 if TYPE_CHECKING:
-    from raw_trigger.model.plan import Plan
+    from raw_trigger.model.changes import Base, Desired
     from raw_trigger.trigger import Trigger
+
+FACE = "cli"
 
 
 def run(
@@ -54,24 +57,24 @@ def run(
     base, desired = from_arguments(
         workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
     )
-    plan = trigger.plan(trigger.detect(base, desired), launching=True)
-    carry_out(trigger, plan, form)
+    carry_out(trigger, base, desired, form)
 
 
-def carry_out(trigger: Trigger, plan: Plan, form: Format, *, face: str = "cli") -> None:
-    """Run the plan and show what becomes of it; exits 1 if something failed or had to wait."""
+def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> None:
+    """Plan, run and show what becomes of it; exits 1 if something failed or had to wait."""
     from raw_trigger.launch.local import LocalLauncher
 
     launcher = LocalLauncher(trigger.workspace.project)
-    if form is not Format.text:
-        outcome = trigger.run(plan, launcher, face=face)
-        show(plan, outcome, form)
-    else:
-        text = text_renderer()
-        text.plan(plan, brief=True)
-        with text.progress(len(plan.actionable)) as finished:
-            outcome = trigger.run(plan, launcher, face=face, on_target=finished)
-        if plan.changes:
-            text.outcome(outcome)
+    with trigger.planned(base, desired, face=FACE, waiting=tell_stderr) as plan:
+        if form is not Format.text:
+            outcome = trigger.run(plan, launcher, face=FACE)
+            show(plan, outcome, form)
+        else:
+            text = text_renderer()
+            text.plan(plan, brief=True)
+            with text.progress(len(plan.actionable)) as finished:
+                outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)
+            if plan.changes:
+                text.outcome(outcome)
     if outcome.status in ("failed", "partial") or plan.errors or plan.waiting:
         raise typer.Exit(1)

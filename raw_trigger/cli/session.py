@@ -117,6 +117,11 @@ def text_renderer() -> TextRenderer:
     return TextRenderer(Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
 
 
+def tell_stderr(line: str) -> None:
+    """One line about what is going on, apart from the results."""
+    typer.echo(f"raw-trigger: {line}", err=True)
+
+
 def write(pieces: Iterable[str]) -> None:
     """Write pieces to stdout as they come."""
     for piece in pieces:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from raw_trigger.errors import UsageError
 from raw_trigger.events.revisions import recorded, revision_base, revision_desired
-from raw_trigger.model.changes import INDEX, Base, ChangeSet, Desired
+from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
 from raw_trigger.workspace import Workspace
 
@@ -27,12 +27,6 @@ class HookEvent:
     def refuses(self) -> bool:
         """Whether git heeds the hook's exit code, so that a failure stops what the user is doing."""
         return self.name in ("pre-commit", "pre-push")
-
-    def narrow(self, changes: ChangeSet) -> ChangeSet:
-        """The changes that this hook looks at."""
-        if self.only is None:
-            return changes
-        return replace(changes, changes=tuple(c for c in changes.changes if c.path in self.only))
 
 
 def hook_event(

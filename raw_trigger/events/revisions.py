@@ -45,10 +45,10 @@ def from_arguments(
 
 def recorded(repo: Repository, environment: str) -> Base | None:
     """The recorded tree as a base; None if nothing is recorded."""
-    tree = state.read(repo, environment)
-    if tree is None:
+    record = state.read(repo, environment)
+    if record is None:
         return None
-    return Base("recorded", state.PREFIX + environment, tree, "")
+    return Base("recorded", state.PREFIX + environment, record.tree, "")
 
 
 def revision_base(revision: Revision, reason: str) -> Base:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -52,8 +53,74 @@ class RuleBook:
         self.roots = tuple("" if root == "." else root + "/" for root in config.roots)
         self.catalog = catalog
         self._file = _FileRules(config.rules)
-        self._metadata = _MetadataRules(config, catalog, top)
-        self._convention = _Convention(catalog, self._metadata.assets)
+        self._metadata = _MetadataRules(_named_paths(config, catalog, top))
+        self._convention = _Convention(_raw_keys(catalog, self._metadata.assets))
+
+    def describe(self) -> str:
+        """Everything that decides what a path feeds, as text: to be compared with, and to map by again."""
+        file = [
+            {
+                "path": one.rule.path,
+                "assets": one.rule.assets,
+                "partition": one.rule.partition,
+                "ignore": one.rule.ignore,
+            }
+            for one in self._file.rules
+        ]
+        catalog = None
+        if self.catalog is not None:
+            catalog = {"paths": self._metadata.named, "raw": self._convention.keys}
+        document = {"version": 1, "roots": self.roots, "rules": file, "catalog": catalog}
+        return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+    def same_file(self, text: str) -> bool:
+        """Whether :meth:`describe` told the same rules of the file; the catalog's are left out."""
+        try:
+            then, now = json.loads(text), json.loads(self.describe())
+            return all(then[name] == now[name] for name in ("version", "roots", "rules"))
+        except (ValueError, KeyError, TypeError):
+            return False
+
+    @classmethod
+    def described(cls, text: str) -> RuleBook:
+        """The rules that :meth:`describe` told; a text that is none of this version's maps nothing."""
+        unknown = cls(Config(roots=()), None, "")
+        try:
+            document = json.loads(text)
+            nowhere = Position("", 0, 0)
+            rules = tuple(
+                Rule(
+                    path=one["path"],
+                    assets=tuple(one["assets"]),
+                    ignore=one["ignore"],
+                    partition=_partition(one["partition"]),
+                    on_delete=None,
+                    position=nowhere,
+                    asset_positions=(nowhere,) * len(one["assets"]),
+                )
+                for one in document["rules"]
+            )
+            if document["version"] != 1:
+                return unknown
+            book = cls(Config(roots=(), rules=rules), None, "")
+            book.roots = tuple(document["roots"])
+            if document["catalog"] is not None:
+                book._metadata = _MetadataRules([(path, key) for path, key in document["catalog"]["paths"]])
+                book._convention = _Convention([tuple(parts) for parts in document["catalog"]["raw"]])
+        except (ValueError, KeyError, TypeError, ConfigError):
+            return unknown
+        return book
+
+    def newly_fed(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Target, ...]]:
+        """What these paths feed by these rules and did not feed by those ``before``."""
+        found = {}
+        for path in paths:
+            now, then = self.match(path), before.match(path)
+            old = set() if then is None else set(then.targets)
+            new = () if now is None else tuple(t for t in now.targets if t not in old)
+            if new:
+                found[path] = new
+        return found
 
     def relative(self, path: bytes) -> str | None:
         """The path relative to its raw root; None if it is under none."""
@@ -163,6 +230,13 @@ def _compile(rule: Rule) -> _FileRule:
     return _FileRule(rule, rule.position.short, pattern, tuple(templates), partition)
 
 
+def _partition(value: object) -> str | tuple[tuple[str, str], ...] | None:
+    """A partition template as it was before it went through JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return tuple((str(name), str(text)) for name, text in value)  # type: ignore[attr-defined]
+
+
 def _partition_text(partition: str | tuple[tuple[str, str], ...]) -> str:
     """A key of several dimensions is its parts in the order of the dimensions' names, as in Dagster."""
     if isinstance(partition, str):
@@ -173,15 +247,13 @@ def _partition_text(partition: str | tuple[tuple[str, str], ...]) -> str:
 class _MetadataRules:
     """Assets whose definition metadata names a path, a folder or a glob under a root."""
 
-    def __init__(self, config: Config, catalog: Catalog | None, top: str) -> None:
+    def __init__(self, named: list[tuple[str, str]]) -> None:
+        self.named = named
         self.assets: set[str] = set()
         self._paths: dict[str, list[str]] = {}
         self._globs: list[tuple[Pattern, str]] = []
-        for key, asset in sorted(catalog.assets.items() if catalog else ()):
-            for _, value in asset.metadata:
-                path = _under_root(value, config, top)
-                if path is not None:
-                    self._add(path, key)
+        for path, key in named:
+            self._add(path, key)
 
     def _add(self, path: str, key: str) -> None:
         self.assets.add(key)
@@ -205,6 +277,23 @@ class _MetadataRules:
             return None
         named = sorted(keys)
         return Match(f"metadata of {', '.join(named)}", tuple(Target(key) for key in named))
+
+
+def _named_paths(config: Config, catalog: Catalog | None, top: str) -> list[tuple[str, str]]:
+    """Every path under a root that an asset's metadata names, and the asset's key."""
+    found = []
+    for key, asset in sorted(catalog.assets.items() if catalog else ()):
+        for _, value in asset.metadata:
+            path = _under_root(value, config, top)
+            if path is not None:
+                found.append((path, key))
+    return found
+
+
+def _raw_keys(catalog: Catalog | None, taken: set[str]) -> list[tuple[str, ...]]:
+    """The keys of the assets that are mapped by their names."""
+    assets = sorted(catalog.assets.items() if catalog else ())
+    return [asset.parts for key, asset in assets if key not in taken and _is_raw(asset)]
 
 
 def _under_root(value: str, config: Config, top: str) -> str | None:
@@ -240,16 +329,16 @@ def _collapse(path: PurePosixPath) -> PurePosixPath:
 class _Convention:
     """Assets below key prefix or group ``raw``: the whole key is the path, or its last part the stem."""
 
-    def __init__(self, catalog: Catalog | None, taken: set[str]) -> None:
+    def __init__(self, keys: list[tuple[str, ...]]) -> None:
+        self.keys = keys
         self._by_path: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
-        for key, asset in sorted(catalog.assets.items() if catalog else ()):
-            if key in taken or not _is_raw(asset):
-                continue
-            parts = asset.parts[1:] if asset.parts[0] == RAW and len(asset.parts) > 1 else asset.parts
-            for path in {"/".join(asset.parts), "/".join(parts)}:
+        for parts in keys:
+            key = "/".join(parts)
+            below = parts[1:] if parts[0] == RAW and len(parts) > 1 else parts
+            for path in {key, "/".join(below)}:
                 self._by_path.setdefault(path, []).append(key)
-            self._by_stem.setdefault(asset.parts[-1], []).append(key)
+            self._by_stem.setdefault(parts[-1], []).append(key)
 
     def match(self, relative: str) -> Match | None:
         parts = built_in(relative)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,10 +48,12 @@ class Change:
 
     @property
     def status(self) -> Status:
-        if self.old is None:
-            return "added"
         if self.new is None:
             return "deleted"
+        if self.old == self.new:
+            return "remapped"
+        if self.old is None:
+            return "added"
         if self.old.content != self.new.content:
             return "type-changed"
         return "modified"
@@ -77,11 +80,33 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """Every changed path under the raw roots, sorted by path."""
+    """Every changed path under the raw roots, sorted by path.
+
+    ``only`` are the paths that are looked at at all; None: all of them.
+    """
 
     base: Base
     desired: Desired
     changes: tuple[Change, ...]
+    only: frozenset[bytes] | None = None
+
+    def narrowed(self, only: frozenset[bytes]) -> ChangeSet:
+        """The changes of these paths."""
+        kept = tuple(change for change in self.changes if change.path in only)
+        return ChangeSet(self.base, self.desired, kept, only)
+
+    def extended(self, further: Mapping[bytes, Entry | None]) -> ChangeSet:
+        """With these paths, whose content is the same on both sides, as remapped ones."""
+        known = {change.path for change in self.changes}
+        new = [
+            Change(path, entry, entry)
+            for path, entry in further.items()
+            if path not in known and (self.only is None or path in self.only)
+        ]
+        if not new:
+            return self
+        ordered = tuple(sorted((*self.changes, *new), key=lambda change: change.path))
+        return ChangeSet(self.base, self.desired, ordered, self.only)
 
 
 def show(path: bytes) -> str:

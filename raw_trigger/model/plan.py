@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from raw_trigger.model.changes import Base, Change, Desired
+from raw_trigger.model.record import Record
 
 Disposition = Literal["planned", "ignored", "unmapped", "unchanged", "dirty", "missing-content"]
 Action = Literal["materialize", "report", "skip"]
@@ -61,7 +62,8 @@ class PlannedTarget:
 class Plan:
     """What to materialize, what to report, what to skip, each with its reason.
 
-    ``errors`` are what keeps a path from being planned until somebody acts: they fail a run.
+    ``record`` is what it was compared with, where that was a record. ``errors`` are what keeps a
+    path from being planned until somebody acts: they fail a run.
     ``fingerprint`` is the same for the same contents, rules and targets, whatever the commits' names.
     """
 
@@ -73,6 +75,7 @@ class Plan:
     fingerprint: str = ""
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    record: Record | None = None
 
     @property
     def actionable(self) -> tuple[PlannedTarget, ...]:

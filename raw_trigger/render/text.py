@@ -15,7 +15,7 @@ from raw_trigger.render import words
 from raw_trigger.render.progress import Progress
 from raw_trigger.status import Status
 
-_STYLES = {"A": "green", "M": "yellow", "D": "red", "T": "magenta", "R": "cyan"}
+_STYLES = {"A": "green", "M": "yellow", "D": "red", "T": "magenta", "R": "cyan", "=": "blue"}
 _SIGNS = {
     "success": ("✔", "green"),
     "failed": ("✘", "red"),

@@ -9,7 +9,7 @@ from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget
 
-_LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "R"}
+_LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "="}
 _NAMES = {"worktree": "the working tree", "index": "what is staged"}
 
 

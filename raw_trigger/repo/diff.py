@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
 from raw_trigger.repo.git import Git, quoted
 from raw_trigger.repo.repository import Repository
@@ -27,6 +28,10 @@ _FLAGS = (
     "--ignore-submodules=dirty",
 )
 """Renames, external diffs, relative paths and submodules can all be set in a user's configuration."""
+
+
+_ARGUMENTS = 400
+"""Paths passed to one process: with 4 KiB each they fit into the 2 MiB that Linux gives a command line."""
 
 
 class _Raw(NamedTuple):
@@ -117,11 +122,48 @@ def pair_renames(changes: Iterable[Change]) -> tuple[Change, ...]:
 def all_paths(repo: Repository, tree: str, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
     """Every file of ``tree`` below the roots."""
     out = repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *roots)
+    return _listed(out)
+
+
+def _listed(out: bytes) -> list[tuple[bytes, Entry]]:
     found = []
     for record in out.split(b"\0")[:-1]:
         meta, path = record.split(b"\t", 1)
         mode, _, oid = meta.decode().split(" ")
         found.append((path, Entry(mode, oid)))
+    return found
+
+
+def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+    """What ``tree`` holds at these paths, as far as these are files of it."""
+    wanted = set(paths)
+    found: dict[bytes, Entry] = {}
+    for at in range(0, len(paths), _ARGUMENTS):
+        out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *paths[at : at + _ARGUMENTS])
+        for path, entry in _listed(out):
+            if path in wanted and entry.mode != "040000":
+                found[path] = entry
+    return found
+
+
+def contents(repo: Repository, blobs: Sequence[str]) -> list[bytes]:
+    """The contents of these blobs, in their order.
+
+    Raises:
+        GitError: one is missing.
+    """
+    if not blobs:
+        return []
+    out = repo.git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in blobs).encode())
+    found, at = [], 0
+    for oid in blobs:
+        end = out.index(b"\n", at)
+        header = out[at:end].split(b" ")
+        if header[-1] == b"missing":
+            raise GitError(f"the object {oid} is missing", "see `git fsck`")
+        size = int(header[2])
+        found.append(out[end + 1 : end + 1 + size])
+        at = end + size + 2
     return found
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raw_trigger import state
+from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import Entry
+from raw_trigger.model.record import Record, Verdict
+from raw_trigger.repo import diff
 from raw_trigger.repo.trees import rewrite
 from tests.conftest import Repo
 
@@ -65,13 +72,76 @@ def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     tree = state.raw_tree(opened, head.tree, ("data/1_raw", "missing"))
     assert set(listed(repo, tree)) == {b"data/1_raw/a"}
     assert state.read(opened, "local") is None
-    assert state.write(opened, "local", tree, None)
-    assert not state.write(opened, "local", tree, None)
-    assert state.read(opened, "local") == tree
-    new = state.promote(opened, "local", {b"data/1_raw/b": blob(repo, "b")})
+    assert state.adopt(opened, "local", tree, None, None)
+    assert state.read(opened, "local") == Record(tree)
+    assert not state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("code.py",)), None, None)
+    state.promote(opened, "local", {b"data/1_raw/b": Verdict(blob(repo, "b"))})
+    new = state.environments(opened)["local"]
     assert set(listed(repo, new)) == {b"data/1_raw/a", b"data/1_raw/b"}
-    assert state.environments(opened) == {"local": new}
     assert (
         repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw")
         == "data/1_raw/b"
     )
+
+
+def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> None:
+    repo.commit({"data/1_raw/a": "1"})
+    opened = repo.open()
+    [head] = opened.resolve("HEAD")
+    state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("data/1_raw",)), "rules 1", None)
+    old, new = blob(repo, "1"), blob(repo, "2")
+    both = frozenset({"raw/a", "raw/b|2026-01-31"})
+    path = b"data/1_raw/a"
+
+    def recorded() -> Record:
+        found = state.read(opened, "local")
+        assert found is not None
+        return found
+
+    state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/a"}))})
+    assert recorded().exceptions == {path: {"raw/a": new.oid}}
+    assert diff.entries_at(opened, recorded().tree, [path])[path].oid == old.oid
+    assert recorded().reflects(path, "raw/a", old, new)
+    assert not recorded().reflects(path, "raw/b|2026-01-31", old, new)
+    assert not recorded().reflects(path, "raw/a", old, old), "the change was taken back"
+
+    state.promote(opened, "local", {path: Verdict(old, both, both)})
+    assert recorded() == replace(recorded(), exceptions={}, rules="rules 1")
+
+    seen = replace(recorded().with_new_targets({path: ["raw/c"]}), rules="rules 2")
+    state.promote(opened, "local", {}, seen)
+    assert (recorded().exceptions, recorded().rules) == ({path: {"raw/c": None}}, "rules 2")
+    state.promote(opened, "local", {b"data/1_raw/x": Verdict(new, both, frozenset({"raw/a"}))})
+    assert recorded().exceptions == {path: {"raw/c": None}, b"data/1_raw/x": {"raw/a": new.oid}}
+    state.promote(opened, "local", {path: Verdict(old), b"data/1_raw/x": Verdict(None)})
+    assert recorded().exceptions == {}
+    assert set(listed(repo, recorded().tree)) == {path, b".raw-trigger/rules"}
+
+
+@pytest.mark.parametrize("garbage", ["HEAD", "HEAD:data/1_raw/a", "file"])
+def test_a_ref_that_is_no_record(repo: Repo, garbage: str) -> None:
+    repo.commit({"data/1_raw/a": "1"})
+    opened = repo.open()
+    if garbage == "file":
+        (repo.top / ".git/refs/raw-trigger").mkdir()
+        (repo.top / ".git/refs/raw-trigger/local").write_text("garbage\n")
+    else:
+        repo.git("update-ref", "refs/raw-trigger/local", repo.git("rev-parse", garbage))
+    with pytest.raises(RecordError, match="refs/raw-trigger/local does not name a tree"):
+        state.read(opened, "local")
+
+
+def test_two_at_once_lose_nothing(repo: Repo) -> None:
+    repo.commit({"data/1_raw/a": "1"})
+    opened = repo.open()
+    entries = [blob(repo, str(i)) for i in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        futures = [
+            pool.submit(state.promote, opened, "local", {f"data/1_raw/{i}".encode(): Verdict(entry)})
+            for i, entry in enumerate(entries)
+        ]
+    for future in futures:
+        future.result()
+    found = state.read(opened, "local")
+    assert found is not None
+    assert len(listed(repo, found.tree)) == 12

@@ -1,0 +1,79 @@
+"""Which files feed a target, and what that makes of its content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.model.changes import Change, ChangeSet, Desired, Entry, show
+from raw_trigger.model.plan import PlannedTarget, Target
+from raw_trigger.repo import diff
+from raw_trigger.repo.repository import Repository
+
+
+class Feeding:
+    """The files of the desired side by target; all are listed and mapped once, when first asked."""
+
+    def __init__(self, repo: Repository, roots: tuple[str, ...], changes: ChangeSet, rules: RuleBook) -> None:
+        self._repo = repo
+        self._roots = roots
+        self._changes = changes
+        self._rules = rules
+
+    def __call__(self, target: Target) -> bool:
+        """Whether some file that is still there feeds the target."""
+        return bool(self.paths(target))
+
+    def paths(self, target: Target) -> list[tuple[bytes, Entry]]:
+        """The files that feed it."""
+        return self._by_target.get(target, [])
+
+    @cached_property
+    def _by_target(self) -> dict[Target, list[tuple[bytes, Entry]]]:
+        gone = {change.path for change in self._changes.changes if change.new is None}
+        found: dict[Target, list[tuple[bytes, Entry]]] = {}
+        for path, entry in desired_paths(self._repo, self._roots, self._changes.desired):
+            match = None if path in gone else self._rules.match(path)
+            for target in match.targets if match is not None else ():
+                found.setdefault(target, []).append((path, entry))
+        return found
+
+
+def desired_paths(repo: Repository, roots: tuple[str, ...], desired: Desired) -> list[tuple[bytes, Entry]]:
+    """Every raw file of the desired side."""
+    if desired.kind == "revision" and desired.oid is not None:
+        return diff.all_paths(repo, desired.oid, roots)
+    return (diff.index_paths if desired.kind == "index" else diff.worktree_paths)(repo, roots)
+
+
+def content_of(
+    target: PlannedTarget,
+    changed: Mapping[bytes, Change],
+    feeding: Iterable[tuple[bytes, Entry]],
+    desired: Desired,
+) -> tuple[str, dict[str, str | int]]:
+    """The data version of a reported target, and what its event says about the files.
+
+    The version is the blob's id where one file feeds it, a digest of all of them where several do.
+    """
+    entries: dict[bytes, Entry] = dict(feeding)
+    for path in target.paths:
+        new = changed[path].new if path in changed else None
+        if new is None:
+            entries.pop(path, None)
+        else:
+            entries[path] = new
+    names = [show(path).encode("utf-8", "replace").decode() for path in sorted(entries)[:5]]
+    metadata: dict[str, str | int] = {"raw_files": len(entries), "raw_paths": ", ".join(names)}
+    if desired.oid is not None:
+        metadata["raw_commit"] = desired.oid
+    if not entries:
+        return "deleted", metadata
+    if len(entries) == 1:
+        return next(iter(entries.values())).oid, metadata
+    digest = hashlib.sha256()
+    for path, entry in sorted(entries.items()):
+        digest.update(path + b"\0" + entry.oid.encode() + b"\0")
+    return digest.hexdigest(), metadata

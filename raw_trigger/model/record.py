@@ -1,0 +1,77 @@
+"""What the assets of an environment reflect, as far as we know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from raw_trigger.model.changes import Entry
+
+Reflected = Mapping[str, "str | None"]
+"""Target, as text → object id of the content that it reflects; None: it never saw the path."""
+
+_NONE: Mapping[bytes, Reflected] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The recorded tree, read.
+
+    The entry at a path of ``tree`` is what all targets of the path reflect, but for those that
+    ``exceptions`` has for it. ``rules`` are the rules in force when it was written, as
+    ``RuleBook.describe`` gives them; None if they were not recorded.
+    """
+
+    tree: str
+    exceptions: Mapping[bytes, Reflected] = field(default_factory=lambda: _NONE)
+    rules: str | None = None
+
+    def reflects(self, path: bytes, target: str, recorded: Entry | None, desired: Entry | None) -> bool:
+        """Whether the target has been made from just this content of the path.
+
+        Args:
+            target: The target as text.
+            recorded: The entry of the path in the tree.
+            desired: What it should reflect; None: that the path is gone.
+        """
+        seen = self.exceptions.get(path)
+        if seen is None or target not in seen:
+            return recorded == desired
+        return seen[target] == (None if desired is None else desired.oid)
+
+    def with_new_targets(self, feeds: Mapping[bytes, Iterable[str]]) -> Record:
+        """The same record where these paths feed further targets, which have seen nothing of them yet."""
+        if not feeds:
+            return self
+        exceptions = dict(self.exceptions)
+        for path, targets in feeds.items():
+            exceptions[path] = {**exceptions.get(path, {}), **dict.fromkeys(targets)}
+        return replace(self, exceptions=exceptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run came to for one path.
+
+    ``targets`` is everything that the path feeds, ``succeeded`` what of it reflects ``entry`` now
+    (None: that the path is gone). A path without targets is settled by looking at it.
+    """
+
+    entry: Entry | None
+    targets: frozenset[str] = frozenset()
+    succeeded: frozenset[str] = frozenset()
+
+    def judge(self, recorded: Entry | None, seen: Reflected) -> tuple[Entry | None, Reflected]:
+        """The path's entry and exceptions after the run, from those before it.
+
+        Args:
+            recorded: The path's entry in the tree.
+            seen: Its exceptions.
+        """
+        if self.targets <= self.succeeded:
+            return self.entry, {}
+        default = None if recorded is None else recorded.oid
+        now = None if self.entry is None else self.entry.oid
+        after = {name: now if name in self.succeeded else seen.get(name, default) for name in self.targets}
+        return recorded, {name: oid for name, oid in sorted(after.items()) if oid != default}

@@ -1,0 +1,90 @@
+"""From a plan and what succeeded of it to what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from raw_trigger.model.changes import ChangeSet
+from raw_trigger.model.plan import Plan, Target
+from raw_trigger.model.record import Verdict
+
+Snapshot = Callable[[], ChangeSet]
+"""Every path that is on disk other than recorded, or that has exceptions."""
+
+
+class Recorder:
+    """What was on disk before a run, to be compared with what is there after it.
+
+    Args:
+        snapshot: Looks at the disk.
+        plan: Plans for what was seen, as if nothing reflected it.
+    """
+
+    def __init__(self, snapshot: Snapshot, plan: Callable[[ChangeSet], Plan]) -> None:
+        self._snapshot = snapshot
+        self._plan = plan
+        self._before = snapshot()
+
+    def verdicts(self, succeeded: set[Target]) -> dict[bytes, Verdict]:
+        """What the targets that succeeded reflect now: of *every* file that feeds them, what was on disk.
+
+        A file that changed while the run was on is left out: nobody knows what was read.
+        """
+        if not succeeded:
+            return {}
+        after = {change.path: change.new for change in self._snapshot().changes}
+        steady = tuple(
+            replace(change, old_path=None)
+            for change in self._before.changes
+            if change.path in after and after[change.path] == change.new
+        )
+        whole = self._plan(replace(self._before, changes=steady))
+        names = {target.text for target in succeeded}
+        entries = {planned.change.path: planned.change.new for planned in whole.changes}
+        return {
+            path: Verdict(entries[path], targets, targets & names)
+            for path, targets in _needed(whole).items()
+            if targets & names
+        }
+
+
+def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
+    """Paths there is nothing to run for.
+
+    Args:
+        certain: Whether the whole catalog was looked at afresh, so that a path is known to be unmapped.
+    """
+    skipped = {t.target.text for t in plan.targets if t.action == "skip" and t.settles}
+    everything = {p.change.path: frozenset(t.text for t in p.targets) for p in plan.changes}
+    waiting = _needed(plan)
+    found = {}
+    for planned in plan.changes:
+        path = planned.change.path
+        nothing = (
+            planned.disposition == "ignored"
+            or (planned.disposition == "unmapped" and planned.rule is None and certain)
+            or (
+                planned.disposition == "planned"
+                and everything[path] <= skipped
+                and waiting.get(path, frozenset()) <= skipped
+            )
+        )
+        if nothing:
+            found[path] = Verdict(planned.change.new)
+        elif planned.disposition == "unchanged":
+            found[path] = Verdict(planned.change.new, everything[path], everything[path])
+    return found
+
+
+def _needed(plan: Plan) -> Mapping[bytes, frozenset[str]]:
+    """Planned path → every target that has to be made from it, downstream included."""
+    found: dict[bytes, set[str]] = {}
+    for planned in plan.changes:
+        if planned.disposition == "planned":
+            found[planned.change.path] = set()
+    for target in plan.targets:
+        for path in target.paths:
+            if not target.settles and path in found:
+                found[path].add(target.target.text)
+    return {path: frozenset(names) for path, names in found.items()}
