@@ -424,7 +424,7 @@ def _farewell(result: DemoResult, say: Say) -> None:
     dagster = "dagster" if shutil.which("dagster") else shlex.join([sys.executable, "-m", "dagster"])
     say("What was materialized, in Dagster's own pages:")
     if importlib.util.find_spec("dagster_webserver") is None:
-        say("  pip install dagster-webserver")
+        say(f"  {shlex.join([sys.executable, '-m', 'pip', 'install', 'dagster-webserver'])}")
     home, repository = (shlex.quote(str(path)) for path in (result.dagster_home, result.repository))
     say(f"  cd {repository}; DAGSTER_HOME={home} {dagster} dev")
     say(f"It can go at any time: rm -r {shlex.quote(str(result.folder))}")

@@ -31,13 +31,17 @@ class PathExplanation:
 
 @dataclass(frozen=True, slots=True)
 class AssetExplanation:
-    """What is known of one asset: how Dagster has it and every file that feeds it."""
+    """What is known of one asset: how Dagster has it and every file that feeds it.
+
+    ``behind`` are the assets further up that files feed.
+    """
 
     asset: str
     kind: str
     group: str | None
     partitioned: bool
     files: tuple[PathExplanation, ...]
+    behind: tuple[str, ...]
 
 
 class Explainer:
@@ -62,14 +66,18 @@ class Explainer:
         """
         top = self._repo.top
         inside = os.path.relpath(os.path.abspath(cwd / name), top)  # noqa: PTH100
-        for candidate in (to_bytes(inside), to_bytes(name)):
+        roots = self._trigger.workspace.roots
+        for candidate in (to_bytes(inside), to_bytes(name), *(to_bytes(f"{root}/{name}") for root in roots)):
             if candidate in self._files or candidate in self._changes:
                 return self._path(candidate)
-        if name in self._catalog.assets:
-            return self._asset(name)
+        key = name.partition("|")[0]
+        if key in self._catalog.assets:
+            return self._asset(key)
         if os.path.lexists(cwd / name) or os.path.lexists(top / name):
-            roots = ", ".join(self._trigger.workspace.roots)
-            raise UsageError(f"'{name}' is no raw file (the raw roots are {roots})", "or git ignores it")
+            raise UsageError(
+                f"'{name}' is no raw file (the raw roots are {', '.join(roots)})",
+                "name a file below one of them that git does not ignore",
+            )
         raise UsageError(
             f"'{name}' is neither a raw file nor an asset: {unknown_asset(name, self._catalog)}",
             "name a file below a raw root, or an asset key with its parts joined by '/'",
@@ -108,7 +116,24 @@ class Explainer:
         paths = sorted({*self._files, *self._changes})
         feeding = []
         for path in paths:
-            match = self._rules.match(path)
-            if match is not None and any(target.asset == key for target in match.targets):
+            if any(target.asset == key for target in self._targets(path)):
                 feeding.append(self._path(path))
-        return AssetExplanation(key, asset.kind, asset.group, asset.partitions is not None, tuple(feeding))
+        above = self._above(key)
+        behind = sorted(above & {target.asset for path in paths for target in self._targets(path)})
+        partitioned = asset.partitions is not None
+        return AssetExplanation(key, asset.kind, asset.group, partitioned, tuple(feeding), tuple(behind))
+
+    def _targets(self, path: bytes) -> tuple[Target, ...]:
+        match = self._rules.match(path)
+        return () if match is None else match.targets
+
+    def _above(self, key: str) -> set[str]:
+        """Every asset that this one depends on, however far up."""
+        found: set[str] = set()
+        frontier = [key]
+        while frontier:
+            asset = self._catalog.assets.get(frontier.pop())
+            new = set(asset.parents if asset is not None else ()) - found
+            found |= new
+            frontier += new
+        return found

@@ -59,7 +59,8 @@ def attend(
     if event is None:
         return Attended()
     trigger = Trigger(workspace)
-    trigger.ensure_record(event.base)
+    if event.starts_anew:
+        trigger.ensure_record(event.base)
     if action == "notify":
         plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
         if plan.changes:

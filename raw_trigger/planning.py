@@ -102,6 +102,7 @@ class _Planner:
     def plan(self, changes: ChangeSet) -> Plan:
         wanted = _path_filter(self.options.narrowing.paths, self.rules)
         self.changes = {change.path: change for change in changes.changes if wanted(change.path)}
+        left_out = len(changes.changes) - len(self.changes)
         planned = tuple(self._change(change) for change in self.changes.values())
         for draft in list(self.drafts.values()):
             self._decide(draft)
@@ -122,6 +123,7 @@ class _Planner:
             fingerprint=_fingerprint(planned, targets),
             warnings=tuple(self.warnings),
             errors=tuple(self.errors),
+            left_out=left_out,
         )
 
     def _change(self, change: Change) -> PlannedChange:
@@ -253,8 +255,8 @@ class _Planner:
             asset = self._asset(key)
             kept.update(asset.execution_set if asset is not None else ())
         for draft in self.drafts.values():
-            if draft.action != "skip" and draft.target.asset not in kept:
-                draft.action, draft.reason = "skip", "not asked for"
+            if draft.target.asset not in kept:
+                draft.action, draft.reason, draft.settles = "skip", "not asked for", False
 
     def _add_downstream(self) -> None:
         if self.catalog is None or self.options.downstream == "none":

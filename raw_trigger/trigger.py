@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,8 @@ from raw_trigger.model.record import Record, Verdict
 from raw_trigger.planning import Disk, Options, make_plan
 from raw_trigger.recording import Recorder, settled
 from raw_trigger.repo import diff
-from raw_trigger.repo.disk import in_the_way
+from raw_trigger.repo.disk import in_the_way, not_the_content
+from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
 
 Waiting = Callable[[str], None]
@@ -78,28 +78,12 @@ class Trigger:
         else:
             changes = diff.to_worktree(repo, old, roots)
         if not changes:
-            self._require_roots(base, desired)
+            require_roots(repo, self.workspace.config, [side for side in (base.oid, desired.oid) if side])
         if "." in roots:
             own = state.FOLDER.encode() + b"/"
             changes = tuple(change for change in changes if not change.path.startswith(own))
         found = ChangeSet(base, desired, changes)
         return found if only is None else found.narrowed(only)
-
-    def _require_roots(self, base: Base, desired: Desired) -> None:
-        """An empty answer about a folder that is nowhere would be a lie."""
-        repo, config = self.workspace.repo, self.workspace.config
-        missing = [root for root in config.roots if not os.path.lexists(repo.top / root)]
-        for side in (base.oid, desired.oid):
-            if missing and side is not None:
-                out = repo.git.run("ls-tree", "-z", "--name-only", "--full-tree", side, "--", *missing)
-                there = {show(name) for name in out.split(b"\0")}
-                missing = [root for root in missing if root not in there]
-        if missing:
-            where = config.file or "there is no raw-trigger.yaml, so the default applies"
-            raise UsageError(
-                f"the raw root '{missing[0]}' is not there ({where})",
-                "put the raw files there, or set `root:` in raw-trigger.yaml",
-            )
 
     # Planning
 
@@ -252,11 +236,12 @@ class Trigger:
         Raises:
             RawTriggerError: the launch could not be carried to its end, or not be recorded.
         """
-        self.ensure_record(plan.base)
         nothing_to_run = settled(plan, certain=self._fresh is not None)
         if not plan.actionable:
-            self._promote(nothing_to_run, plan)
+            if self.record is not None:
+                self._promote(nothing_to_run, plan)
             return Outcome("nothing")
+        self.ensure_record(plan.base)
         started = time.monotonic()
         recorder = self._recorder()
         done: dict[Target, TargetOutcome] = {}
@@ -338,10 +323,17 @@ class Trigger:
 
         def snapshot() -> ChangeSet:
             seen = self.detect(base, Desired("worktree", WORKTREE))
+            seen = seen.overlaid(diff.hidden(self.workspace.repo, self.workspace.roots))
             return seen if record is None else self._with_exceptions(seen, record)
 
-        whole = Trigger(self.workspace)
-        return Recorder(snapshot, lambda seen: whole._made(seen, catalog, None, launching=True))
+        def whole(seen: ChangeSet) -> Plan:
+            workspace = self.workspace
+            options = Trigger(workspace)._options()
+            disk = not_the_content(workspace.repo, workspace.roots, seen)
+            feeds = Feeding(workspace.repo, workspace.roots, seen, rules)
+            return make_plan(seen, rules, options, disk=disk, feeds=feeds)
+
+        return Recorder(snapshot, whole)
 
     def _promote(self, verdicts: Mapping[bytes, Verdict], plan: Plan) -> None:
         repo = self.workspace.repo

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger.cli.session import Environment, NoCatalog, Paths, text_renderer, trigger_of
+from raw_trigger.cli.session import Environment, NoCatalog, Paths, globs, text_renderer, trigger_of
 
 
 def adopt(
@@ -21,7 +21,7 @@ def adopt(
 
     trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
     [found] = trigger.workspace.repo.resolve(revision)
-    count = trigger.adopt(found.tree, tuple(path or ()))
+    count = trigger.adopt(found.tree, globs(path))
     files = "1 file" if count == 1 else f"{count} files"
     name = revision if found.commit is None else headline(trigger.workspace.repo, found.commit)
     text = text_renderer()

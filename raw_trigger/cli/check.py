@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger.cli.session import Format, FormatOption, text_renderer, trigger_of, write
+from raw_trigger.cli.session import PlainFormat, PlainFormatOption, text_renderer, trigger_of, write
 
 
 def check(
     context: typer.Context,
-    form: FormatOption = Format.text,
+    form: PlainFormatOption = PlainFormat.text,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
     """Hold the rules against the Dagster project and the files."""
@@ -26,7 +26,7 @@ def check(
     catalog = trigger.catalog()
     paths = [path for path, _ in diff.worktree_paths(workspace.repo, workspace.roots)]
     found = checking.check(trigger.rules(catalog), catalog, paths, workspace.config.file)
-    if form is Format.json:
+    if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])
     else:
         text_renderer().findings(found, len(paths), len(catalog.assets))

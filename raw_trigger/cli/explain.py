@@ -9,13 +9,20 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger.cli.session import Environment, Format, FormatOption, text_renderer, trigger_of, write
+from raw_trigger.cli.session import (
+    Environment,
+    PlainFormat,
+    PlainFormatOption,
+    text_renderer,
+    trigger_of,
+    write,
+)
 
 
 def explain(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="PATH|ASSET...", help="Raw files or asset keys.")],
-    form: FormatOption = Format.text,
+    form: PlainFormatOption = PlainFormat.text,
     environment: Environment = None,
 ) -> None:
     """Say which rule maps a file to which assets, and whether they reflect it."""
@@ -24,7 +31,7 @@ def explain(
     trigger = trigger_of(context, environment=environment)
     explainer = Explainer(trigger)
     found = [explainer.explain(name, Path(context.obj.directory)) for name in names]
-    if form is Format.json:
+    if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(item) for item in found], indent=1) + "\n"])
     else:
         text_renderer().explanations(found)

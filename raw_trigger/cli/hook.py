@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raw_trigger.cli.session import tell_stderr, text_renderer, workspace_of
+from raw_trigger.errors import RawTriggerError
 
 if TYPE_CHECKING:
     from raw_trigger.model.plan import Plan
+
+REFUSED = "the commit is refused; `git commit --no-verify` commits all the same"
 
 
 def hook(
@@ -51,16 +54,22 @@ def hook(
                 on_target=finished,
                 waiting=tell_stderr,
             )
+    except RawTriggerError as error:
+        if name == "pre-commit":
+            error.hint = f"{error.hint}\n  {REFUSED}" if error.hint else REFUSED
+        raise
     finally:
         if name != "pre-commit":
             mark_seen(workspace)
     if done.outcome is not None and done.plan is not None and done.plan.changes:
-        text.outcome(done.outcome)
+        text.outcome(done.plan, done.outcome)
     if done.refused is not None:
         text.say(("raw-trigger: ", "bold red"), done.refused)
     elif done.plan is not None and done.plan.actionable and done.outcome is None:
         text.say("run `raw-trigger run` to materialize them")
     if done.failed:
         if name == "pre-commit":
-            text.say("raw-trigger: the commit is refused; `git commit --no-verify` commits all the same")
+            text.say(f"raw-trigger: {REFUSED}")
+        elif done.outcome is not None:
+            text.say("it stays pending: mend it, then `raw-trigger run`")
         raise typer.Exit(0 if name == "post-checkout" else 1)

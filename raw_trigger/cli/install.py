@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raw_trigger.cli.session import text_renderer, workspace_of
+from raw_trigger.cli.session import text_renderer, trigger_of, workspace_of
 
 if TYPE_CHECKING:
     from raw_trigger.install import Written
@@ -20,18 +20,28 @@ def install(
     ] = None,
 ) -> None:
     """Put the git hooks in place. Hooks that are already there are kept and called first."""
+    from raw_trigger.events.revisions import head_base
     from raw_trigger.hooking import mark_seen, shim_settings
     from raw_trigger.install import HOOKS, hooks_folder, install_hooks
 
-    workspace = workspace_of(context)
+    trigger = trigger_of(context)
+    workspace = trigger.workspace
     repo = workspace.repo
     folder = hooks_folder(repo.top, repo.git_dir)
+    first = trigger.record is None
+    trigger.ensure_record(head_base(repo))
     written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(workspace), tuple(names or HOOKS))
     mark_seen(workspace)
     _tell(written)
     actions = workspace.config.hooks
     told = ", ".join(f"{name} {action}" for name, action in actions.items() if not names or name in names)
-    text_renderer().say(f"Installed in {folder}: {told}.")
+    text = text_renderer()
+    text.say(f"Installed in {folder}: {told}.")
+    if first:
+        text.say(
+            "Nothing was recorded yet: HEAD's raw files are now taken as what is materialized. If they are "
+            "not, run `raw-trigger run --all`."
+        )
 
 
 def uninstall(context: typer.Context) -> None:

@@ -75,6 +75,6 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
             with text.progress(len(plan.actionable)) as finished:
                 outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)
             if plan.changes:
-                text.outcome(outcome)
+                text.outcome(plan, outcome)
     if outcome.status in ("failed", "partial") or plan.errors or plan.waiting:
         raise typer.Exit(1)

@@ -28,6 +28,13 @@ class Format(str, Enum):
     markdown = "markdown"
 
 
+class PlainFormat(str, Enum):
+    """How results that are no plan are written."""
+
+    text = "text"
+    json = "json"
+
+
 Revisions = Annotated[
     list[str] | None,
     typer.Argument(
@@ -36,6 +43,7 @@ Revisions = Annotated[
 ]
 Staged = Annotated[bool, typer.Option("--staged", help="Compare with what is staged.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the result.")]
+PlainFormatOption = Annotated[PlainFormat, typer.Option("--format", help="How to write the result.")]
 Assets = Annotated[list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset.")]
 Paths = Annotated[list[str] | None, typer.Option("--path", metavar="GLOB", help="Only these files.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every file, whatever is recorded.")]
@@ -89,8 +97,25 @@ def trigger_of(
     from raw_trigger.model.plan import Narrowing
     from raw_trigger.trigger import Trigger, Wishes
 
-    wishes = Wishes(Narrowing(tuple(assets or ()), tuple(paths or ())), depth(downstream), not no_catalog)
+    wishes = Wishes(Narrowing(tuple(assets or ()), globs(paths)), depth(downstream), not no_catalog)
     return Trigger(workspace_of(context, environment), wishes)
+
+
+def globs(paths: list[str] | None) -> tuple[str, ...]:
+    """``--path`` as it is planned with.
+
+    Raises:
+        UsageError: one of them is no glob.
+    """
+    from raw_trigger.errors import UsageError
+    from raw_trigger.mapping.patterns import PatternError, compile_glob
+
+    for glob in paths or ():
+        try:
+            compile_glob(glob)
+        except PatternError as error:
+            raise UsageError(f"--path '{glob}': {error.message}") from error
+    return tuple(paths or ())
 
 
 def depth(downstream: str | None) -> str | int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from raw_trigger.errors import UsageError
+from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.events.revisions import recorded, revision_base, revision_desired
 from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
@@ -16,12 +16,16 @@ NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checko
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """The two sides, and for pre-commit the paths that are staged: it looks at no others."""
+    """The two sides, and for pre-commit the paths that are staged: it looks at no others.
+
+    ``starts_anew`` says that the working tree was just made: its assets are taken to reflect HEAD.
+    """
 
     name: str
     base: Base
     desired: Desired
     only: frozenset[bytes] | None = None
+    starts_anew: bool = False
 
     @property
     def refuses(self) -> bool:
@@ -51,10 +55,8 @@ def hook_event(
         staged = frozenset(c.path for c in diff.to_index(repo, old, workspace.roots))
         if not staged:
             return None
-        first = (
-            Base("empty", "nothing", None, "the first commit") if head is None else revision_base(head, "")
-        )
-        return HookEvent(name, _base(workspace, first), Desired("index", INDEX), staged)
+        tip = Base("empty", "nothing", None, "") if head is None else revision_base(head, "")
+        return HookEvent(name, _base(workspace, lambda: tip), Desired("index", INDEX), staged)
     if head is None:
         return None
     command = args[0] if args else environ.get("PRE_COMMIT_REWRITE_COMMAND", "")
@@ -62,18 +64,22 @@ def hook_event(
         return None
     if name == "post-checkout" and _is_file_checkout(args, environ):
         return None
-    return HookEvent(
-        name, _base(workspace, _before(workspace, name, args, stdin, environ)), revision_desired(head)
-    )
+    base = _base(workspace, lambda: _before(workspace, name, args, stdin, environ))
+    anew = name == "post-checkout" and not _checked_out_from(args, environ).strip("0")
+    return HookEvent(name, base, revision_desired(head), starts_anew=anew)
 
 
-def _base(workspace: Workspace, first: Base) -> Base:
+def _base(workspace: Workspace, before: Callable[[], Base]) -> Base:
     found = recorded(workspace.repo, workspace.environment)
-    return found or replace(first, reason="nothing is recorded yet, so what was there before is taken")
+    return found or replace(before(), reason="nothing is recorded yet, so what was there before is taken")
 
 
 def _is_file_checkout(args: Sequence[str], environ: Mapping[str, str]) -> bool:
     return (args[2] if len(args) > 2 else environ.get("PRE_COMMIT_CHECKOUT_TYPE", "1")) == "0"  # noqa: PLR2004
+
+
+def _checked_out_from(args: Sequence[str], environ: Mapping[str, str]) -> str:
+    return args[0] if args else environ.get("PRE_COMMIT_FROM_REF", "")
 
 
 def _before(
@@ -82,7 +88,7 @@ def _before(
     """Where the branch stood before the event: needed only while nothing is recorded."""
     candidates: list[str] = []
     if name == "post-checkout":
-        old = args[0] if args else environ.get("PRE_COMMIT_FROM_REF", "")
+        old = _checked_out_from(args, environ)
         candidates.append(old if old.strip("0") else "HEAD")
     elif name == "post-merge":
         candidates += ["ORIG_HEAD", "HEAD@{1}", "HEAD^1"]
@@ -96,6 +102,7 @@ def _before(
     for candidate in candidates:
         try:
             return revision_base(workspace.repo.resolve(candidate)[0], "")
-        except UsageError:
+        except RawTriggerError:
+            # `HEAD@{1}` of a branch with one entry is an error of its own.
             continue
     return Base("empty", "nothing", None, "")

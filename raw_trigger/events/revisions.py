@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raw_trigger import state
 from raw_trigger.errors import UsageError
@@ -28,14 +29,16 @@ def from_arguments(
     base_name, desired_name = _sides(repo, revisions)
     if staged and desired_name is not None:
         raise UsageError("--staged compares with the index: give one revision at most")
-    if everything and len(revisions) > 1:
+    if everything and desired_name is not None:
         raise UsageError("--all compares with nothing: give one revision at most")
     if everything:
-        base, desired_name = EMPTY, base_name or desired_name
+        base, desired_name = EMPTY, base_name
     elif base_name is None:
-        base = recorded(repo, environment) or _head(repo)
+        base = recorded(repo, environment) or head_base(repo)
     else:
-        base = revision_base(repo.resolve(base_name)[0], f"{base_name} was asked for")
+        base = revision_base(repo.resolve(base_name)[0], "")
+        if "..." in revisions[0]:
+            base = replace(base, name=f"the merge base of {revisions[0].replace('...', ' and ')}")
     if staged:
         return base, Desired("index", INDEX)
     if desired_name is not None:
@@ -61,7 +64,8 @@ def revision_desired(revision: Revision) -> Desired:
     return Desired("revision", revision.name, revision.commit or revision.tree)
 
 
-def _head(repo: Repository) -> Base:
+def head_base(repo: Repository) -> Base:
+    """HEAD as a base; nothing where there is no commit yet."""
     head = repo.head()
     if head is None:
         return Base(

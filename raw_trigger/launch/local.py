@@ -49,7 +49,9 @@ class LocalLauncher:
 
 
 def _words(error: RunError) -> str:
-    return error.message if error.traceback is None else f"{error.message}\n{error.traceback.rstrip()}"
+    """The message, and the frames that led to it."""
+    frames = (error.traceback or "").rstrip().removesuffix(error.message).rstrip()
+    return f"{error.message}\n{frames}" if frames else error.message
 
 
 def _batches(order: Order) -> list[RunBatch]:

@@ -95,6 +95,19 @@ class ChangeSet:
         kept = tuple(change for change in self.changes if change.path in only)
         return ChangeSet(self.base, self.desired, kept, only)
 
+    def overlaid(self, hidden: Mapping[bytes, tuple[Entry, Entry | None]]) -> ChangeSet:
+        """With what is on disk on the new side, of paths that git takes for something else.
+
+        Args:
+            hidden: What git takes a path for, and what is on disk.
+        """
+        if not hidden:
+            return self
+        known = {change.path: change for change in self.changes}
+        for path, (taken_for, entry) in hidden.items():
+            known[path] = Change(path, known[path].old if path in known else taken_for, entry)
+        return ChangeSet(self.base, self.desired, tuple(known[path] for path in sorted(known)), self.only)
+
     def extended(self, further: Mapping[bytes, Entry | None]) -> ChangeSet:
         """With these paths, whose content is the same on both sides, as remapped ones."""
         known = {change.path for change in self.changes}

@@ -62,8 +62,9 @@ class PlannedTarget:
 class Plan:
     """What to materialize, what to report, what to skip, each with its reason.
 
-    ``record`` is what it was compared with, where that was a record. ``errors`` are what keeps a
-    path from being planned until somebody acts: they fail a run.
+    ``left_out`` counts the changed paths that were not asked for. ``record`` is what it was
+    compared with, where that was a record. ``errors`` are what keeps a path from being planned
+    until somebody acts: they fail a run.
     ``fingerprint`` is the same for the same contents, rules and targets, whatever the commits' names.
     """
 
@@ -76,6 +77,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     record: Record | None = None
+    left_out: int = 0
 
     @property
     def actionable(self) -> tuple[PlannedTarget, ...]:

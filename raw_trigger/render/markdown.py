@@ -15,7 +15,7 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     """The pieces of one Markdown document."""
     yield f"### Raw data: {escape(words.comparison(plan))}\n\n"
     if not plan.changes:
-        yield "Nothing changed.\n"
+        yield f"{escape(words.nothing(plan))}.\n"
         return
     yield "| | file | feeds |\n|---|---|---|\n"
     for line in words.lines(plan):
@@ -28,11 +28,11 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     for warning in (*plan.errors, *plan.warnings):
         yield f"\n> [!WARNING]\n> {escape(words.printable(warning))}\n"
     if outcome is not None:
-        yield from _outcome(outcome)
+        yield from _outcome(plan, outcome)
 
 
-def _outcome(outcome: Outcome) -> Iterator[str]:
-    yield f"\n**{words.summary(outcome)}**\n"
+def _outcome(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    yield f"\n**{words.summary(plan, outcome)}**\n"
     if not outcome.targets:
         return
     yield "\n| | asset | seconds | |\n|---|---|---|---|\n"

@@ -23,6 +23,10 @@ _SIGNS = {
     "submitted": ("…", "cyan"),
 }
 _ERROR_LINES = 12
+UNRECORDED = (
+    "Nothing is recorded yet: `raw-trigger run --all` materializes everything; if that is done already, "
+    "`raw-trigger adopt` records it."
+)
 
 
 class TextRenderer:
@@ -33,13 +37,15 @@ class TextRenderer:
 
     def say(self, *parts: str | tuple[str, str]) -> None:
         """One line of plain or ``(text, style)`` parts."""
-        safe = [_safe(p) if isinstance(p, str) else (_safe(p[0]), p[1]) for p in parts]
+        safe = [words.harmless(p) if isinstance(p, str) else (words.harmless(p[0]), p[1]) for p in parts]
         self._console.print(Text.assemble(*safe), soft_wrap=True)
 
     def plan(self, plan: Plan, *, brief: bool = False) -> None:
         """The changed files, an arrow to their assets, and what will run or why not."""
         if not plan.changes:
-            self.say(f"Nothing to do: no raw file differs ({words.comparison(plan)}).")
+            self.say(f"{words.nothing(plan)}.")
+            if plan.base.reason:
+                self.say(("  " + plan.base.reason, "dim"))
             return
         shown = words.lines(plan)
         self.say((f"{words.plural(len(shown), 'raw file')} changed", "bold"), f"  {words.comparison(plan)}")
@@ -66,7 +72,10 @@ class TextRenderer:
             self.say(("warning: ", "yellow"), words.printable(warning))
         unmapped = [words.printable(p.change.path) for p in plan.changes if p.disposition == "unmapped"]
         if unmapped and not plan.errors:
-            self.say(("warning: ", "yellow"), f"nothing is made from {words.sample(unmapped)}")
+            self.say(
+                ("warning: ", "yellow"),
+                f"nothing is made from {words.sample(unmapped)}; add a rule or `ignore: true`",
+            )
 
     def _targets(self, plan: Plan) -> None:
         todo = words.todo(plan)
@@ -94,10 +103,10 @@ class TextRenderer:
             for line in _shortened(done.error.splitlines()):
                 self.say("      ", (line, "red" if done.status == "failed" else "dim"))
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, plan: Plan, outcome: Outcome) -> None:
         """The last line, and where to look if something failed."""
         style = "bold green" if outcome.status in ("success", "nothing", "submitted") else "bold red"
-        self.say((words.summary(outcome), style))
+        self.say((words.summary(plan, outcome), style))
         if outcome.log is not None and outcome.status in ("failed", "partial"):
             self.say(("what it printed: ", "dim"), outcome.log)
 
@@ -115,13 +124,11 @@ class TextRenderer:
         else:
             self.plan(plan)
         if not recorded:
-            self.say(
-                "Nothing is recorded yet: `raw-trigger run` does it, or `raw-trigger adopt` without running."
-            )
+            self.say(UNRECORDED)
         for environment in status.environments:
-            if environment.name != plan.environment or environment.behind:
-                behind = words.plural(environment.behind, "raw file") if environment.behind else "nothing"
-                self.say(f"{environment.name}: {behind} differs between its record and HEAD")
+            if environment.name != plan.environment:
+                behind = words.plural(environment.behind, "raw file") if environment.behind else "no raw file"
+                self.say(f"'{environment.name}' differs from HEAD in {behind}")
 
     def findings(self, findings: Sequence[Finding], files: int, assets: int) -> None:
         """What `check` found."""
@@ -146,7 +153,9 @@ class TextRenderer:
             partitioned = ", partitioned" if item.partitioned else ""
             group = f", group {item.group}" if item.group else ""
             self.say((words.printable(item.asset), "bold"), f"  {item.kind} asset{group}{partitioned}")
-            if not item.files:
+            if item.behind:
+                self.say("  made from ", words.sample([words.printable(key) for key in item.behind]))
+            elif not item.files:
                 self.say("  no raw file feeds it")
             for file in item.files:
                 self._path(file, indent="  ")
@@ -179,13 +188,3 @@ def _shortened(lines: Sequence[str]) -> Iterator[str]:
     yield from lines[:_ERROR_LINES]
     if len(lines) > _ERROR_LINES:
         yield f"… {len(lines) - _ERROR_LINES} more lines"
-
-
-def _safe(text: str) -> str:
-    """What a terminal only shows: control characters are escaped, bytes that are no UTF-8 replaced."""
-    if text.isprintable():
-        return text
-    shown = (
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "replace").decode() for c in text
-    )
-    return "".join(shown)

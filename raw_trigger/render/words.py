@@ -57,6 +57,14 @@ def printable(path: bytes | str) -> str:
     return '"' + "".join(shown) + '"'
 
 
+def harmless(text: str, *, lines: bool = False) -> str:
+    """What a terminal only shows: everything else is escaped, but for tabs and, with ``lines``, newlines."""
+    if text.isprintable():
+        return text
+    kept = "\t\n" if lines else "\t"
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
 def fate(planned: PlannedChange) -> str:
     """What becomes of a change: its targets, or why it has none."""
     if planned.disposition == "planned":
@@ -78,6 +86,13 @@ def comparison(plan: Plan) -> str:
     return f"{what} → {desired_name(plan.desired)}"
 
 
+def nothing(plan: Plan) -> str:
+    """Why there is nothing to do."""
+    if plan.left_out:
+        return f"Nothing to do: {plural(plan.left_out, 'changed raw file')}, but none that was asked for"
+    return f"Nothing to do: no raw file differs ({comparison(plan)})"
+
+
 def todo(plan: Plan) -> list[PlannedTarget]:
     """What will run, in the order of the batches."""
     return sorted(plan.actionable, key=lambda t: (t.batch, t.target.asset, t.target.partition or ""))
@@ -88,15 +103,20 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def summary(outcome: Outcome) -> str:
+def summary(plan: Plan, outcome: Outcome) -> str:
     """One line: how many of what, and the time."""
+    if outcome.status == "nothing":
+        return "Nothing was run."
+    reports = {planned.target for planned in plan.targets if planned.action == "report"}
+    reported = sum(done.status == "success" and done.target in reports for done in outcome.targets)
     counts = {s: sum(t.status == s for t in outcome.targets) for s in ("success", "failed", "skipped")}
     said = [
-        f"{plural(counts['success'], 'asset')} materialized" if counts["success"] else "",
+        f"{counts['success'] - reported} materialized" if counts["success"] > reported else "",
+        f"{reported} reported" if reported else "",
         f"{counts['failed']} failed" if counts["failed"] else "",
         f"{counts['skipped']} skipped" if counts["skipped"] else "",
     ]
-    return f"{', '.join(s for s in said if s) or 'nothing to do'} in {outcome.seconds:.1f} s"
+    return f"{', '.join(s for s in said if s)} in {outcome.seconds:.1f} s"
 
 
 def sample(items: Sequence[str], most: int = 5) -> str:

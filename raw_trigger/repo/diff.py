@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
+from raw_trigger.repo.environment import scrubbed
 from raw_trigger.repo.git import Git, quoted
 from raw_trigger.repo.repository import Repository
 
@@ -54,9 +55,13 @@ def between_trees(repo: Repository, old: str, new: str, roots: Sequence[str]) ->
 
 
 def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, ...]:
-    """What differs from tree ``old`` to the index (a hook's own index where one is set)."""
-    out = repo.git.run("diff-index", "--cached", *_FLAGS, old, "--", *roots, index=True)
-    return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out) if r.status != "U")
+    """What differs from tree ``old`` to the index (a hook's own index where one is set).
+
+    A path whose merge conflict is not resolved has an id of zeros on the new side.
+    """
+    flags = ("--cached", "--ita-invisible-in-index", *_FLAGS)
+    out = repo.git.run("diff-index", *flags, old, "--", *roots, index=True)
+    return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out))
 
 
 def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tuple[Change, ...]:
@@ -189,6 +194,25 @@ def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, 
     return sorted(found.items())
 
 
+def hidden(repo: Repository, roots: Sequence[str]) -> dict[bytes, tuple[Entry, Entry | None]]:
+    """Files that git is told not to look at and that are not on disk what the index says.
+
+    They are marked assume-unchanged or skip-worktree (a sparse checkout).
+
+    Returns:
+        Path → what the index says, and what is on disk.
+    """
+    out = repo.git.run("ls-files", "-v", "-s", "-z", "--", *roots, index=True)
+    marked: dict[bytes, Entry] = {}
+    for record in out.split(b"\0")[:-1]:
+        meta, path = record.split(b"\t", 1)
+        tag, mode, oid, _ = meta.decode().split(" ")
+        if tag.islower() or tag == "S":
+            marked[path] = Entry(mode, oid)
+    disk = _on_disk(repo, marked, {path: entry.mode for path, entry in marked.items()}, write=False)
+    return {path: (entry, disk.get(path)) for path, entry in marked.items() if disk.get(path) != entry}
+
+
 def unmerged(repo: Repository, roots: Sequence[str]) -> set[bytes]:
     """Paths whose merge conflict is not resolved."""
     out = repo.git.run("ls-files", "-u", "-z", "--", *roots, index=True)
@@ -223,7 +247,8 @@ def _records(out: bytes) -> Iterator[_Raw]:
 
 
 def _old(record: _Raw) -> Entry | None:
-    return None if record.status == "A" else Entry(record.old_mode, record.old_oid)
+    known = record.status != "A" and record.old_oid.strip("0")
+    return Entry(record.old_mode, record.old_oid) if known else None
 
 
 def _new(record: _Raw) -> Entry | None:
@@ -249,7 +274,7 @@ def _on_disk(
         except (FileNotFoundError, NotADirectoryError):
             continue
         if modes[path] == SUBMODULE_MODE and stat.S_ISDIR(status.st_mode):
-            commit = Git(repo.top / os.fsdecode(path), os.environ).line("rev-parse", "HEAD")
+            commit = Git(repo.top / os.fsdecode(path), scrubbed(os.environ)).line("rev-parse", "HEAD")
             if commit is not None:
                 found[path] = Entry(SUBMODULE_MODE, commit)
         elif stat.S_ISLNK(status.st_mode):

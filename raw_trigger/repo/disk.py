@@ -22,18 +22,29 @@ def in_the_way(repo: Repository, roots: tuple[str, ...], changes: ChangeSet) -> 
     if not changed:
         return Disk()
     desired = changes.desired
+    name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
     if desired.kind != "worktree":
-        name = "what is staged" if desired.kind == "index" else desired.name
         for edited in diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, roots):
             if edited.path in changed:
                 dirty[edited.path] = f"the file on disk is not {name}"
-        for path, change in changed.items():
-            if change.new is None and _is_file(_full(repo, path)):
-                dirty[path] = f"it is deleted in {name}, but still on disk"
-    for path in diff.unmerged(repo, roots) & changed.keys():
-        dirty[path] = "its merge conflict is not resolved"
-    present = (path for path, change in changed.items() if change.new is not None and path not in dirty)
-    return Disk(dirty, {path: reason for path in present if (reason := _missing(repo, path))})
+    for path, change in changed.items():
+        if change.new is None and _is_file(repo, path):
+            dirty[path] = f"it is deleted in {name}, but still on disk"
+    for path in diff.hidden(repo, roots).keys() & changed.keys():
+        dirty[path] = "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
+    unreadable = not_the_content(repo, roots, changes)
+    missing = {path: reason for path, reason in unreadable.missing.items() if path not in dirty}
+    return Disk({**dirty, **unreadable.dirty}, missing)
+
+
+def not_the_content(repo: Repository, roots: tuple[str, ...], changes: ChangeSet) -> Disk:
+    """The changed paths at which something is on disk that is nobody's content: conflicts and pointers."""
+    changed = {change.path for change in changes.changes if change.new is not None}
+    if not changed:
+        return Disk()
+    conflicts = dict.fromkeys(diff.unmerged(repo, roots) & changed, "its merge conflict is not resolved")
+    rest = (path for path in changed if path not in conflicts)
+    return Disk(conflicts, {path: reason for path in rest if (reason := _missing(repo, path))})
 
 
 def _missing(repo: Repository, path: bytes) -> str | None:
@@ -51,8 +62,14 @@ def _missing(repo: Repository, path: bytes) -> str | None:
     return f"only its Git LFS pointer is here: git lfs pull --include={show(path)!r}"
 
 
-def _is_file(full: bytes) -> bool:
-    return os.path.lexists(full) and not stat.S_ISDIR(os.lstat(full).st_mode)
+def _is_file(repo: Repository, path: bytes) -> bool:
+    """Whether a file is at the very path; one behind a linked folder is another file."""
+    full = _full(repo, path)
+    if not os.path.lexists(full) or stat.S_ISDIR(os.lstat(full).st_mode):
+        return False
+    folder = os.path.dirname(full)  # noqa: PTH120
+    inside = os.path.realpath(os.fsencode(repo.top))
+    return os.path.realpath(folder) == os.path.join(inside, os.path.dirname(path)).rstrip(b"/")  # noqa: PTH118, PTH120
 
 
 def _full(repo: Repository, path: bytes) -> bytes:

@@ -16,8 +16,8 @@ def rewrite(repo: Repository, tree: str, edits: Mapping[bytes, Entry | None]) ->
     """``tree`` with every path of ``edits`` set to its entry, or taken away where that is None.
 
     An entry may be a whole subtree (mode ``040000``). Only trees along the edited paths are
-    read and written. Where a path is to be a file but other files still stand below it, those
-    win: the file is left out, so nothing that was not edited is lost.
+    read and written. A path cannot be a file and a folder at once: where an edit would have it so,
+    what stands there and was not edited wins, and the edit is left out.
 
     Raises:
         GitError: a tree is missing, or the object database cannot be written.
@@ -46,6 +46,8 @@ def _build(objects: _Objects, tree: str | None, node: _Node) -> str | None:
     entries = {} if tree is None else objects.read(tree)
     for name, child in node.children.items():
         present = entries.get(name)
+        if present is not None and present.mode != TREE_MODE and not child.edited:
+            continue
         below = present.oid if present is not None and present.mode == TREE_MODE else None
         if child.children:
             below = _build(objects, below, child)

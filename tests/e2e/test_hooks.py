@@ -40,7 +40,7 @@ def test_a_commit_materializes_what_is_made_from_its_file_and_nothing_else(shop:
     done = try_commit(shop)
     assert done.returncode == 0, done.stderr
     assert "M data/1_raw/a.csv → raw/a" in done.stderr
-    assert "1 asset materialized" in done.stderr
+    assert "1 materialized in" in done.stderr
     assert done.stderr.count("raw-trigger pre-commit") == 1
     assert "post-commit" not in done.stderr
     assert shop.materialized() == ["raw/a"]
@@ -201,6 +201,7 @@ def test_every_way_to_say_what_is_committed(shop: Project, args: list[str]) -> N
 def test_first_use_takes_what_was_there_before_the_commit(project: Make) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("install")
+    shop.git("update-ref", "-d", "refs/raw-trigger/local")
     shop.stage({R + "a.csv": "broken"})
     done = try_commit(shop)
     assert done.returncode == 1
@@ -273,3 +274,160 @@ def test_a_linked_worktree_has_a_record_of_its_own_where_its_assets_are(
     assert "raw/a" in done.stderr
     assert shop.plan()["changes"] == []
     assert (shop.top / ".git/worktrees/linked/raw-trigger/dagster_home/history").is_dir()
+
+
+@pytest.mark.parametrize("skip", [{"RAW_TRIGGER_SKIP": "1"}, {}])
+def test_a_first_commit_that_no_hook_looked_at_is_not_taken_as_done(
+    project: Make, skip: dict[str, str]
+) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    shop.git("update-ref", "-d", "HEAD")
+    shop.git("reflog", "expire", "--expire=all", "--all")
+    assert shop.tool("install").returncode == 0
+    done = try_commit(shop, "--no-verify", **skip)
+    assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stderr
+    shop.stage({R + "b.csv": "2"})
+    assert try_commit(shop).returncode == 0
+    assert set(shop.materialized()) == {"raw/a", "raw/b"}
+    assert pending(shop) == []
+
+
+def test_of_a_path_that_feeds_two_only_the_failed_one_is_run_again(project: Make) -> None:
+    config = "assets: [{path: a.csv, assets: [raw/a, raw/b]}]\n"
+    shop = project(config=config, a=["a.csv"], b=["b.csv", "a.csv"])
+    shop.tool("adopt")
+    shop.write({R + "a.csv": "2", R + "b.csv": "broken"})
+    assert shop.tool("run").returncode == 1
+    assert shop.materialized() == ["raw/a"]
+    assert pending(shop) == ["raw/b"]
+    shop.write({R + "b.csv": "b.csv\n"})
+    assert shop.tool("run").returncode == 0
+    assert shop.materialized() == ["raw/b"]
+    assert pending(shop) == []
+
+
+def test_what_a_narrowed_run_left_out_is_still_pending(project: Make) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    shop.tool("adopt")
+    shop.write({R + "a.csv": "2", R + "b.csv": None})
+    assert shop.tool("run", "--asset", "raw/a").returncode == 0
+    assert shop.materialized() == ["raw/a"]
+    assert [c["path"] for c in shop.plan()["changes"]] == [R + "b.csv"]  # type: ignore[attr-defined]
+    done = shop.tool("diff", "--path", "typo.csv")
+    assert done.stdout == "Nothing to do: 1 changed raw file, but none that was asked for.\n"
+
+
+def test_an_edited_rule_brings_back_what_it_newly_maps(project: Make) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    shop.tool("install")
+    shop.commit({R + "new.csv": "1"})
+    assert shop.plan()["changes"] == []
+    done = shop.tool("diff", "--format", "json")
+    shop.commit({"raw-trigger.yaml": "assets: [{path: new.csv, asset: raw/b}]\n"})
+    assert shop.materialized() == ["raw/b"], done.stdout
+    assert pending(shop) == []
+    shop.write({"raw-trigger.yaml": "assets: [{path: new.csv, assets: [raw/a, raw/b]}]\n"})
+    [change] = shop.plan()["changes"]  # type: ignore[misc]
+    assert (change["status"], change["path"]) == ("remapped", R + "new.csv")
+    assert shop.tool("run").returncode == 0
+    assert shop.materialized() == ["raw/a"]
+    assert pending(shop) == []
+
+
+def test_a_file_that_becomes_a_folder_while_its_asset_fails(project: Make) -> None:
+    config = "on_delete: materialize\nassets: [{path: x, asset: raw/a}, {path: 'x/*', asset: raw/b}]\n"
+    shop = project(config=config, a=["a.csv"], b=["b.csv"])
+    shop.commit({R + "x": "file"})
+    shop.tool("adopt")
+    shop.write({R + "x": None, R + "a.csv": "broken"})
+    shop.write({R + "x/y": "1"})
+    assert shop.tool("run").returncode == 1
+    assert "raw/a" in pending(shop)
+    shop.write({R + "a.csv": "a.csv\n"})
+    assert shop.tool("run").returncode == 0
+    assert "raw/a" in shop.materialized()
+    assert pending(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ("--assume-unchanged", "git is told not to look at it"),
+        ("--skip-worktree", "git is told not to look at it"),
+    ],
+)
+def test_what_git_is_told_not_to_look_at_is_not_taken_for_what_it_says(
+    project: Make, mark: str, words: str
+) -> None:
+    shop = project(config="assets: [{path: '*', asset: raw/a}]\n", a=["a.csv"])
+    shop.commit({R + "b.csv": "1"})
+    shop.tool("adopt")
+    shop.git("update-index", mark, R + "b.csv")
+    shop.write({R + "b.csv": "local", R + "a.csv": "2"})
+    assert shop.tool("run").returncode == 0
+    assert shop.git("cat-file", "-p", f"refs/raw-trigger/local:{R}b.csv") == "local"
+    done = shop.tool("run")
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert shop.materialized() == ["raw/a"]
+
+
+def test_a_file_that_git_ignores_now_but_is_still_there(project: Make) -> None:
+    shop = project(config="on_delete: materialize\n", a=["a.csv"])
+    shop.tool("adopt")
+    shop.git("rm", "-q", "--cached", R + "a.csv")
+    shop.write({".gitignore": f"__pycache__/\n{R}a.csv\n"})
+    done = shop.tool("run")
+    assert done.returncode == 1
+    assert "it is deleted in what git knows, but still on disk" in done.stdout
+    assert shop.materialized() == []
+
+
+def test_an_intended_file_does_not_stop_a_commit_of_others(shop: Project) -> None:
+    shop.write({R + "later.csv": ""})
+    shop.git("add", "-N", R + "later.csv")
+    shop.stage({R + "a.csv": "2"})
+    done = try_commit(shop)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_becomes_a_link(project: Make) -> None:
+    shop = project(config="assets: [{path: '**', asset: raw/a}]\n", a=["a.csv"])
+    shop.commit({R + "x/y": "1", "other/y": "1"})
+    shop.tool("install")
+    shop.git("rm", "-q", "-r", R + "x")
+    (shop.top / R / "x").symlink_to("../../other")
+    shop.git("add", R + "x")
+    done = try_commit(shop)
+    assert done.returncode == 0, done.stderr
+    assert shop.materialized() == ["raw/a"]
+    assert pending(shop) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "submodule", "ignored"])
+def test_a_root_that_git_cannot_see_through(project: Make, kind: str) -> None:
+    shop = project(config="root: seen/raw\n", a=["a.csv"])
+    if kind == "link":
+        (shop.top / "other/raw").mkdir(parents=True)
+        (shop.top / "seen").symlink_to("other")
+    elif kind == "ignored":
+        shop.write({"seen/raw/a.csv": "1", ".gitignore": "seen/\n"})
+    else:
+        shop.write({"seen/raw/a.csv": "1"})
+        shop.git("init", "-q", "seen")
+    done = shop.tool("diff")
+    assert done.returncode == 2, done.stdout
+    assert "'seen/raw'" in done.stderr
+
+
+def test_staged_conflicts_are_said(shop: Project) -> None:
+    shop.git("checkout", "-q", "-b", "side")
+    shop.stage({R + "a.csv": "side"})
+    try_commit(shop, RAW_TRIGGER_SKIP="1")
+    shop.git("checkout", "-q", "main")
+    shop.stage({R + "a.csv": "main"})
+    try_commit(shop, RAW_TRIGGER_SKIP="1")
+    assert shop.try_git("merge", "side").returncode != 0
+    done = shop.tool("diff", "--staged")
+    assert "dirty: its merge conflict is not resolved" in done.stdout

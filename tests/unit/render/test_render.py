@@ -59,7 +59,7 @@ def text(draw: str, made: Plan = PLAN, outcome: Outcome = OUTCOME, **options: bo
     else:
         for done in outcome.targets:
             renderer.target(done)
-        renderer.outcome(outcome)
+        renderer.outcome(made, outcome)
     return out.getvalue()
 
 
@@ -79,7 +79,7 @@ def test_a_plan_as_text() -> None:
         "  materialize child  (downstream of out)\n"
         "  skip raw/regions|mars  (it has no partition 'mars')\n"
         "warning: raw/regions|mars: it has no partition 'mars'\n"
-        "warning: nothing is made from data/1_raw/gone.csv\n"
+        "warning: nothing is made from data/1_raw/gone.csv; add a rule or `ignore: true`\n"
     )
 
 
@@ -93,7 +93,7 @@ def test_an_outcome_as_text() -> None:
         '        File "raw.py", line 7\n'
         "  – child\n"
         "      upstream out failed\n"
-        "1 asset materialized, 1 failed, 1 skipped in 1.2 s\n"
+        "1 reported, 1 failed, 1 skipped in 1.2 s\n"
         "what it printed: /logs/1.log\n"
     )
 
