@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -39,23 +40,23 @@ def read(repo: Repository, environment: str) -> Record | None:
         RecordError: the ref is there but names no recorded tree.
     """
     ref = PREFIX + environment
-    asked = f"{ref}\n{ref}:{_RULES}\n{ref}:{_EXCEPTIONS}\n".encode()
+    asked = to_bytes(f"{ref}\n{ref}:{_RULES}\n{ref}:{_EXCEPTIONS}\n")
     out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
-    tree, rules, exceptions = (line.split(" ") for line in out.decode("utf-8", "replace").splitlines())
+    tree, rules, exceptions = (show(line).split(" ") for line in out.splitlines())
     if tree[-1] == "tree":
         text = None if rules[-1] != "blob" else repo.git.run("cat-file", "blob", rules[0]).decode()
         found = {} if exceptions[-1] != "tree" else _read_exceptions(repo, ref, exceptions[0])
         return Record(tree[0], found, text)
     exists = repo.git.attempt("show-ref", "--verify", "--quiet", ref).returncode == 0
-    if not exists and not (repo.common_dir / ref).exists():
+    if not exists and not os.path.lexists(repo.common_dir / ref):
         return None
     raise _damaged(ref, "does not name a tree of this repository")
 
 
 def environments(repo: Repository) -> dict[str, str]:
     """Every recorded environment and its tree's id."""
-    out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", PREFIX).decode()
-    pairs = (line.split(" ") for line in out.splitlines())
+    out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", PREFIX)
+    pairs = (show(line).split(" ") for line in out.splitlines())
     return {ref.removeprefix(PREFIX): oid for ref, oid in pairs}
 
 

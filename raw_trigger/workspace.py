@@ -9,6 +9,7 @@ from pathlib import Path
 
 from raw_trigger.config import Config, default_config, find_config, load_config
 from raw_trigger.errors import UsageError
+from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME
 from raw_trigger.project import DagsterProject
 from raw_trigger.repo.repository import Repository
 
@@ -42,9 +43,13 @@ def open_workspace(
 
     Raises:
         GitError: there is no usable repository.
-        ConfigError: the configuration is wrong.
-        UsageError: ``config_file`` is outside the repository.
+        ConfigError: the configuration is wrong, or ``config_file`` outside the repository.
+        UsageError: ``config_file`` is not there, or ``environment`` cannot be one's name.
     """
+    if environment is not None and not ENVIRONMENT_NAME.fullmatch(environment):
+        raise UsageError(f"the environment {environment!r} cannot be part of a git ref", ENVIRONMENT_HINT)
+    if config_file is not None and not os.path.lexists(config_file):
+        raise UsageError(f"there is no file {config_file}", "leave --config away to take the nearest one")
     environ = os.environ if environ is None else environ
     repo = Repository.discover(start, environ)
     top = repo.top
@@ -52,8 +57,6 @@ def open_workspace(
     if found is None:
         config = default_config(_default_folder(start.resolve(), top))
     else:
-        if not found.resolve().is_relative_to(top.resolve()):
-            raise UsageError(f"{config_file} is outside the repository {top}")
         config = load_config(found, top, repo.shared_dir / "cache")
     project = DagsterProject(
         directory=top / config.folder,

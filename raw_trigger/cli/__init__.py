@@ -5,12 +5,16 @@ A verb imports what it uses when it is called: nobody waits for what another ver
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr has it: a name may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     from raw_trigger.cli.app import app
 
     app(prog_name="raw-trigger")

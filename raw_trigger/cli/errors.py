@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -15,6 +16,20 @@ from raw_trigger.errors import ProjectError, RawTriggerError
 
 BUG = 70
 INTERRUPTED = 130
+
+_REFUSALS = frozenset(
+    (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+    )
+)
+"""What a system says for reasons of its own: no rights, no room, a broken disk."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,11 +50,14 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader went away (`| head`): nobody is left to tell.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()
             raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _REFUSALS:
+                tell(_refused(error))
+                raise typer.Exit(RawTriggerError.exit_code) from None
             typer.echo(f"raw-trigger: this is a bug; its traceback is in {_logged()}", err=True)
             raise typer.Exit(BUG) from None
 
@@ -48,12 +66,28 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
 
 def tell(error: RawTriggerError) -> None:
     """Print the error to stderr: what happened, the project's own words, what to do."""
-    typer.echo(f"raw-trigger: {error.message}", err=True)
+    from raw_trigger.render.words import harmless
+
+    said = [f"raw-trigger: {error.message}"]
     if isinstance(error, ProjectError) and error.detail:
-        for line in error.detail.rstrip().splitlines():
-            typer.echo(f"  | {line}", err=True)
+        said += [f"  | {line}" for line in error.detail.rstrip().splitlines()]
     if error.hint is not None:
-        typer.echo(f"  {error.hint}", err=True)
+        said.append(f"  {error.hint}")
+    typer.echo(harmless("\n".join(said), lines=True), err=True)
+
+
+def _refused(error: OSError) -> RawTriggerError:
+    if error.filename is not None:
+        return RawTriggerError(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}")
+    if error.errno == errno.ENOSPC:
+        _give_up_stdout()
+        return RawTriggerError(f"the output cannot be written: {error.strerror}")
+    return RawTriggerError(f"the system refused what is needed: {error.strerror}")
+
+
+def _give_up_stdout() -> None:
+    """Send what is still buffered nowhere, or Python would fail again when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _logged() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from raw_trigger.install.atomic import replace_file
@@ -45,9 +46,13 @@ def read_seen(git_dir: Path) -> bytes | None:
 def write_seen(git_dir: Path, content: bytes) -> None:
     """Write the marker: exactly the output of :func:`seen_command`.
 
-    Raises:
-        OSError: the git directory is not writable.
+    Where it cannot be written the next hooks look for themselves, which only takes them longer.
     """
     path = seen_file(git_dir)
-    path.parent.mkdir(exist_ok=True)
-    replace_file(path, content, 0o644)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, content, 0o644)
+    except OSError:
+        # An older one would say of what was there before that nothing came since.
+        with suppress(OSError):
+            path.unlink()

@@ -32,6 +32,9 @@ _DATE_PARTS = {
     "%": "%",
 }
 
+_NO_REGEX = (re.error, OverflowError, RecursionError)
+"""What :func:`re.compile` raises: for nonsense, for too large a number, for too deep a nesting."""
+
 
 class PatternError(ValueError):
     """A pattern or template that cannot be understood; ``offset`` is the place in its text, from 0."""
@@ -78,7 +81,7 @@ def compile_pattern(text: str) -> Pattern:
 
     Raises:
         PatternError: a brace or bracket is not closed, a name is no identifier, reserved or
-            constrained twice, or a regular expression is wrong.
+            constrained twice, or a date or regular expression is wrong.
     """
     return _Compiler(text, captures=True).compile()
 
@@ -109,7 +112,7 @@ class _Compiler:
         source = "".join(self.regex)
         try:
             regex = re.compile(source, re.DOTALL)
-        except re.error as error:
+        except _NO_REGEX as error:
             raise PatternError(f"the pattern is no valid expression: {error}", 0) from error
         literal = None if self.literal is None else "".join(self.literal)
         names = frozenset(self.names)
@@ -197,13 +200,14 @@ class _Compiler:
             return self._date(constraint)
         try:
             re.compile(constraint)
-        except re.error as error:
+        except _NO_REGEX as error:
             raise PatternError(f"{constraint!r} is no regular expression: {error}", self.at) from error
         self.bounded.append(name)
         return f"(?:{constraint})"
 
     def _date(self, form: str) -> str:
         out = []
+        seen = set()
         chars = iter(form)
         for char in chars:
             if char != "%":
@@ -213,6 +217,10 @@ class _Compiler:
             if directive not in _DATE_PARTS:
                 known = " ".join(f"%{d}" for d in _DATE_PARTS)
                 raise PatternError(f"'%{directive}' is not known here; known are {known}", self.at)
+            if directive in seen:
+                raise PatternError(f"'%{directive}' occurs twice in one date", self.at)
+            if directive != "%":
+                seen.add(directive)
             out.append(_DATE_PARTS[directive])
         return "".join(out)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,6 +13,14 @@ OnDelete = Literal["auto", "materialize", "report", "skip", "fail"]
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
 HookAction = Literal["run", "notify", "off"]
+
+ENVIRONMENT_NAME = re.compile(r"(?!.*\.\.)(?!.*\.lock$)(?!.*\.$)[A-Za-z0-9][A-Za-z0-9._-]*")
+"""An environment's name is part of a git ref."""
+
+ENVIRONMENT_HINT = (
+    "use letters, digits, '.', '_' and '-', beginning with a letter or digit, without '..' and not ending"
+    " in '.' or '.lock'"
+)
 
 DEFAULT_ROOT = "data/1_raw"
 

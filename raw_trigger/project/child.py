@@ -190,12 +190,22 @@ def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def new_log(cache_dir: Path) -> Path:
-    """A file for what the next child prints; only the newest few are kept."""
+    """A file for what the next child prints; only the newest few are kept.
+
+    Where the folder takes no files it is a temporary one.
+    """
     folder = cache_dir / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    old = sorted(folder.glob("*.log"), key=lambda path: path.name)
-    for path in old[: max(0, len(old) - KEEP_LOGS + 1)]:
-        path.unlink(missing_ok=True)
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-    return folder / f"{stamp}-{os.getpid()}-{threading.get_ident() % 100000}.log"
+    log = folder / f"{stamp}-{os.getpid()}-{threading.get_ident() % 100000}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = sorted(folder.glob("*.log"), key=lambda path: path.name)
+        for path in old[: max(0, len(old) - KEEP_LOGS + 1)]:
+            path.unlink(missing_ok=True)
+        log.touch()
+    except OSError:
+        handle, name = tempfile.mkstemp(prefix="raw-trigger-", suffix=".log")
+        os.close(handle)
+        return Path(name)
+    return log

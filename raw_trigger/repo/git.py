@@ -55,32 +55,41 @@ class Git:
         *args: str | bytes,
         stdin: bytes | None = None,
         index: bool = False,
+        literal: bool = True,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run ``git ARGS`` and return the finished process, whatever its exit code.
 
         Args:
             stdin: What it reads; None means nothing.
             index: Whether the command may look at the index.
+            literal: Whether it is told that pathspecs are literal, which not every command takes.
 
         Raises:
-            GitError: git is not installed, or an argument cannot be passed to a process.
+            GitError: git cannot be started here, or an argument cannot be passed to a process.
         """
         environ = self.environ if index else {**self.environ, "GIT_INDEX_FILE": _NO_INDEX}
         try:
             return subprocess.run(
-                ["git", "--literal-pathspecs", *args],
+                ["git", *(["--literal-pathspecs"] if literal else []), *args],
                 cwd=self.cwd,
                 env=environ,
                 input=b"" if stdin is None else stdin,
                 capture_output=True,
                 check=False,
             )
-        except FileNotFoundError as error:
-            if not self.cwd.is_dir():
-                raise GitError(f"the folder {self.cwd} is not there") from error
-            raise GitError("git is not installed or not on PATH", "install git 2.30 or later") from error
+        except OSError as error:
+            raise self._not_started(error) from error
         except ValueError as error:
             raise GitError(f"cannot be passed to git: {error}") from error
+
+    def _not_started(self, error: OSError) -> GitError:
+        if not os.path.lexists(self.cwd):
+            return GitError(f"the folder {self.cwd} is not there")
+        if isinstance(error, NotADirectoryError):
+            return GitError(f"{self.cwd} is no folder")
+        if isinstance(error, FileNotFoundError):
+            return GitError("git is not installed or not on PATH", "install git 2.30 or later")
+        return GitError(f"git cannot be started in {self.cwd}: {error.strerror}")
 
     def run(self, *args: str | bytes, stdin: bytes | None = None, index: bool = False) -> bytes:
         """Run ``git ARGS`` and return its standard output.
@@ -120,11 +129,15 @@ def _name(args: Sequence[str | bytes]) -> str:
 
 
 def quoted(paths: Iterable[bytes]) -> bytes:
-    """Paths one a line as git's ``--stdin-paths`` reads them: quoted where a line could not hold them."""
+    """Paths one a line as git's ``--stdin-paths`` reads them: quoted where a line could not hold them.
+
+    Git takes a carriage return at a line's end for a part of the line's end.
+    """
     lines = []
     for path in paths:
-        if path[:1] == b'"' or b"\n" in path:
-            escaped = path.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+        if path[:1] == b'"' or b"\n" in path or b"\r" in path:
+            escaped = path.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            escaped = escaped.replace(b"\n", b"\\n").replace(b"\r", b"\\r")
             path = b'"' + escaped + b'"'  # noqa: PLW2901
         lines.append(path)
     return b"\n".join(lines) + b"\n" if lines else b""

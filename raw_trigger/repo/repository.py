@@ -12,6 +12,9 @@ from typing import NoReturn
 from raw_trigger.errors import GitError, UsageError
 from raw_trigger.repo.git import Git, words
 
+_BETWEEN = "-//"
+"""An option that ``git rev-parse`` does not know and therefore repeats; no path of git's holds it."""
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -46,10 +49,12 @@ class Repository:
         """
         environ = os.environ if environ is None else environ
         git = Git(start, environ)
-        done = git.attempt("rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
+        done = git.attempt(
+            "rev-parse", "--absolute-git-dir", _BETWEEN, "--git-common-dir", _BETWEEN, "--show-toplevel"
+        )
         if done.returncode != 0:
             _explain_no_worktree(git, start, done.stderr)
-        git_dir, common_dir, top = os.fsdecode(done.stdout.removesuffix(b"\n")).rsplit("\n", 2)
+        git_dir, common_dir, top = os.fsdecode(done.stdout.removesuffix(b"\n")).split(f"\n{_BETWEEN}\n")
         return cls(Path(top), Path(git_dir), (start / common_dir).resolve(), environ)
 
     @property
@@ -85,7 +90,7 @@ class Repository:
         out = self.git.run(
             "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=os.fsencode(asked)
         ).decode("utf-8", "surrogateescape")
-        answers = [line.split(" ") for line in out.splitlines()]
+        answers = [line.split(" ") for line in out.split("\n")]
         found = []
         for i, name in enumerate(names):
             commit, tree, plain = answers[3 * i : 3 * i + 3]

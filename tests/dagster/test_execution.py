@@ -154,6 +154,7 @@ def plan_errors(sandbox):
         batch(5, target("other", after=["raw/bad"]), target("left", after=["raw/bad"]), "right"),
         batch(7, "raw/good"),
         batch(8, "by_file|x", "by_file|y", target("both|2024-01-05|eu", after=["by_file|y"])),
+        batch(9, "by_file|\udcff", "by_file|z", "both_dynamic|\udcff|us", partition="z"),
         batch(6, target("region|us", after=["other"]), target("region_below|us", after=["region|us"])),
     )  # fmt: skip
 
@@ -329,6 +330,18 @@ def test_one_batch_with_several_keys_and_an_order_across_runs(plan_errors):
         ("both", "2024-01-05|eu", "success"),
     ]
     assert len({e.run_id for e in plan_errors.targets if e.batch == 8}) == 3
+
+
+def test_a_partition_key_that_is_no_text_keeps_nothing_else_from_running(plan_errors):
+    told = {e.partition: e for e in plan_errors.targets if e.batch == 9}
+    assert {key: one.status for key, one in told.items()} == {
+        "\udcff": "failed",
+        "z": "success",
+        "\udcff|us": "failed",
+    }
+    assert told["\udcff"].error.message.startswith(
+        "'\\udcff' cannot be a partition of by_file: UnicodeEncodeError: "
+    )
 
 
 def test_a_private_home_makes_no_noise(ran, sandbox):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -17,12 +20,13 @@ Make = Callable[..., Project]
 R = "data/1_raw/"
 
 
-def tool(cwd: Path, *args: str) -> subprocess.CompletedProcess[str]:
+def tool(cwd: Path, *args: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "raw_trigger", *args],
         cwd=cwd,
         env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
         stdin=subprocess.DEVNULL,
@@ -49,12 +53,19 @@ TABLE = [
     ({}, "diff --staged HEAD HEAD", 2, ["--staged compares with the index"]),
     ({}, "diff --downstream far", 2, ["--downstream is auto, none, all or a number", "'far'"]),
     ({}, "diff --all --asset raw/q", 2, ["asset 'raw/q' is not in the Dagster project"]),
+    ({}, "diff --all HEAD..HEAD", 2, ["--all compares with nothing"]),
+    ({}, "diff --path [", 2, ["--path '[': '[' is not closed by ']'"]),
+    ({}, "adopt --path [", 2, ["--path '[': '[' is not closed by ']'"]),
+    ({}, "diff --environment a..b", 2, ["the environment 'a..b' cannot be part of a git ref"]),
+    ({}, "run --environment \udcff", 2, ["the environment '\\udcff' cannot be part of a git ref"]),
+    ({}, "-C definitions.py diff", 3, ["definitions.py is no folder"]),
     ({}, "run --format yaml", 2, ["yaml"]),
     ({}, "explain nothing", 2, ["'nothing' is neither a raw file nor an asset"]),
     ({}, "explain definitions.py", 2, ["'definitions.py' is no raw file (the raw roots are data/1_raw)"]),
     ({}, "adopt nowhere", 2, ["the revision 'nowhere' is not here"]),
     ({}, "hook no-such-hook", 2, ["there is no hook 'no-such-hook'"]),
-    ({}, "--config missing.yaml diff", 2, ["missing.yaml"]),
+    ({}, "--config missing.yaml diff", 2, ["there is no file", "missing.yaml"]),
+    ({}, "--config /nonexistent diff", 2, ["there is no file /nonexistent"]),
     ({}, "--config ../outside.yaml diff", 2, ["outside the repository"]),
     (
         {"raw-trigger.yaml": "root: data/none\n"},
@@ -88,6 +99,12 @@ TABLE = [
         "diff",
         3,
         ["No module named 'not_there_at_all'", "definitions.py", "line 2"],
+    ),
+    (
+        {"definitions.py": "raise ValueError('\\x1b[31mred\\x07\\nsecond line')", R + "a.csv": "2"},
+        "diff",
+        3,
+        ["ValueError: \\x1b[31mred\\x07", "| second line"],
     ),
     ({"pyproject.toml": "", R + "a.csv": "2"}, "diff", 3, ["no Dagster project here"]),
     (
@@ -123,6 +140,7 @@ def test_what_is_wrong_is_said_and_nothing_is_changed(
     for word in words:
         assert word in flat
     assert "Traceback (most recent call last)" not in done.stderr.replace("  | ", "")
+    assert "\x1b" not in told
     assert everything(made) == before
 
 
@@ -232,3 +250,95 @@ def test_a_file_that_became_a_folder(project: Make) -> None:
     assert done.returncode == 0, done.stderr
     assert made.materialized() == ["raw/a", "raw/b"], "a.csv still feeds raw/a by convention"
     assert made.plan()["changes"] == []
+
+
+def test_a_git_directory_that_takes_no_files(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = project(a=["a.csv"])
+    made.tool("adopt")
+    made.write({R + "a.csv": "2"})
+    shutil.rmtree(made.top / ".git/raw-trigger")
+    made.write({".git/raw-trigger": "a file"})
+    done = made.tool("diff")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "raw/a" in done.stdout
+    assert made.tool("install").returncode == 0
+    done = made.tool("run")
+    assert done.returncode == 3
+    assert "cannot be locked" in done.stderr
+    done = made.try_git("commit", "-q", "-a", "--no-verify", "-m", "x")
+    assert done.returncode == 0
+    assert "cannot be locked" in done.stderr
+    assert "bug" not in done.stderr
+    made.write({R + "a.csv": "3"})
+    monkeypatch.delenv("DAGSTER_HOME")
+    done = made.tool("diff")
+    assert done.returncode == 3
+    assert "dagster_home cannot be made" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_output_that_takes_no_more(project: Make) -> None:
+    made = project(a=["a.csv"])
+    made.write({R + "a.csv": "2"})
+    for command in ("diff", "diff --format json", "run"):
+        with Path("/dev/full").open("w") as full:
+            done = tool(made.top, *command.split(), stdout=full)
+        assert done.returncode == 3
+        assert done.stderr == "raw-trigger: the output cannot be written: No space left on device\n"
+    assert made.materialized() == []
+
+
+def test_an_output_that_takes_ascii_only(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = project(config="assets: [{path: '*', asset: raw/a}]\n", a=["a.csv"])
+    made.tool("adopt")
+    made.write({R + "größe.csv": "1"})
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    for command in ("diff", "diff --format markdown", "explain data/1_raw/größe.csv", "run"):
+        done = made.tool(*command.split())
+        assert (done.returncode, done.stderr) == (0, ""), command
+    assert "data/1_raw/gr\\xf6\\xdfe.csv" in made.tool("explain", "data/1_raw/größe.csv").stdout
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    script = f'rmdir "$PWD"; exec {sys.executable} -m raw_trigger "$@"'
+    for arguments in (["diff"], ["-C", "sub", "diff"]):
+        (tmp_path / "gone").mkdir()
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *arguments],
+            cwd=tmp_path / "gone",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3
+        assert done.stderr.startswith("raw-trigger: the folder this was started in is gone\n")
+
+
+def test_an_environment_whose_name_is_no_text(project: Make) -> None:
+    made = project(a=["a.csv"])
+    made.tool("adopt")
+    made.git("update-ref", b"refs/raw-trigger/\xff", "HEAD^{tree}")
+    made.git("update-ref", "refs/raw-trigger/a\u2028b", "HEAD^{tree}")
+    assert made.tool("status").returncode == 0
+    done = made.tool("status", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    names = [one["name"] for one in json.loads(done.stdout)["environments"]]
+    assert names == ["a\u2028b", "local", "\udcff"]
+
+
+def test_a_configuration_that_is_a_link(project: Make, tmp_path: Path) -> None:
+    made = project(a=["a.csv"])
+    link = made.top / "raw-trigger.yaml"
+    for target, words in (
+        ("raw-trigger.yaml", "raw-trigger.yaml:1:1: cannot be read: Too many levels of symbolic links"),
+        ("gone.yaml", "raw-trigger.yaml:1:1: cannot be read: No such file or directory"),
+    ):
+        link.symlink_to(target)
+        for options in ([], ["--config", "raw-trigger.yaml"]):
+            done = made.tool(*options, "diff")
+            assert done.returncode == 2
+            assert done.stderr.startswith(f"raw-trigger: {words}")
+        link.unlink()
+    (tmp_path / "outside.yaml").write_text("environment: elsewhere\n")
+    link.symlink_to(tmp_path / "outside.yaml")
+    assert made.plan()["environment"] == "elsewhere"

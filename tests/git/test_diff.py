@@ -23,6 +23,7 @@ HOSTILE = [
     b'"quoted".csv',
     b"new\nline.csv",
     b"tab\t.csv",
+    b"carriage return\r",
     b"back\\slash.csv",
     b"-dash.csv",
     b":(glob)*.csv",
@@ -238,6 +239,24 @@ def test_where_there_is_no_working_tree(tmp_path: Path, repo: Repo) -> None:
         Repository.discover(repo.top / ".git")
     with pytest.raises(GitError, match="is not there"):
         Repository.discover(tmp_path / "nowhere")
+    repo.write({"file": "x"})
+    with pytest.raises(GitError, match="file is no folder"):
+        Repository.discover(repo.top / "file")
+
+
+def test_a_repository_whose_path_has_newlines(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "one\n.git\n" / "two\r\n")
+    (repo.top / "sub").mkdir(parents=True)
+    repo.git("init", "-q")
+    for found in (repo.open(), Repository.discover(repo.top / "sub")):
+        assert (found.top, found.git_dir, found.common_dir) == (
+            repo.top,
+            repo.top / ".git",
+            repo.top / ".git",
+        )
+    base = repo.commit({"README": "x"})
+    repo.write({R + "a": "1"})
+    assert seen(diff.to_worktree(repo.open(), base, ROOTS)) == {b"a": "added"}
 
 
 @pytest.mark.parametrize("name", ["nowhere", "HEAD~99", "", "a\nb", "HEAD:file", "--all", "-x"])

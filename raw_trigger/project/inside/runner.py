@@ -397,14 +397,19 @@ class Runner:
         rest = [target for target in waiting if _identity(target) not in chosen]
         partition = None
         if any(self._node(target).partitions is not None for target in ready):
-            partition = self.compat.prepare_partition(self.instance, definition, text)
+            status, problem, cause = "skipped", "is no partition of", ""
+            try:
+                partition = self.compat.prepare_partition(self.instance, definition, text)
+            except Exception as raised:  # such as a key that no database takes
+                status, problem = "failed", "cannot be a partition of"
+                cause = f": {self.session.error_of(raised, whole=False)['message']}"
             if partition is None:
-                unknown = {
-                    _identity(target): f"{text!r} is no partition of {_text(target['asset'])}"
+                unusable = {
+                    _identity(target): f"{text!r} {problem} {_text(target['asset'])}{cause}"
                     for target in ready
                     if self._node(target).partitions is not None
                 }
-                ready = self._drop(number, ready, unknown, "skipped", statuses)
+                ready = self._drop(number, ready, unusable, status, statuses)
                 return None, [], [*ready, *rest]
         return partition, ready, rest
 

@@ -54,7 +54,7 @@ def start(request: dict[str, Any]) -> ModuleType:
     """Go where the project is, import Dagster and settle ``$DAGSTER_HOME``.
 
     Raises:
-        RefusedError: ``DAGSTER_HOME`` is relative or does not exist.
+        RefusedError: ``DAGSTER_HOME`` is relative or does not exist, or the default one cannot be made.
         ImportError: There is no Dagster here, or none that can be imported.
     """
     warnings.simplefilter("ignore")
@@ -92,8 +92,11 @@ def _home(request: dict[str, Any]) -> str:
             raise RefusedError(f"{source} is {given!r}, and there is no such folder")
         return str(home)
     home = Path(request["default_home"])
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").touch()  # without one Dagster warns
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "dagster.yaml").touch()  # without one Dagster warns
+    except OSError as error:
+        raise RefusedError(f"the Dagster home {home} cannot be made: {error.strerror}") from error
     return str(home)
 
 

@@ -84,6 +84,12 @@ def test_matching(pattern: str, path: str, captures: dict[str, str] | None) -> N
         ("{a:x}/{a:y}", "'a' is constrained twice; write the second as {a}", 6),
         ("{a:}", "'a:' has no constraint", 0),
         ("{d:%Q}", "'%Q' is not known here; known are %Y %m %d %H %M %S %j %y %f %b %B %%", 0),
+        ("x/{d:%Y-%m-%d-%Y}", "'%Y' occurs twice in one date", 2),
+        (
+            "{a:x{99999999999}}",
+            "'x{99999999999}' is no regular expression: the repetition number is too large",
+            0,
+        ),
         ("x/{a:(}", "'(' is no regular expression: missing ), unterminated subpattern at position 0", 2),
         ("[z-a]", "'[z-a]' is no class: bad character range z-a at position 6", 0),
     ],
