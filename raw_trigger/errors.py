@@ -59,3 +59,7 @@ class ProjectError(RawTriggerError):
 
 class RecordError(RawTriggerError):
     """The recorded tree cannot be read or was moved by someone else."""
+
+
+class LedgerError(RawTriggerError):
+    """The run history cannot be read or written. What is pending does not depend on it."""

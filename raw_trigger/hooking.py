@@ -21,6 +21,7 @@ class Attended:
     event: HookEvent | None = None
     plan: Plan | None = None
     outcome: Outcome | None = None
+    warnings: Sequence[str] = ()
     refused: str | None = None
 
     @property
@@ -66,13 +67,16 @@ def attend(
         if plan.changes:
             on_plan(plan)
         return Attended(event, plan)
+    if not event.refuses:
+        trigger = trigger.without_failed()
     with trigger.planned(event.base, event.desired, face=name, only=event.only, waiting=waiting) as plan:
         if plan.changes:
             on_plan(plan)
         refused = _refusal(plan) if event.refuses else None
         if refused is not None:
             return Attended(event, plan, refused=refused)
-        return Attended(event, plan, trigger.run(plan, launcher, face=name, on_target=on_target))
+        outcome = trigger.run(plan, launcher, face=name, on_target=on_target)
+        return Attended(event, plan, outcome, trigger.warnings)
 
 
 def shim_settings(workspace: Workspace) -> ShimSettings:

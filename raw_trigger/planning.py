@@ -110,6 +110,7 @@ class _Planner:
         self._narrow()
         self._add_downstream()
         self._drop_reflected()
+        self._narrow_by_failure()
         planned = self._without_reflected(planned)
         self._order()
         targets = self._batched()
@@ -257,6 +258,24 @@ class _Planner:
         for draft in self.drafts.values():
             if draft.target.asset not in kept:
                 draft.action, draft.reason, draft.settles = "skip", "not asked for", False
+
+    def _narrow_by_failure(self) -> None:
+        """Keep only what failed last time, or leave it out, where it is due for the same contents again."""
+        wanted, unwanted = self.options.narrowing.failed, self.options.narrowing.not_again
+        for draft in self.drafts.values():
+            if draft.action == "skip" or (wanted is None and not unwanted):
+                continue
+            due = {(draft.target.text, path, self._oid(path)) for path in draft.due}
+            if wanted is not None and not due & wanted:
+                draft.action, draft.reason = "skip", "it did not fail last time"
+            elif due <= unwanted:
+                draft.action = "skip"
+                draft.reason = "it still fails with this content: `raw-trigger run` tries again"
+                self.warnings.append(f"{draft.target.text}: {draft.reason}")
+
+    def _oid(self, path: bytes) -> str | None:
+        new = self.changes[path].new
+        return None if new is None else new.oid
 
     def _add_downstream(self) -> None:
         if self.catalog is None or self.options.downstream == "none":

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from functools import cached_property
 
 from raw_trigger import state
+from raw_trigger.bookkeeping import Bookkeeper
 from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
-from raw_trigger.launch.base import Launcher, Order
+from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import locked
 from raw_trigger.mapping.rules import RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
@@ -40,12 +43,14 @@ class Wishes:
 
 
 class Trigger:
-    """Plans and runs in one workspace."""
+    """Plans and runs in one workspace. ``warnings`` is what the user should be told at the end."""
 
     def __init__(self, workspace: Workspace, wishes: Wishes | None = None) -> None:
         self.workspace = workspace
         self.wishes = wishes or Wishes()
+        self.warnings: list[str] = []
         self._fresh: Catalog | None = None
+        self._books = Bookkeeper(workspace, self.warnings.append)
 
     @cached_property
     def record(self) -> Record | None:
@@ -55,6 +60,16 @@ class Trigger:
             RecordError: the ref names no recorded tree.
         """
         return state.read(self.workspace.repo, self.workspace.environment)
+
+    def without_failed(self) -> Trigger:
+        """One that does not try again what failed last time with the same content."""
+        narrowing = replace(self.wishes.narrowing, not_again=self._books.failed())
+        return Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
+
+    def only_failed(self) -> Trigger:
+        """One that tries again what failed last time, and nothing else."""
+        narrowing = replace(self.wishes.narrowing, failed=self._books.failed())
+        return Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
 
     # Detecting
 
@@ -245,16 +260,27 @@ class Trigger:
         started = time.monotonic()
         recorder = self._recorder()
         done: dict[Target, TargetOutcome] = {}
+        told: dict[Target, datetime] = {}
 
         def finished(outcome: TargetOutcome) -> None:
             done[outcome.target] = outcome
+            told[outcome.target] = datetime.now(timezone.utc)
             on_target(outcome)
 
+        order = self._order(plan, face)
+        launch = self._books.begin(order, face)
+        report = Report()
+        problem: BaseException | None = None
         try:
-            report = launcher.launch(self._order(plan, face), finished)
+            report = launcher.launch(order, finished)
+            problem = report.problem
+        except BaseException as error:
+            problem = error
+            raise
         finally:
             succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
             self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan)
+            self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
         outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
@@ -275,6 +301,7 @@ class Trigger:
             plan=plan,
             catalog=catalog,
             tags=self._tags(plan, face),
+            run_ids={t.batch: str(uuid.uuid4()) for t in plan.actionable if t.action != "report"},
             data_versions={target: version for target, (version, _) in contents.items()},
             metadata={target: metadata for target, (_, metadata) in contents.items()},
             report_as=workspace.config.report_as,

@@ -8,9 +8,23 @@ from typing import Annotated
 import typer
 
 from raw_trigger import __version__
-from raw_trigger.cli import adopt, check, demo, diff, explain, hook, init, install, run, schema, status
+from raw_trigger.cli import (
+    adopt,
+    check,
+    demo,
+    diff,
+    explain,
+    history,
+    hook,
+    init,
+    install,
+    run,
+    schema,
+    status,
+)
 from raw_trigger.cli.errors import handled
 from raw_trigger.cli.session import Globals
+from raw_trigger.errors import RawTriggerError
 
 app = typer.Typer(
     help="Materialize exactly the Dagster assets whose raw files changed in git.",
@@ -28,6 +42,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
+@handled
 def options(
     context: typer.Context,
     config: Annotated[
@@ -51,12 +66,19 @@ def options(
 ) -> None:
     """Options for every command."""
     context.obj = Globals(
-        config=config,
-        directory=directory or Path.cwd(),
+        config=None if config is None else _absolute(config),
+        directory=_absolute(directory or Path()),
         module_name=tuple(module_name or ()),
         python_file=tuple(python_file or ()),
         workspace=tuple(workspace or ()),
     )
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise RawTriggerError("the folder this was started in is gone", "go to one that is there") from None
 
 
 for verb in (
@@ -66,6 +88,7 @@ for verb in (
     status.status,
     explain.explain,
     check.check,
+    history.history,
     adopt.adopt,
     install.install,
     install.uninstall,

@@ -63,6 +63,8 @@ def hook(
             mark_seen(workspace)
     if done.outcome is not None and done.plan is not None and done.plan.changes:
         text.outcome(done.plan, done.outcome)
+    for warning in done.warnings:
+        tell_stderr(f"warning: {warning}")
     if done.refused is not None:
         text.say(("raw-trigger: ", "bold red"), done.refused)
     elif done.plan is not None and done.plan.actionable and done.outcome is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,6 +41,7 @@ def run(
     downstream: Downstream = None,
     environment: Environment = None,
     no_catalog: NoCatalog = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed last time.")] = False,
 ) -> None:
     """Materialize what changed, and record it."""
     from raw_trigger.events.revisions import from_arguments
@@ -57,7 +58,7 @@ def run(
     base, desired = from_arguments(
         workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
     )
-    carry_out(trigger, base, desired, form)
+    carry_out(trigger.only_failed() if failed else trigger, base, desired, form)
 
 
 def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> None:
@@ -76,5 +77,7 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
                 outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)
             if plan.changes:
                 text.outcome(plan, outcome)
+    for warning in trigger.warnings:
+        tell_stderr(f"warning: {warning}")
     if outcome.status in ("failed", "partial") or plan.errors or plan.waiting:
         raise typer.Exit(1)

@@ -19,9 +19,9 @@ from pydantic import (
 )
 
 from raw_trigger.config.problems import did_you_mean
-from raw_trigger.model.settings import HookAction
+from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, HookAction
 
-_ENVIRONMENT = re.compile(r"(?!.*\.\.)(?!.*\.lock$)(?!.*\.$)[A-Za-z0-9][A-Za-z0-9._-]*")
+_LEDGER = re.compile(r"sqlite|(sqlite|duckdb|postgresql)(\+[a-z0-9_]+)?://.*")
 TEXT, LIST, MAPPING = "<text>", "<list>", "<mapping>"
 """Parts of an error's location that say which form of a value was meant and stand for no key."""
 
@@ -42,12 +42,15 @@ def _one_or_more(value: object) -> object:
     return value if isinstance(value, list | dict) else [value]
 
 
+def _ledger(value: str) -> str:
+    if not _LEDGER.fullmatch(value):
+        raise ValueError("is no database; use sqlite, or an SQLAlchemy URL such as duckdb:///runs.duckdb")
+    return value
+
+
 def _environment(value: str) -> str:
-    if not _ENVIRONMENT.fullmatch(value):
-        raise ValueError(
-            "cannot be part of a git ref; use letters, digits, '.', '_' and '-', beginning with a letter or"
-            " digit, without '..' and not ending in '.' or '.lock'"
-        )
+    if not ENVIRONMENT_NAME.fullmatch(value):
+        raise ValueError(f"cannot be part of a git ref; {ENVIRONMENT_HINT}")
     return value
 
 
@@ -141,7 +144,12 @@ Texts = Annotated[TextList, BeforeValidator(_one_or_more, json_schema_input_type
 Environment = Annotated[
     Text,
     AfterValidator(_environment),
-    WithJsonSchema({"type": "string", "pattern": f"^{_ENVIRONMENT.pattern}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{ENVIRONMENT_NAME.pattern}$"}),
+]
+LedgerUrl = Annotated[
+    Text,
+    AfterValidator(_ledger),
+    WithJsonSchema({"type": "string", "pattern": f"^{_LEDGER.pattern}$"}),
 ]
 RootPath = Annotated[Text, AfterValidator(_root)]
 RootList = Annotated[list[RootPath], Field(min_length=1)]

@@ -12,7 +12,7 @@ from raw_trigger.config.fields import LIST, MAPPING, TEXT
 from raw_trigger.config.problems import Problem, Problems, did_you_mean, quoted
 from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RuleModel
 
-_LATER_KEYS = frozenset({"ci", "fetch", "fingerprint", "job", "ledger", "rows", "run_config", "workers"})
+_LATER_KEYS = frozenset({"ci", "fetch", "fingerprint", "job", "rows", "run_config", "workers"})
 _LATER_VALUES = frozenset({"background", "delete-partition"})
 _NOT_YET = "is not known to this version of raw-trigger yet"
 _SECTIONS: dict[str, type[BaseModel]] = {"dagster": DagsterModel, "hooks": HooksModel, "assets": RuleModel}

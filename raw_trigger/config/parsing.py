@@ -49,6 +49,7 @@ def parse(data: bytes, shown: str) -> Config:
         unmapped=model.unmapped,
         report_as=model.report_as,
         batch_size=model.batch_size,
+        ledger=model.ledger,
         hooks=model.hooks.model_dump(by_alias=True),
         rules=tuple(_rule(i, rule, document) for i, rule in enumerate(model.assets)),
         digest=hashlib.sha256(data).hexdigest(),

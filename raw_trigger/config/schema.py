@@ -19,6 +19,7 @@ from raw_trigger.config.fields import (
     Downstream,
     Environment,
     Hook,
+    LedgerUrl,
     Modules,
     Partition,
     PathPattern,
@@ -191,6 +192,11 @@ class ConfigModel(Section):
     )
     batch_size: BatchSize = Field(
         default=_DEFAULT.batch_size, description="How many assets one Dagster run materializes at most."
+    )
+    ledger: LedgerUrl = Field(
+        default=_DEFAULT.ledger,
+        description="Where the history of runs is kept: sqlite (a file under the git directory), or an"
+        " SQLAlchemy URL of an SQLite, DuckDB or PostgreSQL database.",
     )
     hooks: HooksModel = Field(default_factory=HooksModel, description="What each git hook does.")
     assets: list[RuleModel] = Field(

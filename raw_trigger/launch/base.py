@@ -16,12 +16,14 @@ from raw_trigger.model.plan import Plan, Target
 class Order:
     """A plan and what the runs are to carry with them.
 
-    ``data_versions`` and ``metadata`` are for the targets that are reported.
+    ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start; ``data_versions``
+    and ``metadata`` are for the targets that are reported.
     """
 
     plan: Plan
     catalog: Catalog
     tags: Mapping[str, str]
+    run_ids: Mapping[int, str] = field(default_factory=dict)
     data_versions: Mapping[Target, str] = field(default_factory=dict)
     metadata: Mapping[Target, Mapping[str, str | int]] = field(default_factory=dict)
     report_as: str = "materialization"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -66,7 +65,7 @@ def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) 
     return RunBatch(
         number=number,
         kind="report" if reported else "materialize",
-        run_id=None if reported else str(uuid.uuid4()),
+        run_id=order.run_ids.get(number),
         partition=members[0].target.partition,
         tags={"raw_batch": f"{number}/{count}"},
         targets=tuple(

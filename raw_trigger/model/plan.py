@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from raw_trigger.model.changes import Base, Change, Desired
@@ -104,9 +104,19 @@ class Plan:
         return out
 
 
+FailedContents = frozenset[tuple[str, bytes, "str | None"]]
+"""What failed when it was last run: target as text, path, object id (None: deleted)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What of the plan is wanted: asset keys and path globs; empty means everything."""
+    """What of the plan is wanted: asset keys and path globs; empty means everything.
+
+    ``failed`` keeps only targets that failed last time with the content they are due for now;
+    ``not_again`` leaves these out.
+    """
 
     assets: tuple[str, ...] = ()
-    paths: tuple[str, ...] = field(default_factory=tuple)
+    paths: tuple[str, ...] = ()
+    failed: FailedContents | None = None
+    not_again: FailedContents = frozenset()

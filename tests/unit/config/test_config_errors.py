@@ -47,7 +47,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, hooks, assets"
+                "unmapped, report_as, batch_size, ledger, hooks, assets"
             ),
         ],
     ),
@@ -57,7 +57,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, hooks, assets"
+                "unmapped, report_as, batch_size, ledger, hooks, assets"
             ),
         ],
     ),
@@ -98,9 +98,9 @@ WRONG: list[tuple[str, str, list[str]]] = [
     ),
     (
         "later keys",
-        "ledger: sqlite\nci: {environments: {production: [main]}}\n",
+        "workers: 2\nci: {environments: {production: [main]}}\n",
         [
-            "1:1: 'ledger' is not known to this version of raw-trigger yet; remove it",
+            "1:1: 'workers' is not known to this version of raw-trigger yet; remove it",
             "2:1: 'ci' is not known to this version of raw-trigger yet; remove it",
         ],
     ),
@@ -149,7 +149,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key '1'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, hooks, assets"
+                "unmapped, report_as, batch_size, ledger, hooks, assets"
             ),
         ],
     ),
@@ -496,6 +496,14 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             ("1:13: downstream '1.5' is not possible; use auto, none, all or a whole number from 1 to 1000"),
             "2:13: batch_size '1e3' is not possible; use a whole number from 1 to 100000",
+        ],
+    ),
+    (
+        "ledgers that are none",
+        "ledger: mysql://there\n",
+        [
+            "1:9: ledger 'mysql://there' is no database; use sqlite, or an SQLAlchemy URL such as "
+            "duckdb:///runs.duckdb"
         ],
     ),
     (

@@ -38,7 +38,7 @@ def test_every_key_is_described() -> None:
         name for part in parts for name, key in part["properties"].items() if not key.get("description")
     ]
     assert missing == []
-    assert sum(len(part["properties"]) for part in parts) == 10 + 8 + 6 + 6
+    assert sum(len(part["properties"]) for part in parts) == 11 + 8 + 6 + 6
 
 
 def test_the_hooks_are_those_of_the_values() -> None:
@@ -81,7 +81,7 @@ def test_it_accepts(text: str) -> None:
         "environment: a/b\n",
         "environment: a..b\n",
         "environment: a.lock\n",
-        "ledger: sqlite\n",
+        "ledger: mysql://x\n",
         RULE + "{path: a}\n",
         RULE + "{asset: a}\n",
         RULE + "{path: a, asset: b, assets: [c]}\n",

@@ -1,0 +1,128 @@
+"""Writes every launch into the ledger before it starts and closes it after. The record does not depend on it:
+a ledger that cannot be used is a warning.
+"""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+
+from raw_trigger import __version__
+from raw_trigger.errors import LedgerError
+from raw_trigger.launch.base import Order
+from raw_trigger.ledger import Ledger, partition_time, this_process
+from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
+from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.plan import FailedContents, PlannedTarget, Target
+from raw_trigger.workspace import Workspace
+
+
+def open_ledger(workspace: Workspace) -> Ledger:
+    """The ledger that the configuration names; nothing is read or written yet."""
+    repo = workspace.repo
+    url = Ledger.url_for(workspace.config.ledger, repo.shared_dir, workspace.project.directory)
+    return Ledger(url, app_version=__version__, place=f"{platform.node()}:{repo.common_dir}")
+
+
+class Bookkeeper:
+    """Keeps the ledger of one workspace.
+
+    Args:
+        warn: Told what of it could not be read or written.
+    """
+
+    def __init__(self, workspace: Workspace, warn: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._warn = warn
+        self._ledger = open_ledger(workspace)
+
+    def failed(self) -> FailedContents:
+        """What failed, or was left out for a failure before it, when it was last run; empty if unknown."""
+        try:
+            found = self._ledger.failed_contents(self._workspace.environment)
+        except LedgerError as error:
+            self._warn(f"the history cannot be read, so what failed last is not known: {error}")
+            return frozenset()
+        return frozenset((one.target.text, one.path, one.oid) for one in found)
+
+    def begin(self, order: Order, face: str) -> str:
+        """Write that the order is about to be carried out; returns the launch's id."""
+        plan = order.plan
+        commit = order.tags["raw_commit"]
+        known = commit.partition("+")[0]
+        time = self._workspace.repo.git.line("show", "--no-patch", "--format=%cI", known) if known else None
+        launch = LaunchRecord(
+            launch_id=str(uuid.uuid4()),
+            environment=plan.environment,
+            face=face,
+            git_sha=commit,
+            fingerprint=plan.fingerprint,
+            batches=_batches(order),
+            log=None,
+            owner=this_process(),
+            started=datetime.now(timezone.utc),
+            committed=datetime.fromisoformat(time.replace("Z", "+00:00")) if time else None,
+        )
+        try:
+            self._ledger.begin(launch)
+        except LedgerError as error:
+            self._warn(f"the run is not in the history: {error}")
+        return launch.launch_id
+
+    def finish(
+        self,
+        launch_id: str,
+        outcomes: Sequence[TargetOutcome],
+        *,
+        told: Mapping[Target, datetime],
+        error: BaseException | None,
+        log: str | None,
+    ) -> None:
+        """Write what became of it.
+
+        Args:
+            told: When each outcome came.
+            error: What ended it early.
+            log: The file that holds what it printed.
+        """
+        ended = datetime.now(timezone.utc)
+        try:
+            self._ledger.finish(launch_id, outcomes, ended=ended, told=told, error=error, log=log)
+        except LedgerError as problem:
+            self._warn(f"how the run ended is not in the history: {problem}")
+
+
+def _batches(order: Order) -> tuple[BatchRecord, ...]:
+    contents = {p.change.path: None if p.change.new is None else p.change.new.oid for p in order.plan.changes}
+    by_number: dict[int, list[PlannedTarget]] = {}
+    for planned in order.plan.actionable:
+        by_number.setdefault(planned.batch, []).append(planned)
+    found = []
+    for number, members in sorted(by_number.items()):
+        targets = []
+        for planned in members:
+            asset = order.catalog.assets.get(planned.target.asset)
+            targets.append(
+                TargetRecord(
+                    target=planned.target,
+                    kind="unknown" if asset is None else asset.kind,
+                    action=planned.action,
+                    files=tuple((path, contents[path]) for path in planned.paths),
+                    time=None
+                    if asset is None
+                    else partition_time(asset.partitions, planned.target.partition),
+                )
+            )
+        reported = members[0].action == "report"
+        found.append(
+            BatchRecord(
+                run_id=str(uuid.uuid4()),
+                number=number,
+                dagster_run_id=order.run_ids.get(number),
+                kind="report" if reported else "materialize",
+                targets=tuple(targets),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,11 @@
+"""The ledger: what was run, when, for which files, and what became of it, in SQL.
+
+The recorded tree decides what is pending; the ledger explains it. Nothing here imports SQLAlchemy before a
+database is used.
+"""
+
+from raw_trigger.ledger.ledger import Ledger
+from raw_trigger.ledger.owner import owner_alive, this_process
+from raw_trigger.ledger.times import parse_since, partition_time
+
+__all__ = ["Ledger", "owner_alive", "parse_since", "partition_time", "this_process"]

@@ -1,0 +1,75 @@
+"""Which process a launch belongs to, and whether it is still there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from raw_trigger.model.history import Owner
+
+_PROC = Path("/proc")
+_START_FIELD = 19
+"""Of /proc/PID/stat, counted from the state: proc(5) calls it (22) starttime, in ticks since the boot."""
+
+
+def this_process() -> Owner:
+    """The process that asks."""
+    pid = os.getpid()
+    return Owner(socket.gethostname(), _namespace(), pid, _started(pid) or "")
+
+
+def owner_alive(owner: Owner) -> bool | None:
+    """Whether the process is still there; None if that cannot be told from here.
+
+    It cannot for a process of another machine or container, or of a user whose processes are hidden.
+    """
+    if (owner.host, owner.namespace) != (socket.gethostname(), _namespace()):
+        return None
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    started = _started(owner.pid)
+    if started is None or (started and not owner.started):
+        return None
+    return started == owner.started != ""
+
+
+def _namespace() -> str:
+    """The numbering of processes that we are in: a container has its own."""
+    try:
+        return str((_PROC / "self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """When a process was started, as a word to compare; "" for one that has ended, None if unknown."""
+    if not (_PROC / "self" / "stat").exists():
+        return _started_by_ps(pid)
+    try:
+        # The name in parentheses can hold anything, parentheses too.
+        fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    # A zombie has only not been waited for.
+    return "" if fields[0] in (b"Z", b"X") else f"{boot}/{fields[_START_FIELD].decode()}"
+
+
+def _started_by_ps(pid: int) -> str | None:
+    done = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
+        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    state, _, started = done.stdout.strip().partition(" ")
+    if done.returncode != 0 or not state:
+        return None
+    return "" if state.startswith("Z") else started.strip()

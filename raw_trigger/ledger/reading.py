@@ -1,0 +1,289 @@
+"""Questions to the ledger. Rows of other programs in the same tables are passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, or_, select
+
+from raw_trigger.errors import UsageError
+from raw_trigger.ledger import documents, tables
+from raw_trigger.ledger.writing import PROVIDER
+from raw_trigger.model.history import (
+    BatchRecord,
+    FailedContent,
+    HistoryFilter,
+    LaunchRecord,
+    PastRun,
+    PastTarget,
+)
+from raw_trigger.model.outcome import CheckResult
+from raw_trigger.model.plan import Target
+
+_PREFIX = re.compile(r"[0-9a-fA-F-]{4,36}")
+_AT_ONCE = 500
+"""Rows asked for by id in one query; SQLite takes so many parameters and no more."""
+_LAST_FEW = 5
+
+
+def _said(name: str) -> Any:
+    return tables.runs.c.args_json[name].as_string()
+
+
+def _ours() -> ColumnElement[bool]:
+    return and_(tables.runs.c.provider == PROVIDER, _said("launch").is_not(None))
+
+
+def _here(environment: str, place: str) -> ColumnElement[bool]:
+    environment, place = documents.clean(environment), documents.clean(place)
+    return and_(_ours(), _said("environment") == environment, _said("place") == place)
+
+
+def open_launches(connection: Connection, environment: str, place: str) -> list[LaunchRecord]:
+    """See :meth:`raw_trigger.ledger.Ledger.open_launches`."""
+    runs = tables.runs
+    query = select(runs).where(runs.c.status == "started", _here(environment, place))
+    grouped: dict[str, list[RowMapping]] = {}
+    for row in connection.execute(query.order_by(runs.c.started_at, runs.c.run_id)).mappings():
+        grouped.setdefault(row["args_json"]["launch"], []).append(row)
+    return [_launch(launch_id, rows) for launch_id, rows in grouped.items()]
+
+
+def _launch(launch_id: str, rows: Sequence[RowMapping]) -> LaunchRecord:
+    row, args = rows[0], rows[0]["args_json"]
+    committed = args["committed_at"]
+    batches = sorted((_batch(one) for one in rows), key=lambda batch: batch.number)
+    return LaunchRecord(
+        launch_id=launch_id,
+        environment=args["environment"],
+        face=row["triggered_by"],
+        git_sha=row["git_sha"],
+        fingerprint=args["fingerprint"],
+        batches=tuple(batches),
+        log=args["log"],
+        owner=documents.owner_of(args),
+        started=row["started_at"],
+        committed=None if committed is None else datetime.fromisoformat(committed),
+    )
+
+
+def _batch(row: RowMapping) -> BatchRecord:
+    args = row["args_json"]
+    return BatchRecord(
+        run_id=row["run_id"],
+        number=args["batch"],
+        dagster_run_id=row["parent_run_id"],
+        kind=row["job_name"],
+        targets=tuple(documents.targets_of(args)),
+        submitted=args.get("submitted", False),
+    )
+
+
+def failed_contents(connection: Connection, environment: str, place: str) -> frozenset[FailedContent]:
+    """See :meth:`raw_trigger.ledger.Ledger.failed_contents`."""
+    runs, assets = tables.runs, tables.assets
+    latest = (
+        select(
+            assets.c.run_id,
+            assets.c.asset_key,
+            assets.c.partition_key,
+            assets.c.status,
+            assets.c.extra_json,
+            func.row_number()
+            .over(
+                partition_by=(assets.c.asset_key, assets.c.partition_key),
+                order_by=(assets.c.ended_at.desc(), assets.c.run_id),
+            )
+            .label("age"),
+        )
+        .join(runs, runs.c.run_id == assets.c.run_id)
+        .where(_here(environment, place))
+        .subquery()
+    )
+    query = select(latest).where(latest.c.age == 1, latest.c.status.in_(("failed", "skipped")))
+    failed: dict[str, dict[Target, Any]] = {}
+    for row in connection.execute(query).mappings():
+        if documents.has_failed(row["extra_json"]):
+            target = Target(row["asset_key"], row["partition_key"])
+            failed.setdefault(row["run_id"], {})[target] = row["status"]
+    return frozenset(
+        FailedContent(record.target, path, oid, failed[row["run_id"]][record.target])
+        for row in _by_ids(connection, failed)
+        for record in documents.targets_of(row["args_json"])
+        if record.target in failed[row["run_id"]]
+        for path, oid in record.files
+    )
+
+
+def durations(connection: Connection, place: str) -> dict[Target, float]:
+    """See :meth:`raw_trigger.ledger.Ledger.durations`."""
+    runs, assets = tables.runs, tables.assets
+    timed = (
+        select(
+            assets.c.asset_key,
+            assets.c.partition_key,
+            assets.c.duration_ms,
+            func.row_number()
+            .over(
+                partition_by=(assets.c.asset_key, assets.c.partition_key),
+                order_by=assets.c.ended_at.desc(),
+            )
+            .label("age"),
+        )
+        .join(runs, runs.c.run_id == assets.c.run_id)
+        .where(assets.c.status == "success", assets.c.duration_ms.is_not(None))
+        .where(_ours(), _said("place") == documents.clean(place))
+        .subquery()
+    )
+    query = (
+        select(timed.c.asset_key, timed.c.partition_key, func.avg(timed.c.duration_ms))
+        .where(timed.c.age <= _LAST_FEW)
+        .group_by(timed.c.asset_key, timed.c.partition_key)
+    )
+    return {
+        Target(asset, partition): float(average) / 1000
+        for asset, partition, average in connection.execute(query)
+    }
+
+
+def runs(connection: Connection, wanted: HistoryFilter) -> list[PastRun]:
+    """See :meth:`raw_trigger.ledger.Ledger.runs`."""
+    table, assets = tables.runs, tables.assets
+    query = select(table).where(_ours())
+    if wanted.status is not None:
+        query = query.where(table.c.status == wanted.status)
+    if wanted.since is not None:
+        query = query.where(table.c.started_at >= wanted.since)
+    if wanted.asset is not None:
+        done = select(assets.c.run_id).where(assets.c.asset_key == wanted.asset)
+        query = query.where(or_(table.c.status == "started", table.c.run_id.in_(done)))
+    elif wanted.limit is not None:
+        query = query.limit(wanted.limit)
+    query = query.order_by(table.c.started_at.desc(), table.c.run_id)
+    rows = connection.execute(query).mappings()
+    # What an open run is for stands in its arguments only.
+    matching = (row for row in rows if wanted.asset is None or _is_for(row, wanted.asset))
+    return _past(connection, list(islice(matching, wanted.limit)))
+
+
+def _is_for(row: RowMapping, asset: str) -> bool:
+    return any(target["asset"] == asset for target in row["args_json"]["targets"])
+
+
+def require_prefix(prefix: str) -> None:
+    """Refuse what cannot be the beginning of an id.
+
+    Raises:
+        UsageError: it has other characters than an id, or too few.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise UsageError(
+            f"{prefix!r} is not the beginning of a run's id",
+            "give at least its first four characters; `raw-trigger history` shows them",
+        )
+
+
+def by_prefix(connection: Connection, prefix: str) -> list[PastRun]:
+    """The runs with an id that begins like this, in the order of their batches."""
+    table = tables.runs
+    ids = (table.c.run_id, table.c.parent_run_id, _said("launch"))
+    query = select(table).where(_ours(), or_(*(one.startswith(prefix, autoescape=True) for one in ids)))
+    found = _past(connection, connection.execute(query).mappings().all())
+    return sorted(found, key=lambda run: (run.launch_id, run.batch, run.run_id))
+
+
+def of_one_launch(prefix: str, found: list[PastRun]) -> list[PastRun]:
+    """The runs, if they belong together.
+
+    Raises:
+        UsageError: there are none, or they are of several launches.
+    """
+    if not found:
+        raise UsageError(f"no run's id begins with {prefix!r}", "`raw-trigger history` lists the runs")
+    if len({run.launch_id for run in found}) > 1:
+        named = ", ".join(sorted({run.run_id for run in found})[:5])
+        raise UsageError(f"several runs' ids begin with {prefix!r}: {named}", "give more characters")
+    return found
+
+
+def _past(connection: Connection, rows: Sequence[RowMapping]) -> list[PastRun]:
+    ids = [row["run_id"] for row in rows]
+    done: dict[str, dict[Target, RowMapping]] = {}
+    for row in _of_runs(connection, tables.assets, ids):
+        done.setdefault(row["run_id"], {})[Target(row["asset_key"], row["partition_key"])] = row
+    checks: dict[str, dict[Target, list[CheckResult]]] = {}
+    for row in _of_runs(connection, tables.checks, ids):
+        target = Target(row["asset_key"], row["partition_key"])
+        checks.setdefault(row["run_id"], {}).setdefault(target, []).append(_check(row))
+    return [_run(row, done.get(row["run_id"], {}), checks.get(row["run_id"], {})) for row in rows]
+
+
+def _run(row: RowMapping, done: dict[Target, RowMapping], checks: dict[Target, list[CheckResult]]) -> PastRun:
+    args = row["args_json"]
+    milliseconds = row["duration_ms"]
+    targets = []
+    for record in documents.targets_of(args):
+        told = done.get(record.target)
+        took = None if told is None else told["duration_ms"]
+        targets.append(
+            PastTarget(
+                target=record.target,
+                kind=record.kind,
+                action=record.action,
+                status="started" if told is None else told["status"],
+                seconds=None if took is None else took / 1000,
+                error=None if told is None else _why(told["extra_json"]),
+                files=record.files,
+                rows=record.rows,
+                checks=tuple(sorted(checks.get(record.target, ()), key=lambda check: check.name)),
+            )
+        )
+    return PastRun(
+        run_id=row["run_id"],
+        launch_id=args["launch"],
+        dagster_run_id=row["parent_run_id"],
+        batch=args["batch"],
+        batches=args["batches"],
+        kind=row["job_name"],
+        face=row["triggered_by"],
+        environment=args["environment"],
+        status=row["status"],
+        started=row["started_at"],
+        ended=row["ended_at"],
+        seconds=None if milliseconds is None else milliseconds / 1000,
+        git_sha=row["git_sha"],
+        fingerprint=args["fingerprint"],
+        log=args["log"],
+        app_version=row["app_version"],
+        owner=documents.owner_of(args),
+        error_type=row["error_type"],
+        error=row["error_message"],
+        targets=tuple(targets),
+        submitted=args.get("submitted", False),
+    )
+
+
+def _why(extra: dict[str, Any] | None) -> str | None:
+    if extra is None:
+        return None
+    error: str | None = extra.get("error")
+    return "not reached" if error is None and extra.get("reached") is False else error
+
+
+def _check(row: RowMapping) -> CheckResult:
+    severity: Literal["ERROR", "WARN"] = "ERROR" if row["severity"] == "error" else "WARN"
+    return CheckResult(row["check_name"], row["status"] != "fail", severity, row["message"])
+
+
+def _by_ids(connection: Connection, ids: Iterable[str]) -> Iterator[RowMapping]:
+    return _of_runs(connection, tables.runs, list(ids))
+
+
+def _of_runs(connection: Connection, table: Table, ids: Sequence[str]) -> Iterator[RowMapping]:
+    for first in range(0, len(ids), _AT_ONCE):
+        query = select(table).where(table.c.run_id.in_(ids[first : first + _AT_ONCE]))
+        yield from connection.execute(query).mappings()

@@ -1,0 +1,158 @@
+"""What is written about launches: before they start, after they end, and as it is read later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from raw_trigger.model.outcome import CheckResult
+from raw_trigger.model.plan import Action, Target
+
+RunStatus = Literal["started", "success", "failed"]
+TargetState = Literal["started", "success", "failed", "skipped"]
+FileVersion = tuple[bytes, str | None]
+"""A path relative to the repository's top, and the id of its content; None for a deleted file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that a launch belongs to.
+
+    ``namespace`` says within what ``pid`` counts, where the system has such a thing. ``started`` tells the
+    process from a later one with the same number.
+    """
+
+    host: str
+    namespace: str
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How many rows of its files a target is made anew for, as far as they were counted."""
+
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """A target that is about to be run. ``kind`` is that of the asset.
+
+    ``files`` are what it is run for. ``time`` is the start of its time partition, with a time zone.
+    """
+
+    target: Target
+    kind: str
+    action: Action
+    files: tuple[FileVersion, ...] = ()
+    time: datetime | None = None
+    rows: Rows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One row of the ledger: a Dagster run, or a batch of reports, which has no ``dagster_run_id``.
+
+    ``run_id`` is the ledger's own, a UUID. ``number`` counts from 1. ``submitted`` says that a deployment
+    has taken it over, so that it goes on without its owner.
+    """
+
+    run_id: str
+    number: int
+    dagster_run_id: str | None
+    kind: Literal["materialize", "report"]
+    targets: tuple[TargetRecord, ...]
+    submitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRecord:
+    """A plan that is about to be carried out. Times have a time zone.
+
+    ``launch_id`` is a UUID, ``face`` where it was called from, ``git_sha`` the commit whose files are used
+    (with ``+staged`` or ``+worktree`` where it is not exactly that), ``committed`` that commit's time, and
+    ``log`` the file that holds what the runs print.
+    """
+
+    launch_id: str
+    environment: str
+    face: str
+    git_sha: str | None
+    fingerprint: str
+    batches: tuple[BatchRecord, ...]
+    log: str | None
+    owner: Owner
+    started: datetime
+    committed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedContent:
+    """A file's content that a target could not be made from when it was last run.
+
+    ``status`` is ``skipped`` where the target failed only because something before it did.
+    """
+
+    target: Target
+    path: bytes
+    oid: str | None
+    status: Literal["failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which runs are asked for; None means all. ``since`` has a time zone and means the run's start."""
+
+    asset: str | None = None
+    status: RunStatus | None = None
+    since: datetime | None = None
+    limit: int | None = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PastTarget:
+    """What became of a target. ``started`` means that nothing is known of it yet."""
+
+    target: Target
+    kind: str
+    action: str
+    status: TargetState
+    seconds: float | None = None
+    error: str | None = None
+    files: tuple[FileVersion, ...] = ()
+    rows: Rows | None = None
+    checks: tuple[CheckResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One row of the ledger as it is read later. Times are in UTC; ``batch`` is one of ``batches``.
+
+    ``submitted`` says of a started one that a deployment has taken it over, so that ``owner`` may be gone.
+    """
+
+    run_id: str
+    launch_id: str
+    dagster_run_id: str | None
+    batch: int
+    batches: int
+    kind: str
+    face: str
+    environment: str
+    status: RunStatus
+    started: datetime
+    ended: datetime | None
+    seconds: float | None
+    git_sha: str | None
+    fingerprint: str
+    log: str | None
+    app_version: str | None
+    owner: Owner
+    error_type: str | None
+    error: str | None
+    targets: tuple[PastTarget, ...]
+    submitted: bool = False

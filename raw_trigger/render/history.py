@@ -1,0 +1,172 @@
+"""The ledger for a person and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from raw_trigger.model.changes import show
+from raw_trigger.model.history import FileVersion, PastRun, PastTarget
+from raw_trigger.render import words
+from raw_trigger.render.text import TextRenderer
+
+VERSION = 1
+
+Alive = Mapping[str, bool | None]
+"""Launch id → whether the process of an open launch is still there; None where that cannot be told."""
+
+_STYLES = {"success": "green", "failed": "red", "started": "cyan", "skipped": "yellow"}
+_SIGNS = {"success": "✔", "failed": "✘", "started": "…", "skipped": "–"}
+_SHORT = 8
+_SHORT_OID = 12
+
+
+def overview(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
+    """One line for every run, the beginning of the error below one that failed."""
+    took = [_seconds(run.seconds) for run in runs]
+    faces = [f"{run.face} ({run.environment})" for run in runs]
+    widths = max(map(len, took), default=0), max(map(len, faces), default=0)
+    for run, seconds, face in zip(runs, took, faces, strict=True):
+        named = words.sample([words.printable(target.target.text) for target in run.targets], 3)
+        text.say(
+            (run.run_id[:_SHORT], "yellow"),
+            f"  {_local(run.started)}  ",
+            (f"{run.status:<7}", _STYLES[run.status]),
+            f"  {seconds:>{widths[0]}}  {face:<{widths[1]}}  {named}",
+        )
+        if run.error:
+            text.say(" " * _SHORT, "  ", (run.error.splitlines()[0], "red"))
+        elif _is_lost(run, alive):
+            text.say(" " * _SHORT, "  ", ("its process is gone", "red"))
+
+
+def details(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
+    """Everything that is known of some runs."""
+    for number, run in enumerate(runs):
+        if number:
+            text.say("")
+        _detail(text, run, alive)
+
+
+def _detail(text: TextRenderer, run: PastRun, alive: Alive) -> None:
+    state = "started, and its process is gone" if _is_lost(run, alive) else run.status
+    spent = "" if run.seconds is None else f" in {_seconds(run.seconds)}"
+    text.say(("run ", "bold"), (run.run_id, "yellow"), "  ", (state, _STYLES[run.status]), spent)
+    rows = [
+        ("launch", run.launch_id),
+        ("batch", f"{run.batch} of {run.batches}, {run.kind}"),
+        ("Dagster", run.dagster_run_id),
+        ("by", f"{run.face}, environment {run.environment}, process {run.owner.pid} on {run.owner.host}"),
+        ("started", _local(run.started)),
+        ("ended", None if run.ended is None else _local(run.ended)),
+        ("commit", run.git_sha),
+        ("printed", run.log),
+    ]
+    for name, value in rows:
+        if value is not None:
+            text.say("  ", (f"{name:<9}", "dim"), value)
+    for target in run.targets:
+        _target(text, target)
+    if run.error and not any(target.error == run.error for target in run.targets):
+        _lines(text, "  ", run.error, "red")
+
+
+def _target(text: TextRenderer, target: PastTarget) -> None:
+    seconds = "" if target.seconds is None else f"  {_seconds(target.seconds)}"
+    sign, style = _SIGNS[target.status], _STYLES[target.status]
+    text.say("  ", (sign, style), f" {words.printable(target.target.text)}", (seconds, "dim"))
+    for path, oid in target.files:
+        text.say(f"      {words.printable(path)}  ", ((oid or "deleted")[:_SHORT_OID], "dim"))
+    for check in target.checks:
+        result = "passed" if check.passed else "failed"
+        message = f": {check.message}" if check.message else ""
+        text.say(f"      check {check.name} ", (result, "green" if check.passed else style), message)
+    if target.error:
+        _lines(text, "      ", target.error, style)
+
+
+def _lines(text: TextRenderer, indent: str, many: str, style: str) -> None:
+    for line in many.rstrip().splitlines():
+        text.say(indent, (line, style))
+
+
+def _is_lost(run: PastRun, alive: Alive) -> bool:
+    return run.status == "started" and not run.submitted and alive.get(run.launch_id) is False
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s"
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def as_json(runs: Sequence[PastRun], alive: Alive) -> Iterator[str]:
+    """The pieces of one JSON document; valid ASCII, keys always present, times in UTC."""
+    yield f'{{"version": {VERSION},\n "runs": ['
+    separator = "\n  "
+    for run in runs:
+        yield separator + json.dumps(_run(run, alive))
+        separator = ",\n  "
+    yield "]}\n"
+
+
+def _run(run: PastRun, alive: Alive) -> dict[str, object]:
+    return {
+        "run_id": run.run_id,
+        "launch_id": run.launch_id,
+        "dagster_run_id": run.dagster_run_id,
+        "batch": run.batch,
+        "batches": run.batches,
+        "kind": run.kind,
+        "face": run.face,
+        "environment": run.environment,
+        "status": run.status,
+        "submitted": run.submitted,
+        "alive": alive.get(run.launch_id) if run.status == "started" else None,
+        "started_at": run.started.isoformat(),
+        "ended_at": None if run.ended is None else run.ended.isoformat(),
+        "seconds": run.seconds,
+        "commit": run.git_sha,
+        "fingerprint": run.fingerprint,
+        "log": run.log,
+        "app_version": run.app_version,
+        "host": run.owner.host,
+        "pid": run.owner.pid,
+        "error_type": run.error_type,
+        "error": run.error,
+        "targets": [_past_target(target) for target in run.targets],
+    }
+
+
+def _past_target(past: PastTarget) -> dict[str, object]:
+    rows = past.rows
+    return {
+        "asset": past.target.asset,
+        "partition": past.target.partition,
+        "kind": past.kind,
+        "action": past.action,
+        "status": past.status,
+        "seconds": past.seconds,
+        "error": past.error,
+        "rows": None
+        if rows is None
+        else {"added": rows.inserted, "removed": rows.deleted, "changed": rows.updated},
+        "files": [_file(file) for file in past.files],
+        "checks": [
+            {
+                "name": check.name,
+                "status": "pass" if check.passed else "fail",
+                "severity": check.severity,
+                "message": check.message,
+            }
+            for check in past.checks
+        ],
+    }
+
+
+def _file(file: FileVersion) -> dict[str, object]:
+    path, oid = file
+    return {"path": show(path), "oid": oid}

@@ -1,0 +1,168 @@
+"""The three databases, for real, and short ways to say launches and outcomes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raw_trigger.ledger import Ledger
+from raw_trigger.model.history import BatchRecord, LaunchRecord, Owner, TargetRecord
+from raw_trigger.model.outcome import CheckResult, TargetOutcome
+from raw_trigger.model.plan import Target
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
+OWNER = Owner("host", "pid:[1]", 42, "boot/7")
+A, B = "a" * 40, "b" * 40
+
+
+def _postgres_programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    on_path = shutil.which("initdb")
+    places = [*reversed(found), *([Path(on_path).resolve().parent] if on_path else [])]
+    return next((p for p in places if (p / "initdb").exists() and (p / "postgres").exists()), None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A server of our own on a socket in a temporary folder. Gives the URL of a new, empty database."""
+    programs = _postgres_programs()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL server here: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="raw-trigger-pg-"))
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to be run by root.
+        names = [entry.pw_name for entry in pwd.getpwall()]
+        account = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    quiet: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **as_user}
+    data = folder / "data"
+    made = subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "ledger", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
+        capture_output=True,
+        text=True,
+        check=False,
+        **quiet,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, "-k", folder, "-h", "", "-F", "-c", "timezone=Asia/Tokyo"],
+            stdout=log,
+            stderr=log,
+            **quiet,
+        )
+    try:
+        import psycopg
+
+        address = f"host={folder} user=ledger dbname=postgres"
+        for _ in range(200):
+            try:
+                psycopg.connect(address).close()
+                break
+            except psycopg.OperationalError:
+                assert server.poll() is None, (folder / "log").read_text()
+                time.sleep(0.05)
+
+        def database() -> str:
+            name = f"test_{uuid.uuid4().hex}"
+            with psycopg.connect(address, autocommit=True) as connection:
+                connection.execute(f'CREATE DATABASE "{name}"')
+            return f"postgresql+psycopg://ledger@/{name}?host={folder}"
+
+        yield database
+    finally:
+        server.send_signal(signal.SIGINT)  # not SIGTERM: that waits for clients
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "postgres":
+        new_database: Callable[[], str] = request.getfixturevalue("postgres")
+        return new_database()
+    if request.param == "duckdb":
+        pytest.importorskip("duckdb_engine")
+        return f"duckdb:///{tmp_path}/private/ledger.duckdb"
+    return Ledger.url_for("sqlite", tmp_path / "private")
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    return Ledger(url, app_version="1.2.3", place="here")
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def record(name: str, *files: tuple[bytes, str | None], **more: Any) -> TargetRecord:
+    """``raw/a`` or ``raw/a|partition``."""
+    asset, _, partition = name.partition("|")
+    return TargetRecord(Target(asset, partition or None), "materializable", "materialize", files, **more)
+
+
+def batch(*targets: TargetRecord, number: int = 1, **more: Any) -> BatchRecord:
+    fields = {"kind": "materialize", "dagster_run_id": str(uuid.uuid4()), **more}
+    return BatchRecord(str(uuid.uuid4()), number, targets=targets, **fields)
+
+
+def launch(*batches: BatchRecord, **more: Any) -> LaunchRecord:
+    fields = {
+        "environment": "local",
+        "face": "cli",
+        "git_sha": "c" * 40,
+        "fingerprint": "f1",
+        "log": "/logs/1.log",
+        "owner": OWNER,
+        "started": NOON,
+        "committed": at(-3600),
+        **more,
+    }
+    return LaunchRecord(str(uuid.uuid4()), batches=batches, **fields)
+
+
+def outcome(
+    name: str,
+    status: Any = "success",
+    run_id: str | None = None,
+    seconds: float | None = None,
+    error: str | None = None,
+    *checks: CheckResult,
+) -> TargetOutcome:
+    asset, _, partition = name.partition("|")
+    return TargetOutcome(Target(asset, partition or None), status, run_id, seconds, error, checks)
+
+
+Rows = list[dict[str, Any]]
+
+
+def rows(ledger: Ledger, table: str) -> Rows:
+    """What is in a table, as a dashboard sees it."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(ledger.url)
+    prefix = "" if engine.dialect.name == "sqlite" else "meta."
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT * FROM {prefix}{table}")).mappings().all()
+    engine.dispose()
+    return [dict(row) for row in found]
