@@ -67,7 +67,7 @@ def attend(
         if plan.changes:
             on_plan(plan)
         return Attended(event, plan)
-    if not event.refuses:
+    if not event.refuses and trigger.detect(event.base, event.desired).changes:
         trigger = trigger.without_failed()
     with trigger.planned(event.base, event.desired, face=name, only=event.only, waiting=waiting) as plan:
         if plan.changes:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from raw_trigger import state
-from raw_trigger.bookkeeping import Bookkeeper
 from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
@@ -28,6 +28,9 @@ from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
+
+if TYPE_CHECKING:
+    from raw_trigger.bookkeeping import Bookkeeper
 
 Waiting = Callable[[str], None]
 """Told whom a command waits for."""
@@ -50,7 +53,13 @@ class Trigger:
         self.wishes = wishes or Wishes()
         self.warnings: list[str] = []
         self._fresh: Catalog | None = None
-        self._books = Bookkeeper(workspace, self.warnings.append)
+
+    @cached_property
+    def _books(self) -> Bookkeeper:
+        # Imported here: planning is in a hurry and keeps no books.
+        from raw_trigger.bookkeeping import Bookkeeper
+
+        return Bookkeeper(self.workspace, self.warnings.append)
 
     @cached_property
     def record(self) -> Record | None:
@@ -63,13 +72,16 @@ class Trigger:
 
     def without_failed(self) -> Trigger:
         """One that does not try again what failed last time with the same content."""
-        narrowing = replace(self.wishes.narrowing, not_again=self._books.failed())
-        return Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
+        return self._narrowed(replace(self.wishes.narrowing, not_again=self._books.failed()))
 
     def only_failed(self) -> Trigger:
         """One that tries again what failed last time, and nothing else."""
-        narrowing = replace(self.wishes.narrowing, failed=self._books.failed())
-        return Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
+        return self._narrowed(replace(self.wishes.narrowing, failed=self._books.failed()))
+
+    def _narrowed(self, narrowing: Narrowing) -> Trigger:
+        other = Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
+        other.warnings += self.warnings
+        return other
 
     # Detecting
 
