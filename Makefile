@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 help:
 	@echo "make demo    the whole thing in a throwaway repository"
 	@echo "make test    all tests"
-	@echo "make lint    ruff, mypy, import-linter, shellcheck"
+	@echo "make lint    ruff, mypy, import-linter, shellcheck, zizmor"
 	@echo "make format  format the code"
 	@echo "make bench   what it costs, side by side"
 
@@ -32,6 +32,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck hooks/*
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --strict-collection --quiet .github
 	$(BIN)/pre-commit validate-config .pre-commit-config.yaml
 	$(BIN)/pre-commit validate-manifest .pre-commit-hooks.yaml
 
