@@ -1,0 +1,163 @@
+"""The record under two commands at once, gc, and every kind of repository; what harms it is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Repo
+from tests.e2e.conftest import Project
+
+Make = Callable[..., Project]
+R = "data/1_raw/"
+
+SLOW = """
+import time
+from pathlib import Path
+from dagster import AssetKey, Definitions, asset
+
+HERE = Path(__file__).parent
+
+@asset(key=AssetKey(["raw", "a"]))
+def a():
+    (HERE / "started").touch()
+    until = time.monotonic() + 60
+    while not (HERE / "go_on").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+
+defs = Definitions(assets=[a])
+"""
+
+
+def start(project: Project, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "raw_trigger", *args],
+        cwd=project.top,
+        env={**os.environ, "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_at_once_run_once_and_the_second_says_for_whom_it_waits(project: Make) -> None:
+    shop = project(a=["a.csv"])
+    shop.commit({"definitions.py": SLOW, ".gitignore": "__pycache__/\nstarted\ngo_on\n"})
+    shop.tool("adopt")
+    shop.write({R + "a.csv": "2"})
+    first = start(shop, "run")
+    while not (shop.top / "started").exists():
+        assert first.poll() is None
+    second = start(shop, "run")
+    assert second.stderr is not None
+    line = second.stderr.readline()
+    assert line == (
+        f"raw-trigger: waiting for raw-trigger cli (process {first.pid}), which is at work on 'local'\n"
+    )
+    (shop.top / "go_on").touch()
+    assert first.wait(60) == 0
+    out, _ = second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert "Nothing to do" in out
+    assert shop.materialized() == ["raw/a"]
+    first.communicate()
+
+
+def test_a_lock_whose_owner_is_gone_blocks_nobody(project: Make) -> None:
+    shop = project(a=["a.csv"])
+    shop.commit({"definitions.py": SLOW, ".gitignore": "__pycache__/\nstarted\ngo_on\n"})
+    shop.tool("adopt")
+    shop.write({R + "a.csv": "2"})
+    first = start(shop, "run")
+    while not (shop.top / "started").exists():
+        assert first.poll() is None
+    first.kill()
+    first.communicate()
+    (shop.top / "go_on").touch()
+    assert shop.tool("run").returncode == 0
+    assert shop.plan()["changes"] == []
+
+
+def test_gc_in_any_worktree_keeps_every_record(repo: Repo, tmp_path: Path) -> None:
+    repo.commit({R + "a.csv": "committed"})
+    repo.git("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "side")
+    linked = Project(tmp_path / "linked", tmp_path)
+    linked.write({R + "a.csv": "only recorded in the linked worktree"})
+    linked.git("add", "-A")
+    tree = linked.git("write-tree")
+    main = Project(repo.top, tmp_path)
+    assert main.tool("adopt", "--no-catalog").returncode == 0
+    assert linked.tool("adopt", "--no-catalog", tree).returncode == 0
+    linked.git("reset", "-q", "--hard")
+    for each in (repo, linked):
+        each.git("reflog", "expire", "--expire=now", "--all")
+        each.git("gc", "-q", "--prune=now")
+    assert repo.git("fsck", "--connectivity-only", "--no-dangling") == ""
+    content = repo.git("cat-file", "-p", f"refs/raw-trigger/local-linked:{R}a.csv")
+    assert content == "only recorded in the linked worktree"
+
+
+@pytest.mark.parametrize("kind", ["sha256", "shallow", "submodule", "detached"])
+def test_every_kind_of_repository(tmp_path: Path, repo: Repo, kind: str) -> None:
+    repo.commit({R + "a.csv": "1"})
+    repo.commit({R + "a.csv": "2"})
+    top = tmp_path / "other"
+    if kind == "sha256":
+        top.mkdir()
+        Repo(top).git("init", "-q", "--object-format=sha256")
+        Repo(top).commit({R + "a.csv": "2"})
+    elif kind == "shallow":
+        subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{repo.top}", str(top)], check=True)
+    elif kind == "submodule":
+        outer = tmp_path / "outer"
+        outer.mkdir()
+        Repo(outer).git("init", "-q")
+        Repo(outer).git("submodule", "--quiet", "add", str(repo.top), "sub")
+        top = outer / "sub"
+    else:
+        subprocess.run(["git", "clone", "-q", str(repo.top), str(top)], check=True)
+        Repo(top).git("checkout", "-q", "--detach")
+    opened = Project(top, tmp_path)
+    (top / "raw-trigger.yaml").write_text("assets: [{path: '*.txt', ignore: true}]\n")
+    assert opened.tool("adopt", "--no-catalog").returncode == 0
+    assert opened.plan("--no-catalog")["changes"] == []
+    opened.write({R + "note.txt": "x"})
+    assert [c["disposition"] for c in opened.plan()["changes"]] == ["ignored"]  # type: ignore[attr-defined]
+    done = opened.tool("run")
+    assert done.returncode == 0, done.stderr
+    assert opened.plan()["changes"] == []
+
+
+@pytest.mark.parametrize("harm", ["garbage", "deleted", "moved to a commit", "locked"])
+def test_what_harms_the_record_is_told_and_loses_nothing(project: Make, harm: str) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    shop.tool("adopt")
+    shop.write({R + "a.csv": "2"})
+    ref = shop.top / ".git/refs/raw-trigger/local"
+    if harm == "garbage":
+        ref.write_text("garbage\n")
+    elif harm == "deleted":
+        ref.unlink()
+    elif harm == "locked":
+        ref.with_name("local.lock").touch()
+    else:
+        shop.git("update-ref", "refs/raw-trigger/local", "HEAD")
+    done = shop.tool("run")
+    if harm == "deleted":
+        assert done.returncode == 0
+        assert "nothing is recorded yet, so HEAD is taken as what is materialized" in done.stdout
+        return
+    assert done.returncode == 3
+    assert "refs/raw-trigger/local" in done.stderr
+    assert "Traceback" not in done.stderr
+    ref.with_name("local.lock").unlink(missing_ok=True)
+    if harm != "locked":
+        shop.git("update-ref", "-d", "refs/raw-trigger/local", check=False)
+        ref.unlink(missing_ok=True)
+        shop.tool("adopt")
+    assert [c["path"] for c in shop.plan()["changes"]] == [R + "a.csv"]  # type: ignore[attr-defined]
