@@ -94,7 +94,7 @@ def mark_seen(workspace: Workspace) -> None:
     Also where something is left undone: that does not make every later commit slow.
 
     Raises:
-        OSError: the git directory or the hooks folder cannot be written.
+        RawTriggerError: the hooks folder cannot be written.
     """
     repo = workspace.repo
     settings = shim_settings(workspace)

@@ -19,6 +19,7 @@ from raw_trigger.cli.session import (
     Revisions,
     Staged,
     show,
+    sides_of,
     trigger_of,
 )
 
@@ -38,8 +39,6 @@ def diff(
     run: Annotated[bool, typer.Option("--run", help="The same as `raw-trigger run`.")] = False,
 ) -> None:
     """Show what changed and what it would materialize."""
-    from raw_trigger.events.revisions import from_arguments
-
     trigger = trigger_of(
         context,
         environment=environment,
@@ -48,10 +47,7 @@ def diff(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    workspace = trigger.workspace
-    base, desired = from_arguments(
-        workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
-    )
+    base, desired = sides_of(trigger, revisions, staged=staged, everything=everything)
     if run:
         run_verb.carry_out(trigger, base, desired, form)
         return

@@ -18,6 +18,7 @@ from raw_trigger.cli.session import (
     Revisions,
     Staged,
     show,
+    sides_of,
     tell_stderr,
     text_renderer,
     trigger_of,
@@ -44,8 +45,6 @@ def run(
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed last time.")] = False,
 ) -> None:
     """Materialize what changed, and record it."""
-    from raw_trigger.events.revisions import from_arguments
-
     trigger = trigger_of(
         context,
         environment=environment,
@@ -54,10 +53,7 @@ def run(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    workspace = trigger.workspace
-    base, desired = from_arguments(
-        workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
-    )
+    base, desired = sides_of(trigger, revisions, staged=staged, everything=everything)
     carry_out(trigger.only_failed() if failed else trigger, base, desired, form)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from raw_trigger.model.changes import Base, Desired
     from raw_trigger.model.outcome import Outcome
     from raw_trigger.model.plan import Plan
     from raw_trigger.render.text import TextRenderer
@@ -116,6 +117,18 @@ def globs(paths: list[str] | None) -> tuple[str, ...]:
         except PatternError as error:
             raise UsageError(f"--path '{glob}': {error.message}") from error
     return tuple(paths or ())
+
+
+def sides_of(
+    trigger: Trigger, revisions: list[str] | None, *, staged: bool, everything: bool
+) -> tuple[Base, Desired]:
+    """What the command compares."""
+    from raw_trigger.events.revisions import from_arguments
+
+    workspace = trigger.workspace
+    return from_arguments(
+        workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
+    )
 
 
 def depth(downstream: str | None) -> str | int | None:
