@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from raw_trigger import state
-from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
+from raw_trigger.errors import ConfigError, LedgerError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import locked
@@ -31,6 +31,7 @@ from raw_trigger.workspace import Workspace
 
 if TYPE_CHECKING:
     from raw_trigger.bookkeeping import Bookkeeper
+    from raw_trigger.settling import Attempt
 
 Waiting = Callable[[str], None]
 """Told whom a command waits for."""
@@ -229,7 +230,7 @@ class Trigger:
         waiting: Waiting = lambda _: None,
     ) -> Iterator[Plan]:
         """The plan to be carried out inside the block: where something is to be done, under the
-        environment's lock, and made after that was had.
+        environment's lock, and made after that was had and what was interrupted before is settled.
 
         Args:
             face: Who asks, for others to see.
@@ -237,12 +238,17 @@ class Trigger:
 
         Raises:
             LockError: the lock was not had in time.
+            RecordError: what is settled cannot be recorded.
         """
+        from raw_trigger import settling
+
         plan = self.plan(self.detect(base, desired, only), launching=True)
-        if not plan.actionable:
+        # Where a file was changed back after the interruption only the ledger knows that something is due.
+        if not plan.actionable and not settling.has_interrupted(self.workspace):
             yield plan
             return
         with locked(self.workspace.repo.shared_dir / "locks", self.workspace.environment, face, waiting):
+            self._settle()
             self.__dict__.pop("record", None)
             if base.kind == "recorded" and self.record is not None:
                 base = replace(base, oid=self.record.tree)
@@ -291,7 +297,8 @@ class Trigger:
             raise
         finally:
             succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-            self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan)
+            doubted = {t for t, outcome in done.items() if outcome.refuted}
+            self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, doubted)
             self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
@@ -353,8 +360,65 @@ class Trigger:
         state.adopt(repo, self.workspace.environment, tree, None, None)
         del self.__dict__["record"]
 
-    def _recorder(self) -> Recorder:
-        """Compares the disk before and after a run with the record, under today's rules."""
+    def _settle(self) -> None:
+        """Record what launches had finished whose process was killed; what else they were for is pending.
+
+        Raises:
+            RecordError: it cannot be written; to run anything would be in vain.
+        """
+        from raw_trigger import settling
+        from raw_trigger.bookkeeping import open_ledger
+
+        workspace = self.workspace
+        if settling.has_interrupted(workspace) is False:
+            return
+        ledger = open_ledger(workspace)
+        try:
+            launches = settling.interrupted(ledger, workspace.environment)
+            if not launches:
+                return
+            found = workspace.project.materialized(settling.run_ids(launches))
+            every = settling.attempts(launches, found)
+            tried = settling.last_word(ledger, every)
+            if not settling.reads_here(workspace):
+                tried = [replace(attempt, made=None) for attempt in tried]
+            self.__dict__.pop("record", None)
+            if tried and self.record is not None:
+                self._record_attempts(tried)
+            for launch in launches:
+                outcomes, told = settling.outcomes(launch, every)
+                ended = datetime.now(timezone.utc)
+                ledger.finish(launch.launch_id, outcomes, ended=ended, told=told)
+        except (LedgerError, ProjectError) as error:
+            self.warnings.append(
+                f"what an interrupted run had finished is not known and may run again: {error}"
+            )
+
+    def _record_attempts(self, tried: Sequence[Attempt]) -> None:
+        from raw_trigger.settling import last_change, settlement
+
+        repo, roots = self.workspace.repo, self.workspace.roots
+        paths = {path for attempt in tried for path, _ in attempt.record.files}
+        verdicts = self._recorder(paths).verdicts({attempt.record.target for attempt in tried})
+        nothing = ChangeSet(Base("empty", "", None, ""), Desired("worktree", WORKTREE), ())
+        feeding = Feeding(repo, roots, nothing, self.rules(self.known_catalog()))
+        found = settlement(
+            tried,
+            verdicts,
+            feeding=lambda target: [path for path, _ in feeding.paths(target)],
+            changed_at=lambda path: last_change(repo, path),
+        )
+        for part in (found.unknown, found.certain):
+            stored = diff.store(repo, {path: verdict.entry for path, verdict in part.items()})
+            kept = {path: verdict for path, verdict in part.items() if path in stored}
+            state.promote(repo, self.workspace.environment, kept)
+
+    def _recorder(self, further: Collection[bytes] = ()) -> Recorder:
+        """Compares the disk before and after a run with the record, under today's rules.
+
+        Args:
+            further: Paths to be looked at even if they are as recorded.
+        """
         catalog = self.known_catalog()
         rules = self.rules(catalog)
         record = self._by_todays(rules, self.record) if self.record is not None else None
@@ -363,6 +427,9 @@ class Trigger:
         def snapshot() -> ChangeSet:
             seen = self.detect(base, Desired("worktree", WORKTREE))
             seen = seen.overlaid(diff.hidden(self.workspace.repo, self.workspace.roots))
+            if record is not None and further:
+                entries = diff.entries_at(self.workspace.repo, record.tree, list(further))
+                seen = seen.extended({path: entries.get(path) for path in further})
             return seen if record is None else self._with_exceptions(seen, record)
 
         def whole(seen: ChangeSet) -> Plan:
@@ -374,12 +441,22 @@ class Trigger:
 
         return Recorder(snapshot, whole)
 
-    def _promote(self, verdicts: Mapping[bytes, Verdict], plan: Plan) -> None:
+    def _promote(
+        self, verdicts: Mapping[bytes, Verdict], plan: Plan, doubted: Collection[Target] = ()
+    ) -> None:
+        """Record the verdicts; what was made but refuted by its checks reflects nothing that is known."""
         repo = self.workspace.repo
         stored = diff.store(repo, {path: verdict.entry for path, verdict in verdicts.items()})
         kept = {path: verdict for path, verdict in verdicts.items() if path in stored}
         # Rules that somebody still has to mend are not in force.
-        state.promote(repo, self.workspace.environment, kept, None if plan.errors else plan.record)
+        seen = self.record if plan.errors or plan.record is None else plan.record
+        unsure: dict[bytes, list[str]] = {}
+        for planned in plan.targets:
+            for path in planned.paths if planned.target in doubted else ():
+                unsure.setdefault(path, []).append(planned.target.text)
+        if seen is not None:
+            seen = seen.with_new_targets(unsure)
+        state.promote(repo, self.workspace.environment, kept, seen)
 
     def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> int:
         """Record a tree's raw files as materialized, without running anything.

@@ -32,6 +32,11 @@ class TargetOutcome:
     error: str | None = None
     checks: tuple[CheckResult, ...] = ()
 
+    @property
+    def refuted(self) -> bool:
+        """Whether it was made, but is not what it should be: a check of severity ERROR failed."""
+        return any(not check.passed and check.severity == "ERROR" for check in self.checks)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -38,6 +38,32 @@ class ExecutionResult:
     untold: tuple[Identity, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """A materialization in Dagster's event log; ``time`` is in seconds since 1970."""
+
+    asset: str
+    partition: str | None
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterRun:
+    """What Dagster's event log says of a run. Assets are keys in their text form.
+
+    Args:
+        status: Dagster's word, such as ``STARTED``; None if it does not know the run.
+        materialized: What steps that got to their end have made.
+        failed_checks: Assets with a check of severity ERROR that failed, or that was not evaluated.
+        cut_off: Assets that were being made when the run broke off.
+    """
+
+    status: str | None
+    materialized: tuple[Materialized, ...] = ()
+    failed_checks: frozenset[str] = frozenset()
+    cut_off: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class DagsterProject:
     """A folder with a Dagster project.
@@ -108,6 +134,31 @@ class DagsterProject:
             request, batches, interpreter, self.environ, log=log, on_event=on_event
         )
         return ExecutionResult(log, code, problem, untold)
+
+    def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
+        """What the instance knows of these runs. The project's code is not loaded.
+
+        Raises:
+            ProjectError: No interpreter, or the instance cannot be used.
+        """
+        from raw_trigger.project.child import new_log, run_script
+        from raw_trigger.project.execution import load_error, silence
+
+        if not run_ids:
+            return {}
+        cached = cache.read(self.cache_dir)
+        interpreter = self.interpreter(cached.interpreter if cached is not None else None)
+        log = new_log(self.cache_dir)
+        request = {**self._request(), "run_ids": list(run_ids)}
+        answers: list[dict[str, Any]] = []
+        code = run_script(
+            "settle.py", request, interpreter, self.environ, log=log, on_document=answers.append
+        )
+        if not answers:
+            raise silence(code, interpreter, log, "before it had read Dagster's event log")
+        if "error" in answers[0]:
+            raise load_error(answers[0]["error"], interpreter, log)
+        return {run_id: _run_of(document) for run_id, document in answers[0]["runs"].items()}
 
     def interpreter(self, known: Interpreter | None = None) -> Interpreter:
         """The interpreter that the project is loaded with.
@@ -185,3 +236,15 @@ class DagsterProject:
             raise load_error(answer["error"], interpreter, log)
         cache.remember(self.cache_dir, request, interpreter, answer, began)
         return cache.decode(answer, fresh=True)
+
+
+def _run_of(document: Mapping[str, Any]) -> DagsterRun:
+    return DagsterRun(
+        status=document["status"],
+        materialized=tuple(
+            Materialized("/".join(one["asset"]), one["partition"], one["time"])
+            for one in document["materialized"]
+        ),
+        failed_checks=frozenset("/".join(one["asset"]) for one in document["failed_checks"]),
+        cut_off=frozenset("/".join(parts) for parts in document["cut_off"]),
+    )

@@ -161,3 +161,37 @@ def test_what_harms_the_record_is_told_and_loses_nothing(project: Make, harm: st
         ref.unlink(missing_ok=True)
         shop.tool("adopt")
     assert [c["path"] for c in shop.plan()["changes"]] == [R + "a.csv"]  # type: ignore[attr-defined]
+
+
+CHECKED = """
+from pathlib import Path
+from dagster import AssetCheckResult, AssetKey, Definitions, asset, asset_check
+
+RAW = Path(__file__).parent / "data" / "1_raw"
+
+@asset(key=AssetKey(["raw", "a"]))
+def a():
+    return (RAW / "a.csv").read_text()
+
+@asset_check(asset=a)
+def is_good():
+    return AssetCheckResult(passed="bad" not in (RAW / "a.csv").read_text())
+
+defs = Definitions(assets=[a], asset_checks=[is_good])
+"""
+
+
+def test_what_a_check_refuted_is_made_again_also_from_what_was_there_before(project: Make) -> None:
+    shop = project(a=["a.csv"])
+    shop.commit({"definitions.py": CHECKED})
+    shop.tool("adopt")
+    shop.write({R + "a.csv": "bad"})
+    done = shop.tool("run")
+    assert done.returncode == 1
+    assert "check is_good failed" in done.stdout
+    assert shop.materialized() == ["raw/a"]
+    shop.write({R + "a.csv": "a.csv\n"})
+    assert [c["status"] for c in shop.plan()["changes"]] == ["remapped"]  # type: ignore[attr-defined]
+    assert shop.tool("run").returncode == 0
+    assert shop.materialized() == ["raw/a"]
+    assert shop.plan()["changes"] == []

@@ -428,6 +428,8 @@ def read_event(entry: Any) -> dict[str, Any] | None:
     out: dict[str, Any] = {"type": kind, "step": event.step_key}
     if kind in ("ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
         out["asset"] = event.asset_key
+        if kind == "ASSET_MATERIALIZATION":
+            out["partition"] = data.materialization.partition
     elif kind == "ASSET_CHECK_EVALUATION_PLANNED":
         out.update(asset=data.asset_key, check=data.check_name)
     elif kind == "ASSET_CHECK_EVALUATION":
@@ -447,6 +449,18 @@ def read_event(entry: Any) -> dict[str, Any] | None:
         return None
     out["time"] = entry.timestamp
     return out
+
+
+def past_events(instance: Any, run_id: str) -> list[dict[str, Any]]:
+    """What the event log has of a run, in its order; nothing if there is no such run."""
+    found = (read_event(entry) for entry in instance.all_logs(run_id))
+    return [event for event in found if event is not None]
+
+
+def run_status(instance: Any, run_id: str) -> str | None:
+    """What the instance says of a run, such as ``STARTED``; None if it does not know it."""
+    run = instance.get_run_by_id(run_id)
+    return None if run is None else str(run.status.value)
 
 
 def _check_message(data: Any) -> str | None:

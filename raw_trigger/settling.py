@@ -1,0 +1,268 @@
+"""Launches whose process was killed: what Dagster had finished is found in its event log, so that it is not
+run again.
+
+A target counts as finished only where it is certain from which contents it was made. Where that is not so it
+becomes pending, whatever is on disk by now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+
+from raw_trigger.ledger import Ledger, owner_alive
+from raw_trigger.ledger.documents import owner_of
+from raw_trigger.model.changes import Entry
+from raw_trigger.model.history import HistoryFilter, LaunchRecord, Owner, TargetRecord
+from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.plan import Target
+from raw_trigger.model.record import Verdict
+from raw_trigger.project.project import DagsterRun
+from raw_trigger.repo.repository import Repository
+from raw_trigger.workspace import Workspace
+
+FORGOTTEN = timedelta(days=7)
+"""A launch of which nobody can tell whether it still runs is given up after this time."""
+_TICK = 0.05
+"""Seconds by which a file system's clock can be behind ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A target of an interrupted launch that Dagster had begun, or that was to be reported.
+
+    ``made`` is when it was materialized, in seconds since 1970; None: it was cut off, or a check of it did
+    not pass. A report leaves no trace that could be told from another's, and is cheap to repeat.
+    """
+
+    launch: LaunchRecord
+    record: TargetRecord
+    run_id: str | None
+    made: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is to be recorded of interrupted launches.
+
+    ``unknown`` are paths with targets of which nobody knows what they reflect, ``certain`` those with
+    targets of which it is known.
+    """
+
+    unknown: Mapping[bytes, Verdict]
+    certain: Mapping[bytes, Verdict]
+
+
+def has_interrupted(workspace: Workspace) -> bool | None:
+    """Whether the ledger has an open launch whose process is gone; None if finding that out costs more."""
+    if workspace.config.ledger != "sqlite":
+        return None
+    import sqlite3
+
+    path = workspace.repo.shared_dir / "ledger.sqlite"
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            query = "SELECT args_json FROM ingestion_runs WHERE status = 'started' AND provider = 'git'"
+            rows = [json.loads(text) for (text,) in database.execute(query)]
+        return any(
+            args["environment"] == workspace.environment
+            and not args.get("submitted")
+            and _is_gone(owner_of(args), datetime.fromisoformat(args["launched_at"]))
+            for args in rows
+        )
+    except (sqlite3.Error, ValueError, KeyError, TypeError):
+        return None
+
+
+def interrupted(ledger: Ledger, environment: str) -> list[LaunchRecord]:
+    """The open launches whose process is gone, the oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return [
+        launch
+        for launch in ledger.open_launches(environment)
+        if not any(batch.submitted for batch in launch.batches) and _is_gone(launch.owner, launch.started)
+    ]
+
+
+def _is_gone(owner: Owner, started: datetime) -> bool:
+    alive = owner_alive(owner)
+    return not alive if alive is not None else datetime.now(timezone.utc) - started > FORGOTTEN
+
+
+def run_ids(launches: Iterable[LaunchRecord]) -> list[str]:
+    """The Dagster runs of the launches. Reports have none: they are cheap and can be repeated."""
+    return [
+        batch.dagster_run_id
+        for launch in launches
+        for batch in launch.batches
+        if batch.dagster_run_id is not None
+    ]
+
+
+def attempts(launches: Iterable[LaunchRecord], found: Mapping[str, DagsterRun]) -> list[Attempt]:
+    """Every target that Dagster had begun, in the order of the launches.
+
+    Args:
+        found: What Dagster knows of their runs.
+    """
+    out: list[Attempt] = []
+    for launch in launches:
+        for batch in launch.batches:
+            run_id = batch.dagster_run_id
+            if run_id is None:
+                out.extend(Attempt(launch, record, None, None) for record in batch.targets)
+                continue
+            run = found.get(run_id, DagsterRun(None))
+            times = {Target(one.asset, one.partition): one.time for one in run.materialized}
+            for record in batch.targets:
+                made = times.get(record.target)
+                if made is not None or record.target.asset in run.cut_off:
+                    passed = record.target.asset not in run.failed_checks
+                    out.append(Attempt(launch, record, run_id, made if passed else None))
+    return out
+
+
+def last_word(ledger: Ledger, tried: Sequence[Attempt]) -> list[Attempt]:
+    """Those of the attempts after which no other launch has made the target.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    if not tried:
+        return []
+    environment = tried[0].launch.environment
+    last = {attempt.record.target: attempt for attempt in tried}
+    since = min(attempt.launch.started for attempt in last.values())
+    for run in ledger.runs(HistoryFilter(status=None, since=since, limit=None)):
+        for past in run.targets:
+            attempt = last.get(past.target)
+            later = attempt is not None and run.started > attempt.launch.started
+            if later and past.status == "success" and run.environment == environment:
+                del last[past.target]
+    return list(last.values())
+
+
+def reads_here(workspace: Workspace) -> bool:
+    """Whether the environment's launches read the files of this very working tree, not of another one's."""
+    repo = workspace.repo
+    if not any((repo.common_dir / "worktrees").glob("*")):
+        return True
+    own = "local" if repo.worktree_name is None else f"local-{repo.worktree_name}"
+    by_default = workspace.config.environment is None and workspace.project.has_private_home()
+    return by_default and workspace.environment == own
+
+
+def settlement(
+    tried: Sequence[Attempt],
+    verdicts: Mapping[bytes, Verdict],
+    *,
+    feeding: Callable[[Target], Iterable[bytes]],
+    changed_at: Callable[[bytes], float | None],
+) -> Settlement:
+    """What the attempts came to.
+
+    Args:
+        tried: One for each target.
+        verdicts: What would be recorded now if all of them had succeeded with what is on disk.
+        feeding: The files on disk that a target is made from.
+        changed_at: When a path was last changed, in seconds since 1970; None: it is not there.
+    """
+    fed: dict[str, set[bytes]] = {}
+    for path, verdict in verdicts.items():
+        for name in verdict.succeeded:
+            fed.setdefault(name, set()).add(path)
+    relatives = _relatives(tried)
+
+    def is_known(attempt: Attempt, path: bytes, files: Mapping[bytes, str | None]) -> bool:
+        """Whether what is at the path now was there when the target was made."""
+        started, changed = attempt.launch.started.timestamp() - _TICK, changed_at(path)
+        if path not in files:
+            return changed is not None and changed < started
+        if path not in verdicts or _oid(verdicts[path].entry) != files[path]:
+            return False
+        return changed is None or attempt.made is None or not started <= changed <= attempt.made
+
+    def is_certain(attempt: Attempt) -> bool:
+        if attempt.made is None:
+            return False
+        files = dict(attempt.record.files)
+        # What is downstream was made from the files of what is above it, which the launch was for too.
+        near = {path for target in relatives(attempt) for path in feeding(target)}
+        return all(
+            is_known(attempt, path, files)
+            for path in {*files, *near, *fed.get(attempt.record.target.text, ())}
+        )
+
+    certain = {attempt.record.target.text for attempt in tried if is_certain(attempt)}
+    launched = {path: oid for attempt in tried for path, oid in attempt.record.files}
+    unknown = {}
+    for path, verdict in verdicts.items():
+        rest, entry = verdict.succeeded - certain, None
+        if verdict.entry is None:
+            # "Never saw the path" is pending with every content, but not where the path is gone.
+            oid = launched.get(path)
+            if oid is None:
+                continue
+            entry = Entry("100644", oid)
+        if rest:
+            unknown[path] = replace(verdict, entry=entry, succeeded=rest)
+    kept = {
+        path: replace(verdict, succeeded=verdict.succeeded & certain)
+        for path, verdict in verdicts.items()
+        if verdict.succeeded & certain
+    }
+    return Settlement(unknown, kept)
+
+
+def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
+    """The targets that a launch was to make from one of the same files, the attempt's own among them."""
+    by_file: dict[tuple[str, bytes], set[Target]] = {}
+    for launch in {attempt.launch.launch_id: attempt.launch for attempt in tried}.values():
+        for batch in launch.batches:
+            for record in batch.targets:
+                for path, _ in record.files:
+                    by_file.setdefault((launch.launch_id, path), set()).add(record.target)
+
+    def relatives(attempt: Attempt) -> set[Target]:
+        files = (path for path, _ in attempt.record.files)
+        found = (by_file[attempt.launch.launch_id, path] for path in files)
+        return {attempt.record.target}.union(*found)
+
+    return relatives
+
+
+def outcomes(
+    launch: LaunchRecord, tried: Iterable[Attempt]
+) -> tuple[list[TargetOutcome], dict[Target, datetime]]:
+    """What the ledger is told of an interrupted launch, and when each target was made."""
+    made = {
+        attempt.record.target: (attempt.run_id, datetime.fromtimestamp(attempt.made, timezone.utc))
+        for attempt in tried
+        if attempt.launch.launch_id == launch.launch_id and attempt.made is not None
+    }
+    done = [TargetOutcome(target, "success", run_id) for target, (run_id, _) in made.items()]
+    return done, {target: moment for target, (_, moment) in made.items()}
+
+
+def last_change(repo: Repository, path: bytes) -> float | None:
+    """When a file's content or name was last changed, in seconds since 1970; None if it is not there."""
+    try:
+        status = os.lstat(os.fsencode(repo.top) + b"/" + path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    # What is in a folder (a submodule) can change without it.
+    return float("inf") if stat.S_ISDIR(status.st_mode) else status.st_ctime
+
+
+def _oid(entry: Entry | None) -> str | None:
+    return None if entry is None else entry.oid
