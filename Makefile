@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench schema clean
+.PHONY: help demo test soak lint format bench schema clean
 
 help:
 	@echo "make demo    the whole thing in a throwaway repository"
 	@echo "make test    all tests"
+	@echo "make soak    the state machine over git, for long: SOAK=2000 series of steps"
 	@echo "make lint    ruff, mypy, import-linter, shellcheck, zizmor"
 	@echo "make format  format the code"
 	@echo "make bench   what it costs, side by side"
@@ -25,6 +26,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+SOAK ?= 2000
+soak: $(READY)
+	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 tests/git/test_machine.py -k nothing
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -165,11 +165,16 @@ class _Planner:
 
     def _drop_reflected(self) -> None:
         """Leave out what reflects everything already, unless it is made together with what does not."""
-        dropped = [target for target, draft in self.drafts.items() if not draft.due]
-        for target in dropped:
-            del self.drafts[target]
-        if dropped:
-            self._complete_sets()
+        due = [draft for draft in self.drafts.values() if draft.due]
+        kept = {draft.target: draft for draft in due}
+        for draft in due:
+            asset = self._asset(draft.target.asset)
+            for key in asset.execution_set if asset is not None and draft.action == "materialize" else ():
+                mate = self.drafts.get(Target(key, draft.target.partition))
+                if mate is not None:
+                    mate.due = mate.due or list(draft.due)
+                    kept[mate.target] = mate
+        self.drafts = kept
 
     def _without_reflected(self, planned: Iterable[PlannedChange]) -> tuple[PlannedChange, ...]:
         """A planned change that nothing is due for is none."""
@@ -240,12 +245,16 @@ class _Planner:
             for key in asset.execution_set:
                 mate = Target(key, draft.target.partition)
                 together = self.drafts.get(mate)
+                reason = f"made by one function with {asset.key}"
                 if together is None:
-                    reason = f"made by one function with {asset.key}"
-                    self.drafts[mate] = _Draft(mate, draft.origin, draft.paths, draft.due, reason=reason)
-                elif together.action == "skip":
-                    together.action, together.settles = "materialize", False
-                    together.reason = f"made by one function with {asset.key}"
+                    together = self.drafts[mate] = _Draft(mate, draft.origin, reason=reason)
+                known = set(together.paths)
+                for path in draft.paths:
+                    if path not in known:
+                        self._feed(together, path)
+                due = draft.due or set(together.due) & set(draft.paths)
+                if together.action == "skip" and due:
+                    together.action, together.settles, together.reason = "materialize", False, reason
 
     def _narrow(self) -> None:
         wanted = set(self.options.narrowing.assets)
@@ -471,6 +480,29 @@ class _Batches:
                 chunks.append([])
             chunks[-1].extend(island)
         return chunks
+
+
+def made_from(target: Target, catalog: Catalog | None, downstream: str | int) -> list[Target]:
+    """The target, what is made by one function with it, and what a change of it may start downstream.
+
+    Rather too much than too little: it says what has seen nothing yet of a path that newly feeds the target.
+    """
+    asset = None if catalog is None else catalog.assets.get(target.asset)
+    if catalog is None or asset is None:
+        return [target]
+    found = {target.asset, *asset.execution_set}
+    if downstream != "none" and (downstream != "auto" or asset.kind != "materializable"):
+        children = catalog.children()
+        frontier = list(found)
+        while frontier:
+            new = set(children.get(frontier.pop(), ())) - found
+            found |= new
+            frontier += new
+    targets = []
+    for key in sorted(found):
+        partitioned = key in catalog.assets and catalog.assets[key].partitions is not None
+        targets.append(Target(key, target.partition if partitioned else None))
+    return targets
 
 
 def partition_problem(asset: Asset, partition: str | None) -> str | None:

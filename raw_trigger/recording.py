@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from raw_trigger.model.changes import ChangeSet
 from raw_trigger.model.plan import Plan, Target
@@ -33,7 +34,7 @@ class Recorder:
         """
         if not succeeded:
             return {}
-        after = {change.path: change.new for change in self._snapshot().changes}
+        after = {change.path: change.new for change in self._after.changes}
         steady = tuple(
             replace(change, old_path=None)
             for change in self._before.changes
@@ -47,6 +48,33 @@ class Recorder:
             for path, targets in _needed(whole).items()
             if targets & names
         }
+
+    def unsure(self, succeeded: set[Target]) -> dict[bytes, frozenset[str]]:
+        """Of which files nobody knows what these targets have read, though they succeeded.
+
+        The file changed while the run was on, or held a conflict or a pointer instead of its content.
+        """
+        if not succeeded:
+            return {}
+        before = {change.path: change for change in self._before.changes}
+        after = {change.path: change for change in self._after.changes}
+        changed = [
+            replace(change, old_path=None)
+            for path, change in {**after, **before}.items()
+            if path not in before or path not in after or before[path].new != after[path].new
+        ]
+        moving = self._plan(replace(self._before, changes=tuple(changed)))
+        names = {target.text for target in succeeded}
+        found = {path: targets & names for path, targets in _needed(moving).items()}
+        for planned in (*moving.changes, *self._plan(self._before).changes):
+            if planned.disposition in ("dirty", "missing-content"):
+                fed = frozenset(target.text for target in planned.targets) & names
+                found[planned.change.path] = found.get(planned.change.path, frozenset()) | fed
+        return {path: targets for path, targets in found.items() if targets}
+
+    @cached_property
+    def _after(self) -> ChangeSet:
+        return self._snapshot()
 
 
 def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:

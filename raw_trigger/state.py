@@ -13,7 +13,8 @@ import json
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import Entry, show, to_bytes
@@ -89,7 +90,11 @@ def adopt(repo: Repository, environment: str, tree: str, rules: str | None, old:
 
 
 def promote(
-    repo: Repository, environment: str, verdicts: Mapping[bytes, Verdict], seen: Record | None = None
+    repo: Repository,
+    environment: str,
+    verdicts: Mapping[bytes, Verdict],
+    seen: Record | None = None,
+    unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
 ) -> None:
     """Record what a run came to, path by path.
 
@@ -97,13 +102,14 @@ def promote(
         verdicts: For each path what its targets reflect now.
         seen: The record as it was planned with: its rules, and the exceptions that came in with them,
             are recorded too.
+        unsure: For a path the targets of which nobody knows what they reflect of it.
 
     Raises:
         RecordError: it cannot be written, or others moved it again and again.
     """
     for _ in range(_TRIES):
         old = read(repo, environment)
-        edits = _edits(repo, old, verdicts, seen)
+        edits = _edits(repo, old, verdicts, seen, unsure)
         if not edits or _move(
             repo, environment, rewrite(repo, old.tree if old else repo.empty_tree, edits), old
         ):
@@ -115,7 +121,11 @@ def promote(
 
 
 def _edits(
-    repo: Repository, old: Record | None, verdicts: Mapping[bytes, Verdict], seen: Record | None
+    repo: Repository,
+    old: Record | None,
+    verdicts: Mapping[bytes, Verdict],
+    seen: Record | None,
+    unsure: Mapping[bytes, Iterable[str]],
 ) -> dict[bytes, Entry | None]:
     """The paths of the tree that have to change."""
     before: dict[bytes, Reflected] = dict(old.exceptions) if old else {}
@@ -131,6 +141,8 @@ def _edits(
         if entry != recorded:
             edits[path] = entry
         after[path] = exceptions
+    for path, targets in unsure.items():
+        after[path] = {**after.get(path, {}), **dict.fromkeys(targets)}
     for path, exceptions in after.items():
         if exceptions != before.get(path, {}):
             edits[_name(path)] = _store(repo, _text(path, exceptions)) if exceptions else None

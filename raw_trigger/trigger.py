@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raw_trigger import state
@@ -22,7 +23,7 @@ from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Narrowing, Plan, Target
 from raw_trigger.model.record import Record, Verdict
-from raw_trigger.planning import Disk, Options, make_plan
+from raw_trigger.planning import Disk, Options, made_from, make_plan
 from raw_trigger.recording import Recorder, settled
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
@@ -205,7 +206,13 @@ class Trigger:
             before = RuleBook.described(record.rules)
             files = diff.all_paths(self.workspace.repo, record.tree, self.workspace.roots)
             newly = rules.newly_fed(before, (path for path, _ in files))
-            record = record.with_new_targets({p: [t.text for t in targets] for p, targets in newly.items()})
+            downstream = self._options().downstream
+            record = record.with_new_targets(
+                {
+                    path: [t.text for target in targets for t in made_from(target, rules.catalog, downstream)]
+                    for path, targets in newly.items()
+                }
+            )
         return record if rules.catalog is None else replace(record, rules=today)
 
     def _with_exceptions(self, changes: ChangeSet, record: Record) -> ChangeSet:
@@ -297,8 +304,12 @@ class Trigger:
             raise
         finally:
             succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-            doubted = {t for t, outcome in done.items() if outcome.refuted}
-            self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, doubted)
+            unsure = recorder.unsure(succeeded)
+            for planned in plan.targets:
+                outcome = done.get(planned.target)
+                for path in planned.paths if outcome is not None and outcome.refuted else ():
+                    unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
+            self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, unsure)
             self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
@@ -442,21 +453,19 @@ class Trigger:
         return Recorder(snapshot, whole)
 
     def _promote(
-        self, verdicts: Mapping[bytes, Verdict], plan: Plan, doubted: Collection[Target] = ()
+        self,
+        verdicts: Mapping[bytes, Verdict],
+        plan: Plan,
+        unsure: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
     ) -> None:
-        """Record the verdicts; what was made but refuted by its checks reflects nothing that is known."""
         repo = self.workspace.repo
         stored = diff.store(repo, {path: verdict.entry for path, verdict in verdicts.items()})
         kept = {path: verdict for path, verdict in verdicts.items() if path in stored}
         # Rules that somebody still has to mend are not in force.
         seen = self.record if plan.errors or plan.record is None else plan.record
-        unsure: dict[bytes, list[str]] = {}
-        for planned in plan.targets:
-            for path in planned.paths if planned.target in doubted else ():
-                unsure.setdefault(path, []).append(planned.target.text)
-        if seen is not None:
-            seen = seen.with_new_targets(unsure)
-        state.promote(repo, self.workspace.environment, kept, seen)
+        if seen is not None and seen.rules is None and plan.actionable and not plan.errors:
+            seen = replace(seen, rules=self.rules(self.known_catalog()).describe())
+        state.promote(repo, self.workspace.environment, kept, seen, unsure)
 
     def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> int:
         """Record a tree's raw files as materialized, without running anything.
