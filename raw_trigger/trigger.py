@@ -55,6 +55,7 @@ class Trigger:
         self.wishes = wishes or Wishes()
         self.warnings: list[str] = []
         self._fresh: Catalog | None = None
+        self._known: Catalog | None = None
 
     @cached_property
     def _books(self) -> Bookkeeper:
@@ -132,7 +133,7 @@ class Trigger:
         record = self.record if changes.base.kind == "recorded" else None
         if not self.wishes.use_catalog or not self._needs_catalog(changes, record):
             return self._made(changes, None, record, launching)
-        catalog = self._fresh or self.workspace.project.catalog()
+        catalog = self.known_catalog()
         try:
             plan = self._made(changes, catalog, record, launching)
             certain = catalog.fresh or not _doubtful(plan)
@@ -149,8 +150,12 @@ class Trigger:
         return self._fresh
 
     def known_catalog(self) -> Catalog:
-        """The catalog, from the cache where that is still valid."""
-        return self._fresh or self.workspace.project.catalog()
+        """The catalog, from the cache where that is still valid; read once."""
+        if self._fresh is not None:
+            return self._fresh
+        if self._known is None:
+            self._known = self.workspace.project.catalog()
+        return self._known
 
     def rules(self, catalog: Catalog | None) -> RuleBook:
         """The rules in force."""
@@ -256,7 +261,9 @@ class Trigger:
             return
         with locked(self.workspace.repo.shared_dir / "locks", self.workspace.environment, face, waiting):
             self._settle()
+            # Others were at work meanwhile, perhaps on the code too.
             self.__dict__.pop("record", None)
+            self._known = None
             if base.kind == "recorded" and self.record is not None:
                 base = replace(base, oid=self.record.tree)
             yield self.plan(self.detect(base, desired, only), launching=True)
