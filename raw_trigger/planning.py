@@ -289,7 +289,7 @@ class _Planner:
     def _add_downstream(self) -> None:
         if self.catalog is None or self.options.downstream == "none":
             return
-        children = self.catalog.children()
+        children = self.catalog.children
         depth = {"auto": 1, "all": len(self.catalog.assets)}.get(
             str(self.options.downstream), self.options.downstream
         )
@@ -492,7 +492,7 @@ def made_from(target: Target, catalog: Catalog | None, downstream: str | int) ->
         return [target]
     found = {target.asset, *asset.execution_set}
     if downstream != "none" and (downstream != "auto" or asset.kind != "materializable"):
-        children = catalog.children()
+        children = catalog.children
         frontier = list(found)
         while frontier:
             new = set(children.get(frontier.pop(), ())) - found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from raw_trigger.model.changes import ChangeSet
+from raw_trigger.model.changes import Change, ChangeSet
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import Verdict
 
@@ -40,7 +40,7 @@ class Recorder:
             for change in self._before.changes
             if change.path in after and after[change.path] == change.new
         )
-        whole = self._plan(replace(self._before, changes=steady))
+        whole = self._whole if len(steady) == len(self._before.changes) else self._planned(steady)
         names = {target.text for target in succeeded}
         entries = {planned.change.path: planned.change.new for planned in whole.changes}
         return {
@@ -58,15 +58,16 @@ class Recorder:
             return {}
         before = {change.path: change for change in self._before.changes}
         after = {change.path: change for change in self._after.changes}
-        changed = [
+        changed = tuple(
             replace(change, old_path=None)
             for path, change in {**after, **before}.items()
             if path not in before or path not in after or before[path].new != after[path].new
-        ]
-        moving = self._plan(replace(self._before, changes=tuple(changed)))
+        )
+        moving = self._planned(changed) if changed else None
         names = {target.text for target in succeeded}
-        found = {path: targets & names for path, targets in _needed(moving).items()}
-        for planned in (*moving.changes, *self._plan(self._before).changes):
+        needed = {} if moving is None else _needed(moving)
+        found = {path: targets & names for path, targets in needed.items()}
+        for planned in (*(() if moving is None else moving.changes), *self._whole.changes):
             if planned.disposition in ("dirty", "missing-content"):
                 fed = frozenset(target.text for target in planned.targets) & names
                 found[planned.change.path] = found.get(planned.change.path, frozenset()) | fed
@@ -75,6 +76,13 @@ class Recorder:
     @cached_property
     def _after(self) -> ChangeSet:
         return self._snapshot()
+
+    @cached_property
+    def _whole(self) -> Plan:
+        return self._plan(self._before)
+
+    def _planned(self, changes: tuple[Change, ...]) -> Plan:
+        return self._plan(replace(self._before, changes=changes))
 
 
 def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:

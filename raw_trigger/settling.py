@@ -15,15 +15,21 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
+from raw_trigger import state
+from raw_trigger.bookkeeping import open_ledger
+from raw_trigger.errors import LedgerError, ProjectError
+from raw_trigger.feeding import Feeding
 from raw_trigger.ledger import Ledger, owner_alive
 from raw_trigger.ledger.documents import owner_of
-from raw_trigger.model.changes import Entry
+from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired, Entry
 from raw_trigger.model.history import HistoryFilter, LaunchRecord, Owner, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Verdict
 from raw_trigger.project.project import DagsterRun
+from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
+from raw_trigger.survey import Survey
 from raw_trigger.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
@@ -56,6 +62,56 @@ class Settlement:
 
     unknown: Mapping[bytes, Verdict]
     certain: Mapping[bytes, Verdict]
+
+
+def settle(survey: Survey, warn: Callable[[str], None]) -> None:
+    """Record what launches had finished whose process was killed; what else they were for is pending.
+
+    Args:
+        warn: Told if that could not be found out.
+
+    Raises:
+        RecordError: it cannot be written; to run anything would be in vain.
+    """
+    workspace = survey.workspace
+    if has_interrupted(workspace) is False:
+        return
+    ledger = open_ledger(workspace)
+    try:
+        launches = interrupted(ledger, workspace.environment)
+        if not launches:
+            return
+        found = workspace.project.materialized(run_ids(launches))
+        every = attempts(launches, found)
+        tried = last_word(ledger, every)
+        if not reads_here(workspace):
+            tried = [replace(attempt, made=None) for attempt in tried]
+        survey.look_again()
+        if tried and survey.record is not None:
+            _record(survey, tried)
+        for launch in launches:
+            done, told = outcomes(launch, every)
+            ledger.finish(launch.launch_id, done, ended=datetime.now(timezone.utc), told=told)
+    except (LedgerError, ProjectError) as error:
+        warn(f"what an interrupted run had finished is not known and may run again: {error}")
+
+
+def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
+    repo, roots = survey.workspace.repo, survey.workspace.roots
+    paths = {path for attempt in tried for path, _ in attempt.record.files}
+    verdicts = survey.recorder(paths).verdicts({attempt.record.target for attempt in tried})
+    nothing = ChangeSet(Base("empty", "", None, ""), Desired("worktree", WORKTREE), ())
+    feeding = Feeding(repo, roots, nothing, survey.rules(survey.known_catalog()))
+    found = settlement(
+        tried,
+        verdicts,
+        feeding=lambda target: [path for path, _ in feeding.paths(target)],
+        changed_at=lambda path: last_change(repo, path),
+    )
+    for part in (found.unknown, found.certain):
+        stored = diff.store(repo, {path: verdict.entry for path, verdict in part.items()})
+        kept = {path: verdict for path, verdict in part.items() if path in stored}
+        state.promote(repo, survey.workspace.environment, kept)
 
 
 def has_interrupted(workspace: Workspace) -> bool | None:

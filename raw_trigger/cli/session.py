@@ -96,7 +96,8 @@ def trigger_of(
 ) -> Trigger:
     """A trigger with the command's wishes."""
     from raw_trigger.model.plan import Narrowing
-    from raw_trigger.trigger import Trigger, Wishes
+    from raw_trigger.survey import Wishes
+    from raw_trigger.trigger import Trigger
 
     wishes = Wishes(Narrowing(tuple(assets or ()), globs(paths)), depth(downstream), not no_catalog)
     return Trigger(workspace_of(context, environment), wishes)

@@ -55,9 +55,15 @@ class RuleBook:
         self._file = _FileRules(config.rules)
         self._metadata = _MetadataRules(_named_paths(config, catalog, top))
         self._convention = _Convention(_raw_keys(catalog, self._metadata.assets))
+        self._described: str | None = None
 
     def describe(self) -> str:
         """Everything that decides what a path feeds, as text: to be compared with, and to map by again."""
+        if self._described is None:
+            self._described = self._as_text()
+        return self._described
+
+    def _as_text(self) -> str:
         file = [
             {
                 "path": one.rule.path,

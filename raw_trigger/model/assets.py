@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 AssetKind = Literal["materializable", "observable", "external"]
@@ -49,7 +50,7 @@ class Asset:
     checks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalog:
     """The whole asset graph. ``fresh`` says that it was loaded just now, not taken from a cache."""
 
@@ -57,7 +58,8 @@ class Catalog:
     fresh: bool = True
     dagster_version: str | None = None
 
-    def children(self) -> dict[str, list[str]]:
+    @cached_property
+    def children(self) -> Mapping[str, Sequence[str]]:
         """Asset key → keys of the assets that depend on it directly, sorted."""
         out: dict[str, list[str]] = {}
         for key in sorted(self.assets):

@@ -93,7 +93,7 @@ def test_one_asset_exactly(catalog):
         ),
         checks=("not_empty",),
     )
-    assert catalog.children()["outside"] == ["raw/shop/sales"]
+    assert catalog.children["outside"] == ["raw/shop/sales"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.repo.repository import Repository
-from raw_trigger.trigger import Trigger, Wishes
+from raw_trigger.survey import Wishes
+from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 
 ROOT = "data/1_raw"

@@ -1,0 +1,244 @@
+"""What is there, what is recorded, and the plan that follows from both. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from raw_trigger import state
+from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
+from raw_trigger.feeding import Feeding
+from raw_trigger.mapping.rules import RuleBook, unknown_asset
+from raw_trigger.model.assets import Catalog
+from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired
+from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.model.record import Record
+from raw_trigger.planning import Disk, Options, made_from, make_plan
+from raw_trigger.recording import Recorder
+from raw_trigger.repo import diff
+from raw_trigger.repo.disk import in_the_way, not_the_content
+from raw_trigger.roots import require_roots
+from raw_trigger.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller wants different from the configuration."""
+
+    narrowing: Narrowing = field(default_factory=Narrowing)
+    downstream: str | int | None = None
+    use_catalog: bool = True
+
+
+class Survey:
+    """Looks at one workspace; what it read of record and catalog is kept until :meth:`look_again`."""
+
+    def __init__(self, workspace: Workspace, wishes: Wishes | None = None) -> None:
+        self.workspace = workspace
+        self.wishes = wishes or Wishes()
+        self._fresh: Catalog | None = None
+        self._known: Catalog | None = None
+        self._book: RuleBook | None = None
+
+    @cached_property
+    def record(self) -> Record | None:
+        """What is recorded for the environment; None if nothing is.
+
+        Raises:
+            RecordError: the ref names no recorded tree.
+        """
+        return state.read(self.workspace.repo, self.workspace.environment)
+
+    def look_again(self) -> None:
+        """Forget what may have changed while this waited: the record and the project's code."""
+        self.__dict__.pop("record", None)
+        self._known = None
+
+    # Detecting
+
+    def detect(self, base: Base, desired: Desired, only: frozenset[bytes] | None = None) -> ChangeSet:
+        """What differs under the raw roots.
+
+        Args:
+            only: The paths that are looked at; None: all.
+
+        Raises:
+            UsageError: a raw root is neither on disk nor in one of the two sides.
+            GitError: git cannot tell.
+        """
+        repo, roots = self.workspace.repo, self.workspace.roots
+        old = base.oid or repo.empty_tree
+        if desired.kind == "revision":
+            assert desired.oid is not None
+            changes = diff.between_trees(repo, old, desired.oid, roots)
+        elif desired.kind == "index":
+            changes = diff.to_index(repo, old, roots)
+        else:
+            changes = diff.to_worktree(repo, old, roots)
+        if not changes:
+            require_roots(repo, self.workspace.config, [side for side in (base.oid, desired.oid) if side])
+        if "." in roots:
+            own = state.FOLDER.encode() + b"/"
+            changes = tuple(change for change in changes if not change.path.startswith(own))
+        found = ChangeSet(base, desired, changes)
+        return found if only is None else found.narrowed(only)
+
+    # Planning
+
+    def plan(self, changes: ChangeSet, *, launching: bool = False) -> Plan:
+        """The plan for these changes, and for what edited rules newly map.
+
+        The catalog is taken from the cache where that is enough. That a path is mapped to
+        nothing, or an asset or partition unknown, is concluded only from one loaded just now.
+
+        Args:
+            launching: Also look at the disk: only what is there as desired can be launched.
+
+        Raises:
+            ConfigError: a rule names an asset that is not in the project.
+            ProjectError: the project cannot be loaded.
+        """
+        record = self.record if changes.base.kind == "recorded" else None
+        if not self.wishes.use_catalog or not self._needs_catalog(changes, record):
+            return self._made(changes, None, record, launching)
+        catalog = self.known_catalog()
+        try:
+            plan = self._made(changes, catalog, record, launching)
+            certain = catalog.fresh or not _doubtful(plan)
+        except RawTriggerError:
+            if catalog.fresh:
+                raise
+            certain = False
+        return plan if certain else self._made(changes, self.catalog(), record, launching)
+
+    def catalog(self) -> Catalog:
+        """The catalog, loaded afresh once."""
+        if self._fresh is None:
+            self._fresh = self.workspace.project.catalog(fresh=True)
+        return self._fresh
+
+    def known_catalog(self) -> Catalog:
+        """The catalog, from the cache where that is still valid; read once."""
+        if self._fresh is not None:
+            return self._fresh
+        if self._known is None:
+            self._known = self.workspace.project.catalog()
+        return self._known
+
+    def rules(self, catalog: Catalog | None) -> RuleBook:
+        """The rules in force."""
+        if self._book is None or self._book.catalog is not catalog:
+            self._book = RuleBook(self.workspace.config, catalog, str(self.workspace.repo.top))
+        return self._book
+
+    def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:
+        """Whether the file's rules alone do not settle it: that nothing is made from any changed path."""
+        if self.wishes.narrowing.assets or (record is not None and record.exceptions):
+            return True
+        rules = self.rules(None)
+        if record is not None and record.rules is not None and not rules.same_file(record.rules):
+            return True
+        matches = (rules.match(change.path) for change in changes.changes)
+        return not all(match is not None and match.ignore for match in matches)
+
+    def _made(
+        self, changes: ChangeSet, catalog: Catalog | None, record: Record | None, launching: bool
+    ) -> Plan:
+        workspace = self.workspace
+        rules = self.rules(catalog)
+        if catalog is not None:
+            _require_known(rules, catalog, self.wishes.narrowing)
+        if record is not None:
+            record = self._by_todays(rules, record)
+            changes = self._with_exceptions(changes, record)
+        looks = launching or changes.desired.kind == "index"
+        return make_plan(
+            changes,
+            rules,
+            self._options(),
+            disk=in_the_way(workspace.repo, workspace.roots, changes) if looks else Disk(),
+            feeds=Feeding(workspace.repo, workspace.roots, changes, rules),
+            record=record,
+        )
+
+    def _options(self) -> Options:
+        config, wishes = self.workspace.config, self.wishes
+        return Options(
+            environment=self.workspace.environment,
+            downstream=config.downstream if wishes.downstream is None else wishes.downstream,
+            on_delete=config.on_delete,
+            unmapped=config.unmapped,
+            batch_size=config.batch_size,
+            narrowing=wishes.narrowing,
+        )
+
+    def _by_todays(self, rules: RuleBook, record: Record) -> Record:
+        """The record under today's rules: what a path newly feeds has seen nothing of it yet."""
+        if rules.catalog is None and record.rules is not None and rules.same_file(record.rules):
+            return record
+        today = rules.describe()
+        if record.rules is not None and record.rules != today:
+            before = RuleBook.described(record.rules)
+            files = diff.all_paths(self.workspace.repo, record.tree, self.workspace.roots)
+            newly = rules.newly_fed(before, (path for path, _ in files))
+            downstream = self._options().downstream
+            record = record.with_new_targets(
+                {
+                    path: [t.text for target in targets for t in made_from(target, rules.catalog, downstream)]
+                    for path, targets in newly.items()
+                }
+            )
+        return record if rules.catalog is None else replace(record, rules=today)
+
+    def _with_exceptions(self, changes: ChangeSet, record: Record) -> ChangeSet:
+        """Also the paths whose content is as recorded, but not all of whose targets reflect it."""
+        known = {change.path for change in changes.changes}
+        further = [path for path in record.exceptions if path not in known]
+        if not further:
+            return changes
+        entries = diff.entries_at(self.workspace.repo, record.tree, further)
+        return changes.extended({path: entries.get(path) for path in further})
+
+    def recorder(self, further: Collection[bytes] = ()) -> Recorder:
+        """Compares the disk before and after a run with the record, under today's rules.
+
+        Args:
+            further: Paths to be looked at even if they are as recorded.
+        """
+        catalog = self.known_catalog()
+        rules = self.rules(catalog)
+        record = self._by_todays(rules, self.record) if self.record is not None else None
+        base = Base("recorded", "", None if record is None else record.tree, "")
+
+        def snapshot() -> ChangeSet:
+            seen = self.detect(base, Desired("worktree", WORKTREE))
+            seen = seen.overlaid(diff.hidden(self.workspace.repo, self.workspace.roots))
+            if record is not None and further:
+                entries = diff.entries_at(self.workspace.repo, record.tree, list(further))
+                seen = seen.extended({path: entries.get(path) for path in further})
+            return seen if record is None else self._with_exceptions(seen, record)
+
+        def whole(seen: ChangeSet) -> Plan:
+            workspace = self.workspace
+            options = Survey(workspace)._options()
+            disk = not_the_content(workspace.repo, workspace.roots, seen)
+            feeds = Feeding(workspace.repo, workspace.roots, seen, rules)
+            return make_plan(seen, rules, options, disk=disk, feeds=feeds)
+
+        return Recorder(snapshot, whole)
+
+
+def _doubtful(plan: Plan) -> bool:
+    """Whether the plan concludes from its catalog that something is not there."""
+    unknown = any(p.disposition == "unmapped" for p in plan.changes)
+    return unknown or any(t.action == "skip" and not t.settles for t in plan.targets)
+
+
+def _require_known(rules: RuleBook, catalog: Catalog, narrowing: Narrowing) -> None:
+    unknown = [f"{position}: {unknown_asset(key, catalog)}" for position, key in rules.unknown_assets()]
+    if unknown:
+        raise ConfigError("\n".join(unknown), "`raw-trigger check` lists the assets there are")
+    for key in narrowing.assets:
+        if key not in catalog.assets:
+            raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
