@@ -61,7 +61,12 @@ def _prune(newest: Path) -> None:
 def _from_json(data: dict[str, Any]) -> Config:
     dagster = data["dagster"]
     options = DagsterOptions(**{key: _frozen(value) for key, value in dagster.items()})
-    simple = {**data, "dagster": options, "roots": tuple(data["roots"])}
+    simple = {
+        **data,
+        "dagster": options,
+        "roots": tuple(data["roots"]),
+        "ci_environments": _frozen(data["ci_environments"]),
+    }
     return Config(**{**simple, "rules": tuple(_rule(rule) for rule in data["rules"])})
 
 

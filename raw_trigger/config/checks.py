@@ -7,7 +7,7 @@ from typing import Any
 from raw_trigger.config.document import Document
 from raw_trigger.config.fields import MAX_TEXT
 from raw_trigger.config.problems import Problem, Problems, quoted
-from raw_trigger.model.settings import DEFAULT_ROOT, below
+from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, below
 
 _TARGETS = ("asset", "assets", "ignore")
 
@@ -23,11 +23,28 @@ def check(document: Document, folder: str, problems: Problems) -> None:
     roots = _roots(data.get("root"))
     _overlaps(roots, document, problems)
     prefixes = _Prefixes(roots, folder)
+    _environments(data.get("ci"), document, problems)
     rules = data.get("assets")
     for i, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
             _meaning(i, rule, document, problems)
             _beginning(i, rule, prefixes, document, problems)
+
+
+def _environments(ci: Any, document: Document, problems: Problems) -> None:
+    """Names that cannot be part of a ref, and branches that would record two environments."""
+    found = ci.get("environments") if isinstance(ci, dict) else None
+    owners: dict[str, str] = {}
+    for name, branches in found.items() if isinstance(found, dict) else ():
+        at = ("ci", "environments", name)
+        if not ENVIRONMENT_NAME.fullmatch(name):
+            message = f"the environment {quoted(name)} cannot be part of a git ref"
+            problems.add(Problem(document.key_at(at), message, ENVIRONMENT_HINT))
+        for branch in branches if isinstance(branches, list) else [branches]:
+            owner = owners.setdefault(branch, name) if isinstance(branch, str) else name
+            if owner != name:
+                message = f"the branch {quoted(branch)} already records {quoted(owner)}"
+                problems.add(Problem(document.at(at), message, "keep it in one environment"))
 
 
 def _roots(value: Any) -> list[str | None]:

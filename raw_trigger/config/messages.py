@@ -10,12 +10,18 @@ from pydantic import BaseModel, ValidationError
 from raw_trigger.config.document import Document, Location
 from raw_trigger.config.fields import LIST, MAPPING, TEXT
 from raw_trigger.config.problems import Problem, Problems, did_you_mean, quoted
-from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RuleModel
+from raw_trigger.config.schema import CiModel, ConfigModel, DagsterModel, HooksModel, RuleModel
 
-_LATER_KEYS = frozenset({"ci", "fetch", "fingerprint", "job", "rows", "run_config", "workers"})
+_LATER_KEYS = frozenset({"fetch", "fingerprint", "job", "rows", "run_config", "workers"})
 _LATER_VALUES = frozenset({"background", "delete-partition"})
+_EXAMPLES = {"environments": "production: [main]"}
 _NOT_YET = "is not known to this version of raw-trigger yet"
-_SECTIONS: dict[str, type[BaseModel]] = {"dagster": DagsterModel, "hooks": HooksModel, "assets": RuleModel}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "ci": CiModel,
+    "dagster": DagsterModel,
+    "hooks": HooksModel,
+    "assets": RuleModel,
+}
 
 
 def add_all(error: ValidationError, document: Document, problems: Problems) -> None:
@@ -117,5 +123,5 @@ def _no_mapping(name: str, written: str) -> tuple[str, str]:
         return f"the file has to be keys with values, not {written}", "begin with 'root: data/1_raw'"
     if name == "assets":
         return f"a rule has to be keys with values, not {written}", "begin it with 'path: …'"
-    example = keys(_SECTIONS[name])[0] if name in _SECTIONS else "key"
-    return f"{name} has to be keys with values, not {written}", f"write them below it, such as '{example}: …'"
+    example = f"{keys(_SECTIONS[name])[0]}: …" if name in _SECTIONS else _EXAMPLES.get(name, "key: …")
+    return f"{name} has to be keys with values, not {written}", f"write them below it, such as '{example}'"

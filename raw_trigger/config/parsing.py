@@ -50,6 +50,7 @@ def parse(data: bytes, shown: str) -> Config:
         report_as=model.report_as,
         batch_size=model.batch_size,
         ledger=model.ledger,
+        ci_environments=tuple((name, tuple(found)) for name, found in model.ci.environments.items()),
         hooks=model.hooks.model_dump(by_alias=True),
         rules=tuple(_rule(i, rule, document) for i, rule in enumerate(model.assets)),
         digest=hashlib.sha256(data).hexdigest(),

@@ -125,6 +125,16 @@ class HooksModel(Section):
     )
 
 
+class CiModel(Section):
+    """What holds on a CI runner only."""
+
+    environments: dict[str, Texts] = Field(
+        default={},
+        description="Environment → the branch, or list of branches, whose pushes record it, such as"
+        " production: [main]. * and ? stay inside one part of a branch's name, ** crosses /.",
+    )
+
+
 class RuleModel(Section):
     """A path pattern and what it stands for: exactly one of asset, assets and ignore."""
 
@@ -173,6 +183,7 @@ class ConfigModel(Section):
     environment: Environment | None = Field(
         default=None, description="Name under which is recorded what was materialized here; local by default."
     )
+    ci: CiModel = Field(default_factory=CiModel, description="What continuous integration records.")
     downstream: Downstream = Field(
         default=_DEFAULT.downstream,
         description="Which assets that depend on a changed one are materialized too: auto (direct children"

@@ -78,7 +78,8 @@ class Config:
     ``file`` and ``folder`` (the project folder, ``""`` for the top) and ``roots`` are relative to
     the repository's top, with ``/`` and without a trailing one; a root that is the top itself is
     ``.``. ``environment`` is None where the file names none. ``downstream`` is a number of levels
-    where it is no word. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""``
+    where it is no word. ``ci_environments`` are pairs of an environment and the patterns of the
+    branches that record it on CI. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""``
     without a file.
     """
 
@@ -92,6 +93,7 @@ class Config:
     unmapped: Unmapped = "warn"
     report_as: ReportAs = "materialization"
     batch_size: int = 200
+    ci_environments: tuple[tuple[str, tuple[str, ...]], ...] = ()
     hooks: Mapping[str, HookAction] = field(default_factory=lambda: dict(DEFAULT_HOOKS))
     ledger: str = "sqlite"
     rules: tuple[Rule, ...] = ()

@@ -46,8 +46,8 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "zzz: 1\n",
         [
             (
-                "1:1: unknown key 'zzz'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, ledger, hooks, assets"
+                "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
+                "on_delete, unmapped, report_as, batch_size, ledger, hooks, assets"
             ),
         ],
     ),
@@ -56,8 +56,8 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "zzz:\n",
         [
             (
-                "1:1: unknown key 'zzz'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, ledger, hooks, assets"
+                "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
+                "on_delete, unmapped, report_as, batch_size, ledger, hooks, assets"
             ),
         ],
     ),
@@ -98,10 +98,30 @@ WRONG: list[tuple[str, str, list[str]]] = [
     ),
     (
         "later keys",
-        "workers: 2\nci: {environments: {production: [main]}}\n",
+        "workers: 2\n",
+        ["1:1: 'workers' is not known to this version of raw-trigger yet; remove it"],
+    ),
+    (
+        "environments of CI",
+        "ci:\n  environments:\n    pro duction: [main]\n    b: main\n    c: [x, 3]\n  foo: 1\n",
         [
-            "1:1: 'workers' is not known to this version of raw-trigger yet; remove it",
-            "2:1: 'ci' is not known to this version of raw-trigger yet; remove it",
+            (
+                "3:5: the environment 'pro duction' cannot be part of a git ref; use letters, digits, '.', '_' "
+                "and '-', beginning with a letter or digit, without '..' and not ending in '.' or '.lock'"
+            ),
+            "4:8: the branch 'main' already records 'pro duction'; keep it in one environment",
+            "5:12: c '3' is read as a number where text is wanted; quote it: \"3\"",
+            "6:3: unknown key 'foo' in 'ci'; known are environments",
+        ],
+    ),
+    (
+        "environments of CI as a list",
+        "ci: {environments: [main]}\n",
+        [
+            (
+                "1:20: environments has to be keys with values, not a list; write them below it, such as "
+                "'production: [main]'"
+            )
         ],
     ),
     (
@@ -148,8 +168,8 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "1: a\n",
         [
             (
-                "1:1: unknown key '1'; known are root, dagster, environment, downstream, on_delete, "
-                "unmapped, report_as, batch_size, ledger, hooks, assets"
+                "1:1: unknown key '1'; known are root, dagster, environment, ci, downstream, "
+                "on_delete, unmapped, report_as, batch_size, ledger, hooks, assets"
             ),
         ],
     ),
