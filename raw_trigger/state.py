@@ -41,17 +41,33 @@ def read(repo: Repository, environment: str) -> Record | None:
         RecordError: the ref is there but names no recorded tree.
     """
     ref = PREFIX + environment
-    asked = to_bytes(f"{ref}\n{ref}:{_RULES}\n{ref}:{_EXCEPTIONS}\n")
-    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
-    tree, rules, exceptions = (show(line).split(" ") for line in out.splitlines())
-    if tree[-1] == "tree":
-        text = None if rules[-1] != "blob" else repo.git.run("cat-file", "blob", rules[0]).decode()
-        found = {} if exceptions[-1] != "tree" else _read_exceptions(repo, ref, exceptions[0])
-        return Record(tree[0], found, text)
+    found = _read(repo, ref)
+    if found is not None:
+        return found
     exists = repo.git.attempt("show-ref", "--verify", "--quiet", ref).returncode == 0
     if not exists and not os.path.lexists(repo.common_dir / ref):
         return None
     raise _damaged(ref, "does not name a tree of this repository")
+
+
+def read_tree(repo: Repository, tree: str) -> Record | None:
+    """What a recorded tree says that no ref names; None if it is not here.
+
+    Raises:
+        RecordError: it is no recorded tree.
+    """
+    return _read(repo, tree)
+
+
+def _read(repo: Repository, name: str) -> Record | None:
+    asked = to_bytes(f"{name}\n{name}:{_RULES}\n{name}:{_EXCEPTIONS}\n")
+    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+    tree, rules, exceptions = (show(line).split(" ") for line in out.splitlines())
+    if tree[-1] != "tree":
+        return None
+    text = None if rules[-1] != "blob" else repo.git.run("cat-file", "blob", rules[0]).decode()
+    found = {} if exceptions[-1] != "tree" else _read_exceptions(repo, name, exceptions[0])
+    return Record(tree[0], found, text)
 
 
 def environments(repo: Repository) -> dict[str, str]:
@@ -109,15 +125,25 @@ def promote(
     """
     for _ in range(_TRIES):
         old = read(repo, environment)
-        edits = _edits(repo, old, verdicts, seen, unsure)
-        if not edits or _move(
-            repo, environment, rewrite(repo, old.tree if old else repo.empty_tree, edits), old
-        ):
+        new = promoted(repo, old, verdicts, seen, unsure)
+        if new is None or _move(repo, environment, new, old):
             return
         time.sleep(random.uniform(0, _PAUSE))
     raise RecordError(
         f"{PREFIX}{environment} is being moved by others all the time", "run `raw-trigger run` again"
     )
+
+
+def promoted(
+    repo: Repository,
+    old: Record | None,
+    verdicts: Mapping[bytes, Verdict],
+    seen: Record | None = None,
+    unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
+) -> str | None:
+    """The tree that :func:`promote` makes of the record ``old``; None if nothing changes. No ref is moved."""
+    edits = _edits(repo, old, verdicts, seen, unsure)
+    return rewrite(repo, old.tree if old else repo.empty_tree, edits) if edits else None
 
 
 def _edits(

@@ -75,3 +75,49 @@ class Verdict:
         now = None if self.entry is None else self.entry.oid
         after = {name: now if name in self.succeeded else seen.get(name, default) for name in self.targets}
         return recorded, {name: oid for name, oid in sorted(after.items()) if oid != default}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one run came to, as a value that can travel from one job to another.
+
+    Attributes:
+        planned_with: Id of the recorded tree that was planned with.
+        verdicts: For each path what its targets reflect now.
+        unsure: For a path the targets of which nobody knows what they reflect of it.
+        rules: The rules in force, as ``RuleBook.describe`` gives them; None: not to be recorded.
+        newly_fed: For a path the targets that it feeds by these rules, and did not by those recorded.
+        planned: For a path everything that was to be made from it. To be given where nothing had been
+            recorded and the event's own base was taken for it: then only this tells what is still to do,
+            should another run have recorded another base meanwhile.
+    """
+
+    planned_with: str
+    verdicts: Mapping[bytes, Verdict] = field(default_factory=dict)
+    unsure: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+    rules: str | None = None
+    newly_fed: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+    planned: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        record: Record,
+        seen: Record | None,
+        verdicts: Mapping[bytes, Verdict],
+        unsure: Mapping[bytes, frozenset[str]],
+        planned: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
+    ) -> Results:
+        """What a run came to.
+
+        Args:
+            record: The record as it was read before planning.
+            seen: The same under today's rules, as it was planned with; None: they are not in force.
+        """
+        newly_fed = {}
+        for path, reflected in seen.exceptions.items() if seen is not None else ():
+            new = frozenset(reflected) - frozenset(record.exceptions.get(path, {}))
+            if new:
+                newly_fed[path] = new
+        rules = None if seen is None else seen.rules
+        return cls(record.tree, dict(verdicts), dict(unsure), rules, newly_fed, dict(planned))
