@@ -1,0 +1,181 @@
+"""Workflow commands of GitHub Actions: annotations, and how to print what may look like a command.
+
+The runner takes a line for a command if it begins with ``::name …::`` after white space, or holds
+``##[name]`` anywhere (actions/runner, ActionCommand.cs, TryParseV2 and TryParse).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+from raw_trigger.ci.markup import cut
+from raw_trigger.model.changes import show
+from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.plan import NO_CATALOG, Plan
+from raw_trigger.render import words
+
+Level = Literal["error", "warning"]
+
+MOST = 10
+"""GitHub shows so many errors and so many warnings of one step."""
+
+_MESSAGE = 3000
+_TITLE = 120
+_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One remark, on a file if there is one. ``path`` is relative to the repository's top."""
+
+    level: Level
+    title: str
+    message: str
+    path: bytes | None = None
+    line: int | None = None
+
+
+def remarks(plan: Plan, outcome: Outcome | None = None, *, unmapped: bool = True) -> Iterator[Annotation]:
+    """Errors on the files that broke their assets, warnings on what needs somebody's eye.
+
+    Args:
+        unmapped: Whether a file that belongs to no asset is worth a warning.
+    """
+    yield from _plan_errors(plan)
+    if outcome is not None:
+        feeding = {planned.target: planned.paths for planned in plan.targets}
+        for done in outcome.targets:
+            yield from _finished(done, feeding.get(done.target, ()))
+    for warning in plan.warnings:
+        yield Annotation("warning", "raw-trigger", warning)
+    if not unmapped or plan.errors:
+        return
+    for planned in plan.changes:
+        if planned.disposition == "unmapped" and planned.reason != NO_CATALOG:
+            message = f"{planned.reason or 'no asset is made from it'}; add a rule or `ignore: true`"
+            yield Annotation("warning", "nothing is made from this file", message, planned.change.path)
+
+
+def commands(annotations: Iterable[Annotation], most: int = MOST) -> list[str]:
+    """The lines to print, errors first; of each kind at most so many, the last one then counts the rest."""
+    known = list(annotations)
+    lines: list[str] = []
+    for level in ("error", "warning"):
+        some = [remark for remark in known if remark.level == level]
+        kept = some if len(some) <= most else some[: most - 1]
+        lines += map(_command, kept)
+        if len(kept) < len(some):
+            more = (
+                f"… and {words.plural(len(some) - len(kept), f'more {level}')}: see the summary of the step"
+            )
+            lines.append(_line(level, {"title": "raw-trigger"}, more))
+    return lines
+
+
+def inert(line: str) -> str:
+    """The line, looking the same, but never a command: for what is printed between commands."""
+    safe = line.replace("##[", "#\N{ZERO WIDTH SPACE}#[")
+    return re.sub(r"^(\s*):(?=:)", "\\1\N{ZERO WIDTH SPACE}:", safe, flags=re.MULTILINE)
+
+
+@contextmanager
+def stopped(stream: TextIO, word: str | None = None) -> Iterator[None]:
+    """While this is on, the runner takes no line of the job's log for a command.
+
+    Both standard streams are read by the runner, in no certain order: print to one of them only.
+
+    Args:
+        word: What ends it; a random one where it is None.
+    """
+    token = word or f"raw-trigger-{secrets.token_hex(16)}"
+    stream.write(f"::stop-commands::{token}\n")
+    stream.flush()
+    try:
+        yield
+    finally:
+        # A line that was left open would swallow the end.
+        stream.write(f"\n::{token}::\n")
+        stream.flush()
+
+
+def escape_data(value: str) -> str:
+    """A command's text, so that the runner gets back just this one."""
+    return "".join(_DATA.get(char, char) for char in value)
+
+
+def escape_property(value: str) -> str:
+    """The same for the value of a property."""
+    return "".join(_PROPERTY.get(char, char) for char in value)
+
+
+def _plan_errors(plan: Plan) -> Iterator[Annotation]:
+    unmapped = [p.change.path for p in plan.changes if p.disposition == "unmapped"] if plan.errors else []
+    by_start = {show(path): path for path in unmapped}
+    for error in plan.errors:
+        # The planner begins an error about one file with its name, which may itself hold a colon.
+        starts = (error[: found.start()] for found in re.finditer(": ", error))
+        path = next((by_start[start] for start in starts if start in by_start), None)
+        message = error if path is None else error[len(show(path)) + 2 :]
+        yield Annotation("error", "raw-trigger cannot plan this", message, path)
+
+
+def _finished(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]:
+    name = words.printable(done.target.text)
+    if done.status == "failed":
+        error = (done.error or "no reason is known: see the log").strip()
+        path, line = _culprit(error, paths)
+        others = [words.printable(other) for other in paths if other != path]
+        made = f"\nIt is also made from {words.sample(others)}" if others else ""
+        yield Annotation("error", f"{name} failed", cut(error, _MESSAGE) + made, path, line)
+    for check in done.checks:
+        if not check.passed:
+            level: Level = "error" if check.severity == "ERROR" else "warning"
+            message = check.message or "the check gives no reason"
+            yield Annotation(
+                level, f"{name}: check {check.name} failed", message, paths[0] if paths else None
+            )
+
+
+def _culprit(error: str, paths: Sequence[bytes]) -> tuple[bytes | None, int | None]:
+    """The file that the error names, else the first one, and the line if it is said right after the name."""
+    for path in paths:
+        for name in (show(path), show(path).rpartition("/")[2]):
+            found = re.search(
+                rf"(?<![\w.-]){re.escape(name)}(?![\w-])(\W{{1,3}}(?:line )?(\d{{1,7}})\b)?", error
+            )
+            if found:
+                return path, int(found[2]) if found[2] else None
+    return (paths[0] if paths else None), None
+
+
+def _command(remark: Annotation) -> str:
+    message = words.harmless(cut(remark.message, _MESSAGE + 1000), lines=True)
+    properties = {}
+    if remark.path is not None and _can_be_named(remark.path):
+        properties["file"] = show(remark.path)
+        if remark.line is not None:
+            properties["line"] = str(remark.line)
+    elif remark.path is not None:
+        message = f"{cut(words.printable(remark.path), _MESSAGE)}: {message}"
+    # The title comes last: the runner strips white space from the end of the properties.
+    properties["title"] = cut(words.harmless(remark.title), _TITLE)
+    return _line(remark.level, properties, message)
+
+
+def _can_be_named(path: bytes) -> bool:
+    """Whether the runner would read the very same path back: UTF-8 that does not begin with ``=``."""
+    try:
+        return not path.decode().startswith("=")
+    except UnicodeDecodeError:
+        return False
+
+
+def _line(level: str, properties: dict[str, str], message: str) -> str:
+    named = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
+    return f"::{level} {named}::{escape_data(message)}"

@@ -1,0 +1,204 @@
+"""A plan and its outcome as Markdown, for the step summary and for a comment. Bounded, whatever the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raw_trigger.ci import graph
+from raw_trigger.ci.markup import Page, code, cut, link, preformatted, text
+from raw_trigger.ci.matrix import Batch
+from raw_trigger.model.changes import Base, Desired
+from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.plan import Plan
+from raw_trigger.model.rows import RowCounts
+from raw_trigger.render import words
+
+SUMMARY_LIMIT = 1_000_000
+"""Bytes; GitHub drops the summary of a step that has more than 1 MiB."""
+
+COMMENT_LIMIT = 65_000
+"""Bytes; GitHub refuses a comment of more than 65,536 characters. The rest is for the marker."""
+
+_SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "⏳"}
+_ORDER = {"failed": 0, "skipped": 1, "submitted": 2, "success": 3}
+_NAME, _SENTENCE, _ERROR_LINE, _ERROR = 160, 400, 200, 4000
+_MOST_ROWS = 1000
+_MOST_DETAILS = 20
+_FOLDED = 25
+# The line that says how many more there are, and what closes a fold.
+_TAIL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is to be told. ``rows`` are the counts of the files where they could be had.
+
+    ``run_url`` is the page of the run on the CI system; ``notes`` are sentences that the caller has to add.
+    """
+
+    plan: Plan
+    outcome: Outcome | None = None
+    rows: Mapping[bytes, RowCounts] = field(default_factory=dict)
+    batches: Sequence[Batch] = ()
+    run_url: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
+    """The Markdown, in at most so many bytes; :data:`COMMENT_LIMIT` for a comment.
+
+    Whatever does not fit is left out by whole rows and sections, with a line that says how many more.
+    """
+    page = Page(limit)
+    _head(page, report)
+    _table(page, _warnings(report), "warning", 0.2)
+    if report.outcome is not None:
+        _outcome(page, report.plan, report.outcome)
+    if report.plan.changes:
+        _files(page, report)
+    if report.plan.targets and report.outcome is None:
+        _targets(page, report.plan)
+    _batches(page, report.batches)
+    drawing = graph.mermaid(report.plan)
+    if drawing is not None:
+        page.add(f"\n{drawing}")
+    return str(page)
+
+
+def _head(page: Page, report: Report) -> None:
+    plan, outcome = report.plan, report.outcome
+    if not plan.changes:
+        title = "nothing to do"
+    elif outcome is None:
+        todo = words.plural(len(plan.actionable), "asset")
+        title = f"{words.plural(len(plan.changes), 'changed file')}, {todo} to materialize or report"
+    else:
+        title = words.summary(plan, outcome)
+    page.add(f"### Raw data: {text(title)}\n\n")
+    page.add(
+        f"Compared {_side(plan.base)} with {_side(plan.desired)}, environment {code(plan.environment)}.\n"
+    )
+    if plan.base.reason:
+        page.add(f"\n> {text(cut(plan.base.reason, _SENTENCE))}\n")
+    for note in report.notes:
+        page.add(f"\n> {text(cut(' '.join(note.split()), _SENTENCE))}\n")
+    if report.run_url is not None:
+        page.add(f"\nSee {link('the run', report.run_url)}.\n")
+    if not plan.changes:
+        page.add(f"\nThe answer: {text(cut(words.nothing(plan), _SENTENCE))}.\n")
+
+
+def _side(side: Base | Desired) -> str:
+    if side.kind == "empty":
+        return "nothing"
+    name = {"worktree": "the working tree", "index": "what is staged"}.get(side.kind)
+    shown = code(cut(words.printable(side.name), _NAME)) if name is None else name
+    if side.oid is None or side.name.startswith(side.oid[:12]):
+        return shown
+    return f"{shown} ({code(side.oid[:12])})"
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    for sign, sentences in (("❌", report.plan.errors), ("⚠️", report.plan.warnings)):
+        for sentence in sentences:
+            yield f"| {sign} | {text(cut(words.printable(sentence), _SENTENCE))} |\n"
+
+
+def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
+    done = sorted(outcome.targets, key=lambda o: (_ORDER[o.status], not o.refuted, o.target.text))
+    _table(
+        page,
+        (_finished(one) for one in done),
+        "asset",
+        0.35,
+        head="| | asset | seconds | |\n|---|---|---|---|\n",
+    )
+    room = page.left * 0.3
+    for one in [o for o in done if o.status == "failed" and o.error][:_MOST_DETAILS]:
+        name = code(cut(words.printable(one.target.text), _NAME))
+        run = "" if one.run_id is None else f"run {code(cut(one.run_id, _NAME))}\n\n"
+        error = preformatted(cut(words.harmless(one.error or "", lines=True), _ERROR))
+        part = f"\n<details><summary>{name}</summary>\n\n{run}{error}\n\n</details>\n"
+        room -= len(part.encode())
+        if room < 0:
+            break
+        page.add(part)
+
+
+def _finished(done: TargetOutcome) -> str:
+    seconds = "" if done.seconds is None else f"{done.seconds:.1f}"
+    said = [(done.error or "").strip().partition("\n")[0]]
+    for check in done.checks:
+        if not check.passed:
+            message = f": {check.message}" if check.message else ""
+            said.append(f"check {check.name} failed ({check.severity}){message}")
+    sign = "❌" if done.refuted else _SIGNS[done.status]
+    what = text(cut(words.harmless("; ".join(s for s in said if s)), _ERROR_LINE))
+    return f"| {sign} | {code(cut(words.printable(done.target.text), _NAME))} | {seconds} | {what} |\n"
+
+
+def _files(page: Page, report: Report) -> None:
+    lines = words.lines(report.plan)
+    counted = bool(report.rows)
+    head = (
+        "| | file | rows | feeds |\n|---|---|---|---|\n" if counted else "| | file | feeds |\n|---|---|---|\n"
+    )
+
+    def row(line: words.Line) -> str:
+        rows = report.rows.get(line.planned.change.path)
+        cell = f" {'' if rows is None else rows.text} |" if counted else ""
+        return f"| {line.letter} | {code(cut(line.path, _NAME))} |{cell} {text(cut(line.fate, _NAME))} |\n"
+
+    _table(page, map(row, lines), "file", 0.5, head=head, total=len(lines))
+
+
+def _targets(page: Page, plan: Plan) -> None:
+    def rows() -> Iterator[str]:
+        for planned in plan.targets:
+            why = planned.reason or words.sample([words.printable(p) for p in planned.paths])
+            name = code(cut(words.printable(planned.target.text), _NAME))
+            yield f"| {name} | {planned.action} | {text(cut(words.harmless(why), _NAME))} |\n"
+
+    head = "| asset | action | why |\n|---|---|---|\n"
+    _table(page, rows(), "asset", 0.5, head=head, total=len(plan.targets))
+
+
+def _batches(page: Page, batches: Sequence[Batch]) -> None:
+    if len(batches) < 2:  # noqa: PLR2004
+        return
+    rows = (
+        f"| {b.number}/{len(batches)} | {code(b.name)} | {words.plural(len(b.paths), 'file')}, "
+        f"{words.plural(len(b.targets), 'asset')} |\n"
+        for b in batches
+    )
+    _table(page, rows, "runner", 0.3, head="| batch | | |\n|---|---|---|\n")
+
+
+def _table(
+    page: Page,
+    rows: Iterable[str],
+    noun: str,
+    part: float,
+    *,
+    head: str = "| | |\n|---|---|\n",
+    total: int = 0,
+) -> None:
+    """Rows of a table, as many as fit into this part of what is left; a long one is folded away."""
+    items = list(rows)
+    if not items:
+        return
+    fold = len(items) > _FOLDED
+    opening = (
+        f"\n<details><summary>{words.plural(len(items), noun)}</summary>\n\n{head}" if fold else f"\n{head}"
+    )
+    room = int(page.left * part) - len(opening.encode()) - _TAIL
+    kept: list[str] = []
+    for item in items[:_MOST_ROWS]:
+        room -= len(item.encode())
+        if room < 0:
+            break
+        kept.append(item)
+    missing = len(items) - len(kept)
+    more = f"\n… and {words.plural(missing, f'more {noun}')}\n" if missing else ""
+    page.add((opening + "".join(kept) if kept else "") + more + ("\n</details>\n" if fold and kept else ""))
