@@ -45,6 +45,10 @@ class GitError(RawTriggerError):
     """Git said no, or there is no repository to ask."""
 
 
+class EventError(RawTriggerError):
+    """What the CI system says of its event is missing, unreadable, or tells not what changed."""
+
+
 class ProjectError(RawTriggerError):
     """The Dagster project cannot be found, loaded or run.
 

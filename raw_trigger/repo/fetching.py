@@ -1,0 +1,396 @@
+"""What a clone lacks, fetched from its origin, and nothing else of the clone changed by it.
+
+Runners clone one commit deep, so the commit to compare with is mostly not there. Two trees can be
+compared without any history between them: a commit fetched by its id, without the contents of its files,
+is enough. History is fetched only where it is asked about.
+
+Nothing but the object database is written: no ref, no tag, no ``FETCH_HEAD``, no configuration. Git writes
+``.git/shallow`` where a fetch is cut off, and with ``--filter`` a clone that claims such a commit is damaged:
+a later ``git fetch --unshallow`` believes that its contents are there (seen with git 2.39). So the file is
+put back after each fetch, and where history was cut off is remembered here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from raw_trigger.errors import GitError
+from raw_trigger.repo.git import words
+from raw_trigger.repo.repository import Repository
+
+REMOTE = "origin"
+
+_ONLY_OBJECTS = (
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+    "--no-prune",
+    "--refmap=",
+)
+"""No tags, no FETCH_HEAD, no gc, no submodules, no remote-tracking branches."""
+
+_SETTINGS = (
+    "-c",
+    f"remote.{REMOTE}.followRemoteHEAD=never",
+    "-c",
+    "fetch.writeCommitGraph=false",
+    # A server that hangs is given up after a minute.
+    "-c",
+    "http.lowSpeedLimit=1",
+    "-c",
+    "http.lowSpeedTime=60",
+)
+
+_TREES_ONLY = ("-c", f"remote.{REMOTE}.promisor=true", "-c", f"remote.{REMOTE}.partialclonefilter=blob:none")
+"""Told for one command, these keep `fetch --filter` from writing them into the configuration."""
+
+_DEPTHS = (50, 500, 5000, 2147483647)
+"""How much history is fetched, step by step, where it is asked about; the last is git's for "all of it"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """A branch's last commit. ``stale`` says that origin could not be asked, and why."""
+
+    oid: str
+    stale: str | None = None
+
+
+@dataclass
+class Origin:
+    """The remote a clone came from.
+
+    Args:
+        refs: Refs of origin whose history holds what will be asked for. A server may refuse to give a
+            commit by its id; it is then looked for in the history of these.
+    """
+
+    repo: Repository
+    refs: Sequence[str] = ()
+    _cut: bytes | None = field(init=False)
+    _advertised: dict[str, str | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._cut = _read(self._shallow_file)
+
+    @property
+    def shallow(self) -> bool:
+        """Whether the clone's history is cut off."""
+        return bool(_read(self._shallow_file))
+
+    @property
+    def _shallow_file(self) -> Path:
+        return self.repo.common_dir / "shallow"
+
+    # Commits and contents
+
+    def has(self, oid: str) -> bool:
+        """Whether the commit is here, with its tree."""
+        out = self.repo.git.run("cat-file", "--batch-check", stdin=f"{oid}^{{tree}}\n".encode())
+        return not out.endswith(b" missing\n")
+
+    def parents(self, oid: str) -> tuple[str, ...]:
+        """The commit's parents as it names them, also where the history is cut off at it.
+
+        Raises:
+            GitError: the commit is not here.
+        """
+        head = self.repo.git.run("cat-file", "commit", oid).split(b"\n\n", 1)[0]
+        return tuple(line[7:].decode() for line in head.split(b"\n") if line.startswith(b"parent "))
+
+    def obtain(self, oid: str, *, searching: bool = True) -> bool:
+        """Make the commit and its trees be here; in a shallow clone without the contents of its files.
+
+        Args:
+            searching: Whether a commit that origin does not give by its id is looked for in the
+                history of :attr:`refs`.
+
+        Returns:
+            False if origin does not have it any more, or does not give it.
+
+        Raises:
+            GitError: origin cannot be reached.
+        """
+        if self.has(oid) or self._fetch([oid], depth=1):
+            return True
+        self._require_reachable()
+        if not searching:
+            return False
+        return any(self._fetch_refs(depth) and self.has(oid) for depth in self._depths())
+
+    def fetch_blobs(self, oids: Iterable[str]) -> None:
+        """Fetch the contents of single files that are not here, in one request.
+
+        Raises:
+            GitError: origin cannot be reached, or does not give them.
+        """
+        wanted = list(dict.fromkeys(oids))
+        if not wanted:
+            return
+        out = self.repo.git.run("cat-file", "--batch-check", stdin="".join(f"{o}\n" for o in wanted).encode())
+        missing = [line.split(b" ")[0] for line in out.splitlines() if line.endswith(b" missing")]
+        if not missing:
+            return
+        command = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", *_ONLY_OBJECTS, "--filter=blob:none")
+        stdin = b"".join(oid + b"\n" for oid in missing)
+        with self._lent_shallow():
+            done = self.repo.git.attempt(
+                *_SETTINGS, *_TREES_ONLY, *command, "--stdin", REMOTE, stdin=stdin, literal=False
+            )
+        if done.returncode != 0:
+            self._require_reachable()
+            raise GitError(f"{REMOTE} does not give the contents of single files: {words(done.stderr)}")
+
+    # Branches and tags
+
+    def tip(self, branch: str) -> Tip | None:
+        """The branch's last commit, made to be here; None if origin has no such branch.
+
+        Where origin cannot be asked, it is what the clone remembers of it.
+
+        Raises:
+            GitError: origin cannot be reached and nothing is remembered.
+        """
+        ref = f"refs/heads/{branch}"
+        try:
+            self._ask(ref)
+        except GitError as error:
+            remembered = self.repo.git.line("rev-parse", "--verify", f"refs/remotes/{REMOTE}/{branch}^{{commit}}")
+            if remembered is None:
+                raise
+            return Tip(remembered, error.message)
+        oid = self._advertised[ref]
+        if oid is None:
+            return None
+        if not self.obtain(oid, searching=False):
+            raise GitError(f"{REMOTE} does not give {oid}, which it has at {ref}", "run it again")
+        return Tip(oid)
+
+    def named(self, name: str) -> str | None:
+        """The commit of origin's branch or tag of that name, made to be here; None if there is none.
+
+        Raises:
+            GitError: origin cannot be reached.
+        """
+        if not re.fullmatch(r"[^\x00-\x20\x7f~^:?*\[\\]+", name):
+            return None
+        refs = (f"refs/heads/{name}", f"refs/tags/{name}^{{}}", f"refs/tags/{name}")
+        self._ask(*refs)
+        oid = next((oid for ref in refs if (oid := self._advertised[ref]) is not None), None)
+        return oid if oid is not None and self.obtain(oid, searching=False) else None
+
+    def default_branch(self) -> str | None:
+        """The branch that origin's HEAD names; None if it names none.
+
+        Raises:
+            GitError: origin cannot be reached.
+        """
+        for line in self._ls_remote("--symref", "HEAD"):
+            if line.startswith("ref: refs/heads/") and line.endswith("\tHEAD"):
+                return line[len("ref: refs/heads/") : -len("\tHEAD")]
+        return None
+
+    def tags(self) -> dict[str, list[str]]:
+        """Commit → the names of origin's tags on it, sorted; an annotated tag counts for its commit.
+
+        Raises:
+            GitError: origin cannot be reached.
+        """
+        tagged: dict[str, str] = {}
+        for line in self._ls_remote("--tags"):
+            oid, _, ref = line.partition("\t")
+            name = ref.removeprefix("refs/tags/")
+            # The line of the commit that an annotated tag is for follows that of the tag itself.
+            tagged[name.removesuffix("^{}")] = oid
+        found: dict[str, list[str]] = {}
+        for name in sorted(tagged):
+            found.setdefault(tagged[name], []).append(name)
+        return found
+
+    # History
+
+    def merge_base(self, a: str, b: str) -> str | None:
+        """The best common ancestor of two commits that are here; None if they have none.
+
+        Raises:
+            GitError: the history that is needed cannot be had.
+        """
+        for depth in (0, *self._depths()):
+            if depth:
+                self._deepen((a, b), depth)
+            # Whatever is not common has to be whole: a cut there may hide a better common ancestor.
+            if self._whole(a, b):
+                with self._own_cut() as option:
+                    return self.repo.git.line(option, "merge-base", a, b)
+        raise self._cut_off()
+
+    def nearest(self, start: str, among: Collection[str]) -> str | None:
+        """The commit of ``among`` that is the fewest steps behind ``start``, which does not count.
+
+        Raises:
+            GitError: the history that is needed cannot be had.
+        """
+        wanted = set(among) - {start}
+        if not wanted:
+            return None
+        for depth in (0, *self._depths()):
+            if depth:
+                self._deepen((start,), depth)
+            out = self._list("--parents", start)
+            if out is not None:
+                parents = {first: rest for first, *rest in (line.split() for line in out.splitlines())}
+                found, known = _nearest(start, parents, wanted, self._cuts())
+                if known:
+                    return found
+        raise self._cut_off()
+
+    def _whole(self, a: str, b: str) -> bool:
+        """Whether the history of two commits is here as far as it is not common."""
+        out = self._list(f"{a}...{b}")
+        return out is not None and self._cuts().isdisjoint(out.split())
+
+    def _cuts(self) -> set[str]:
+        return set((self._cut or b"").decode().split())
+
+    def _list(self, *args: str) -> str | None:
+        """What ``git rev-list`` says; None if commits are missing, as an earlier command may have left it."""
+        with self._own_cut() as option:
+            done = self.repo.git.attempt(option, "rev-list", *args)
+        return done.stdout.decode() if done.returncode == 0 else None
+
+    @contextmanager
+    def _own_cut(self) -> Iterator[str]:
+        """The option with which git takes the history to be cut off where it was fetched up to."""
+        if not self._cut:
+            yield "--shallow-file="
+            return
+        with tempfile.NamedTemporaryFile(prefix="raw-trigger-shallow-") as file:
+            file.write(self._cut)
+            file.flush()
+            yield f"--shallow-file={file.name}"
+
+    def _depths(self) -> Sequence[int]:
+        return _DEPTHS if self._cut else (0,)
+
+    def _deepen(self, starts: Sequence[str], depth: int) -> None:
+        if self._fetch(starts, depth=depth):
+            return
+        self._require_reachable()
+        self._fetch_refs(depth)
+
+    def _fetch_refs(self, depth: int) -> bool:
+        """Fetch the tips of :attr:`refs` that origin has, which no server refuses."""
+        self._ask(*self.refs)
+        tips = [oid for ref in self.refs if (oid := self._advertised[ref]) is not None]
+        return bool(tips) and self._fetch(dict.fromkeys(tips), depth=depth)
+
+    def _cut_off(self) -> GitError:
+        return GitError(
+            f"the history of this clone is cut off, and {REMOTE} does not give the rest of it",
+            "clone all of it: `fetch-depth: 0` with actions/checkout, `GIT_DEPTH: 0` on GitLab",
+        )
+
+    # The wire
+
+    def _fetch(self, wants: Iterable[str], *, depth: int) -> bool:
+        """Fetch these commits; in a full clone with their whole history, so that it stays a full one."""
+        limits = (f"--depth={depth}",) if self._cut else ()
+        partly = self.shallow
+        settings = (*_SETTINGS, *(_TREES_ONLY if partly else ()))
+        limits += ("--filter=blob:none",) if partly else ()
+        with self._lent_shallow():
+            done = self.repo.git.attempt(
+                *settings, "fetch", *_ONLY_OBJECTS, *limits, REMOTE, *wants, literal=False
+            )
+        return done.returncode == 0
+
+    @contextmanager
+    def _lent_shallow(self) -> Iterator[None]:
+        """Let git see and write ``.git/shallow`` as this object knows it; put it back afterwards."""
+        before = _read(self._shallow_file)
+        _write(self._shallow_file, before, self._cut)
+        try:
+            yield
+        finally:
+            self._cut = _read(self._shallow_file)
+            _write(self._shallow_file, self._cut, before)
+
+    def _ask(self, *refs: str) -> None:
+        """Learn what origin has at these refs."""
+        unknown = [ref for ref in refs if ref not in self._advertised]
+        if not unknown:
+            return
+        found = {}
+        for line in self._ls_remote(*unknown):
+            oid, _, ref = line.partition("\t")
+            found[ref] = oid
+        self._advertised.update({ref: found.get(ref) for ref in unknown})
+
+    def _require_reachable(self) -> None:
+        """Tell a refusal from a broken connection.
+
+        Raises:
+            GitError: origin cannot be reached.
+        """
+        _ = self._reachable
+
+    @cached_property
+    def _reachable(self) -> bool:
+        self._ls_remote("HEAD")
+        return True
+
+    def _ls_remote(self, *args: str) -> list[str]:
+        options = [arg for arg in args if arg.startswith("-")]
+        patterns = [arg for arg in args if not arg.startswith("-")]
+        done = self.repo.git.attempt(*_SETTINGS, "ls-remote", *options, REMOTE, *patterns, literal=False)
+        if done.returncode != 0:
+            raise GitError(
+                f"{REMOTE} cannot be reached: {words(done.stderr)}",
+                "what is missing here has to be fetched: give the job access to the repository, "
+                "or clone all of it (`fetch-depth: 0` with actions/checkout, `GIT_DEPTH: 0` on GitLab)",
+            )
+        return done.stdout.decode("utf-8", "surrogateescape").splitlines()
+
+
+def _nearest(
+    start: str, parents: Mapping[str, Sequence[str]], wanted: Collection[str], cut: Collection[str]
+) -> tuple[str | None, bool]:
+    """The wanted commit the fewest steps behind ``start``, and whether that is certain with these cuts."""
+    level, seen = [start], {start}
+    while level:
+        found = sorted(oid for oid in level if oid in wanted)
+        if found:
+            return found[0], True
+        if any(oid in cut for oid in level):
+            return None, False
+        behind = dict.fromkeys(parent for oid in level for parent in parents.get(oid, ()))
+        level = [oid for oid in behind if oid not in seen]
+        seen.update(level)
+    return None, True
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, old: bytes | None, new: bytes | None) -> None:
+    if old == new:
+        return
+    if not new:
+        path.unlink(missing_ok=True)
+        return
+    other = path.with_name(f"shallow.raw-trigger-{os.getpid()}")
+    other.write_bytes(new)
+    other.replace(path)
