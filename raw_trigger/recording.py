@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -45,7 +45,7 @@ class Recorder:
         entries = {planned.change.path: planned.change.new for planned in whole.changes}
         return {
             path: Verdict(entries[path], targets, targets & names)
-            for path, targets in _needed(whole).items()
+            for path, targets in needed(whole).items()
             if targets & names
         }
 
@@ -65,8 +65,8 @@ class Recorder:
         )
         moving = self._planned(changed) if changed else None
         names = {target.text for target in succeeded}
-        needed = {} if moving is None else _needed(moving)
-        found = {path: targets & names for path, targets in needed.items()}
+        moved = {} if moving is None else needed(moving)
+        found = {path: targets & names for path, targets in moved.items()}
         for planned in (*(() if moving is None else moving.changes), *self._whole.changes):
             if planned.disposition in ("dirty", "missing-content"):
                 fed = frozenset(target.text for target in planned.targets) & names
@@ -93,7 +93,7 @@ def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
     """
     skipped = {t.target.text for t in plan.targets if t.action == "skip" and t.settles}
     everything = {p.change.path: frozenset(t.text for t in p.targets) for p in plan.changes}
-    waiting = _needed(plan)
+    waiting = needed(plan)
     found = {}
     for planned in plan.changes:
         path = planned.change.path
@@ -113,7 +113,7 @@ def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
     return found
 
 
-def _needed(plan: Plan) -> Mapping[bytes, frozenset[str]]:
+def needed(plan: Plan) -> dict[bytes, frozenset[str]]:
     """Planned path → every target that has to be made from it, downstream included."""
     found: dict[bytes, set[str]] = {}
     for planned in plan.changes:

@@ -20,9 +20,9 @@ from raw_trigger.lock import locked
 from raw_trigger.model.changes import Base, ChangeSet, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Narrowing, Plan, Target
-from raw_trigger.model.record import Verdict
+from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
-from raw_trigger.recording import settled
+from raw_trigger.recording import needed, settled
 from raw_trigger.repo import diff
 from raw_trigger.survey import Survey, Wishes
 from raw_trigger.workspace import Workspace
@@ -35,11 +35,21 @@ Waiting = Callable[[str], None]
 
 
 class Trigger(Survey):
-    """Plans and runs in one workspace. ``warnings`` is what the user should be told at the end."""
+    """Plans and runs in one workspace.
 
-    def __init__(self, workspace: Workspace, wishes: Wishes | None = None) -> None:
+    Args:
+        records: Whether what ran is recorded; else the run leaves no trace but in Dagster and the ledger.
+
+    Attributes:
+        warnings: What the user should be told at the end.
+        results: What the run came to, as it was recorded here; None if nothing was.
+    """
+
+    def __init__(self, workspace: Workspace, wishes: Wishes | None = None, *, records: bool = True) -> None:
         super().__init__(workspace, wishes)
         self.warnings: list[str] = []
+        self.results: Results | None = None
+        self._records = records
 
     @cached_property
     def _books(self) -> Bookkeeper:
@@ -116,12 +126,14 @@ class Trigger(Survey):
         """
         nothing_to_run = settled(plan, certain=self._fresh is not None)
         if not plan.actionable:
-            if self.record is not None:
+            if self._records and self.record is not None:
                 self._promote(nothing_to_run, plan)
             return Outcome("nothing")
-        self.ensure_record(plan.base)
+        recorder = None
+        if self._records:
+            self.ensure_record(plan.base)
+            recorder = self.recorder()
         started = time.monotonic()
-        recorder = self.recorder()
         done: dict[Target, TargetOutcome] = {}
         told: dict[Target, datetime] = {}
 
@@ -141,13 +153,14 @@ class Trigger(Survey):
             problem = error
             raise
         finally:
-            succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-            unsure = recorder.unsure(succeeded)
-            for planned in plan.targets:
-                outcome = done.get(planned.target)
-                for path in planned.paths if outcome is not None and outcome.refuted else ():
-                    unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
-            self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, unsure)
+            if recorder is not None:
+                succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
+                unsure = recorder.unsure(succeeded)
+                for planned in plan.targets:
+                    outcome = done.get(planned.target)
+                    for path in planned.paths if outcome is not None and outcome.refuted else ():
+                        unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
+                self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, unsure)
             self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
@@ -222,6 +235,9 @@ class Trigger(Survey):
         seen = self.record if plan.errors or plan.record is None else plan.record
         if seen is not None and seen.rules is None and plan.actionable and not plan.errors:
             seen = replace(seen, rules=self.rules(self.known_catalog()).describe())
+        if self.record is not None:
+            first = {} if plan.base.kind == "recorded" else needed(plan)
+            self.results = Results.of(self.record, seen, kept, unsure, first)
         state.promote(repo, self.workspace.environment, kept, seen, unsure)
 
     def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> int:

@@ -11,6 +11,7 @@ from raw_trigger import __version__
 from raw_trigger.cli import (
     adopt,
     check,
+    ci,
     demo,
     diff,
     explain,
@@ -88,6 +89,7 @@ for verb in (
     status.status,
     explain.explain,
     check.check,
+    ci.ci,
     history.history,
     adopt.adopt,
     install.install,

@@ -10,7 +10,7 @@ from rich.text import Text
 from raw_trigger.check import Finding
 from raw_trigger.explain import AssetExplanation, PathExplanation
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import Plan
+from raw_trigger.model.plan import NO_CATALOG, Plan
 from raw_trigger.render import words
 from raw_trigger.render.progress import Progress
 from raw_trigger.status import Status
@@ -70,7 +70,8 @@ class TextRenderer:
             self.say(("error: ", "bold red"), words.printable(error))
         for warning in plan.warnings:
             self.say(("warning: ", "yellow"), words.printable(warning))
-        unmapped = [words.printable(p.change.path) for p in plan.changes if p.disposition == "unmapped"]
+        known = (p for p in plan.changes if p.disposition == "unmapped" and p.reason != NO_CATALOG)
+        unmapped = [words.printable(p.change.path) for p in known]
         if unmapped and not plan.errors:
             self.say(
                 ("warning: ", "yellow"),

@@ -10,10 +10,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-REGISTERED = (
-    "stop-commands set-env set-output save-state add-mask add-path add-matcher remove-matcher debug "
-    "warning error notice group endgroup echo"
-).split()
+REGISTERED = [
+    "stop-commands",
+    "set-env",
+    "set-output",
+    "save-state",
+    "add-mask",
+    "add-path",
+    "add-matcher",
+    "remove-matcher",
+    "debug",
+    "warning",
+    "error",
+    "notice",
+    "group",
+    "endgroup",
+    "echo",
+]
 DATA = (("\r", "%0D"), ("\n", "%0A"), ("%", "%25"))
 PROPERTY = (("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C"), ("%", "%25"))
 OLD = ((";", "%3B"), ("\r", "%0D"), ("\n", "%0A"), ("]", "%5D"), ("%", "%25"))

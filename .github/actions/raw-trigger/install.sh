@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Puts raw-trigger into an environment of its own, beside the project's, and says where it is.
+set -euo pipefail
+
+package=$(cd "$SOURCE/../../.." && pwd)
+venv=$RUNNER_TEMP/raw-trigger
+program=$venv/bin/raw-trigger
+
+how=$INSTALL
+if [ "$how" = auto ]; then
+    if [ -x "$program" ]; then
+        how=again
+    elif command -v raw-trigger >/dev/null; then
+        how=none
+    elif command -v uv >/dev/null; then
+        how=uv
+    else
+        how=pip
+    fi
+fi
+
+case $how in
+again) ;;
+none)
+    program=$(command -v raw-trigger) || {
+        echo "::error title=raw-trigger::it is not on PATH: install it in an earlier step, or leave 'install' out"
+        exit 3
+    }
+    ;;
+uv)
+    uv venv --quiet --clear "$venv"
+    uv pip install --quiet --python "$venv/bin/python" "$package"
+    ;;
+pip)
+    python3 -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$package"
+    ;;
+*)
+    echo "::error title=raw-trigger::the input 'install' is auto, uv, pip or none"
+    exit 2
+    ;;
+esac
+
+{
+    echo "program=$program"
+    echo "catalog=$(git rev-parse --absolute-git-dir)/raw-trigger/cache"
+} >>"$GITHUB_OUTPUT"

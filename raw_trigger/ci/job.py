@@ -1,0 +1,329 @@
+"""One job of a CI workflow: what it compares, does, and leaves to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from raw_trigger import sharing
+from raw_trigger.ci import documents, matrix
+from raw_trigger.errors import GitError, LedgerError, UsageError
+from raw_trigger.events.ci import CiEvent, read_event
+from raw_trigger.events.revisions import recorded
+from raw_trigger.events.sides import Sides, event_sides
+from raw_trigger.launch.base import Launcher
+from raw_trigger.mapping.patterns import compile_glob
+from raw_trigger.model.changes import Base, Desired
+from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.plan import Plan
+from raw_trigger.model.record import Results
+from raw_trigger.render import words
+from raw_trigger.repo import diff, publishing
+from raw_trigger.repo.fetching import Origin
+from raw_trigger.survey import Wishes
+from raw_trigger.trigger import Trigger, Waiting
+from raw_trigger.workspace import Workspace
+
+FACE = "ci"
+REMOTE = "origin"
+
+Mode = Literal["plan", "run", "record"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the job was asked for.
+
+    Attributes:
+        environment: Whose record is compared with and kept; None: what the configuration says of the branch.
+        most: How many batches the plan is to be split into at most; None: it is not to be split.
+        batch: Which of the plan file's batches this job does, such as ``1/3``; None: all there is.
+        plan_file: Where the plan is written, and read where a batch is asked for or results are recorded.
+        results: The folder for what the batches come to.
+        token: For fetching from and pushing to origin.
+    """
+
+    mode: Mode
+    plan_file: Path
+    environment: str | None = None
+    base: str | None = None
+    head: str | None = None
+    most: int | None = None
+    batch: str | None = None
+    results: Path | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the event comes to in this repository.
+
+    Attributes:
+        base: None where there is nothing to do; ``reason`` says why.
+        records: Whether what runs is recorded.
+        only: The paths that are looked at; None: all.
+    """
+
+    event: CiEvent
+    workspace: Workspace
+    base: Base | None
+    desired: Desired
+    reason: str
+    records: bool
+    only: frozenset[bytes] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the job came to.
+
+    Attributes:
+        plan: None where there was nothing to do; the situation's ``reason`` says why.
+        missing: Batches of which there are no results.
+    """
+
+    situation: Situation
+    plan: Plan | None = None
+    outcome: Outcome | None = None
+    batches: Sequence[matrix.Batch] = ()
+    missing: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is left undone that should have been done."""
+        ran_badly = self.outcome is not None and self.outcome.status in ("failed", "partial")
+        waits = self.outcome is not None and self.plan is not None and bool(self.plan.waiting)
+        return ran_badly or waits or bool(self.missing) or bool(self.plan and self.plan.errors)
+
+
+def attend(
+    workspace: Workspace,
+    request: Request,
+    environ: Mapping[str, str],
+    wishes: Wishes,
+    launcher: Launcher,
+    *,
+    on_situation: Callable[[Situation], None],
+    on_plan: Callable[[Plan], None],
+    on_target: Callable[[TargetOutcome], None],
+    waiting: Waiting,
+) -> Done:
+    """Do what the job was asked for.
+
+    Args:
+        on_situation: Told what is compared, and why, before anything is planned.
+        on_plan: Told the plan before anything runs.
+
+    Raises:
+        RawTriggerError: it cannot be known what to do, or it cannot be done.
+    """
+    found = situation(workspace, request, environ)
+    on_situation(found)
+    if found.base is None:
+        return Done(found)
+    if request.mode == "record":
+        return _record(found, request)
+    trigger = Trigger(found.workspace, wishes, records=found.records)
+    if request.mode == "plan":
+        return _plan(found, trigger, request, on_plan)
+    return _run(found, trigger, request, launcher, on_plan, on_target, waiting)
+
+
+def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
+    """What happened, what was recorded before, and so what is compared. What the clone lacks is fetched.
+
+    Raises:
+        RawTriggerError: that cannot be known.
+    """
+    event = read_event(environ, base=request.base, head=request.head)
+    repo = publishing.connected(workspace.repo, REMOTE, request.token)
+    sides = event_sides(repo, event)
+    if not sides.checked_out and request.mode == "run":
+        raise UsageError(
+            "--head names another commit than the one that is checked out, whose files Dagster would read",
+            "check that commit out, or leave it at `--mode plan`",
+        )
+    told = sides.warnings
+    environment = request.environment or _environment(workspace, event, sides)
+    if environment is None or sides.base is None:
+        return Situation(event, workspace, sides.base, sides.desired, sides.reason, False, None, told)
+    workspace = replace(workspace, environment=environment)
+    sharing.fetch(workspace.repo, environment, REMOTE, request.token)
+    known = None if event.given_base else recorded(workspace.repo, environment)
+    if known is None:
+        reason = sides.reason if event.given_base else f"{sides.reason}; '{environment}' has no record yet"
+        base = replace(sides.base, reason=reason)
+        return Situation(event, workspace, base, sides.desired, reason, True, None, told)
+    reason = f"what is recorded as materialized in '{environment}'"
+    only, note = _not_back(workspace, Origin(repo), event, known, sides.desired)
+    told = told if note is None else (*told, note)
+    known = replace(known, reason=reason)
+    return Situation(event, workspace, known, sides.desired, reason, True, only, told)
+
+
+def _environment(workspace: Workspace, event: CiEvent, sides: Sides) -> str | None:
+    """The environment that the configuration names for the branch; None for what is no branch's state."""
+    if event.branch is None or event.deleted or not sides.of_event:
+        return None
+    for name, patterns in workspace.config.ci_environments:
+        if any(compile_glob(pattern).match(event.branch) is not None for pattern in patterns):
+            return name
+    return None
+
+
+def _not_back(
+    workspace: Workspace, origin: Origin, event: CiEvent, known: Base, desired: Desired
+) -> tuple[frozenset[bytes] | None, str | None]:
+    """Which paths a commit that is no longer its branch's last one may still change, and a note of it.
+
+    A later commit's run may have been quicker, and an old workflow can be run again: a file that is recorded
+    as the branch has it now is not taken back to what it was.
+    """
+    if event.branch is None or event.given_head:
+        return None, None
+    try:
+        tip = origin.tip(event.branch)
+        if tip is None or tip.oid == desired.oid or not origin.obtain(tip.oid):
+            return None, None
+    except GitError:
+        return None, None
+    assert known.oid is not None
+    roots = workspace.roots
+    behind = diff.between_trees(workspace.repo, known.oid, tip.oid, roots)
+    note = f"{event.branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
+    return frozenset(change.path for change in behind), note
+
+
+def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callable[[Plan], None]) -> Done:
+    assert found.base is not None
+    plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
+    on_plan(plan)
+    batches: Sequence[matrix.Batch] = ()
+    if request.most is not None:
+        catalog = trigger.known_catalog() if trigger.wishes.use_catalog and plan.changes else None
+        batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
+    _write_plan(request.plan_file, plan, None, batches)
+    return Done(found, plan, batches=batches, warnings=tuple(trigger.warnings))
+
+
+def _run(
+    found: Situation,
+    trigger: Trigger,
+    request: Request,
+    launcher: Launcher,
+    on_plan: Callable[[Plan], None],
+    on_target: Callable[[TargetOutcome], None],
+    waiting: Waiting,
+) -> Done:
+    assert found.base is not None
+    only, number = found.only, None
+    if request.batch is not None:
+        assigned = matrix.read_assignment(_read(request.plan_file))
+        number = matrix.number_of(request.batch, assigned)
+        whole = trigger.plan(trigger.detect(found.base, found.desired, only))
+        catalog = trigger.known_catalog() if whole.changes else None
+        only = matrix.share(whole, assigned, number, catalog=catalog)
+    outcome: Outcome | None = None
+    warnings: list[str] = trigger.warnings
+    with trigger.planned(found.base, found.desired, face=FACE, only=only, waiting=waiting) as plan:
+        on_plan(plan)
+        try:
+            outcome = trigger.run(plan, launcher, face=FACE, on_target=on_target)
+        finally:
+            # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
+            if number is not None:
+                _leave(request, documents.Part(number, plan, outcome, trigger.results))
+            elif trigger.results is not None:
+                warnings += _publish(found, request, [trigger.results])
+    if number is None:
+        _write_plan(request.plan_file, plan, outcome, ())
+    return Done(found, plan, outcome, warnings=tuple(warnings))
+
+
+def _record(found: Situation, request: Request) -> Done:
+    text = _read(request.plan_file)
+    assigned = matrix.read_assignment(text)
+    parts = []
+    for file in sorted((request.results or Path()).glob("*.json")):
+        parts.append(documents.read_part(_read(file), file.name, found.workspace.roots))
+    plan, outcome = documents.united(documents.read_plan(text, request.plan_file.name), parts)
+    missing = tuple(sorted(set(range(1, assigned.count + 1)) - {part.batch for part in parts}))
+    results = [part.results for part in parts if part.results is not None]
+    if found.records and results and found.base is not None:
+        # What the batches planned with, where nothing was recorded: each of them made it of the same base.
+        Trigger(found.workspace).ensure_record(found.base)
+    warnings = _publish(found, request, results) if found.records and results else []
+    return Done(found, plan, outcome or Outcome("nothing"), missing=missing, warnings=tuple(warnings))
+
+
+def _publish(found: Situation, request: Request, results: Sequence[Results]) -> list[str]:
+    """Push what the runs came to; what is to be told of it.
+
+    Raises:
+        RawTriggerError: it cannot be pushed, though that should be possible.
+    """
+    if not found.records:
+        return []
+    workspace = found.workspace
+    done = sharing.publish(
+        workspace.repo, workspace.environment, REMOTE, results, roots=workspace.roots, token=request.token
+    )
+    if done.status == "unreachable":
+        raise GitError(
+            f"what was materialized could not be recorded on {REMOTE}: {done.words}",
+            "the next run compares with the record before it, and does it again",
+        )
+    if done.status == "refused":
+        return [
+            f"what was materialized is not recorded: {REMOTE} does not let this job push "
+            f"refs/raw-trigger/{workspace.environment} ({done.words}); give the job `contents: write`. "
+            "Until then each event's own range is compared"
+        ]
+    own = [one.unsure for one in results]
+    others = [
+        path for path, fed in done.pending.items() if fed - frozenset().union(*(u.get(path, ()) for u in own))
+    ]
+    if others:
+        named = words.sample([words.printable(path) for path in others])
+        return [f"another run recorded something else of the same files, which stay pending: {named}"]
+    return []
+
+
+def _seconds(workspace: Workspace) -> dict[str, float]:
+    """How long targets took lately, where the history knows."""
+    from raw_trigger.bookkeeping import open_ledger
+
+    try:
+        return {target.text: took for target, took in open_ledger(workspace).durations().items()}
+    except LedgerError:
+        return {}
+
+
+def _write_plan(file: Path, plan: Plan, outcome: Outcome | None, batches: Sequence[matrix.Batch]) -> None:
+    from raw_trigger.render.json import render
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="ascii") as stream:
+        stream.writelines(matrix.with_matrix(render(plan, outcome), batches))
+
+
+def _leave(request: Request, part: documents.Part) -> None:
+    if request.results is None:
+        return
+    request.results.mkdir(parents=True, exist_ok=True)
+    file = request.results / f"raw-trigger-{part.batch}.json"
+    file.write_text(documents.write_part(part), encoding="ascii")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror}",
+            "hand on the plan file that `raw-trigger ci --mode plan` wrote, as an artifact",
+        ) from error
