@@ -53,11 +53,11 @@ def init(
             module_name=chosen.module_name, python_file=chosen.python_file, workspace=chosen.workspace
         ),
     )
-    survey = initialize.look(repo, place, _root(place, asks, yes), os.environ, ask=not no_catalog)
-    draft = initialize.draft(survey)
+    findings = initialize.look(repo, place, _root(place, asks, yes), os.environ, ask=not no_catalog)
+    draft = initialize.draft(findings)
     initialize.create(place.file, draft.text)
-    text.say("wrote ", (survey.file, "bold"))
-    _summary(text, draft, survey.root)
+    text.say("wrote ", (findings.file, "bold"))
+    _summary(text, draft, findings.root)
     # From here on the commands work with the file that was just written.
     context.obj = replace(chosen, config=place.file)
     failed = 0
@@ -67,7 +67,7 @@ def init(
         except RawTriggerError as error:
             tell(error)
             failed = error.exit_code
-    text.say(f"Next: look at {survey.file} and commit it; then `raw-trigger run --all`,")
+    text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
     if failed:
         raise typer.Exit(failed)

@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from raw_trigger.initialize.drafting import draft
 from raw_trigger.initialize.looking import Offer, Place, create, find_place, look, offers
-from raw_trigger.initialize.values import Draft, Proposal, Survey
+from raw_trigger.initialize.values import Draft, Findings, Proposal
 
-__all__ = ["Draft", "Offer", "Place", "Proposal", "Survey", "create", "draft", "find_place", "look", "offers"]
+__all__ = [
+    "Draft",
+    "Findings",
+    "Offer",
+    "Place",
+    "Proposal",
+    "create",
+    "draft",
+    "find_place",
+    "look",
+    "offers",
+]

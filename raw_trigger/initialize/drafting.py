@@ -9,7 +9,7 @@ from raw_trigger.config.parsing import parse
 from raw_trigger.errors import ConfigError
 from raw_trigger.initialize.search import Search
 from raw_trigger.initialize.text import compose, rule_text, scalar, unlike_root
-from raw_trigger.initialize.values import Draft, Proposal, Survey, joined, problem_of, shown
+from raw_trigger.initialize.values import Draft, Findings, Proposal, joined, problem_of, shown
 from raw_trigger.mapping.rules import Match, RuleBook
 from raw_trigger.model.changes import show
 from raw_trigger.model.settings import Config
@@ -18,47 +18,47 @@ _MOST_RULES = 1000
 """Nobody reads more of them, and a pattern of one's own says it better."""
 
 
-def draft(survey: Survey) -> Draft:
+def draft(findings: Findings) -> Draft:
     """The file for what was found. Pure."""
-    full = joined(survey.folder, survey.root)
+    full = joined(findings.folder, findings.root)
     cut = 0 if full == "." else len(full) + 1
-    names = [show(path)[cut:] for path in survey.files]
-    if survey.catalog is None:
-        return Draft(compose(survey, {}, (), names, {}, (), ()), leftover=tuple(names))
-    config = Config(folder=survey.folder, roots=(full,))
-    book = RuleBook(config, survey.catalog, survey.top)
-    found = {name: book.match(path) for name, path in zip(names, survey.files, strict=True)}
-    search = Search(survey.catalog, found)
+    names = [show(path)[cut:] for path in findings.files]
+    if findings.catalog is None:
+        return Draft(compose(findings, {}, (), names, {}, (), ()), leftover=tuple(names))
+    config = Config(folder=findings.folder, roots=(full,))
+    book = RuleBook(config, findings.catalog, findings.top)
+    found = {name: book.match(path) for name, path in zip(names, findings.files, strict=True)}
+    search = Search(findings.catalog, found)
     search.run()
-    proposals, decided = _verified(survey, search.ordered(), dict(zip(names, survey.files, strict=True)))
-    return _summed_up(survey, search, proposals, decided)
+    proposals, decided = _verified(findings, search.ordered(), dict(zip(names, findings.files, strict=True)))
+    return _summed_up(findings, search, proposals, decided)
 
 
 def _verified(
-    survey: Survey, proposals: Sequence[Proposal], names: Mapping[str, bytes]
+    findings: Findings, proposals: Sequence[Proposal], names: Mapping[str, bytes]
 ) -> tuple[tuple[Proposal, ...], dict[str, Match]]:
     """The proposals that the loader takes and that lead, in the file as it will be, to what there is.
 
     The second value is what the rules of that file decide about, by name.
     """
-    assert survey.catalog is not None
-    named = [replace(one, path=unlike_root(one.path, survey)) for one in proposals[:_MOST_RULES]]
-    kept = [one for one in named if _parsed(survey, [one]) is not None]
+    assert findings.catalog is not None
+    named = [replace(one, path=unlike_root(one.path, findings)) for one in proposals[:_MOST_RULES]]
+    kept = [one for one in named if _parsed(findings, [one]) is not None]
     while True:
-        config = _parsed(survey, kept)
+        config = _parsed(findings, kept)
         assert config is not None
-        book = RuleBook(config, survey.catalog, survey.top)
+        book = RuleBook(config, findings.catalog, findings.top)
         numbers = {rule.position.short: i for i, rule in enumerate(config.rules)}
         decided = {name: m for name, p in names.items() if (m := book.match(p)) and m.rule in numbers}
         used = {numbers[match.rule] for match in decided.values()}
-        wrong = {numbers[m.rule] for m in decided.values() if problem_of(m, survey.catalog) is not None}
+        wrong = {numbers[m.rule] for m in decided.values() if problem_of(m, findings.catalog) is not None}
         if not wrong and len(used) == len(kept):
             return tuple(kept), decided
         kept = [one for i, one in enumerate(kept) if i in used and i not in wrong]
 
 
 def _summed_up(
-    survey: Survey, search: Search, proposals: Sequence[Proposal], decided: Mapping[str, Match]
+    findings: Findings, search: Search, proposals: Sequence[Proposal], decided: Mapping[str, Match]
 ) -> Draft:
     open_ = [name for name in search.needing if name not in decided]
     broken = {name: search.broken[name] for name in open_ if name in search.broken}
@@ -70,7 +70,7 @@ def _summed_up(
     unfed = tuple(key for key, asset in assets if not asset.parents and key not in fed)
     ignored = sum(match.ignore for match in decided.values())
     return Draft(
-        compose(survey, search.settled, proposals, leftover, search.unsure, problems, unfed),
+        compose(findings, search.settled, proposals, leftover, search.unsure, problems, unfed),
         found=len(search.settled),
         ruled=len(decided) - ignored,
         ignored=ignored,
@@ -82,9 +82,9 @@ def _summed_up(
     )
 
 
-def _parsed(survey: Survey, proposals: Sequence[Proposal]) -> Config | None:
-    text = "\n".join([f"root: {scalar(survey.root)}", "assets:", *map(rule_text, proposals), ""])
+def _parsed(findings: Findings, proposals: Sequence[Proposal]) -> Config | None:
+    text = "\n".join([f"root: {scalar(findings.root)}", "assets:", *map(rule_text, proposals), ""])
     try:
-        return parse(text.encode(), survey.file)
+        return parse(text.encode(), findings.file)
     except (ConfigError, UnicodeEncodeError):
         return None

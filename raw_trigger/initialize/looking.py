@@ -16,7 +16,7 @@ from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.initialize.drafting import draft
-from raw_trigger.initialize.values import DATA, Survey, folders_of, joined, shown, words_of
+from raw_trigger.initialize.values import DATA, Findings, folders_of, joined, shown, words_of
 from raw_trigger.install import hooks_folder
 from raw_trigger.install.framework import framework_entries, install_advice
 from raw_trigger.mapping.rules import RAW
@@ -100,7 +100,7 @@ def find_place(
 
 def look(
     repo: Repository, place: Place, root: str, environ: Mapping[str, str], *, ask: bool = True
-) -> Survey:
+) -> Findings:
     """What is below the root and in the Dagster project.
 
     Args:
@@ -124,12 +124,12 @@ def look(
             "take it out of .gitignore, or name another folder with --root",
         )
     file = place.file.relative_to(repo.top.resolve()).as_posix()
-    survey = Survey(file, place.folder, root, str(repo.top), files, None, place.options)
+    findings = Findings(file, place.folder, root, str(repo.top), files, None, place.options)
     try:
-        parse(draft(replace(survey, files=())).text.encode(), file)
+        parse(draft(replace(findings, files=())).text.encode(), file)
     except (ConfigError, UnicodeEncodeError) as error:
         raise UsageError(f"{shown(full)} cannot be the raw root: {error}", "rename the folder") from error
-    return replace(survey, catalog=_catalog(repo, place, environ)) if ask else survey
+    return replace(findings, catalog=_catalog(repo, place, environ)) if ask else findings
 
 
 def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Catalog:

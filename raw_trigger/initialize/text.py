@@ -10,8 +10,8 @@ import yaml
 
 from raw_trigger.initialize.values import (
     DATA,
+    Findings,
     Proposal,
-    Survey,
     as_pattern,
     as_template,
     escaped,
@@ -37,7 +37,7 @@ _MANY = 4
 
 
 def compose(
-    survey: Survey,
+    findings: Findings,
     settled: Mapping[str, Match],
     proposals: Sequence[Proposal],
     leftover: Sequence[str],
@@ -48,7 +48,7 @@ def compose(
     """The whole file.
 
     Args:
-        survey: What was found.
+        findings: What was found.
         settled: The files that need no rule, by name, and what maps them.
         proposals: The rules, in their order.
         leftover: The files without an asset.
@@ -61,9 +61,9 @@ def compose(
         "# about a file, `raw-trigger check` compares this file with the assets and the files.",
         "# An editor completes and checks it with the schema: raw-trigger schema > raw-trigger.schema.json",
         "",
-        f"root: {scalar(survey.root)}",
+        f"root: {scalar(findings.root)}",
         "",
-        *_dagster(survey.options),
+        *_dagster(findings.options),
         "",
         "# Everything else has a default; the schema describes every key.",
         "",
@@ -85,9 +85,9 @@ def compose(
         lines += [f"  #   {line}" for line in _most(problems)]
         gap = [""]
     if leftover:
-        first = "Nothing is made from these files." if survey.catalog is not None else "The files."
+        first = "Nothing is made from these files." if findings.catalog is not None else "The files."
         lines += [*gap, f"  # {first} Give each an asset, or ignore it:"]
-        lines += _leftover(survey, leftover, unsure)
+        lines += _leftover(findings, leftover, unsure)
     if unfed:
         lines += ["", "# Assets that depend on no other, and that no raw file feeds:"]
         lines += [f"#   {line}" for line in _most([shown(key) for key in unfed])]
@@ -141,7 +141,7 @@ def _files(names: Sequence[str]) -> str:
     return f"{len(names)} files in {shown(folder + '/')}" if folder else sample([*map(shown, names)])
 
 
-def _leftover(survey: Survey, names: Sequence[str], unsure: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _leftover(findings: Findings, names: Sequence[str], unsure: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Commented rules to complete: one for each file, or for the files of a folder where they are many."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -152,13 +152,13 @@ def _leftover(survey: Survey, names: Sequence[str], unsure: Mapping[str, tuple[s
         todo = "asset: KEY" if suffix.lower() in _TABLES else "ignore: true"
         if len(members) >= _MANY and not any(name in unsure for name in members):
             path = as_pattern(f"{parent}/" if parent else "") + "*" + as_pattern(suffix)
-            entries.append((scalar(_matching(path, survey)) + f"  # {len(members)} files", todo))
+            entries.append((scalar(_matching(path, findings)) + f"  # {len(members)} files", todo))
             continue
         for name in members:
             odd = "" if is_text(name) else f"  # {shown(name)}"
             entries.append(
                 (
-                    scalar(_matching(as_pattern(name), survey)) + odd,
+                    scalar(_matching(as_pattern(name), findings)) + odd,
                     _choice(unsure[name]) if name in unsure else todo,
                 )
             )
@@ -194,15 +194,15 @@ def scalar(text: str) -> str:
     return '"' + "".join(map(escaped, text)) + '"'
 
 
-def _matching(path: str, survey: Survey) -> str:
+def _matching(path: str, findings: Findings) -> str:
     """The pattern as it may stand in the file, with ``?`` for every byte that is no UTF-8."""
-    return unlike_root("".join("?" if is_odd(char) else char for char in path), survey)
+    return unlike_root("".join("?" if is_odd(char) else char for char in path), findings)
 
 
-def unlike_root(path: str, survey: Survey) -> str:
+def unlike_root(path: str, findings: Findings) -> str:
     """The pattern written so that the loader does not take it for one that repeats the root."""
-    roots = (survey.root, joined(survey.folder, survey.root))
-    if survey.root == "." or path[0] in "{[*?" or not any(f"{path}/".startswith(f"{r}/") for r in roots):
+    roots = (findings.root, joined(findings.folder, findings.root))
+    if findings.root == "." or path[0] in "{[*?" or not any(f"{path}/".startswith(f"{r}/") for r in roots):
         return path
     return f"[{path[0]}]{path[1:]}"
 

@@ -25,7 +25,7 @@ DATA = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Findings:
     """What was found. ``file`` and ``files`` are relative to the top, ``root`` to ``folder``."""
 
     file: str

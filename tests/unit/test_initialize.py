@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from raw_trigger.check import check
 from raw_trigger.config.parsing import parse
-from raw_trigger.initialize import Draft, Survey, draft
+from raw_trigger.initialize import Draft, Findings, draft
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import to_bytes
@@ -38,11 +38,11 @@ def drafted(files: Sequence[str], assets: Sequence[Asset], **rest: Any) -> Draft
     prefix = "" if below == "." else below + "/"
     full = [to_bytes(prefix + name) for name in sorted(files)]
     catalog = Catalog({one.key: one for one in assets})
-    survey = Survey(files=tuple(full), catalog=catalog, **values)
-    made = draft(survey)
-    config = parse(made.text.encode(), survey.file)
-    book = RuleBook(config, catalog, survey.top)
-    found = check(book, catalog, full, survey.file)
+    findings = Findings(files=tuple(full), catalog=catalog, **values)
+    made = draft(findings)
+    config = parse(made.text.encode(), findings.file)
+    book = RuleBook(config, catalog, findings.top)
+    found = check(book, catalog, full, findings.file)
     assert len([f for f in found if f.severity == "error"]) <= len(made.problems), found
     assert {f.where for f in found if f.message == "no asset is made from it"} == {
         prefix + name for name in made.leftover
@@ -309,7 +309,7 @@ def test_choices_are_for_the_user() -> None:
 
 def test_without_a_catalog_the_files_are_listed() -> None:
     files = tuple(f"data/{name}".encode() for name in ("a.csv", "b/1.csv", "b/2.csv", "b/3.csv", "b/4.csv"))
-    made = draft(Survey("raw-trigger.yaml", "", "data", "/repo", files))
+    made = draft(Findings("raw-trigger.yaml", "", "data", "/repo", files))
     assert made.text.endswith(
         "assets:\n"
         "  # The files. Give each an asset, or ignore it:\n"
