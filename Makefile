@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test soak lint format bench schema clean
+.PHONY: help demo test soak versions wheel lint format bench schema clean
 
 help:
 	@echo "make demo    the whole thing in a throwaway repository"
 	@echo "make test    all tests"
 	@echo "make soak    the state machine over git, for long: SOAK=2000 series of steps"
+	@echo "make wheel   build it, and try the wheel without the sources"
 	@echo "make lint    ruff, mypy, import-linter, shellcheck, zizmor"
 	@echo "make format  format the code"
 	@echo "make bench   what it costs, side by side"
@@ -31,13 +32,27 @@ SOAK ?= 2000
 soak: $(READY)
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 tests/git/test_machine.py -k nothing
 
+# DAGSTER is an interpreter that has the Dagster to be tried, or several, with colons between them.
+versions: $(READY)
+	RAW_TRIGGER_DAGSTER_PYTHONS=$(DAGSTER) $(BIN)/python -m pytest tests/dagster/test_versions.py
+
+# Away from the sources, so that nothing but what is in the wheel can be imported.
+wheel:
+	rm -rf dist build/wheel
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install --quiet build
+	build/wheel/bin/python -m build --outdir dist .
+	build/wheel/bin/pip install --quiet "$$(echo dist/*.whl)[dagster]"
+	cd build/wheel && bin/raw-trigger demo --help >/dev/null && bin/raw-trigger demo
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck hooks/*
+	$(BIN)/shellcheck hooks/* .github/actions/*/*.sh
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/zizmor --offline --strict-collection --quiet .github
 	$(BIN)/pre-commit validate-config .pre-commit-config.yaml
 	$(BIN)/pre-commit validate-manifest .pre-commit-hooks.yaml
@@ -53,4 +68,4 @@ schema: $(READY)
 	$(BIN)/python -m raw_trigger.config.schema
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -19,6 +19,7 @@ from raw_trigger.errors import RawTriggerError, UsageError
 if TYPE_CHECKING:
     from raw_trigger.initialize import Draft, Offer, Place
     from raw_trigger.render.text import TextRenderer
+    from raw_trigger.repo.repository import Repository
 
 Answer = TypeVar("Answer")
 
@@ -34,9 +35,13 @@ def init(
     no_catalog: Annotated[
         bool, typer.Option("--no-catalog", help="Only list the files, without the Dagster project.")
     ] = False,
+    github: Annotated[
+        bool, typer.Option("--github", help="Write a GitHub workflow too, or only that where the rest is.")
+    ] = False,
 ) -> None:
-    """Look at the repository, write raw-trigger.yaml, and offer the hooks."""
+    """Look at the repository, write raw-trigger.yaml, and offer the hooks and a workflow."""
     from raw_trigger import initialize
+    from raw_trigger.config import find_config
     from raw_trigger.model.project import DagsterOptions
     from raw_trigger.repo.repository import Repository
 
@@ -44,6 +49,10 @@ def init(
     asks = not yes and sys.stdin is not None and sys.stdin.isatty()
     text = text_renderer()
     repo = Repository.discover(chosen.directory)
+    there = chosen.config or find_config(chosen.directory, repo.top)
+    if github and there is not None and there.exists():
+        _workflow(text, repo, there)
+        return
     place = initialize.find_place(
         repo,
         chosen.directory,
@@ -62,11 +71,16 @@ def init(
     context.obj = replace(chosen, config=place.file)
     failed = 0
     for offer in initialize.offers(repo):
+        if github and offer.name == "github":
+            continue
         try:
-            _settle(context, text, offer, offer.default if yes else asks and _confirmed(offer))
+            wanted = offer.default if yes else asks and _confirmed(offer)
+            _settle(context, text, repo, place.file, offer, wanted)
         except RawTriggerError as error:
             tell(error)
             failed = error.exit_code
+    if github:
+        _workflow(text, repo, place.file)
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
     if failed:
@@ -132,7 +146,9 @@ def _summary(text: TextRenderer, draft: Draft, root: str) -> None:
         text.say(("  without a file: ", "yellow"), named)
 
 
-def _settle(context: typer.Context, text: TextRenderer, offer: Offer, wanted: bool) -> None:
+def _settle(
+    context: typer.Context, text: TextRenderer, repo: Repository, config: Path, offer: Offer, wanted: bool
+) -> None:
     """Do what was offered, or say how to do it later."""
     from raw_trigger.install.framework import add_to_precommit_config, install_advice
 
@@ -142,7 +158,22 @@ def _settle(context: typer.Context, text: TextRenderer, offer: Offer, wanted: bo
             text.say(line)
     elif offer.name == "hooks":
         install(context)
+    elif offer.name == "github":
+        _workflow(text, repo, config)
     elif add_to_precommit_config(offer.file):
         text.say("wrote ", (offer.file.name, "bold"), f"; then {install_advice()}")
     else:
         text.say(f"unchanged {offer.file.name}: raw-trigger is in it already")
+
+
+def _workflow(text: TextRenderer, repo: Repository, config: Path) -> None:
+    from raw_trigger.initialize import create_workflow
+
+    file, left = create_workflow(repo, config)
+    text.say("wrote ", (file.relative_to(repo.top).as_posix(), "bold"))
+    if left is None:
+        text.say(f"  {config.name} says which branch records what CI materialized")
+    else:
+        text.say(f"  add to {config.name}, so that CI records what it materialized:")
+        for line in left.splitlines():
+            text.say(line)

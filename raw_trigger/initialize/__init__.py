@@ -9,6 +9,7 @@ from __future__ import annotations
 from raw_trigger.initialize.drafting import draft
 from raw_trigger.initialize.looking import Offer, Place, create, find_place, look, offers
 from raw_trigger.initialize.values import Draft, Findings, Proposal
+from raw_trigger.initialize.workflow import create_workflow
 
 __all__ = [
     "Draft",
@@ -17,6 +18,7 @@ __all__ = [
     "Place",
     "Proposal",
     "create",
+    "create_workflow",
     "draft",
     "find_place",
     "look",

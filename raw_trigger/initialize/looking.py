@@ -281,7 +281,7 @@ def create(file: Path, text: str) -> None:
 class Offer:
     """Something more that can be done. ``otherwise`` says how to do it by hand, ``file`` where it is done."""
 
-    name: Literal["hooks", "pre-commit"]
+    name: Literal["hooks", "pre-commit", "github"]
     what: str
     question: str
     default: bool
@@ -290,7 +290,22 @@ class Offer:
 
 
 def offers(repo: Repository) -> tuple[Offer, ...]:
-    """What to offer: git's own hooks, unless the pre-commit framework is there to call us."""
+    """What to offer: the hooks, and a workflow where the repository seems to be on GitHub."""
+    return (*_hooks(repo), *_workflows(repo))
+
+
+def _workflows(repo: Repository) -> tuple[Offer, ...]:
+    origin = repo.git.line("config", "--get", "remote.origin.url") or ""
+    folder = repo.top / ".github/workflows"
+    if (folder / "raw-data.yml").exists() or not (folder.is_dir() or "github.com" in origin):
+        return ()
+    question = "Write a GitHub workflow that materializes what a pull request or push changes?"
+    how = "raw-trigger init --github"
+    return (Offer("github", "the GitHub workflow", question, False, how, folder / "raw-data.yml"),)
+
+
+def _hooks(repo: Repository) -> tuple[Offer, ...]:
+    """Git's own hooks, unless the pre-commit framework is there to call us."""
     framework = repo.top / PRE_COMMIT
     there = framework.exists()
     hooks = Offer(

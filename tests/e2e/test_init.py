@@ -241,6 +241,51 @@ def test_where_there_is_pre_commit_it_is_used(repo: Repo) -> None:
     assert not list((repo.top / ".git").glob("hooks/raw-trigger*"))
 
 
+@pytest.mark.parametrize(
+    ("files", "install"),
+    [
+        ({}, '"pip install -e ."'),
+        ({"requirements.txt": "dagster\n"}, '"pip install -r requirements.txt"'),
+        ({"uv.lock": "", "requirements.txt": ""}, '"pip install uv && uv sync --frozen"'),
+    ],
+)
+def test_github_writes_a_workflow_too(repo: Repo, files: dict[str | bytes, str], install: str) -> None:
+    repo.commit({**SMALL, **files, "data/1_raw/a.csv": "1\n"})
+    done = run(repo.top, "init", "--github")
+    assert done.returncode == 0, done.stderr
+    written = repo.top / ".github/workflows/raw-data.yml"
+    assert "wrote .github/workflows/raw-data.yml\n" in done.stdout
+    assert f"      install: {install}\n    secrets:\n" in written.read_text()
+    assert "    branches: [main]\n" in written.read_text()
+    assert (repo.top / "raw-trigger.yaml").read_text().endswith("ci:\n  environments: {production: [main]}\n")
+    assert run(repo.top, "diff").returncode == 0
+    schema = ["--builtin-schema", "vendor.github-workflows", str(written)]
+    assert subprocess.run([sys.executable, "-m", "check_jsonschema", *schema], check=False).returncode == 0
+    again = run(repo.top, "init", "--github")
+    assert again.returncode == 2
+    assert "is there already; nothing was changed" in again.stderr
+
+
+def test_github_for_a_project_below_the_top_that_has_a_configuration(repo: Repo) -> None:
+    files = {f"app/{name}": text for name, text in SMALL.items()}
+    repo.commit({**files, "app/raw-trigger.yaml": "ci: {environments: {staging: [dev]}}"})
+    done = run(repo.top, "-C", "app", "init", "--github")
+    assert done.returncode == 0, done.stderr
+    text = (repo.top / ".github/workflows/raw-data.yml").read_text()
+    assert "      working-directory: app\n" in text
+    assert done.stdout.endswith(
+        "  add to raw-trigger.yaml, so that CI records what it materialized:\n"
+        "ci:\n  environments: {production: [main]}\n"
+    )
+    assert repo.git("status", "--porcelain") == "?? .github/"
+
+
+def test_a_workflow_is_offered_where_there_are_others(repo: Repo) -> None:
+    repo.commit({**SMALL, "data/1_raw/a.csv": "1\n", ".github/workflows/other.yml": "on: push\n"})
+    done = run(repo.top, "init")
+    assert "not done: the GitHub workflow; to do it: raw-trigger init --github\n" in done.stdout
+
+
 def test_without_a_terminal_it_only_says_how(repo: Repo) -> None:
     repo.commit({**SMALL, "data/1_raw/a.csv": "1\n", ".pre-commit-config.yaml": "repos: []\n"})
     done = run(repo.top, "init")

@@ -1,0 +1,143 @@
+"""The GitHub workflow of a user's repository: it calls the reusable one of this project."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from raw_trigger import __version__
+from raw_trigger.errors import RawTriggerError
+from raw_trigger.initialize.looking import create
+from raw_trigger.initialize.text import scalar
+from raw_trigger.initialize.values import joined
+from raw_trigger.install.framework import REPOSITORY
+from raw_trigger.repo.repository import Repository
+
+FILE = Path(".github/workflows/raw-data.yml")
+ENVIRONMENT = "production"
+
+_INSTALLS = (
+    ("uv.lock", "pip install uv && uv sync --frozen"),
+    ("poetry.lock", "pip install poetry && poetry install"),
+    ("pdm.lock", "pip install pdm && pdm sync"),
+    ("requirements.txt", "pip install -r requirements.txt"),
+    ("pyproject.toml", "pip install -e ."),
+    ("setup.py", "pip install -e ."),
+)
+"""How a project is installed, by a file in its folder; the first one decides."""
+
+
+def install_command(folder: str, names: Collection[str]) -> str:
+    """The shell command that installs the project.
+
+    Args:
+        folder: The project folder relative to the repository's top, ``""`` for the top itself.
+        names: The repository's files.
+    """
+    known = set(names)
+    return next((how for file, how in _INSTALLS if joined(folder, file) in known), "pip install dagster")
+
+
+def default_branch(repo: Repository) -> str:
+    """The branch that pull requests go to, as far as this clone knows: origin's, else the one checked out."""
+    remote = repo.git.line("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+    if remote is not None and remote.startswith("origin/"):
+        return remote.removeprefix("origin/")
+    return repo.git.line("symbolic-ref", "--quiet", "--short", "HEAD") or "main"
+
+
+def workflow(folder: str, config: str, install: str, branch: str) -> str:
+    """The workflow's text.
+
+    Args:
+        folder: The project folder, ``""`` for the top.
+        config: The configuration's path, relative to the repository's top.
+        install: See :func:`install_command`.
+        branch: The branch whose pushes are recorded.
+    """
+    repository = REPOSITORY.removeprefix("https://github.com/")
+    name = config.rpartition("/")[2]
+    own = "" if name == "raw-trigger.yaml" else f"      config: {scalar(name)}\n"
+    place = f"      working-directory: {scalar(folder)}\n" if folder else ""
+    return f"""\
+# Materializes what is made from the raw files that a pull request or push changes, and nothing else.
+# What pushes to {branch} materialized is recorded in this repository, refs/raw-trigger/{ENVIRONMENT}.
+# In branch protection require the job `raw-data / result`.
+name: raw data
+
+on:
+  pull_request:
+  push:
+    branches: [{scalar(branch)}]
+  workflow_dispatch:
+    inputs:
+      base:
+        description: A revision to compare with; default is what is recorded
+        type: string
+        default: ""
+
+permissions: {{}}
+
+jobs:
+  raw-data:
+    uses: {repository}/.github/workflows/raw-data.yml@v{__version__}
+    permissions:
+      contents: write # to push the record; only the last job uses it
+      pull-requests: write # to keep one comment up to date; the same
+    with:
+      base: ${{{{ inputs.base }}}}
+      install: {scalar(install)}
+{place}{own}\
+    secrets:
+      # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or what its storage needs.
+      environment: ${{{{ secrets.RAW_TRIGGER_ENVIRONMENT }}}}
+"""
+
+
+def environments(branch: str) -> str:
+    """What ``raw-trigger.yaml`` has to say, so that pushes to the branch are recorded."""
+    return f"ci:\n  environments: {{{ENVIRONMENT}: [{scalar(branch)}]}}\n"
+
+
+def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
+    """Write the workflow, and into the configuration which branch records on CI what it materialized.
+
+    Args:
+        config: The project's ``raw-trigger.yaml``.
+
+    Returns:
+        The workflow's file, and what is left to add to the configuration by hand, if anything.
+
+    Raises:
+        RawTriggerError: there is such a workflow already, or a file cannot be written.
+    """
+    shown = config.resolve().relative_to(repo.top.resolve()).as_posix()
+    folder = shown.rpartition("/")[0]
+    names = repo.git.run("ls-files", "-z", "-c", "-o", "--exclude-standard", index=True)
+    install = install_command(folder, os.fsdecode(names).split("\0"))
+    branch = default_branch(repo)
+    file = repo.top / FILE
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RawTriggerError(f"{file.parent} cannot be made: {error.strerror}") from error
+    create(file, workflow(folder, shown, install, branch))
+    return file, None if _added(config, branch) else environments(branch)
+
+
+def _added(config: Path, branch: str) -> bool:
+    """Add the branch to the configuration, unless it says something of CI already."""
+    try:
+        text = config.read_text(encoding="utf-8")
+        if re.search(r"(?m)^[\"']?ci[\"']?\s*:", text):
+            return ENVIRONMENT in text
+        line = "" if text.endswith("\n") or not text else "\n"
+        with config.open("a", encoding="utf-8") as opened:
+            opened.write(
+                f"{line}\n# Which branches record on CI what was materialized.\n{environments(branch)}"
+            )
+    except OSError as error:
+        raise RawTriggerError(f"{config} cannot be written: {error.strerror}") from error
+    return True
