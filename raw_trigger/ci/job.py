@@ -167,7 +167,7 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
 
 def _environment(workspace: Workspace, event: CiEvent, sides: Sides) -> str | None:
     """The environment that the configuration names for the branch; None for what is no branch's state."""
-    if event.branch is None or event.deleted or not sides.of_event:
+    if event.branch is None or event.deleted or not (sides.of_event and sides.checked_out):
         return None
     for name, patterns in workspace.config.ci_environments:
         if any(compile_glob(pattern).match(event.branch) is not None for pattern in patterns):

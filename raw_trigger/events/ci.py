@@ -43,7 +43,7 @@ class CiEvent:
         after: What it holds after it; None if it was deleted.
         base_ref: The branch that a pull request or merge group is to be merged into.
         base_sha: The id the payload gives for it, which for a pull request may be an old one.
-        head_sha: The last commit of a pull request, merge group or of the run that a ``workflow_run`` follows.
+        head_sha: The last commit of a pull request, a merge group, or the run before a ``workflow_run``.
         merged: Whether a pull request was closed by being merged.
         merges: Whether ``sha`` is a merge commit that the system made of both sides of a pull request.
         from_fork: Whether the content comes from another repository, or that cannot be told.
@@ -99,7 +99,7 @@ def read_event(environ: Mapping[str, str], *, base: str | None = None, head: str
             "this is no CI system that is known here, so it cannot be told what changed",
             "say it: raw-trigger ci --base REVISION [--head REVISION]",
         )
-    return CiEvent("other", "", "manual", **given)
+    return CiEvent("other", "", "manual", given_base=base, given_head=head or None)
 
 
 # GitHub
@@ -139,7 +139,7 @@ def _github_kind(name: str) -> tuple[Kind, Callable[[_Payload], dict[str, Any]]]
     known: dict[str, tuple[Kind, Callable[[_Payload], dict[str, Any]]]] = {
         "push": ("push", _github_push),
         "create": ("push", _nothing_more),
-        "delete": ("push", lambda _: {"deleted": True, "branch": None, "tag": None}),
+        "delete": ("push", _github_delete),
         "merge_group": ("merge-group", _github_merge_group),
         "release": ("tag", _github_release),
         "workflow_run": ("workflow-run", _github_workflow_run),
@@ -166,6 +166,13 @@ def _github_push(payload: _Payload) -> dict[str, Any]:
     }
 
 
+def _github_delete(payload: _Payload) -> dict[str, Any]:
+    folder = "tags" if payload.text("ref_type") == "tag" else "heads"
+    ref = _ref(f"refs/{folder}/{payload.required('ref')}", "the payload's `ref`")
+    # GITHUB_REF names the default branch.
+    return {"ref": ref, "branch": None, "tag": None, "deleted": True}
+
+
 def _github_pull_request(payload: _Payload) -> dict[str, Any]:
     base_repository = payload.text("pull_request", "base", "repo", "full_name")
     # The head's repository is null when the fork was deleted.
@@ -187,7 +194,9 @@ def _github_pull_request(payload: _Payload) -> dict[str, Any]:
 def _github_merge_group(payload: _Payload) -> dict[str, Any]:
     return {
         "branch": None,
-        "base_ref": _below("refs/heads/", _ref(payload.required("merge_group", "base_ref"), "the merge group")),
+        "base_ref": _below(
+            "refs/heads/", _ref(payload.required("merge_group", "base_ref"), "the merge group")
+        ),
         "base_sha": _id(payload.required("merge_group", "base_sha"), "the merge group's base"),
         "head_sha": _id(payload.required("merge_group", "head_sha"), "the merge group's head"),
     }
@@ -198,11 +207,17 @@ def _github_release(payload: _Payload) -> dict[str, Any]:
 
 
 def _github_workflow_run(payload: _Payload) -> dict[str, Any]:
-    repository = payload.text("workflow_run", "repository", "full_name") or payload.text("repository", "full_name")
+    repository = payload.text("workflow_run", "repository", "full_name") or payload.text(
+        "repository", "full_name"
+    )
     head_repository = payload.text("workflow_run", "head_repository", "full_name")
+    from_fork = head_repository is None or head_repository != repository
+    branch = payload.text("workflow_run", "head_branch")
+    ours = not from_fork and payload.text("workflow_run", "event") == "push" and branch
     return {
+        "branch": _name(branch, "the workflow run's branch") if ours and branch else None,
         "head_sha": _id(payload.required("workflow_run", "head_sha"), "the workflow run's head"),
-        "from_fork": head_repository is None or head_repository != repository,
+        "from_fork": from_fork,
         "head_repository": head_repository,
         "privileged": True,
     }
@@ -214,7 +229,9 @@ def _github_workflow_run(payload: _Payload) -> dict[str, Any]:
 def _gitlab(environ: Mapping[str, str], given: Mapping[str, str | None]) -> CiEvent:
     name = environ.get("CI_PIPELINE_SOURCE", "")
     tag = _name(environ["CI_COMMIT_TAG"], "CI_COMMIT_TAG") if environ.get("CI_COMMIT_TAG") else None
-    branch = _name(environ["CI_COMMIT_BRANCH"], "CI_COMMIT_BRANCH") if environ.get("CI_COMMIT_BRANCH") else None
+    branch = (
+        _name(environ["CI_COMMIT_BRANCH"], "CI_COMMIT_BRANCH") if environ.get("CI_COMMIT_BRANCH") else None
+    )
     default = environ.get("CI_DEFAULT_BRANCH")
     fields: dict[str, Any] = {
         "sha": _id(environ.get("CI_COMMIT_SHA", ""), "CI_COMMIT_SHA"),
@@ -249,14 +266,17 @@ def _gitlab_merge_request(environ: Mapping[str, str]) -> dict[str, Any]:
     head_repository = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH") or None
     target = environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
     return {
-        "ref": f"refs/merge-requests/{number}/{'merge' if merges else 'head'}" if number.isdecimal() else None,
+        "ref": f"refs/merge-requests/{number}/{'merge' if merges else 'head'}"
+        if number.isdecimal()
+        else None,
         "branch": None,
         "number": int(number) if number.isdecimal() else None,
         "base_ref": _name(target, "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
         "base_sha": _id(base, "the merge request's base") if base else None,
         "head_sha": _id(source, "the merge request's source") if source else None,
         "merges": merges,
-        "from_fork": head_repository is None or head_repository != environ.get("CI_MERGE_REQUEST_PROJECT_PATH"),
+        "from_fork": head_repository is None
+        or head_repository != environ.get("CI_MERGE_REQUEST_PROJECT_PATH"),
         "head_repository": head_repository,
     }
 

@@ -45,7 +45,10 @@ def event_sides(repo: Repository, event: CiEvent) -> Sides:
         EventError: the event does not tell what changed.
         GitError: origin cannot be reached, or does not give what is needed.
     """
-    refs = [event.ref, *(f"refs/heads/{b}" for b in (event.base_ref, event.branch, event.default_branch) if b)]
+    refs = [
+        event.ref,
+        *(f"refs/heads/{b}" for b in (event.base_ref, event.branch, event.default_branch) if b),
+    ]
     origin = Origin(repo, tuple(dict.fromkeys(ref for ref in refs if ref)))
     head = repo.head()
     if head is None or head.commit is None:
@@ -56,7 +59,7 @@ def event_sides(repo: Repository, event: CiEvent) -> Sides:
     finder = _Finder(origin, event, oid)
     base = finder.base()
     of_event = oid == event.sha
-    if event.sha is not None and not of_event and not event.given_head and base is not None:
+    if base is not None and not event.given_head and oid not in (event.sha, event.head_sha) and event.sha:
         finder.warnings.append(f"{_short(oid)} is checked out, not {_short(event.sha)}, which the job is for")
     return Sides(
         base,
@@ -113,8 +116,8 @@ class _Finder:
         if self.origin.obtain(event.before, searching=not event.forced):
             forced = ", which was forced" if event.forced else ""
             return self._revision(event.before, f"what {self.ref} held before this push{forced}")
-        gone = f"{_short(event.before)}, which {self.ref} held before this push, is gone from origin"
-        return self._since_default(gone)
+        before = f"{_short(event.before)}, which {self.ref} held before this push"
+        return self._since_default(f"origin does not give {before}")
 
     def _since_default(self, why: str) -> Base:
         """Everything since the branch left the default branch; of the default branch itself all files."""
@@ -131,11 +134,19 @@ class _Finder:
             return _everything(f"{why}, and origin has no branch {branch}")
         if tip.stale is not None:
             self.warnings.append(f"{branch} is taken as it was when this clone was made: {tip.stale}")
-        found = self.origin.merge_base(tip.oid, self.head)
+        found = self.origin.fork_point(self.head, tip.oid)
+        if found == self.head and self.event.base_sha is not None and self.origin.obtain(self.event.base_sha):
+            # The branch was moved on to this very commit since; the event knows where it was before.
+            found = self.origin.merge_base(self.event.base_sha, self.head)
         if found is None:
             return _everything(f"{why}, and it has no history in common with {branch}")
         self._need(found)
-        reason = f"{why}, so what it has since it left {branch} counts"
+        own = (
+            "it has no commits of its own"
+            if found == self.head
+            else f"what it has since it left {branch} counts"
+        )
+        reason = f"{why}, so {own}"
         return Base("revision", f"the merge base of {branch} and HEAD", found, reason)
 
     def _tag(self) -> Base:
@@ -156,10 +167,7 @@ class _Finder:
                 "use `on: pull_request`; to look without running anything: --mode plan --head "
                 f"{event.head_sha}. Do not check the pull request out here: its code would get your secrets",
             )
-        if event.privileged:
-            self.warnings.append(
-                f"{event.name} has this repository's secrets, and what is checked out may be a stranger's code"
-            )
+        self._warn_of_strangers()
         if event.merged and self.head != event.head_sha and len(parents) < 2:  # noqa: PLR2004
             # Squashed or rebased: nothing tells how many of the commits are its own.
             assert event.base_sha is not None
@@ -197,14 +205,26 @@ class _Finder:
         event = self.event
         if self.head != event.head_sha or self.head == event.sha:
             return self._manual()
-        self.warnings.append(
-            "workflow_run has this repository's secrets, and what is checked out may be a stranger's code"
-        )
-        return self._since_default("the commit of the run before this one is checked out")
+        self._warn_of_strangers()
+        if event.branch is not None and event.branch == event.default_branch:
+            return self._manual()
+        default = event.default_branch or self.origin.default_branch()
+        why = "the commit of the run before this one is checked out"
+        base = _everything(why) if default is None else self._since(default, why)
+        if base.oid == self.head:
+            return _everything(f"{why}, and it is on {default} already")
+        return base
 
     def _unknown(self) -> Base:
         name = self.event.name or "without a name"
         raise EventError(f"the event {name[:80]!a} does not tell what changed", _GIVE)
+
+    def _warn_of_strangers(self) -> None:
+        if self.event.privileged and not self.event.given_head:
+            self.warnings.append(
+                f"{self.event.name} has this repository's secrets, "
+                "and what is checked out may be a stranger's code"
+            )
 
     def _need(self, oid: str) -> None:
         if not self.origin.obtain(oid):

@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from raw_trigger.errors import GitError
@@ -33,10 +32,8 @@ _ONLY_OBJECTS = (
     "--no-write-fetch-head",
     "--no-auto-maintenance",
     "--no-recurse-submodules",
-    "--no-prune",
-    "--refmap=",
 )
-"""No tags, no FETCH_HEAD, no gc, no submodules, no remote-tracking branches."""
+"""No tags, no FETCH_HEAD, no gc, no submodules. What is fetched is named by id, so no branch follows it."""
 
 _SETTINGS = (
     "-c",
@@ -164,7 +161,9 @@ class Origin:
         try:
             self._ask(ref)
         except GitError as error:
-            remembered = self.repo.git.line("rev-parse", "--verify", f"refs/remotes/{REMOTE}/{branch}^{{commit}}")
+            remembered = self.repo.git.line(
+                "rev-parse", "--verify", f"refs/remotes/{REMOTE}/{branch}^{{commit}}"
+            )
             if remembered is None:
                 raise
             return Tip(remembered, error.message)
@@ -229,9 +228,26 @@ class Origin:
                 self._deepen((a, b), depth)
             # Whatever is not common has to be whole: a cut there may hide a better common ancestor.
             if self._whole(a, b):
-                with self._own_cut() as option:
-                    return self.repo.git.line(option, "merge-base", a, b)
+                with self._own_cut() as options:
+                    return self.repo.git.line(*options, "merge-base", a, b)
         raise self._cut_off()
+
+    def fork_point(self, head: str, tip: str) -> str | None:
+        """Where ``head`` left the branch that ends at ``tip``, also where it was merged into it since.
+
+        Returns:
+            ``head`` itself if it is on the branch's own line, the first parents of ``tip``; None if they
+            have no history in common.
+
+        Raises:
+            GitError: the history that is needed cannot be had.
+        """
+        found = self.merge_base(tip, head)
+        if found != head or tip == head:
+            return found
+        out = self._list("--parents", tip, f"^{head}") or ""
+        before_merge = _before_merge(head, tip, [line.split() for line in out.splitlines()])
+        return head if before_merge == head else self.merge_base(before_merge, head)
 
     def nearest(self, start: str, among: Collection[str]) -> str | None:
         """The commit of ``among`` that is the fewest steps behind ``start``, which does not count.
@@ -263,20 +279,20 @@ class Origin:
 
     def _list(self, *args: str) -> str | None:
         """What ``git rev-list`` says; None if commits are missing, as an earlier command may have left it."""
-        with self._own_cut() as option:
-            done = self.repo.git.attempt(option, "rev-list", *args)
+        with self._own_cut() as options:
+            done = self.repo.git.attempt(*options, "rev-list", *args)
         return done.stdout.decode() if done.returncode == 0 else None
 
     @contextmanager
-    def _own_cut(self) -> Iterator[str]:
-        """The option with which git takes the history to be cut off where it was fetched up to."""
+    def _own_cut(self) -> Iterator[tuple[str, str]]:
+        """The options with which git takes the history to be cut off where it was fetched up to."""
         if not self._cut:
-            yield "--shallow-file="
+            yield "--shallow-file", ""
             return
         with tempfile.NamedTemporaryFile(prefix="raw-trigger-shallow-") as file:
             file.write(self._cut)
             file.flush()
-            yield f"--shallow-file={file.name}"
+            yield "--shallow-file", file.name
 
     def _depths(self) -> Sequence[int]:
         return _DEPTHS if self._cut else (0,)
@@ -303,10 +319,11 @@ class Origin:
 
     def _fetch(self, wants: Iterable[str], *, depth: int) -> bool:
         """Fetch these commits; in a full clone with their whole history, so that it stays a full one."""
-        limits = (f"--depth={depth}",) if self._cut else ()
-        partly = self.shallow
-        settings = (*_SETTINGS, *(_TREES_ONLY if partly else ()))
-        limits += ("--filter=blob:none",) if partly else ()
+        limits = [f"--depth={depth}"] if self._cut else []
+        settings = list(_SETTINGS)
+        if self.shallow:
+            limits.append("--filter=blob:none")
+            settings += _TREES_ONLY
         with self._lent_shallow():
             done = self.repo.git.attempt(
                 *settings, "fetch", *_ONLY_OBJECTS, *limits, REMOTE, *wants, literal=False
@@ -341,12 +358,7 @@ class Origin:
         Raises:
             GitError: origin cannot be reached.
         """
-        _ = self._reachable
-
-    @cached_property
-    def _reachable(self) -> bool:
         self._ls_remote("HEAD")
-        return True
 
     def _ls_remote(self, *args: str) -> list[str]:
         options = [arg for arg in args if arg.startswith("-")]
@@ -359,6 +371,31 @@ class Origin:
                 "or clone all of it (`fetch-depth: 0` with actions/checkout, `GIT_DEPTH: 0` on GitLab)",
             )
         return done.stdout.decode("utf-8", "surrogateescape").splitlines()
+
+
+def _before_merge(head: str, tip: str, commits: Sequence[Sequence[str]]) -> str:
+    """The last commit on the line of first parents behind ``tip`` that does not hold ``head``.
+
+    Args:
+        commits: What ``tip`` has and ``head`` has not, each commit followed by its parents.
+
+    Returns:
+        ``head`` if it is on that line itself.
+    """
+    parents = {commit: behind for commit, *behind in commits}
+    children: dict[str, list[str]] = {}
+    for commit, behind in parents.items():
+        for parent in behind:
+            children.setdefault(parent, []).append(commit)
+    holding, found = {head}, [head]
+    while found:
+        new = [child for child in children.get(found.pop(), ()) if child not in holding]
+        holding.update(new)
+        found += new
+    at = tip
+    while at != head and at in holding:
+        at = parents[at][0]
+    return at
 
 
 def _nearest(
