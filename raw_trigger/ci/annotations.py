@@ -81,7 +81,8 @@ def commands(annotations: Iterable[Annotation], most: int = MOST) -> list[str]:
 def inert(line: str) -> str:
     """The line, looking the same, but never a command: for what is printed between commands."""
     safe = line.replace("##[", "#\N{ZERO WIDTH SPACE}#[")
-    return re.sub(r"^(\s*):(?=:)", "\\1\N{ZERO WIDTH SPACE}:", safe, flags=re.MULTILINE)
+    # The runner's lines end at a carriage return, too.
+    return re.sub(r"((?:^|[\r\n])\s*):(?=:)", "\\1\N{ZERO WIDTH SPACE}:", safe)
 
 
 @contextmanager

@@ -77,10 +77,7 @@ def put(pull: PullRequest, mark: str, body: str, *, create: bool = True) -> Post
     except urllib.error.HTTPError as error:
         return Posted("failed", warning=_refused(error))
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = str(getattr(error, "reason", None) or error)
-        if pull.token.strip():
-            # A token that is no header's value is quoted in the error.
-            reason = reason.replace(pull.token.strip(), "***")
+        reason = getattr(error, "reason", None) or error
         return Posted("failed", warning=f"no comment on the pull request: {type(error).__name__}: {reason}")
 
 
@@ -88,6 +85,9 @@ class _Api:
     def __init__(self, pull: PullRequest) -> None:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", pull.repository, re.ASCII):
             raise ValueError(f"{pull.repository!r} is no repository")
+        if not (pull.token.isascii() and pull.token.isprintable()):
+            # What http.client says about it would quote the token.
+            raise ValueError("the token is not a single line of plain characters")
         self._pull = pull
         self._opener = urllib.request.build_opener(_SameHost)
 

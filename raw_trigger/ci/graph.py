@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from raw_trigger.ci.markup import cut
-from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.render import words
 
@@ -36,7 +35,9 @@ def mermaid(plan: Plan) -> str | None:
     edges += [(targets[a], targets[b]) for b in targets for a in _direct(shown[b], shown) if a in targets]
     edges = edges[:_MOST_EDGES]
     files = {one for one, _ in edges if one.startswith("f")}
-    lines += [f'  f{n}(["{_label(text)}"])' for n, (text, _) in enumerate(drawn) if f"f{n}" in files]
+    lines += [
+        f'  f{n}(["{_label(_files_label(paths))}"])' for n, (paths, _) in enumerate(drawn) if f"f{n}" in files
+    ]
     lines += [f"  {one} --> {other}" for one, other in edges]
     size = 0
     kept = [line for line in lines if (size := size + len(line) + 1) <= _MOST_CHARACTERS]
@@ -48,19 +49,20 @@ def mermaid(plan: Plan) -> str | None:
     return "```mermaid\n" + "\n".join(kept) + "\n```\n" + note
 
 
-def _groups(plan: Plan) -> list[tuple[str, tuple[Target, ...]]]:
-    """Labels of files or groups of files, and what they feed."""
+def _groups(plan: Plan) -> list[tuple[list[bytes], tuple[Target, ...]]]:
+    """Files, or groups of files where there are many, and what they feed."""
     fed = [p for p in plan.changes if p.disposition == "planned" and p.targets]
     if len(fed) <= _MOST_FILES:
-        return [(words.printable(p.change.path), p.targets) for p in fed]
+        return [([p.change.path], p.targets) for p in fed]
     groups: dict[tuple[Target, ...], list[bytes]] = {}
     for planned in fed:
         groups.setdefault(planned.targets, []).append(planned.change.path)
-    labels = []
-    for targets, paths in groups.items():
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        labels.append((cut(words.printable(show(paths[0])), _LABEL - len(more)) + more, targets))
-    return labels
+    return [(paths, targets) for targets, paths in groups.items()]
+
+
+def _files_label(paths: list[bytes]) -> str:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return cut(words.printable(paths[0]), _LABEL - len(more)) + more
 
 
 def _direct(planned: PlannedTarget, shown: dict[Target, PlannedTarget]) -> list[Target]:

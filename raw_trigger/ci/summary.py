@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from raw_trigger.ci import graph
 from raw_trigger.ci.markup import Page, code, cut, link, preformatted, text
@@ -52,7 +53,8 @@ def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
     """
     page = Page(limit)
     _head(page, report)
-    _table(page, _warnings(report), "warning", 0.2)
+    warnings = len(report.plan.errors) + len(report.plan.warnings)
+    _table(page, _warnings(report), warnings, "warning", 0.2)
     if report.outcome is not None:
         _outcome(page, report.plan, report.outcome)
     if report.plan.changes:
@@ -80,13 +82,17 @@ def _head(page: Page, report: Report) -> None:
         f"Compared {_side(plan.base)} with {_side(plan.desired)}, environment {code(plan.environment)}.\n"
     )
     if plan.base.reason:
-        page.add(f"\n> {text(cut(plan.base.reason, _SENTENCE))}\n")
+        page.add(f"\n> Why: {_sentence(plan.base.reason)}\n")
     for note in report.notes:
-        page.add(f"\n> {text(cut(' '.join(note.split()), _SENTENCE))}\n")
+        page.add(f"\n> Note: {_sentence(note)}\n")
     if report.run_url is not None:
         page.add(f"\nSee {link('the run', report.run_url)}.\n")
     if not plan.changes:
         page.add(f"\nThe answer: {text(cut(words.nothing(plan), _SENTENCE))}.\n")
+
+
+def _sentence(value: str) -> str:
+    return text(cut(" ".join(value.split()), _SENTENCE))
 
 
 def _side(side: Base | Desired) -> str:
@@ -107,13 +113,8 @@ def _warnings(report: Report) -> Iterator[str]:
 
 def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
     done = sorted(outcome.targets, key=lambda o: (_ORDER[o.status], not o.refuted, o.target.text))
-    _table(
-        page,
-        (_finished(one) for one in done),
-        "asset",
-        0.35,
-        head="| | asset | seconds | |\n|---|---|---|---|\n",
-    )
+    head = "| | asset | seconds | |\n|---|---|---|---|\n"
+    _table(page, map(_finished, done), len(done), "asset", 0.35, head)
     room = page.left * 0.3
     for one in [o for o in done if o.status == "failed" and o.error][:_MOST_DETAILS]:
         name = code(cut(words.printable(one.target.text), _NAME))
@@ -150,7 +151,7 @@ def _files(page: Page, report: Report) -> None:
         cell = f" {'' if rows is None else rows.text} |" if counted else ""
         return f"| {line.letter} | {code(cut(line.path, _NAME))} |{cell} {text(cut(line.fate, _NAME))} |\n"
 
-    _table(page, map(row, lines), "file", 0.5, head=head, total=len(lines))
+    _table(page, map(row, lines), len(lines), "file", 0.5, head)
 
 
 def _targets(page: Page, plan: Plan) -> None:
@@ -161,7 +162,7 @@ def _targets(page: Page, plan: Plan) -> None:
             yield f"| {name} | {planned.action} | {text(cut(words.harmless(why), _NAME))} |\n"
 
     head = "| asset | action | why |\n|---|---|---|\n"
-    _table(page, rows(), "asset", 0.5, head=head, total=len(plan.targets))
+    _table(page, rows(), len(plan.targets), "asset", 0.5, head)
 
 
 def _batches(page: Page, batches: Sequence[Batch]) -> None:
@@ -172,33 +173,24 @@ def _batches(page: Page, batches: Sequence[Batch]) -> None:
         f"{words.plural(len(b.targets), 'asset')} |\n"
         for b in batches
     )
-    _table(page, rows, "runner", 0.3, head="| batch | | |\n|---|---|---|\n")
+    _table(page, rows, len(batches), "runner", 0.3, "| batch | | |\n|---|---|---|\n")
 
 
 def _table(
-    page: Page,
-    rows: Iterable[str],
-    noun: str,
-    part: float,
-    *,
-    head: str = "| | |\n|---|---|\n",
-    total: int = 0,
+    page: Page, rows: Iterable[str], total: int, noun: str, part: float, head: str = "| | |\n|---|---|\n"
 ) -> None:
     """Rows of a table, as many as fit into this part of what is left; a long one is folded away."""
-    items = list(rows)
-    if not items:
+    if not total:
         return
-    fold = len(items) > _FOLDED
-    opening = (
-        f"\n<details><summary>{words.plural(len(items), noun)}</summary>\n\n{head}" if fold else f"\n{head}"
-    )
+    fold = total > _FOLDED
+    opening = f"\n<details><summary>{words.plural(total, noun)}</summary>\n\n{head}" if fold else f"\n{head}"
     room = int(page.left * part) - len(opening.encode()) - _TAIL
     kept: list[str] = []
-    for item in items[:_MOST_ROWS]:
-        room -= len(item.encode())
+    for row in islice(rows, _MOST_ROWS):
+        room -= len(row.encode())
         if room < 0:
             break
-        kept.append(item)
-    missing = len(items) - len(kept)
+        kept.append(row)
+    missing = total - len(kept)
     more = f"\n… and {words.plural(missing, f'more {noun}')}\n" if missing else ""
     page.add((opening + "".join(kept) if kept else "") + more + ("\n</details>\n" if fold and kept else ""))

@@ -38,8 +38,8 @@ def test_by_past_durations() -> None:
     batches = matrix.assign(made, 3, seconds)
     assert named(batches) == {
         "raw/a": ["a.csv", "x.txt"],
-        "raw/d and 1 more": ["c.csv", "d.csv"],
-        "raw/b and 1 more": ["b.csv", "p/3"],
+        "raw/d and 1 more": ["d.csv", "p/3"],
+        "raw/b and 1 more": ["b.csv", "c.csv"],
     }
     assert [round(b.weight, 1) for b in batches] == [10.0, 7.6, 7.0]
 

@@ -112,7 +112,7 @@ def test_a_delimiter_in_the_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_too_much_for_an_output(tmp_path: Path) -> None:
     """Lists are cut between two items, the selection is left out, the matrix keeps all batches; it is said."""
-    target = [Target(f"raw/{n:05}") for n in range(9000)]
+    target = [Target(f"raw/{n:06}") for n in range(9000)]
     made = plan_of(
         [PlannedChange(change(b"d/%05d\xff" % n), "planned", targets=(t,)) for n, t in enumerate(target)],
         [PlannedTarget(t, "materialize", "raw", 1, None, (b"d/%05d\xff" % n,)) for n, t in enumerate(target)],
