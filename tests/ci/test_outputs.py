@@ -128,7 +128,7 @@ def test_too_much_for_an_output(tmp_path: Path) -> None:
     assert json.loads(values["incomplete"]) == ["changed-files", "assets", "targets", "selection"]
     assert outputs.explain_incomplete(values) == (
         "outputs cut off at 90,000 characters: changed-files, assets, targets; left empty, because it is too "
-        "long or holds a key that Dagster cannot read: selection. The plan file has everything"
+        "long or Dagster has no way to write one of the keys: selection. The plan file has everything"
     )
 
 
