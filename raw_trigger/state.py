@@ -156,6 +156,7 @@ def _edits(
     """The paths of the tree that have to change."""
     before: dict[bytes, Reflected] = dict(old.exceptions) if old else {}
     after = dict(before)
+    unknown = "0" * len(repo.empty_tree)
     if seen is not None:
         for path, reflected in seen.exceptions.items():
             after[path] = {**reflected, **before.get(path, {})}
@@ -168,7 +169,8 @@ def _edits(
             edits[path] = entry
         after[path] = exceptions
     for path, targets in unsure.items():
-        after[path] = {**after.get(path, {}), **dict.fromkeys(targets)}
+        # None would say that they reflect the path's absence.
+        after[path] = {**after.get(path, {}), **dict.fromkeys(targets, unknown)}
     for path, exceptions in after.items():
         if exceptions != before.get(path, {}):
             edits[_name(path)] = _store(repo, _text(path, exceptions)) if exceptions else None

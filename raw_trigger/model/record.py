@@ -9,7 +9,8 @@ from types import MappingProxyType
 from raw_trigger.model.changes import Entry
 
 Reflected = Mapping[str, "str | None"]
-"""Target, as text → object id of the content that it reflects; None: it never saw the path."""
+"""Target, as text → object id of the content that it reflects; None: it never saw the path; an id of zeros:
+nobody knows."""
 
 _NONE: Mapping[bytes, Reflected] = MappingProxyType({})
 
@@ -73,6 +74,8 @@ class Verdict:
             return self.entry, {}
         default = None if recorded is None else recorded.oid
         now = None if self.entry is None else self.entry.oid
+        if all(name in seen and seen[name] == now for name in self.targets - self.succeeded):
+            return self.entry, {}
         after = {name: now if name in self.succeeded else seen.get(name, default) for name in self.targets}
         return recorded, {name: oid for name, oid in sorted(after.items()) if oid != default}
 

@@ -8,6 +8,10 @@ out what the checked-out commit has, so what comes is the old contents of the fi
 with git 2.39: 40 files of 500 kB, one of them changed: 508 kB). ``--filter=blob:none`` would spare these too,
 but a ref that holds a tree with missing blobs makes ``git gc`` and ``git repack`` fail in a clone whose
 configuration names no promisor.
+
+A push sends what none of the refs that the remote names holds, as far as they are here. So the very first
+publication of a tree from such a clone sends all raw data once if the branch has moved on meanwhile (the same
+files: 19 MB instead of nothing); every later one sends what differs from the record.
 """
 
 from __future__ import annotations

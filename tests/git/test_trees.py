@@ -146,3 +146,32 @@ def test_two_at_once_lose_nothing(repo: Repo) -> None:
     found = state.read(opened, "local")
     assert found is not None
     assert len(listed(repo, found.tree)) == 12
+
+
+def test_one_target_after_the_other_makes_a_path_whole(repo: Repo) -> None:
+    """What failed at first succeeds later, with the same content."""
+    repo.commit({"data/1_raw/a": "1"})
+    opened = repo.open()
+    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), None, None)
+    new, both, path = blob(repo, "2"), frozenset({"raw/a", "raw/b"}), b"data/1_raw/a"
+    state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/a"}))})
+    state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/b"}))})
+    found = state.read(opened, "local")
+    assert found is not None
+    assert (found.exceptions, listed(repo, found.tree)) == ({}, {path: new.oid})
+
+
+@pytest.mark.parametrize("recorded", ["1", None])
+def test_what_nobody_knows_is_pending_whatever_is_desired(repo: Repo, recorded: str | None) -> None:
+    """Also where the path is gone: a target that has read something of it does not reflect that."""
+    repo.commit({"data/1_raw/a": recorded or "1"})
+    opened, path = repo.open(), b"data/1_raw/a"
+    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), None, None)
+    if recorded is None:
+        state.promote(opened, "local", {path: Verdict(None)})
+    state.promote(opened, "local", {}, None, {path: ["raw/a"]})
+    found = state.read(opened, "local")
+    assert found is not None
+    entry = diff.entries_at(opened, found.tree, [path]).get(path)
+    for desired in (blob(repo, "1"), blob(repo, "2"), None):
+        assert not found.reflects(path, "raw/a", entry, desired)
