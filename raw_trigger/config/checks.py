@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raw_trigger.config.document import Document
-from raw_trigger.config.fields import MAX_TEXT
+from raw_trigger.config.fields import MAX_TEXT, hook_action
 from raw_trigger.config.problems import Problem, Problems, quoted
 from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, below
 
@@ -13,7 +13,8 @@ _TARGETS = ("asset", "assets", "ignore")
 
 
 def check(document: Document, folder: str, problems: Problems) -> None:
-    """Note what does not go together: roots inside each other, rules without or with two meanings.
+    """Note what does not go together: roots inside each other, rules without or with two meanings,
+    work that is put off for a hook that does not do it.
 
     It looks at the plain data, so that it can be said together with what the models find.
     """
@@ -22,6 +23,7 @@ def check(document: Document, folder: str, problems: Problems) -> None:
         return
     roots = _roots(data.get("root"))
     _overlaps(roots, document, problems)
+    _put_off(data.get("hooks"), document, problems)
     prefixes = _Prefixes(roots, folder)
     _environments(data.get("ci"), document, problems)
     rules = data.get("assets")
@@ -88,6 +90,17 @@ def _upwards(root: str) -> list[str]:
         return ["."]
     parts = root.split("/")
     return ["/".join(parts[:n]) for n in range(len(parts), 0, -1)] + ["."]
+
+
+def _put_off(hooks: Any, document: Document, problems: Problems) -> None:
+    """Before a commit there is nothing that could go on in the background: post-commit has to do it."""
+    if not isinstance(hooks, dict) or hooks.get("pre-commit") != "background":
+        return
+    after = hook_action(hooks.get("post-commit", "background"))
+    if after in ("run", "notify", "off"):
+        message = f"pre-commit 'background' leaves its work to post-commit, which is {quoted(str(after))}"
+        at = document.at(("hooks", "post-commit"))
+        problems.add(Problem(at, message, "write 'post-commit: background', or leave it out"))
 
 
 def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problems) -> None:

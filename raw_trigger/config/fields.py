@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from raw_trigger.config.problems import did_you_mean
-from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, HookAction
+from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, HookAction, PushAction
 
 _LEDGER = re.compile(r"sqlite|(sqlite|duckdb|postgresql)(\+[a-z0-9_]+)?://.*")
 TEXT, LIST, MAPPING = "<text>", "<list>", "<mapping>"
@@ -128,10 +128,17 @@ def _count_schema(words: tuple[str, ...], maximum: int) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"enum": list(words)}, number]} if words else number)
 
 
-def _hook(value: object) -> object:
+def hook_action(value: object) -> object:
+    """What a hook does, by one of its names; anything else as it is."""
     if isinstance(value, bool):
         return "run" if value else "off"
     return {"on": "run", "yes": "run", "no": "off", "off": "off"}.get(str(value).lower(), value)
+
+
+def _push_action(value: object) -> object:
+    if value == "background":
+        raise ValueError("could not refuse the push any more; use run, notify or off")
+    return hook_action(value)
 
 
 def _shape(value: object) -> str:
@@ -177,6 +184,11 @@ BatchSize = Annotated[int, _count((), _MAX_BATCH), _count_schema((), _MAX_BATCH)
 # Readers of YAML 1.1 hand `off` to the schema as false.
 Hook = Annotated[
     HookAction,
-    BeforeValidator(_hook),
+    BeforeValidator(hook_action),
+    WithJsonSchema({"enum": ["run", "background", "notify", "off", True, False]}),
+]
+PushHook = Annotated[
+    PushAction,
+    BeforeValidator(_push_action),
     WithJsonSchema({"enum": ["run", "notify", "off", True, False]}),
 ]

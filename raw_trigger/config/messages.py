@@ -13,7 +13,7 @@ from raw_trigger.config.problems import Problem, Problems, did_you_mean, quoted
 from raw_trigger.config.schema import CiModel, ConfigModel, DagsterModel, HooksModel, RuleModel
 
 _LATER_KEYS = frozenset({"fetch", "fingerprint", "job", "rows", "run_config", "workers"})
-_LATER_VALUES = frozenset({"background", "delete-partition"})
+_LATER_VALUES = frozenset({"delete-partition"})
 _EXAMPLES = {"environments": "production: [main]"}
 _NOT_YET = "is not known to this version of raw-trigger yet"
 _SECTIONS: dict[str, type[BaseModel]] = {

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from raw_trigger.config import checks, messages
 from raw_trigger.config.document import Document
 from raw_trigger.config.problems import Problem, Problems
-from raw_trigger.config.schema import ConfigModel, DagsterModel, RuleModel
+from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RuleModel
 from raw_trigger.model.project import DagsterOptions
-from raw_trigger.model.settings import Config, Position, Rule, below
+from raw_trigger.model.settings import Config, HookAction, Position, Rule, below
 
 
 def parse(data: bytes, shown: str) -> Config:
@@ -51,7 +51,7 @@ def parse(data: bytes, shown: str) -> Config:
         batch_size=model.batch_size,
         ledger=model.ledger,
         ci_environments=tuple((name, tuple(found)) for name, found in model.ci.environments.items()),
-        hooks=model.hooks.model_dump(by_alias=True),
+        hooks=_hooks(model.hooks),
         rules=tuple(_rule(i, rule, document) for i, rule in enumerate(model.assets)),
         digest=hashlib.sha256(data).hexdigest(),
     )
@@ -83,6 +83,13 @@ def _dagster(model: DagsterModel) -> DagsterOptions:
         python=model.python if isinstance(model.python, str) else tuple(model.python),
         home=model.home,
     )
+
+
+def _hooks(model: HooksModel) -> dict[str, HookAction]:
+    actions: dict[str, HookAction] = model.model_dump(by_alias=True)
+    if actions["pre-commit"] == "background" and "post_commit" not in model.model_fields_set:
+        actions["post-commit"] = "background"
+    return actions
 
 
 def _rule(i: int, model: RuleModel, document: Document) -> Rule:

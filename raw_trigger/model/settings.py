@@ -12,7 +12,9 @@ from raw_trigger.model.project import DagsterOptions
 OnDelete = Literal["auto", "materialize", "report", "skip", "fail"]
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
-HookAction = Literal["run", "notify", "off"]
+HookAction = Literal["run", "background", "notify", "off"]
+PushAction = Literal["run", "notify", "off"]
+"""What goes on behind a push cannot refuse it any more."""
 
 ENVIRONMENT_NAME = re.compile(r"(?!.*\.\.)(?!.*\.lock$)(?!.*\.$)[A-Za-z0-9][A-Za-z0-9._-]*")
 """An environment's name is part of a git ref."""

@@ -134,11 +134,26 @@ WRONG: list[tuple[str, str, list[str]]] = [
     ),
     (
         "later value",
-        "hooks: {pre-commit: background}\n",
+        "on_delete: delete-partition\n",
         [
             (
-                "1:21: pre-commit 'background' is not known to this version of raw-trigger yet; use "
-                "run, notify, off"
+                "1:12: on_delete 'delete-partition' is not known to this version of raw-trigger yet; use "
+                "auto, materialize, report, skip, fail"
+            ),
+        ],
+    ),
+    (
+        "push in the background",
+        "hooks: {pre-push: background}\n",
+        ["1:19: pre-push 'background' could not refuse the push any more; use run, notify or off"],
+    ),
+    (
+        "put off for nobody",
+        "hooks:\n  pre-commit: background\n  post-commit: no\n",
+        [
+            (
+                "3:16: pre-commit 'background' leaves its work to post-commit, which is 'off'; write "
+                "'post-commit: background', or leave it out"
             ),
         ],
     ),
@@ -481,8 +496,8 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "number as hook",
         "hooks: {pre-commit: 1, post-merge: {}}\n",
         [
-            "1:21: pre-commit '1' is not possible; use one of run, notify, off",
-            "1:36: post-merge a mapping is not possible; use one of run, notify, off",
+            "1:21: pre-commit '1' is not possible; use one of run, background, notify, off",
+            "1:36: post-merge a mapping is not possible; use one of run, background, notify, off",
         ],
     ),
     (

@@ -184,11 +184,28 @@ def test_roots(tmp_path: Path, written: str, name: str, roots: tuple[str, ...]) 
         ("true", "run"),
         ("run", "run"),
         ("notify", "notify"),
+        ("background", "background"),
     ],
 )
 def test_hooks_need_no_quotes(tmp_path: Path, written: str, action: str) -> None:
     """YAML 1.1 takes some of these words for booleans."""
     assert load(tmp_path, f"hooks:\n  post-merge: {written}\n").hooks["post-merge"] == action
+
+
+@pytest.mark.parametrize(
+    ("written", "action"),
+    [
+        ("pre-commit: background", "background"),
+        ("pre-commit: background\n  post-commit:", "background"),
+        ("pre-commit: background\n  post-commit: background", "background"),
+        ("pre-commit: off", "run"),
+    ],
+)
+def test_post_commit_does_what_pre_commit_leaves_to_the_background(
+    tmp_path: Path, written: str, action: str
+) -> None:
+    """There is no commit yet when pre-commit is called."""
+    assert load(tmp_path, f"hooks:\n  {written}\n").hooks["post-commit"] == action
 
 
 def test_every_other_form(tmp_path: Path) -> None:
