@@ -193,6 +193,14 @@ if [ -d "$rt_dir/rebase-merge" ] || [ -d "$rt_dir/rebase-apply" ]; then
     esac
 fi
 
+# Whether a process in the background has failed, or is gone before it has ended, and nobody was told.
+rt_has_untold() {
+    [ -r "$rt_dir/raw-trigger/background/untold" ] || return 1
+    rt_pid=
+    IFS= read -r rt_pid <"$rt_dir/raw-trigger/background/untold"
+    [ -z "$rt_pid" ] || ! kill -0 "$rt_pid" 2>/dev/null
+}
+
 # The same as what was last looked at? No marker stands for nothing at all: then only raw data counts.
 rt_seen=
 if [ -r "$rt_dir/raw-trigger/seen" ]; then
@@ -201,7 +209,7 @@ if [ -r "$rt_dir/raw-trigger/seen" ]; then
     done <"$rt_dir/raw-trigger/seen"
 fi
 if rt_now=$(rt_roots rt_config exec git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree HEAD -- \
-    2>/dev/null) && [ "$rt_now" = "${rt_seen%"$rt_newline"}" ]; then
+    2>/dev/null) && [ "$rt_now" = "${rt_seen%"$rt_newline"}" ] && ! rt_has_untold; then
     exit "$rt_status"
 fi
 rt_start "$@"

@@ -1,10 +1,11 @@
-"""What is pending, per environment."""
+"""What is pending, per environment, and what is at work on it in the background."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raw_trigger import state
+from raw_trigger import background, state
+from raw_trigger.background import Job
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan
@@ -24,11 +25,15 @@ class EnvironmentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The current environment's plan against the working tree, and all records. ``head`` names HEAD."""
+    """The current environment's plan against the working tree, and all records. ``head`` names HEAD.
+
+    ``job`` is work in the background that has not ended, or that left undone what is still pending.
+    """
 
     head: str | None
     plan: Plan
     environments: tuple[EnvironmentStatus, ...]
+    job: Job | None = None
 
     def as_json(self) -> dict[str, object]:
         """The status as JSON values; the plan's pending paths and targets by name."""
@@ -47,7 +52,20 @@ class Status:
             "environments": [
                 {"name": e.name, "tree": e.tree, "changed_files_to_head": e.behind} for e in self.environments
             ],
+            "background": None if self.job is None else _job(self.job),
         }
+
+
+def _job(job: Job) -> dict[str, object]:
+    return {
+        "state": job.fate,
+        "face": job.face,
+        "pid": job.owner.pid,
+        "started": job.started.isoformat(),
+        "ended": None if job.ended is None else job.ended.isoformat(),
+        "message": job.message,
+        "log": job.log,
+    }
 
 
 def status_of(trigger: Trigger) -> Status:
@@ -67,4 +85,7 @@ def status_of(trigger: Trigger) -> Status:
         for name, tree in sorted(state.environments(repo).items())
     )
     name = None if head is None or head.commit is None else headline(repo, head.commit)
-    return Status(name, plan, found)
+    job = background.read(repo)
+    if job is not None and (job.fate == "done" or (job.fate in ("failed", "lost") and not plan.changes)):
+        job = None
+    return Status(name, plan, found, job)

@@ -65,6 +65,14 @@ class Globals:
     python_file: tuple[str, ...] = ()
     workspace: tuple[str, ...] = ()
 
+    def arguments(self) -> list[str]:
+        """The same options for another process, which may be started elsewhere."""
+        one = [("-C", str(self.directory))]
+        one += [] if self.config is None else [("--config", str(self.config))]
+        named = (("-m", self.module_name), ("-f", self.python_file), ("-w", self.workspace))
+        one += [(option, value) for option, values in named for value in values]
+        return [word for pair in one for word in pair]
+
 
 def workspace_of(context: typer.Context, environment: str | None = None) -> Workspace:
     """The workspace the command was started in."""

@@ -19,7 +19,7 @@ from raw_trigger.cli.session import (
 def status(
     context: typer.Context, form: PlainFormatOption = PlainFormat.text, environment: Environment = None
 ) -> None:
-    """Show what is pending, in every environment that has a record."""
+    """Show what is pending, in every environment that has a record, and what is at work in the background."""
     from raw_trigger.status import status_of
 
     trigger = trigger_of(context, environment=environment)

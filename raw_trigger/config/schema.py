@@ -127,7 +127,7 @@ class HooksModel(Section):
         " pending) or off.",
     )
     pre_push: PushHook = Field(
-        default=values.DEFAULT_HOOKS["pre-push"],
+        default=values.DEFAULT_PRE_PUSH,
         alias="pre-push",
         description="Before a push; a failure refuses it. run, notify (say what is pending) or off.",
     )

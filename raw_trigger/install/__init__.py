@@ -16,7 +16,7 @@ from raw_trigger.install.native import (
     shared_warning,
     uninstall_hooks,
 )
-from raw_trigger.install.seen import read_seen, seen_command, write_seen
+from raw_trigger.install.seen import forget_seen, read_seen, seen_command, write_seen
 from raw_trigger.install.settings import ShimSettings, program
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Installed",
     "ShimSettings",
     "Written",
+    "forget_seen",
     "hooks_folder",
     "install_hooks",
     "installed",

@@ -43,6 +43,12 @@ def read_seen(git_dir: Path) -> bytes | None:
         return None
 
 
+def forget_seen(git_dir: Path) -> None:
+    """Have the next hook look, whatever was looked at before."""
+    with suppress(OSError):
+        seen_file(git_dir).unlink()
+
+
 def write_seen(git_dir: Path, content: bytes) -> None:
     """Write the marker: exactly the output of :func:`seen_command`.
 
@@ -54,5 +60,4 @@ def write_seen(git_dir: Path, content: bytes) -> None:
         replace_file(path, content, 0o644)
     except OSError:
         # An older one would say of what was there before that nothing came since.
-        with suppress(OSError):
-            path.unlink()
+        forget_seen(git_dir)

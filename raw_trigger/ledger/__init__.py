@@ -5,7 +5,7 @@ database is used.
 """
 
 from raw_trigger.ledger.ledger import Ledger
-from raw_trigger.ledger.owner import owner_alive, this_process
+from raw_trigger.ledger.owner import owner_alive, process, this_process
 from raw_trigger.ledger.times import parse_since, partition_time
 
-__all__ = ["Ledger", "owner_alive", "parse_since", "partition_time", "this_process"]
+__all__ = ["Ledger", "owner_alive", "parse_since", "partition_time", "process", "this_process"]

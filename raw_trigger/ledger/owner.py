@@ -16,7 +16,11 @@ _START_FIELD = 19
 
 def this_process() -> Owner:
     """The process that asks."""
-    pid = os.getpid()
+    return process(os.getpid())
+
+
+def process(pid: int) -> Owner:
+    """A process of this machine that is there now."""
     return Owner(socket.gethostname(), _namespace(), pid, _started(pid) or "")
 
 

@@ -26,13 +26,14 @@ ENVIRONMENT_HINT = (
 
 DEFAULT_ROOT = "data/1_raw"
 
+DEFAULT_PRE_PUSH: PushAction = "off"
 DEFAULT_HOOKS: Mapping[str, HookAction] = {
     "pre-commit": "run",
     "post-commit": "run",
     "post-merge": "run",
     "post-rewrite": "run",
     "post-checkout": "notify",
-    "pre-push": "off",
+    "pre-push": DEFAULT_PRE_PUSH,
 }
 
 

@@ -126,6 +126,9 @@ class TextRenderer:
             self.plan(plan)
         if not recorded:
             self.say(UNRECORDED)
+        if status.job is not None:
+            style = "bold red" if status.job.fate in ("failed", "lost") else "cyan"
+            self.say((words.background(status.job), style))
         for environment in status.environments:
             if environment.name != plan.environment:
                 behind = words.plural(environment.behind, "raw file") if environment.behind else "no raw file"

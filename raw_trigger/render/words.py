@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from raw_trigger.background import Job
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget
@@ -123,3 +125,33 @@ def sample(items: Sequence[str], most: int = 5) -> str:
     """The first few, and how many more."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def left_undone(plan: Plan, outcome: Outcome | None) -> str | None:
+    """What a run has left undone, on one line; None: nothing."""
+    said = list(plan.errors)
+    for done in outcome.targets if outcome is not None else ():
+        if done.status == "failed":
+            error = (done.error or "it failed").splitlines()[0]
+            said.append(f"{done.target.text}: {error}")
+    said += [f"{t.target.text}: {t.reason}" for t in plan.targets if t.action == "skip" and not t.settles]
+    said += [f"{show(change.change.path)} has to wait: {change.reason}" for change in plan.waiting]
+    return sample([printable(one) for one in said], 3) if said else None
+
+
+def background(job: Job) -> str:
+    """What is known of the work that a hook has left to a process of its own, on one line."""
+    pid, since = f"process {job.owner.pid}", clock(job.started)
+    said = {
+        "waiting": f"{job.face} is about to go on in the background: {pid}, since {since}",
+        "running": f"{job.face} goes on in the background: {pid}, since {since}",
+        "done": f"{job.face} was done in the background: {pid}, {since}",
+        "failed": f"{job.face} left something undone in the background: {job.message}",
+        "lost": f"{job.face} did not come to its end in the background: {pid}, begun {since}, is gone",
+    }
+    return f"{said[job.fate]}; log {job.log}"
+
+
+def clock(moment: datetime) -> str:
+    """The moment here, to the second."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

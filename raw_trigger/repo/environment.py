@@ -34,8 +34,13 @@ _INTERPRETER = frozenset({"PYTHONHOME", "__PYVENV_LAUNCHER__"})
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what belongs to one repository or to our own interpreter."""
+    return {name: value for name, value in without_git(environ).items() if name not in _INTERPRETER}
+
+
+def without_git(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what belongs to one repository."""
     return {
         name: value
         for name, value in environ.items()
-        if name not in LOCAL_GIT_VARIABLES and name not in _INTERPRETER and not name.startswith(_NUMBERED)
+        if name not in LOCAL_GIT_VARIABLES and not name.startswith(_NUMBERED)
     }

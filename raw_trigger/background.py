@@ -1,0 +1,237 @@
+"""Work that a hook leaves to a process of its own: who is at it, and what became of it.
+
+There is one such process for a working tree, because it reconciles the record with that tree's HEAD. A
+commit that is made meanwhile needs no second one, but must not be missed either: see :func:`start`.
+What is pending does not depend on any of this. The record decides it; this is only who was to do it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from raw_trigger.errors import RawTriggerError
+from raw_trigger.install.atomic import replace_file
+from raw_trigger.ledger import owner_alive, process, this_process
+from raw_trigger.model.history import Owner
+from raw_trigger.repo.environment import without_git
+from raw_trigger.repo.repository import Repository
+
+KEEP_LOGS = 10
+PATIENCE = 30.0
+"""Seconds to wait for another hook that is writing down its process; it takes a few milliseconds."""
+
+State = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The last work that was left to a process.
+
+    ``waiting``: the process has not looked at HEAD yet. ``again``: HEAD moved after it had. ``message`` says
+    what was left undone. Times are in UTC.
+    """
+
+    state: State
+    face: str
+    owner: Owner
+    log: str
+    started: datetime
+    again: bool = False
+    ended: datetime | None = None
+    message: str | None = None
+
+    @property
+    def fate(self) -> Literal["waiting", "running", "done", "failed", "lost"]:
+        """What is known by now; ``lost``: it has not ended, but its process is not to be seen any more."""
+        if self.state in ("waiting", "running") and not owner_alive(self.owner):
+            return "lost"
+        return self.state
+
+
+def start(repo: Repository, face: str, command: Callable[[Path], Sequence[str]]) -> tuple[Job, bool]:
+    """Have HEAD reconciled by a process that this one need not wait for.
+
+    The process that is there already is enough if it has not looked at HEAD yet. If it has, it is told to
+    look again, and it asks for that in the same breath in which it says that it has ended: both happen
+    under one lock, so no commit falls between the two. A process that is gone is replaced.
+
+    Args:
+        face: The hook.
+        command: What to start, given the log's path; its output goes there.
+
+    Returns:
+        Whose work it is, and whether its process was started by this call.
+
+    Raises:
+        RawTriggerError: the folder cannot be written, or nothing be started.
+    """
+    with _held(repo):
+        job = read(repo)
+        if job is not None and job.fate in ("waiting", "running"):
+            if job.state == "running":
+                _write(repo, replace(job, again=True))
+            return job, False
+        log = _new_log(repo, face)
+        with log.open("ab") as output:
+            # In a session of its own it survives the terminal. It holds none of our pipes, which git would
+            # wait for, and knows nothing of the index that this one commit was made from.
+            child = subprocess.Popen(
+                command(log),
+                cwd=repo.top,
+                env=_environment(repo),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        job = Job("waiting", face, process(child.pid), str(log), datetime.now(timezone.utc))
+        _write(repo, job)
+        return job, True
+
+
+def work(repo: Repository, face: str, log: Path, reconcile: Callable[[], str | None]) -> None:
+    """What the process does: reconcile HEAD, and again as long as it moved meanwhile.
+
+    Args:
+        reconcile: Says what it left undone, None: nothing. It fails only where another try would, too.
+
+    Raises:
+        RawTriggerError: the folder cannot be written.
+    """
+    me = this_process()
+    with _held(repo):
+        job = read(repo)
+        if job is not None and job.owner != me and job.fate in ("waiting", "running"):
+            # Started by hand, or by a hook that was killed before it had written this down.
+            _write(repo, replace(job, again=True))
+            return
+        _write(repo, Job("running", face, me, str(log), datetime.now(timezone.utc)))
+    while True:
+        try:
+            message = reconcile()
+        except BaseException as error:
+            said = "interrupted" if isinstance(error, KeyboardInterrupt) else f"a bug: {type(error).__name__}"
+            _finish(repo, me, said, goes_on=False)
+            raise
+        if not _finish(repo, me, message):
+            return
+
+
+def _finish(repo: Repository, me: Owner, message: str | None, *, goes_on: bool = True) -> bool:
+    """Write down how it ended, unless HEAD has to be looked at again: then that, and True."""
+    with _held(repo):
+        job = read(repo)
+        if job is None or job.owner != me:
+            return False
+        if job.again and goes_on:
+            _write(repo, replace(job, again=False))
+            return True
+        state: State = "done" if message is None else "failed"
+        ended = datetime.now(timezone.utc)
+        _write(repo, replace(job, state=state, again=False, ended=ended, message=message))
+        return False
+
+
+def read(repo: Repository) -> Job | None:
+    """The last work; None if there was none, or what is written about it cannot be understood."""
+    try:
+        known = json.loads((_folder(repo) / "job.json").read_bytes())
+        return Job(
+            state=known["state"],
+            face=known["face"],
+            owner=Owner(**known["owner"]),
+            log=known["log"],
+            started=datetime.fromisoformat(known["started"]),
+            again=known["again"],
+            ended=None if known["ended"] is None else datetime.fromisoformat(known["ended"]),
+            message=known["message"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def take_untold(repo: Repository) -> Job | None:
+    """Work that failed or was lost, and of which nobody was told yet; from now on somebody was.
+
+    Raises:
+        RawTriggerError: the folder cannot be written.
+    """
+    if not _untold(repo).exists():
+        return None
+    with _held(repo):
+        job = read(repo)
+        if job is not None and job.fate in ("waiting", "running"):
+            return None
+        _untold(repo).unlink(missing_ok=True)
+        return job if job is not None and job.fate in ("failed", "lost") else None
+
+
+def _write(repo: Repository, job: Job) -> None:
+    document = asdict(job)
+    for name in ("started", "ended"):
+        document[name] = document[name] and document[name].isoformat()
+    replace_file(_folder(repo) / "job.json", json.dumps(document, indent=1).encode() + b"\n", 0o644)
+    # hooks/raw-trigger.sh reads it: the process that has to end first, or none.
+    mark = _untold(repo)
+    if job.state == "done":
+        mark.unlink(missing_ok=True)
+    else:
+        pid = "" if job.state == "failed" else str(job.owner.pid)
+        replace_file(mark, f"{pid}\n".encode(), 0o644)
+
+
+def _folder(repo: Repository) -> Path:
+    # Each working tree has its own HEAD, and so its own work, also where they share the record.
+    return repo.private_dir / "background"
+
+
+def _untold(repo: Repository) -> Path:
+    return _folder(repo) / "untold"
+
+
+@contextmanager
+def _held(repo: Repository) -> Iterator[None]:
+    """The lock under which everything here is read and written together; held for a moment only."""
+    from filelock import FileLock, Timeout
+
+    folder = _folder(repo)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock", timeout=PATIENCE):
+            yield
+    except Timeout as error:
+        raise RawTriggerError(
+            f"{error.lock_file} has been held for {PATIENCE:.0f} s", "see which process has it open"
+        ) from error
+    except OSError as error:
+        where = folder if error.filename is None else error.filename
+        raise RawTriggerError(
+            f"nothing can go on in the background: {where}: {error.strerror}", "see who may write there"
+        ) from error
+
+
+def _environment(repo: Repository) -> Mapping[str, str]:
+    # The repository is named: without git's word it might not be found from its working tree.
+    named = {"GIT_DIR": str(repo.git_dir), "GIT_WORK_TREE": str(repo.top)}
+    return {**without_git(os.environ), **named}
+
+
+def _new_log(repo: Repository, face: str) -> Path:
+    folder = repo.private_dir / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    old = sorted(folder.glob("*.log"), key=lambda path: path.name)
+    for path in old[: max(0, len(old) - KEEP_LOGS + 1)]:
+        with suppress(OSError):
+            path.unlink()
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+    return folder / f"{stamp}-{face}.log"
