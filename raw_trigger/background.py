@@ -159,6 +159,12 @@ def read(repo: Repository) -> Job | None:
         return None
 
 
+def at_work(repo: Repository) -> bool:
+    """Whether there is a process that has not ended."""
+    job = read(repo)
+    return job is not None and job.fate in ("waiting", "running")
+
+
 def take_untold(repo: Repository) -> Job | None:
     """Work that failed or was lost, and of which nobody was told yet; from now on somebody was.
 

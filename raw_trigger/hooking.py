@@ -86,6 +86,8 @@ def attend(
     if event is None:
         return Attended()
     trigger = Trigger(workspace)
+    # Asked before the record is read: what is at work may be about to change it.
+    at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
         # Only here is it known what was there before.
         trigger.ensure_record(event.base)
@@ -95,7 +97,7 @@ def attend(
             on_plan(plan)
         return Attended(event, plan)
     if action == "background":
-        if not _may_have_work(trigger, event):
+        if not at_work and not _may_have_work(trigger, event):
             return Attended(event)
         if event.base.reason:
             tell(event.base.reason)

@@ -47,7 +47,7 @@ def hook(
     if job is not None:
         _tell_of(text, job)
         # It was started to tell this and nothing else: what failed is not tried again by itself.
-        if name != "pre-commit" and is_seen(workspace):
+        if name.startswith("post-") and is_seen(workspace):
             return
     stdin = (
         b"" if sys.stdin is None or sys.stdin.isatty() or name != "post-rewrite" else sys.stdin.buffer.read()
@@ -80,6 +80,11 @@ def hook(
     finally:
         if name != "pre-commit":
             mark_seen(workspace)
+    _conclude(text, name, done)
+
+
+def _conclude(text: TextRenderer, name: str, done: Attended) -> None:
+    """The last lines, and the exit code."""
     _tell_end(text, done)
     if done.job is not None:
         pid = f"process {done.job.owner.pid}"

@@ -99,32 +99,32 @@ class HooksModel(Section):
     pre_commit: Hook = Field(
         default=values.DEFAULT_HOOKS["pre-commit"],
         alias="pre-commit",
-        description="Before a commit; a failure refuses it. run, background (nothing is refused, and post-commit"
-        " does it in the background), notify (say what is pending) or off.",
+        description="Before a commit; a failure refuses it. run, background (nothing is refused:"
+        " post-commit does it in the background), notify (say what is pending) or off.",
     )
     post_commit: Hook = Field(
         default=values.DEFAULT_HOOKS["post-commit"],
         alias="post-commit",
-        description="After a commit. run, background (do not wait for it), notify (say what is pending) or off."
-        " With pre-commit in the background: background.",
+        description="After a commit. run, background (do not wait for it), notify (say what is pending) or"
+        " off. Where it is left out and pre-commit is background: background.",
     )
     post_merge: Hook = Field(
         default=values.DEFAULT_HOOKS["post-merge"],
         alias="post-merge",
-        description="After a merge or pull. run, background (do not wait for it), notify (say what is pending)"
-        " or off.",
+        description="After a merge or pull. run, background (do not wait for it), notify (say what is"
+        " pending) or off.",
     )
     post_rewrite: Hook = Field(
         default=values.DEFAULT_HOOKS["post-rewrite"],
         alias="post-rewrite",
-        description="After a rebase or an amended commit. run, background (do not wait for it), notify (say what"
-        " is pending) or off.",
+        description="After a rebase or an amended commit. run, background (do not wait for it), notify (say"
+        " what is pending) or off.",
     )
     post_checkout: Hook = Field(
         default=values.DEFAULT_HOOKS["post-checkout"],
         alias="post-checkout",
-        description="After a branch was checked out. run, background (do not wait for it), notify (say what is"
-        " pending) or off.",
+        description="After a branch was checked out. run, background (do not wait for it), notify (say what"
+        " is pending) or off.",
     )
     pre_push: PushHook = Field(
         default=values.DEFAULT_PRE_PUSH,

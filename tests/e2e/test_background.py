@@ -151,6 +151,19 @@ def test_commits_that_are_made_meanwhile_are_taken_along(shop: Project) -> None:
     assert len(list(folder(shop).glob("logs/*.log"))) == 1
 
 
+def test_a_change_that_is_taken_back_meanwhile(shop: Project) -> None:
+    """By then nothing differs from the record, but it is about to."""
+    flag = halt(shop, "a")
+    commit(shop, {R + "a.csv": "2"})
+    is_at(shop, "a")
+    commit(shop, {R + "a.csv": "a.csv\n"})
+    assert job(shop)["again"] is True
+    flag.unlink()
+    assert ended(shop)["message"] is None
+    assert shop.materialized() == ["raw/a", "raw/a"]
+    assert shop.plan()["changes"] == []
+
+
 def test_one_that_has_not_looked_yet_is_enough(shop: Project) -> None:
     """However fast commits follow one another, the last of them is materialized."""
     for content in "23456":

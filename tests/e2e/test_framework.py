@@ -120,6 +120,13 @@ def test_a_whole_day(shop: Project) -> None:
     done = shop.try_git("commit", "-q", "--no-verify", "-m", "left to post-commit")
     assert shop.materialized() == ["raw/b"]
 
+    shop.commit({"raw-trigger.yaml": "hooks: {pre-commit: background}\n"})
+    shop.stage({R + "b.csv": "not in the background"})
+    done = shop.try_git("commit", "-m", "the framework puts edits away while a hook runs")
+    assert "raw-trigger: run now, not in the background" in done.stdout + done.stderr
+    assert shop.materialized() == ["raw/b"]
+    assert not (shop.top / ".git/raw-trigger/background").exists()
+
 
 def test_both_ways_at_once_run_once(shop: Project) -> None:
     assert shop.tool("install").returncode == 0

@@ -346,6 +346,24 @@ def test_program_is_started_by(repo: Hooked, happens: Callable[[Hooked], None], 
     assert repo.started() == started
 
 
+@pytest.mark.parametrize(
+    ("process", "started"),
+    [
+        ("", ["post-commit"]),
+        ("99999999", ["post-commit"]),
+        (str(os.getpid()), []),
+    ],
+    ids=["failed", "gone", "at work"],
+)
+def test_what_became_of_background_work_is_told(repo: Hooked, process: str, started: list[str]) -> None:
+    """Only once there is something to tell, and then by a commit without raw data too."""
+    mark = repo.git_dir / "raw-trigger/background/untold"
+    mark.parent.mkdir()
+    mark.write_text(f"{process}\n")
+    repo.commit({"other": "2"})
+    assert repo.started() == started
+
+
 def test_rebase_with_the_apply_backend_is_seen_at_its_end(repo: Hooked) -> None:
     """That backend checks out before it counts as under way: it may be looked at twice, never not at all."""
     rebase_apply(repo)
