@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from raw_trigger.background import at_work, read
 from tests.conftest import Repo
 from tests.e2e.conftest import Project
 from tests.e2e.test_kills import halting, wait_for
@@ -31,8 +33,7 @@ def shop(project: Make) -> Iterator[Project]:
     yield made
     for path in (made.top / ".git").glob("halt-*"):
         path.unlink()
-    job = status(made)
-    if job is not None and job["state"] in ("waiting", "running"):
+    if at_work(made.open()):
         ended(made)
 
 
@@ -67,6 +68,11 @@ def ended(project: Project) -> dict[str, Any]:
     """The last background work, once it has ended."""
     wait_for(lambda: job(project)["state"] in ("done", "failed"))
     return job(project)
+
+
+def is_lost(project: Project) -> bool:
+    known = read(project.open())
+    return known is not None and known.fate == "lost"
 
 
 def status(project: Project) -> dict[str, Any] | None:
@@ -276,13 +282,11 @@ def test_one_that_is_killed_is_told_and_nothing_is_lost(shop: Project) -> None:
     known = job(shop)
     os.killpg(known["owner"]["pid"], signal.SIGKILL)
     flag.unlink()
-    wait_for(lambda: (status(shop) or {})["state"] == "lost")
+    wait_for(lambda: is_lost(shop))
     assert f"process {known['owner']['pid']}, begun 2" in shop.tool("status").stdout
     done = commit(shop, {R + "new.csv": "nothing is made from it"})
     assert "post-commit did not come to its end in the background" in done.stderr
     assert known["log"] in done.stderr
-    shop.tool("run")
-    wait_for(lambda: job(shop)["state"] != "waiting")
     assert ended(shop)["owner"] != known["owner"]
     assert shop.materialized() == ["raw/a", "raw/b"], "raw/a was finished and is not made again"
     assert [t["asset"] for t in shop.plan()["targets"]] == []  # type: ignore[index, attr-defined]
@@ -298,7 +302,7 @@ def test_one_that_is_gone_is_told_by_a_commit_without_raw_data(shop: Project) ->
     known = job(shop)
     os.killpg(known["owner"]["pid"], signal.SIGKILL)
     flag.unlink()
-    wait_for(lambda: (status(shop) or {})["state"] == "lost")
+    wait_for(lambda: is_lost(shop))
     # Not waited for by anybody it can still be there as a zombie, which the shell takes for alive.
     (folder(shop) / "background/untold").write_text("99999999\n")
     assert "did not come to its end" in commit(shop, {"README": "x"}).stderr
@@ -347,8 +351,9 @@ def test_a_rebase_that_is_begun_before_it_looks(shop: Project) -> None:
     assert shop.materialized() == ["raw/a"]
     shop.git("rebase", "--abort")
     commit(shop, {"README": "without raw data"})
-    wait_for(lambda: job(shop)["state"] == "done" and shop.plan()["changes"] == [])
+    wait_for(lambda: job(shop)["face"] == "post-commit" and job(shop)["state"] == "done")
     assert shop.materialized() == ["raw/b"]
+    assert shop.plan()["changes"] == []
 
 
 def test_first_use_takes_what_was_there_before_the_commit(plain: Project) -> None:
@@ -384,7 +389,10 @@ def test_a_git_directory_elsewhere(project: Make, tmp_path: Path) -> None:
     where = {"GIT_DIR": str(elsewhere), "GIT_WORK_TREE": str(made.top)}
     for command in ("install", "adopt"):
         subprocess.run(
-            ["python", "-m", "raw_trigger", command], cwd=made.top, env={**os.environ, **where}, check=True
+            [sys.executable, "-m", "raw_trigger", command],
+            cwd=made.top,
+            env={**os.environ, **where},
+            check=True,
         )
     made.write({R + "a.csv": "2"})
     made.git("commit", "-q", "-a", "-m", "x", env=where)
