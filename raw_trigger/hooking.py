@@ -227,8 +227,9 @@ def untold(workspace: Workspace) -> Job | None:
     """
     repo = workspace.repo
     job = background.take_untold(repo)
-    head = None if job is None else repo.head()
-    base = recorded(repo, workspace.environment)
+    if job is None:
+        return None
+    head, base = repo.head(), recorded(repo, workspace.environment)
     if head is None or base is None:
         return job
     trigger = Trigger(workspace)
