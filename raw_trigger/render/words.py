@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from raw_trigger.background import Job
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget
+
+if TYPE_CHECKING:
+    from raw_trigger.background import Job
 
 _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "="}
 _NAMES = {"worktree": "the working tree", "index": "what is staged"}
