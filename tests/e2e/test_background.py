@@ -365,7 +365,7 @@ def test_first_use_takes_what_was_there_before_the_commit(plain: Project) -> Non
 
 
 def test_a_linked_worktree_has_a_process_of_its_own(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = halting(project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"]), "")
+    shop = project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
     monkeypatch.delenv("DAGSTER_HOME")
     assert shop.tool("install").returncode == 0
     assert shop.tool("adopt").returncode == 0
