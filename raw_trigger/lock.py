@@ -1,17 +1,30 @@
-"""One lock for each environment: whoever runs holds it, whoever comes second waits and says for whom."""
+"""One lock for each environment: whoever runs holds it, whoever comes second waits and says for whom.
+
+The process that runs a project's assets can outlive the one that started it, if that is killed. It holds a
+lock of its own, beside the environment's.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from raw_trigger.errors import RawTriggerError
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 PATIENCE = 3600.0
 """How long to wait, in seconds: longer than most runs, short enough to notice one that hangs."""
+_PAUSE = 0.05
+"""Seconds between two looks at a lock."""
 
 
 class LockError(RawTriggerError):
@@ -22,7 +35,8 @@ class LockError(RawTriggerError):
 def locked(
     folder: Path, environment: str, face: str, waiting: Callable[[str], None], patience: float = PATIENCE
 ) -> Iterator[None]:
-    """Hold the environment's lock for the block. The lock of a process that is gone blocks nobody.
+    """Hold the environment's lock for the block. The lock of a process that is gone blocks nobody, but what
+    it had started is waited for: when the block begins nobody is at work on the environment.
 
     Args:
         folder: Where the locks are, shared by all worktrees of the repository.
@@ -33,18 +47,38 @@ def locked(
     Raises:
         LockError: it was not had in time, or the folder cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
-    path = folder / f"{environment}.lock"
-    owner = folder / f"{environment}.json"
+    lock = FileLock(folder / f"{environment}.lock")
+    try:
+        _acquire(lock, folder, environment, face, waiting, patience)
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(
+    lock: BaseFileLock,
+    folder: Path,
+    environment: str,
+    face: str,
+    waiting: Callable[[str], None],
+    patience: float,
+) -> None:
+    from filelock import Timeout
+
+    owner, runner = folder / f"{environment}.json", runner_lock(folder, environment)
+    deadline = time.monotonic() + patience
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             waiting(f"waiting for {_holder(owner)}, which is at work on '{environment}'")
             lock.acquire(timeout=patience)
+        if not _is_free(runner):
+            waiting(f"waiting for what {_holder(owner)} had started on '{environment}' before it was killed")
+            _await_end(runner, deadline)
         with suppress(OSError):
             owner.write_text(json.dumps({"face": face, "pid": os.getpid()}))
     except Timeout as error:
@@ -53,11 +87,40 @@ def locked(
             "let it end, or stop it, then run `raw-trigger run`",
         ) from error
     except OSError as error:
-        raise LockError(f"{path} cannot be locked: {error.strerror}", "see who may write there") from error
+        raise LockError(
+            f"{lock.lock_file} cannot be locked: {error.strerror}", "see who may write there"
+        ) from error
+
+
+def _await_end(runner: Path, deadline: float) -> None:
+    from filelock import Timeout
+
+    while not _is_free(runner):
+        if time.monotonic() > deadline:
+            raise Timeout(str(runner))
+        time.sleep(_PAUSE)
+
+
+def runner_lock(folder: Path, environment: str) -> Path:
+    """The file that a process which runs assets for the environment has locked with ``lockf``.
+
+    Args:
+        folder: Where the locks are.
+    """
+    return folder / f"{environment}.runner"
+
+
+def _is_free(path: Path) -> bool:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        yield
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        return False
     finally:
-        lock.release()
+        os.close(handle)  # which lets go of it
+    return True
 
 
 def _holder(owner: Path) -> str:

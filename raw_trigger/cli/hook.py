@@ -67,7 +67,7 @@ def hook(
                 args or [],
                 stdin=stdin,
                 environ=os.environ,
-                launcher=LocalLauncher(workspace.project),
+                launcher=LocalLauncher(workspace.project, workspace.repo.shared_dir / "locks"),
                 on_plan=told,
                 on_target=finished,
                 tell=tell_stderr,

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, cast
 
 from raw_trigger.launch.base import Order, Report
+from raw_trigger.lock import runner_lock
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import PlannedTarget, Target
 from raw_trigger.project import DagsterProject, RunBatch, RunError, RunnerEvent, RunTarget, TargetFinished
 
 
 class LocalLauncher:
-    """Runs batches in-process on the user's Dagster instance."""
+    """Runs batches in-process on the user's Dagster instance.
 
-    def __init__(self, project: DagsterProject) -> None:
+    Args:
+        locks: Where the locks of the environments are; None where none is held.
+    """
+
+    def __init__(self, project: DagsterProject, locks: Path | None) -> None:
         self._project = project
+        self._locks = locks
 
     def launch(self, order: Order, on_target: Callable[[TargetOutcome], None]) -> Report:
         """Carry out the order; see :class:`raw_trigger.launch.base.Launcher`.
@@ -43,7 +50,8 @@ class LocalLauncher:
                 )
             )
 
-        result = self._project.execute(batches, heard, order.tags)
+        lock = None if self._locks is None else runner_lock(self._locks, order.plan.environment)
+        result = self._project.execute(batches, heard, order.tags, lock)
         return Report(tuple(run_ids), str(result.log), result.problem)
 
 

@@ -55,7 +55,7 @@ def run_script(
     try:
         channel = folder / "answers"
         os.mkfifo(channel, 0o600)
-        body = json.dumps({**request, "channel": str(channel)}).encode("ascii")
+        body = json.dumps({**request, "channel": str(channel), "patience": PATIENCE_SECONDS}).encode("ascii")
         reading = os.open(channel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         # Held open by us as well, so that the pipe has no end of file before and between its writers.
         writing = os.open(channel, os.O_WRONLY | os.O_CLOEXEC)
@@ -170,7 +170,10 @@ def _hurry(child: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """A SIGTERM for us is one for the child; when it has closed its run, it is an interruption of ours."""
+    """A SIGTERM for us is one for the child; when it has closed its run, it is an interruption of ours.
+
+    The end of the terminal is like Ctrl-C: the child hears of it as well.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -180,11 +183,18 @@ def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
         received.append(number)
         child.terminate()
 
-    before = signal.signal(signal.SIGTERM, pass_on)
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    handlers = {signal.SIGTERM: pass_on, signal.SIGHUP: interrupt}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as `nohup` has it
+        del handlers[signal.SIGHUP]
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if received:
             raise KeyboardInterrupt
 

@@ -107,6 +107,7 @@ class DagsterProject:
         batches: Sequence[RunBatch],
         on_event: Callable[[RunnerEvent], None],
         tags: Mapping[str, str] | None = None,
+        lock: Path | None = None,
     ) -> ExecutionResult:
         """Carry out the batches in one process of the project's interpreter, in order.
 
@@ -114,6 +115,7 @@ class DagsterProject:
             batches: What to materialize and report.
             on_event: Called, in this thread, for every event as it arrives.
             tags: For every run.
+            lock: A file that the process locks for as long as it is there.
 
         Raises:
             ProjectError: No interpreter, or the project does not load. Nothing was run then.
@@ -128,6 +130,7 @@ class DagsterProject:
         request = {
             **self._request(),
             "tags": dict(tags or {}),
+            "lock": None if lock is None else str(lock),
             "batches": [batch.as_json() for batch in batches],
         }
         code, problem, untold = run_batches(

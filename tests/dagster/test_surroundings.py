@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from raw_trigger.errors import ProjectError
+from raw_trigger.lock import locked
+from raw_trigger.project.child import INSIDE
 from tests.dagster.sandbox import batch
 
 SIMPLE = "import dagster as dg\n@dg.asset\ndef a(): ...\n"
@@ -178,7 +181,7 @@ def test_a_killed_probe_is_an_error(sandbox_factory):
         sandbox.project(python_file=("defs.py",)).catalog()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_closes_the_run(sandbox_factory, number):
     """The run is marked as failed, its events arrive, nothing after it runs, then we are interrupted."""
     sandbox = sandbox_factory({"defs.py": SLOW})
@@ -209,13 +212,13 @@ def test_an_interruption_closes_the_run(sandbox_factory, number):
         start_new_session=True,
     )
     started = sandbox.folder / "started"
-    for _ in range(600):
+    for _ in range(1200):
         if started.exists():
             break
         time.sleep(0.05)
-    # The terminal sends SIGINT to the whole group; SIGTERM usually comes to the parent alone.
-    os.killpg(caller.pid, number) if number == signal.SIGINT else caller.send_signal(number)
-    out, _ = caller.communicate(timeout=30)
+    # A terminal signals the whole group; SIGTERM usually comes to the parent alone.
+    caller.send_signal(number) if number == signal.SIGTERM else os.killpg(caller.pid, number)
+    out, _ = caller.communicate(timeout=120)
     assert out.splitlines() == [
         "Loaded  ",
         "BatchStarted  ",
@@ -225,6 +228,84 @@ def test_an_interruption_closes_the_run(sandbox_factory, number):
         "interrupted",
     ]
     assert sandbox.dagster("out = [run.status.value for run in instance.get_runs()]") == ["FAILURE"]
+
+
+def test_a_runner_without_its_parent_that_does_not_end_is_killed(sandbox_factory):
+    """Until then it is waited for."""
+    sandbox = sandbox_factory(
+        {
+            "defs.py": """
+                import dagster as dg, os, pathlib, time
+                @dg.asset
+                def stubborn():
+                    pathlib.Path("new").write_text(str(os.getpid()))
+                    os.rename("new", "started")
+                    while True:
+                        try:
+                            time.sleep(60)
+                        except BaseException:
+                            pathlib.Path("told").touch()
+            """
+        }
+    )
+    locks = sandbox.folder.parent / "locks"
+    locks.mkdir()
+    script = sandbox.folder.parent / "caller.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            from pathlib import Path
+            from raw_trigger.lock import runner_lock
+            from raw_trigger.project import child
+            from tests.dagster.sandbox import Sandbox, batch
+            child.PATIENCE_SECONDS = 1
+            sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r})
+            lock = runner_lock(Path({str(locks)!r}), "local")
+            sandbox.project(python_file=("defs.py",)).execute([batch(1, "stubborn")], print, lock=lock)
+            """
+        )
+    )
+    top = Path(__file__).resolve().parents[2]
+    caller = subprocess.Popen([sys.executable, script], env={**sandbox.environ, "PYTHONPATH": str(top)})
+    started = sandbox.folder / "started"
+    while not started.exists():
+        assert caller.poll() is None
+        time.sleep(0.05)
+    caller.kill()
+    caller.wait()
+    runner = started.read_text()
+    told: list[str] = []
+    with locked(locks, "local", "test", told.append, patience=120):
+        ended = subprocess.run(
+            ["ps", "-o", "stat=", "-p", runner], capture_output=True, text=True, check=False
+        )
+    assert ended.stdout.strip()[:1] in ("", "Z")
+    assert told == ["waiting for what another raw-trigger had started on 'local' before it was killed"]
+    assert (sandbox.folder / "told").exists()
+
+
+def test_a_runner_whose_parent_is_gone_already_runs_nothing(sandbox_factory):
+    sandbox = sandbox_factory({"defs.py": "import pathlib\npathlib.Path('loaded').touch()\n" + SIMPLE})
+    folder = sandbox.folder.parent / "pipe"
+    folder.mkdir()
+    os.mkfifo(folder / "answers")
+    request = {
+        **sandbox.project(python_file=("defs.py",))._request(),
+        "batches": [batch(1, "a").as_json()],
+        "channel": str(folder / "answers"),
+        "patience": 1,
+    }
+    done = subprocess.run(
+        [sys.executable, INSIDE / "runner.py"],
+        cwd=sandbox.folder,
+        env=sandbox.environ,
+        input=json.dumps(request).encode(),
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert not (sandbox.folder / "loaded").exists()
+    assert not folder.exists()
 
 
 def test_only_the_newest_logs_are_kept(sandbox_factory):

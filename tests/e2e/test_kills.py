@@ -23,6 +23,7 @@ Make = Callable[..., Project]
 R = "data/1_raw/"
 
 HALTING = """
+import os
 import time
 from pathlib import Path
 from dagster import AssetKey, Definitions, StaticPartitionsDefinition, asset
@@ -31,8 +32,10 @@ HERE = Path(__file__).parent
 RAW = HERE / "data" / "1_raw"
 
 def halt(name):
-    (HERE / ".git" / f"{name}-is-running").touch()
-    while (HERE / ".git" / f"halt-{name}").exists():
+    flag, running = HERE / ".git" / f"halt-{name}", HERE / ".git" / f"{name}-is-running"
+    running.with_suffix(".new").write_text(str(os.getpid()))
+    running.with_suffix(".new").replace(running)
+    while flag.exists() and flag.read_text() in ("", str(os.getpid())):
         time.sleep(0.02)
 
 @asset(key=AssetKey(["raw", "a"]))
@@ -81,10 +84,9 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-@contextmanager
-def running(project: Project, *args: str) -> Iterator[subprocess.Popen[bytes]]:
-    """raw-trigger in a process group of its own; at the end of the block all of it is killed."""
-    child = subprocess.Popen(
+def start(project: Project, *args: str) -> subprocess.Popen[bytes]:
+    """raw-trigger in a process group of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "raw_trigger", *(args or ("run",))],
         cwd=project.top,
         env={**os.environ, "NO_COLOR": "1"},
@@ -93,6 +95,12 @@ def running(project: Project, *args: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+@contextmanager
+def running(project: Project, *args: str) -> Iterator[subprocess.Popen[bytes]]:
+    """raw-trigger in a process group of its own; at the end of the block all of it is killed."""
+    child = start(project, *args)
     try:
         yield child
     finally:
@@ -111,6 +119,22 @@ def kill_while_running(project: Project, name: str) -> None:
     flag.unlink()
 
 
+def kill_the_parent_alone(project: Project, name: str) -> subprocess.Popen[bytes]:
+    """SIGKILL for raw-trigger while its runner is at work on an asset; the runner is not told.
+
+    Returns:
+        The next raw-trigger, started at once. Its own runner does not halt.
+    """
+    flag, running_now = (project.top / ".git" / word for word in (f"halt-{name}", f"{name}-is-running"))
+    flag.touch()
+    child = start(project)
+    wait_for(running_now.exists)
+    flag.write_text(running_now.read_text())
+    child.kill()
+    child.wait()
+    return start(project)
+
+
 def kill_before_the_ref_moves(project: Project) -> Path:
     """Returns the ref's lock file, which an interrupted git would leave behind too."""
     lock = project.top / ".git/refs/raw-trigger/local.lock"
@@ -123,6 +147,12 @@ def kill_before_the_ref_moves(project: Project) -> Path:
 def has_succeeded(project: Project) -> bool:
     with instance(project.home) as opened:
         return any(run.status is DagsterRunStatus.SUCCESS for run in opened.get_runs())
+
+
+def statuses(project: Project) -> list[str]:
+    """Of all Dagster runs, the newest first."""
+    with instance(project.home) as opened:
+        return [one.status.value for one in opened.get_runs()]
 
 
 def run(project: Project) -> subprocess.CompletedProcess[str]:
@@ -181,6 +211,35 @@ def test_killed_while_the_second_of_two_runs(project: Make, batches: int) -> Non
     assert "warning" not in done.stderr
     assert shop.materialized() == [b]
     assert len(history(shop)) == batches + 1
+    assert_settled(shop)
+
+
+@pytest.mark.parametrize("halted", ["a", "b"])
+def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, halted: str) -> None:
+    """The runner ends, its run is closed, and the next one waits for that before it settles."""
+    shop.write({R + "a.csv": "2", R + "b.csv": "2"})
+    assert kill_the_parent_alone(shop, halted).wait(60) == 0
+    assert shop.materialized() == ["raw/a", "raw/b"]
+    with instance(shop.home) as opened:
+        second, first = opened.get_run_records(limit=2)
+    assert statuses(shop) == ["SUCCESS", "FAILURE"]
+    assert first.end_time <= second.start_time
+    assert_settled(shop)
+
+
+@pytest.mark.parametrize("halted", ["a", "b"])
+def test_the_parent_alone_is_killed_and_its_runner_notices(shop: Project, halted: str) -> None:
+    """Also if nobody comes after it."""
+    shop.write({R + "a.csv": "2", R + "b.csv": "2"})
+    flag, running_now = (shop.top / ".git" / word for word in (f"halt-{halted}", f"{halted}-is-running"))
+    flag.touch()
+    with running(shop) as child:
+        wait_for(running_now.exists)
+        child.kill()
+        wait_for(lambda: statuses(shop) == ["FAILURE"])
+    flag.unlink()
+    run(shop)
+    assert shop.materialized() == ["raw/a", "raw/b"]
     assert_settled(shop)
 
 

@@ -18,6 +18,7 @@ import fcntl  # noqa: E402
 import importlib.util  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
+import threading  # noqa: E402
 import time  # noqa: E402
 import uuid  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -28,6 +29,8 @@ Document = dict[str, Any]
 Identity = tuple[tuple[str, ...], "str | None"]
 
 LOAD_FAILED = 3
+LOOK_SECONDS = 0.5
+"""Between two looks whether the process that started this one is still there."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -46,6 +49,10 @@ def _session() -> ModuleType:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
+
+
+def _on_hangup(number: int, frame: FrameType | None) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)  # the one that Dagster has its own handlers for
 
 
 def _identity(target: Document) -> Identity:
@@ -534,6 +541,35 @@ def _open_instance(compat: ModuleType) -> Any:
         os.close(lock)
 
 
+def _hold(session: ModuleType, path: str | None) -> int | None:
+    """Take the lock that says that a run is on: what started us may be killed, we may not be noticed then.
+
+    Returns:
+        What keeps it; it is held until this process ends, but not by those that it forks.
+
+    Raises:
+        RefusedError: It cannot be had.
+    """
+    if path is None:
+        return None
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        fcntl.lockf(lock, fcntl.LOCK_SH)
+    except OSError as error:
+        raise session.RefusedError(f"{path} cannot be locked: {error.strerror}") from error
+    return lock
+
+
+def _watch(channel: Any, patience: float) -> None:
+    """End as SIGTERM ends us once nobody reads our answers: what started us was killed. Runs in a thread."""
+    while channel.is_read():
+        time.sleep(LOOK_SECONDS)
+    # To this very thread: a signal for the process can arrive in another one and leave a sleep as it is.
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)  # type: ignore[arg-type]
+    time.sleep(patience)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> int:
     """Read a request, carry it out, send events.
 
@@ -545,9 +581,17 @@ def main() -> int:
     channel = session.Channel(request["channel"])
     signal.signal(signal.SIGTERM, _on_signal)
     signal.signal(signal.SIGINT, _on_signal)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+        signal.signal(signal.SIGHUP, _on_hangup)
     try:
         runner = Runner(session, channel, request)
         try:
+            _hold(session, request.get("lock"))
+            # Looked at after that: who finds the lock free knows that nothing will be run any more.
+            if not channel.is_read():
+                return 128 + signal.SIGTERM
+            watch = threading.Thread(target=_watch, args=(channel, request["patience"]), daemon=True)
+            watch.start()
             runner.load()
         except (Exception, SystemExit) as error:
             channel.send({"event": "load-failed", "error": session.error_of(error)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 HERE = str(Path(__file__).resolve().parent)
 MAX_FRAMES = 12
 MAX_LINES = 60
+_KNOCK = os.O_WRONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _FILE = re.compile(r'File "([^"]+)"')
 
 
@@ -34,11 +36,42 @@ def read_request() -> dict[str, Any]:
 
 
 class Channel:
-    """Where answers go, apart from what user code prints. ``gone`` once nobody reads them any more."""
+    """Where answers go, apart from what user code prints. ``gone`` once nobody reads them any more.
+
+    Args:
+        path: A named pipe, in a folder of its own. Whoever reads it removes both, unless it is killed.
+    """
 
     def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        self._path = path
         self.gone = False
+        try:
+            # Without a reader it would wait for one.
+            self._fd = os.open(path, _KNOCK)
+            os.set_blocking(self._fd, True)
+        except OSError as error:
+            if error.errno not in (errno.ENXIO, errno.ENOENT):
+                raise
+            self._fd = -1
+            self._leave()
+
+    def is_read(self) -> bool:
+        """Whether somebody has the other end open. That they all say: ``poll`` differs between systems."""
+        if self.gone:
+            return False
+        try:
+            os.close(os.open(self._path, _KNOCK))
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                self._leave()
+                return False
+        return True
+
+    def _leave(self) -> None:
+        self.gone = True
+        with contextlib.suppress(OSError):
+            Path(self._path).unlink()
+            Path(self._path).parent.rmdir()
 
     def send(self, document: dict[str, Any]) -> None:
         """Write one document as one line."""
@@ -47,7 +80,7 @@ class Channel:
             while rest and not self.gone:
                 rest = rest[os.write(self._fd, rest) :]
         except BrokenPipeError:
-            self.gone = True
+            self._leave()
 
 
 def start(request: dict[str, Any]) -> ModuleType:
