@@ -139,7 +139,8 @@ class DagsterProject:
         return ExecutionResult(log, code, problem, untold)
 
     def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
-        """What the instance knows of these runs. The project's code is not loaded.
+        """What the instance knows of these runs, and of those that went on with what is left of the same
+        batch. The project's code is not loaded.
 
         Raises:
             ProjectError: No interpreter, or the instance cannot be used.

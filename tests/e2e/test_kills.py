@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dagster import DagsterRunStatus
 from filelock import FileLock
 
 from tests.e2e.conftest import Project, instance
@@ -50,6 +49,20 @@ def b():
 
 defs = Definitions(assets=[a, b])
 """
+SPLIT = """
+from dagster import repository
+
+del defs
+
+@repository
+def one():
+    return [a]
+
+@repository
+def two():
+    return [b]
+"""
+"""What is in two repositories is one batch, but cannot be one Dagster run."""
 PARTITIONED = ', partitions_def=StaticPartitionsDefinition(["x"])'
 RULES = """
 assets:
@@ -78,7 +91,7 @@ def prepared(made: Project, definitions: str) -> Project:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.02)
@@ -135,18 +148,13 @@ def kill_the_parent_alone(project: Project, name: str) -> subprocess.Popen[bytes
     return start(project)
 
 
-def kill_before_the_ref_moves(project: Project) -> Path:
+def kill_before_the_ref_moves(project: Project, runs: int = 1) -> Path:
     """Returns the ref's lock file, which an interrupted git would leave behind too."""
     lock = project.top / ".git/refs/raw-trigger/local.lock"
     lock.touch()
     with running(project):
-        wait_for(lambda: has_succeeded(project))
+        wait_for(lambda: statuses(project) == ["SUCCESS"] * runs)
     return lock
-
-
-def has_succeeded(project: Project) -> bool:
-    with instance(project.home) as opened:
-        return any(run.status is DagsterRunStatus.SUCCESS for run in opened.get_runs())
 
 
 def statuses(project: Project) -> list[str]:
@@ -218,7 +226,7 @@ def test_killed_while_the_second_of_two_runs(project: Make, batches: int) -> Non
 def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, halted: str) -> None:
     """The runner ends, its run is closed, and the next one waits for that before it settles."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
-    assert kill_the_parent_alone(shop, halted).wait(60) == 0
+    assert kill_the_parent_alone(shop, halted).wait(180) == 0
     assert shop.materialized() == ["raw/a", "raw/b"]
     with instance(shop.home) as opened:
         second, first = opened.get_run_records(limit=2)
@@ -259,6 +267,22 @@ def test_killed_before_the_ref_moves(shop: Project) -> None:
     run(shop)
     assert shop.materialized() == []
     assert history(shop) == [("success", ["success", "success"])]
+    assert_settled(shop)
+
+
+@pytest.mark.parametrize("killed", ["in the second run", "after both"])
+def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
+    """Only the id of the first one was known before it started."""
+    shop = prepared(project(a=["a.csv"], b=["b.csv"]), HALTING % "" + SPLIT)
+    shop.write({R + "a.csv": "2", R + "b.csv": "2"})
+    if killed == "after both":
+        kill_before_the_ref_moves(shop, runs=2).unlink()
+    else:
+        kill_while_running(shop, "b")
+    assert len(statuses(shop)) == 2
+    assert shop.materialized() == (["raw/a", "raw/b"] if killed == "after both" else ["raw/a"])
+    run(shop)
+    assert shop.materialized() == ([] if killed == "after both" else ["raw/b"])
     assert_settled(shop)
 
 
@@ -335,7 +359,7 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
         shop.write({R + "a.csv": "other"})
         shop.write({R + "a.csv": "2"})
         flag.unlink()
-        wait_for(lambda: has_succeeded(shop))
+        wait_for(lambda: statuses(shop) == ["SUCCESS"])
     lock.unlink()
     shop.materialized()
     run(shop)

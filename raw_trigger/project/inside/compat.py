@@ -19,6 +19,9 @@ from dagster import AssetKey, AssetMaterialization, AssetObservation, DagsterIns
 VERSION: str = dagster.__version__
 HOME_OF_DAGSTER = str(Path(dagster.__file__).resolve().parent)
 DATA_VERSION_TAG = "dagster/data_version"
+FIRST_RUN_TAG = "raw_first_run"
+"""On the further runs of a batch that is more than one: the id that was chosen for the first one, which may
+never have come to be."""
 INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
@@ -455,6 +458,12 @@ def past_events(instance: Any, run_id: str) -> list[dict[str, Any]]:
     """What the event log has of a run, in its order; nothing if there is no such run."""
     found = (read_event(entry) for entry in instance.all_logs(run_id))
     return [event for event in found if event is not None]
+
+
+def further_runs(instance: Any, run_id: str) -> list[str]:
+    """The ids of the runs that carry :data:`FIRST_RUN_TAG` with this id, the oldest first."""
+    found = instance.get_runs(filters=dagster.RunsFilter(tags={FIRST_RUN_TAG: run_id}))
+    return [run.run_id for run in reversed(found)]
 
 
 def run_status(instance: Any, run_id: str) -> str | None:

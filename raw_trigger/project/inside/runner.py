@@ -327,10 +327,11 @@ class Runner:
                 if waiting:
                     continue
                 return
+            tags = {} if run_id or not batch["run_id"] else {self.compat.FIRST_RUN_TAG: batch["run_id"]}
             run_id = run_id or str(uuid.uuid4())
             with self._bracket(number, run_id) as told:
                 told.extend(statuses)
-                self._run(batch, run_id, partition, ready, told)
+                self._run(batch, run_id, partition, ready, told, tags)
             statuses = []
             run_id = None  # a batch that has to be split: the next run needs an id of its own
 
@@ -479,7 +480,13 @@ class Runner:
                 del fitting[one]
 
     def _run(
-        self, batch: Document, run_id: str, partition: Any, ready: list[Document], statuses: list[str]
+        self,
+        batch: Document,
+        run_id: str,
+        partition: Any,
+        ready: list[Document],
+        statuses: list[str],
+        tags: dict[str, str],
     ) -> None:
         keys = {self.compat.asset_key(target["asset"]): target for target in ready}
         run = Run(self, batch["number"], run_id, keys)
@@ -491,7 +498,7 @@ class Runner:
                 keys=list(keys),
                 partition=partition,
                 run_id=run_id,
-                tags={**(self.request.get("tags") or {}), **(batch.get("tags") or {})},
+                tags={**(self.request.get("tags") or {}), **(batch.get("tags") or {}), **tags},
                 run_config=batch.get("run_config") or {},
                 listener=run.on_event,
             )

@@ -85,12 +85,26 @@ def _runs(session: ModuleType, request: Document) -> Document:
     instance = compat.open_instance()
     found = {}
     for run_id in request["run_ids"]:
-        run = PastRun()
-        for event in compat.past_events(instance, run_id):
-            run.on_event(event)
-        found[run_id] = run.document(compat.run_status(instance, run_id))
+        documents = []
+        # A batch can have needed several runs, each with other assets.
+        for part in (run_id, *compat.further_runs(instance, run_id)):
+            run = PastRun()
+            for event in compat.past_events(instance, part):
+                run.on_event(event)
+            documents.append(run.document(compat.run_status(instance, part)))
+        found[run_id] = together(documents)
     instance.dispose()
     return found
+
+
+def together(documents: list[Document]) -> Document:
+    """The answer about several runs, with the status of the last one that Dagster knows."""
+    lists = ("materialized", "failed_checks", "cut_off")
+    statuses = [one["status"] for one in documents if one["status"] is not None]
+    return {
+        "status": statuses[-1] if statuses else None,
+        **{name: [item for one in documents for item in one[name]] for name in lists},
+    }
 
 
 def main() -> int:
