@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -100,6 +101,19 @@ def test_the_environment_of_user_code(sandbox_factory):
         "MINE": "yes",
     }
     assert "PATH /foreign/bin" not in log
+
+
+def test_the_garbage_collector_is_the_users_again(sandbox_factory):
+    sandbox = sandbox_factory(
+        {
+            "defs.py": """
+                import dagster as dg, gc
+                @dg.asset
+                def a(): print("GC", gc.isenabled(), gc.get_threshold())
+            """
+        }
+    )
+    assert f"GC True {gc.get_threshold()}" in sandbox.run(batch(1, "a")).log
 
 
 # The Dagster home -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve()
 
 import contextlib  # noqa: E402
 import fcntl  # noqa: E402
+import gc  # noqa: E402
 import importlib.util  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
@@ -31,6 +32,8 @@ Identity = tuple[tuple[str, ...], "str | None"]
 LOAD_FAILED = 3
 LOOK_SECONDS = 0.5
 """Between two looks whether the process that started this one is still there."""
+LOADED_OBJECTS = 100_000
+"""How many new ones there may be, while the project is loaded, before those in cycles are looked for."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -236,6 +239,9 @@ class Runner:
     def load(self) -> None:
         """Import Dagster and the project, open the instance."""
         began = time.monotonic()
+        thresholds = gc.get_threshold()
+        # What is loaded stays. Looking through it again and again is a tenth of the whole.
+        gc.set_threshold(LOADED_OBJECTS)
         self.compat = self.session.start(self.request)
         self.instance = _open_instance(self.compat)
         self.repo_of: dict[Any, tuple[str, Any]] = {}
@@ -246,6 +252,8 @@ class Runner:
                 if known is None or self.compat.KIND_RANK[known.kind] < self.compat.KIND_RANK[node.kind]:
                     self.node_of[node.key] = node
                     self.repo_of[node.key] = (location, repo)
+        gc.freeze()
+        gc.set_threshold(*thresholds)
         self.parents = {key: node.parents for key, node in self.node_of.items()}
         seconds = round(time.monotonic() - began, 3)
         self.channel.send({"event": "loaded", "seconds": seconds, "dagster": self.compat.VERSION})
