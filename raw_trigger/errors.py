@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+ROOM = "make room on that disk, or see who may write there, and do it again; nothing that is pending is lost"
+"""What to do where something cannot be written."""
+
 
 class RawTriggerError(Exception):
     """Something a user can understand and act on.

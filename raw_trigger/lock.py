@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raw_trigger.errors import RawTriggerError
+from raw_trigger.errors import ROOM, RawTriggerError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -87,9 +87,7 @@ def _acquire(
             "let it end, or stop it, then run `raw-trigger run`",
         ) from error
     except OSError as error:
-        raise LockError(
-            f"{lock.lock_file} cannot be locked: {error.strerror}", "see who may write there"
-        ) from error
+        raise LockError(f"{lock.lock_file} cannot be locked: {error.strerror}", ROOM) from error
 
 
 def _await_end(runner: Path, deadline: float) -> None:

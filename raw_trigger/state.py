@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from raw_trigger.errors import RecordError
+from raw_trigger.errors import ROOM, RecordError
 from raw_trigger.model.changes import Entry, show, to_bytes
 from raw_trigger.model.record import Record, Reflected, Verdict
 from raw_trigger.repo import diff
@@ -193,7 +193,7 @@ def _move(repo: Repository, environment: str, new: str, old: Record | None) -> b
     now = read(repo, environment)
     if (now.tree if now else None) != (old.tree if old else None):
         return False
-    raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", "what ran is still pending")
+    raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", ROOM)
 
 
 def _read_exceptions(repo: Repository, ref: str, tree: str) -> dict[bytes, Reflected]:

@@ -24,6 +24,7 @@ from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
 from raw_trigger.recording import needed, settled
 from raw_trigger.repo import diff
+from raw_trigger.repo.room import require_room
 from raw_trigger.survey import Survey, Wishes
 from raw_trigger.workspace import Workspace
 
@@ -131,6 +132,7 @@ class Trigger(Survey):
             return Outcome("nothing")
         recorder = None
         if self._records:
+            require_room(self.workspace.repo)
             self.ensure_record(plan.base)
             recorder = self.recorder()
         started = time.monotonic()

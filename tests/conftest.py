@@ -35,7 +35,12 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 class Repo:
-    """A git repository for tests: short words for what a person does with it."""
+    """A git repository for tests: short words for what a person does with it.
+
+    ``inside`` stands before every command: see ``tests/e2e/disks.py``.
+    """
+
+    inside: tuple[str, ...] = ()
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -50,7 +55,7 @@ class Repo:
         self, *args: str | bytes, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["git", *args],
+            [*self.inside, "git", *args],
             cwd=self.top,
             env={**os.environ, **(env or {})},
             capture_output=True,

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from raw_trigger import __version__
-from raw_trigger.errors import ProjectError, RawTriggerError
+from raw_trigger.errors import ROOM, ProjectError, RawTriggerError
 
 BUG = 70
 INTERRUPTED = 130
@@ -24,6 +24,7 @@ _REFUSALS = frozenset(
         errno.EROFS,
         errno.ENOSPC,
         errno.EDQUOT,
+        errno.EFBIG,
         errno.EIO,
         errno.EMFILE,
         errno.ENFILE,
@@ -58,7 +59,7 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, OSError) and error.errno in _REFUSALS:
                 tell(_refused(error))
                 raise typer.Exit(RawTriggerError.exit_code) from None
-            typer.echo(f"raw-trigger: this is a bug; its traceback is in {_logged()}", err=True)
+            typer.echo(f"raw-trigger: this is a bug; {_logged(error)}", err=True)
             raise typer.Exit(BUG) from None
 
     return wrapper
@@ -78,7 +79,7 @@ def tell(error: RawTriggerError) -> None:
 
 def _refused(error: OSError) -> RawTriggerError:
     if error.filename is not None:
-        return RawTriggerError(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}")
+        return RawTriggerError(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}", ROOM)
     if error.errno == errno.ENOSPC:
         _give_up_stdout()
         return RawTriggerError(f"the output cannot be written: {error.strerror}")
@@ -90,12 +91,15 @@ def _give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _logged() -> str:
+def _logged(error: Exception) -> str:
     import tempfile
     import traceback
 
-    handle, path = tempfile.mkstemp(prefix="raw-trigger-bug-", suffix=".log")
-    with os.fdopen(handle, "w") as file:
-        file.write(f"raw-trigger {__version__}, Python {sys.version}\n{sys.argv!r}\n")
-        file.write(traceback.format_exc())
-    return path
+    try:
+        handle, path = tempfile.mkstemp(prefix="raw-trigger-bug-", suffix=".log")
+        with os.fdopen(handle, "w") as file:
+            file.write(f"raw-trigger {__version__}, Python {sys.version}\n{sys.argv!r}\n")
+            file.write(traceback.format_exc())
+    except OSError as problem:
+        return f"its traceback cannot be written ({problem.strerror}): {error!r}"
+    return f"its traceback is in {path}"

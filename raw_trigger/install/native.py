@@ -6,6 +6,7 @@ pre-commit do the same with ours: they move it to ``NAME.legacy``, which counts 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -300,7 +301,9 @@ class _Explained:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
+            hint = "see who owns it, and what `git config --show-origin core.hooksPath` says"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                hint = "make room on that disk, or mount it writable, then run `raw-trigger install` again"
             raise RawTriggerError(
-                f"the hooks folder {self.hooks_dir} cannot be written: {error.strerror}",
-                "see who owns it, and what `git config --show-origin core.hooksPath` says",
+                f"the hooks folder {self.hooks_dir} cannot be written: {error.strerror}", hint
             ) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raw_trigger.errors import ProjectError
+from raw_trigger.errors import ROOM, ProjectError
 from raw_trigger.project.child import run_script
 from raw_trigger.project.interpreter import Interpreter
 from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent, TargetFinished, parse_event
@@ -21,6 +21,8 @@ def load_error(error: Mapping[str, Any], interpreter: Interpreter, log: Path) ->
             f"{' '.join(interpreter.command)} ({interpreter.why}) has no dagster installed",
             "name the interpreter in raw-trigger.yaml: `dagster: {python: .venv/bin/python}`",
         )
+    if error.get("cls") == "HomeRefusedError":
+        return ProjectError(error["message"], ROOM)
     if error.get("traceback") is None:
         return ProjectError(error["message"], "see `dagster:` in raw-trigger.yaml")
     return ProjectError(

@@ -5,15 +5,22 @@ Paths and output are bytes; ``-z`` is used everywhere. Pathspecs are literal.
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from raw_trigger.errors import GitError
+from raw_trigger.errors import ROOM, GitError
 
 _NO_INDEX = os.devnull + ".none"
 """An index file that is not there: commands that do not need the index then skip reading it."""
+
+_REFUSALS = tuple(
+    os.strerror(number).encode()
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO)
+)
 
 _MISLEADING = (
     "GIT_DIR",
@@ -99,7 +106,7 @@ class Git:
         """
         done = self.attempt(*args, stdin=stdin, index=index)
         if done.returncode != 0:
-            raise GitError(f"git {_name(args)} failed: {words(done.stderr)}")
+            raise failed(_name(args), done.returncode, done.stderr)
         return done.stdout
 
     def line(self, *args: str | bytes) -> str | None:
@@ -115,7 +122,21 @@ class Git:
             env={**self.environ, "GIT_INDEX_FILE": _NO_INDEX},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
+
+
+def failed(command: str, code: int, stderr: bytes) -> GitError:
+    """The error that a git command ended with.
+
+    Args:
+        code: Its exit code; negative: the signal that killed it.
+    """
+    if code < 0:
+        # A limit on the size of files (`ulimit -f`) kills it without a word.
+        return GitError(f"git {command} was killed: {signal.strsignal(-code)}", ROOM)
+    refused = any(word in stderr for word in _REFUSALS)
+    return GitError(f"git {command} failed: {words(stderr)}", ROOM if refused else None)
 
 
 def words(stderr: bytes) -> str:

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import Entry
+from raw_trigger.repo.git import failed
 from raw_trigger.repo.repository import Repository
 
 TREE_MODE = "040000"
@@ -64,7 +65,9 @@ class _Objects:
     """Two git processes that read and write trees for as long as the block lasts."""
 
     def __init__(self, repo: Repository) -> None:
+        self._repo = repo
         self._width = len(repo.empty_tree) // 2
+        self._written: set[str] = set()
         self._reader = repo.git.open("cat-file", "--batch")
         self._writer = repo.git.open("mktree", "-z", "--batch", "--missing")
 
@@ -74,8 +77,17 @@ class _Objects:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in (self._reader, self._writer):
-            process.communicate()
+        self._reader.communicate()
+        _, said = self._writer.communicate()
+        if error is not None and not isinstance(error, BrokenPipeError):
+            return
+        if error is not None or self._writer.returncode != 0 or (said and self._missing()):
+            raise failed("mktree", self._writer.returncode, said) from error
+
+    def _missing(self) -> bool:
+        """Whether a tree is not there though git has told its id: it does so even if it cannot write it."""
+        asked = "".join(f"{oid}\n" for oid in self._written).encode()
+        return b" missing\n" in self._repo.git.run("cat-file", "--batch-check", stdin=asked)
 
     def read(self, oid: str) -> dict[bytes, Entry]:
         stdin, stdout = self._reader.stdin, self._reader.stdout
@@ -107,5 +119,6 @@ class _Objects:
         stdin.flush()
         oid = stdout.readline().decode().strip()
         if not oid:
-            raise GitError("git could not write a tree", "is the object database writable, the disk full?")
+            raise BrokenPipeError
+        self._written.add(oid)
         return oid

@@ -47,7 +47,7 @@ class Project(Repo):
     def tool(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run raw-trigger as a user does."""
         return subprocess.run(
-            [sys.executable, "-m", "raw_trigger", *args],
+            [*self.inside, sys.executable, "-m", "raw_trigger", *args],
             cwd=self.top,
             env={**os.environ, "NO_COLOR": "1"},
             capture_output=True,

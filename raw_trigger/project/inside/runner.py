@@ -243,7 +243,11 @@ class Runner:
         # What is loaded stays. Looking through it again and again is a tenth of the whole.
         gc.set_threshold(LOADED_OBJECTS)
         self.compat = self.session.start(self.request)
-        self.instance = _open_instance(self.compat)
+        try:
+            self.instance = _open_instance(self.compat)
+        except Exception as error:
+            self.session.refuse_home(error)
+            raise
         self.repo_of: dict[Any, tuple[str, Any]] = {}
         self.node_of: dict[Any, Any] = {}
         for location, repo in self.compat.load_repositories(self.request["project"]):

@@ -27,6 +27,10 @@ class RefusedError(Exception):
     """The request cannot be served; the message says why, no traceback is wanted."""
 
 
+class HomeRefusedError(RefusedError):
+    """The instance's folder cannot be read or written."""
+
+
 def read_request() -> dict[str, Any]:
     """The request from standard input, as JSON."""
     request: dict[str, Any] = json.loads(sys.stdin.buffer.read())
@@ -131,6 +135,22 @@ def _home(request: dict[str, Any]) -> str:
     except OSError as error:
         raise RefusedError(f"the Dagster home {home} cannot be made: {error.strerror}") from error
     return str(home)
+
+
+def refuse_home(error: Exception) -> None:
+    """Say in one line what is wrong with the instance's folder; nothing if it is something else.
+
+    Raises:
+        HomeRefusedError: The system, or SQLite on its behalf, refuses what is needed there.
+    """
+    import sqlite3
+
+    cause = getattr(error, "orig", None) or error  # what SQLAlchemy wraps
+    if isinstance(cause, (OSError, sqlite3.OperationalError)):
+        said = getattr(cause, "strerror", None) or str(cause)
+        raise HomeRefusedError(
+            f"the Dagster home {os.environ['DAGSTER_HOME']} cannot be used: {said}"
+        ) from error
 
 
 # Errors ------------------------------------------------------------------------------------------

@@ -82,7 +82,11 @@ class PastRun:
 
 def _runs(session: ModuleType, request: Document) -> Document:
     compat = session.start(request)
-    instance = compat.open_instance()
+    try:
+        instance = compat.open_instance()
+    except Exception as error:
+        session.refuse_home(error)
+        raise
     found = {}
     for run_id in request["run_ids"]:
         documents = []
