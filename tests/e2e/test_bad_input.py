@@ -342,3 +342,73 @@ def test_a_configuration_that_is_a_link(project: Make, tmp_path: Path) -> None:
     (tmp_path / "outside.yaml").write_text("environment: elsewhere\n")
     link.symlink_to(tmp_path / "outside.yaml")
     assert made.plan()["environment"] == "elsewhere"
+
+
+def test_a_ledger_that_is_something_else(project: Make) -> None:
+    made = project(a=["a.csv"])
+    made.tool("adopt")
+    made.write({R + "a.csv": "2", ".git/raw-trigger/ledger.sqlite": "name,amount\n" * 1000})
+    done = made.tool("run")
+    assert done.returncode == 0
+    assert "is damaged or no sqlite database" in done.stderr
+    assert "move it away and a new one is begun" in done.stderr
+    assert made.materialized() == ["raw/a"]
+    assert made.plan()["changes"] == []
+    (made.top / ".git/raw-trigger/ledger.sqlite").unlink()
+    assert made.tool("run").returncode == 0
+    assert made.materialized() == []
+
+
+MEDDLING = """
+import subprocess
+from pathlib import Path
+from dagster import AssetKey, Definitions, asset
+
+HERE = Path(__file__).parent
+
+@asset(key=AssetKey(["raw", "a"]))
+def a():
+    subprocess.run(["sh", HERE / "then.sh"], cwd=HERE, check=True)
+
+@asset(key=AssetKey(["raw", "b"]))
+def b():
+    pass
+
+defs = Definitions(assets=[a, b])
+"""
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        ("git update-ref refs/raw-trigger/local $(git rev-parse HEAD^{tree}:other)", 0),
+        ("git update-ref -d refs/raw-trigger/local", 0),
+        ("echo garbage >.git/refs/raw-trigger/local", 3),
+    ],
+    ids=["moved", "deleted", "garbage"],
+)
+def test_a_record_that_somebody_harms_while_a_run_is_on(project: Make, harm: str, code: int) -> None:
+    made = project(a=["a.csv"], b=["b.csv"])
+    made.commit({"definitions.py": MEDDLING, ".gitignore": "__pycache__/\nthen.sh\n"})
+    made.commit({"other/data/1_raw/b.csv": "other"})
+    made.tool("adopt")
+    made.write({R + "a.csv": "2", "then.sh": harm})
+    done = made.tool("run")
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code:
+        assert "refs/raw-trigger/local does not name a tree of this repository" in done.stderr
+        assert "git update-ref -d refs/raw-trigger/local" in done.stderr
+        made.git("update-ref", "-d", "refs/raw-trigger/local", check=False)
+        (made.top / ".git/refs/raw-trigger/local").unlink(missing_ok=True)
+        made.tool("adopt")
+    assert made.materialized() == ["raw/a"]
+    made.write({"then.sh": "true"})
+    if code:
+        return
+    assert made.git("cat-file", "-p", f"refs/raw-trigger/local:{R}a.csv") == "2"
+    changed = [change["path"] for change in made.plan()["changes"]]  # type: ignore[attr-defined]
+    assert changed == [R + "b.csv"], "nobody knows what b reflects now, so it is run"
+    assert made.tool("run").returncode == 0
+    assert made.materialized() == ["raw/b"]
+    assert made.plan()["changes"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raw_trigger import state
-from raw_trigger.errors import RecordError
+from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.record import Record, Verdict
 from raw_trigger.repo import diff
@@ -175,3 +176,15 @@ def test_what_nobody_knows_is_pending_whatever_is_desired(repo: Repo, recorded: 
     entry = diff.entries_at(opened, found.tree, [path]).get(path)
     for desired in (blob(repo, "1"), blob(repo, "2"), None):
         assert not found.reflects(path, "raw/a", entry, desired)
+
+
+def test_a_folder_that_git_cannot_write_is_an_error(repo: Repo) -> None:
+    """`git mktree` says nothing of it but on stderr, tells the folder's id and goes on."""
+    repo.commit({"a": "1"})
+    blob = repo.git("rev-parse", "HEAD:a")
+    opened = repo.open()
+    entry = Entry("100644", blob)
+    folder = hashlib.sha1(b"tree 31\0100644 new\0" + bytes.fromhex(blob)).hexdigest()
+    (repo.top / ".git/objects" / folder[:2]).write_text("in the way of the folder's tree alone")
+    with pytest.raises(GitError, match="git mktree failed: "):
+        rewrite(opened, opened.empty_tree, {b"folder/new": entry, b"b": entry})
