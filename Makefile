@@ -22,10 +22,17 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev --editable .
 	@touch $@
 
+# What some tests need and what does not go together with Dagster.
+$(VENV)/dvc/.ready: $(READY)
+	$(BIN)/python -m venv $(VENV)/dvc
+	$(VENV)/dvc/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/dvc/bin/python -m pip install --quiet --group dvc
+	@touch $@
+
 demo: $(READY)
 	$(BIN)/raw-trigger demo
 
-test: $(READY)
+test: $(READY) $(VENV)/dvc/.ready
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 SOAK ?= 2000

@@ -157,7 +157,7 @@ class Survey:
             changes,
             rules,
             self._options(),
-            disk=in_the_way(workspace.repo, workspace.roots, changes) if looks else Disk(),
+            disk=in_the_way(workspace.repo, workspace.roots, changes, rules.feeds) if looks else Disk(),
             feeds=Feeding(workspace.repo, workspace.roots, changes, rules),
             record=record,
         )
@@ -222,7 +222,7 @@ class Survey:
         def whole(seen: ChangeSet) -> Plan:
             workspace = self.workspace
             options = Survey(workspace)._options()
-            disk = not_the_content(workspace.repo, workspace.roots, seen)
+            disk = not_the_content(workspace.repo, workspace.roots, seen, rules.feeds)
             feeds = Feeding(workspace.repo, workspace.roots, seen, rules)
             return make_plan(seen, rules, options, disk=disk, feeds=feeds)
 

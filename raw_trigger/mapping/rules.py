@@ -145,6 +145,11 @@ class RuleBook:
             self._file.match(relative) or self._metadata.match(show(path)) or self._convention.match(relative)
         )
 
+    def feeds(self, path: bytes) -> bool:
+        """Whether anything is made from the path."""
+        match = self.match(path)
+        return match is not None and bool(match.targets)
+
     def unknown_assets(self) -> list[tuple[Position, str]]:
         """Assets that the file's rules name outright and the catalog does not have."""
         if self.catalog is None:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+from collections.abc import Callable
 
 from raw_trigger.model.changes import ChangeSet, show
 from raw_trigger.planning import Disk
 from raw_trigger.repo import diff
+from raw_trigger.repo.pointers import DVC_SUFFIX, LFS_SIZE, LFS_VERSION, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
-_LFS = b"version https://git-lfs.github.com/spec/v1"
-_LFS_SIZE = 1024
-"""A pointer file is smaller than this, says the Git LFS specification."""
+Feeds = Callable[[bytes], bool]
+"""Whether anything is made from a path."""
 
 
-def in_the_way(repo: Repository, roots: tuple[str, ...], changes: ChangeSet) -> Disk:
-    """The changed paths that Dagster would not read as desired, each with the reason."""
+def in_the_way(
+    repo: Repository, roots: tuple[str, ...], changes: ChangeSet, feeds: Feeds = lambda _: True
+) -> Disk:
+    """The changed paths that Dagster would not read as desired, each with the reason.
+
+    Args:
+        feeds: Asked before large contents are read.
+    """
     changed = {change.path: change for change in changes.changes}
     dirty: dict[bytes, str] = {}
     if not changed:
@@ -32,34 +40,40 @@ def in_the_way(repo: Repository, roots: tuple[str, ...], changes: ChangeSet) -> 
             dirty[path] = f"it is deleted in {name}, but still on disk"
     for path in diff.hidden(repo, roots).keys() & changed.keys():
         dirty[path] = "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
-    unreadable = not_the_content(repo, roots, changes)
+    unreadable = not_the_content(repo, roots, changes, lambda path: path not in dirty and feeds(path))
     missing = {path: reason for path, reason in unreadable.missing.items() if path not in dirty}
     return Disk({**dirty, **unreadable.dirty}, missing)
 
 
-def not_the_content(repo: Repository, roots: tuple[str, ...], changes: ChangeSet) -> Disk:
+def not_the_content(
+    repo: Repository, roots: tuple[str, ...], changes: ChangeSet, feeds: Feeds = lambda _: True
+) -> Disk:
     """The changed paths at which something is on disk that is nobody's content: conflicts and pointers."""
     changed = {change.path for change in changes.changes if change.new is not None}
     if not changed:
         return Disk()
     conflicts = dict.fromkeys(diff.unmerged(repo, roots) & changed, "its merge conflict is not resolved")
     rest = (path for path in changed if path not in conflicts)
-    return Disk(conflicts, {path: reason for path in rest if (reason := _missing(repo, path))})
+    return Disk(conflicts, {path: reason for path in rest if (reason := _missing(repo, path, feeds))})
 
 
-def _missing(repo: Repository, path: bytes) -> str | None:
+def _missing(repo: Repository, path: bytes, feeds: Feeds) -> str | None:
     """Why the content is not there, though a file is."""
+    if path.endswith(DVC_SUFFIX) and feeds(path):
+        from raw_trigger.repo.dvc import missing_content
+
+        return missing_content(repo, path)
     full = _full(repo, path)
     try:
         status = os.lstat(full)
-        if not stat.S_ISREG(status.st_mode) or not len(_LFS) < status.st_size < _LFS_SIZE:
+        if not stat.S_ISREG(status.st_mode) or not len(LFS_VERSION) < status.st_size < LFS_SIZE:
             return None
         with open(full, "rb") as file:  # noqa: PTH123
-            if file.read(len(_LFS)) != _LFS:
+            if lfs_pointer(file.read(LFS_SIZE)) is None:
                 return None
     except OSError:
         return None
-    return f"only its Git LFS pointer is here: git lfs pull --include={show(path)!r}"
+    return f"only its Git LFS pointer is here: git lfs pull --include={shlex.quote(show(path))}"
 
 
 def _is_file(repo: Repository, path: bytes) -> bool:

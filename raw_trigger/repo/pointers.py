@@ -1,0 +1,97 @@
+"""Small files in git that stand for content which is elsewhere: those of Git LFS and of DVC."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+
+from raw_trigger.model.changes import show, to_bytes
+
+LFS_VERSION = b"version https://git-lfs.github.com/spec/v1\n"
+LFS_SIZE = 1024
+"""A pointer is smaller than this, says the Git LFS specification."""
+DVC_SUFFIX = b".dvc"
+
+_LFS = re.compile(re.escape(LFS_VERSION) + rb"(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n?")
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+@dataclass(frozen=True, slots=True)
+class LfsPointer:
+    """The SHA-256 of the content, and its size in bytes."""
+
+    oid: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DvcOut:
+    """One file or folder that a ``.dvc`` file stands for.
+
+    Attributes:
+        path: Relative to the repository's top, exact bytes.
+        md5: Of the content, or of the list of a folder's files; None where DVC identifies it otherwise.
+        size: In bytes, all files of a folder together; None if it is not told.
+        folder: Whether it is one.
+        as_unix: Whether the line ends of text may have been made Unix's before it was hashed, as DVC did
+            before version 3.
+    """
+
+    path: bytes
+    md5: str | None
+    size: int | None
+    folder: bool
+    as_unix: bool
+
+
+def lfs_pointer(content: bytes) -> LfsPointer | None:
+    """The pointer, or None if this is content.
+
+    See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
+    """
+    match = _LFS.fullmatch(content)
+    return None if match is None else LfsPointer(match[1].decode(), int(match[2]))
+
+
+def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...]:
+    """What a ``.dvc`` file stands for here; nothing if it is no such file, or only names what is elsewhere.
+
+    What DVC leaves to git (``cache: false``) is left out too.
+
+    Args:
+        path: Of the ``.dvc`` file, relative to the repository's top.
+
+    See https://dvc.org/doc/user-guide/project-structure/dvc-files.
+    """
+    # Only where such a file changed: it costs more than all the rest of a plan.
+    import yaml
+
+    try:
+        document = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        return ()
+    outs = document.get("outs") if isinstance(document, dict) else None
+    if not isinstance(outs, list):
+        return ()
+    folder = posixpath.join(posixpath.dirname(show(path)), str(document.get("wdir", ".")))
+    found = (_out(out, folder) for out in outs if isinstance(out, dict))
+    return tuple(out for out in found if out is not None)
+
+
+def _out(out: dict[str, object], folder: str) -> DvcOut | None:
+    name = out.get("path")
+    if not isinstance(name, str) or not name or out.get("cache") is False or "://" in name:
+        return None
+    path = posixpath.normpath(posixpath.join(folder, name))
+    if path.startswith(("/", "../")):
+        return None
+    md5, size = out.get("md5"), out.get("size")
+    known = md5 if isinstance(md5, str) and _MD5.fullmatch(md5) else None
+    return DvcOut(
+        path=to_bytes(path),
+        md5=known,
+        size=size if isinstance(size, int) else None,
+        folder=(known is not None and known.endswith(".dir")) or "nfiles" in out,
+        as_unix=out.get("hash") != "md5",
+    )

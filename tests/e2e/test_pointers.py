@@ -1,0 +1,141 @@
+"""Content that is not here, of Git LFS and of DVC: it waits, and the command that fetches it is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Project
+
+Make = Callable[..., Project]
+R = "data/1_raw/"
+RULES = "assets: [{path: 'a.csv.dvc', asset: raw/a}, {path: 'dir.dvc', asset: raw/b}]\n"
+
+
+def waiting(shop: Project, *args: str) -> dict[str, str]:
+    """Path → why it waits."""
+    done = shop.tool("run", "--format", "json", *args)
+    assert done.returncode == 1, done.stderr
+    import json
+
+    changes = json.loads(done.stdout)["changes"]
+    assert {change["disposition"] for change in changes} == {"missing-content"}
+    return {change["path"]: change["reason"] for change in changes}
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+def test_lfs_objects_that_were_not_pulled(
+    project: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = project(a=["a.csv"], b=["b.csv"])
+    origin.git("lfs", "install")
+    origin.git("lfs", "track", R + "*.csv")
+    origin.git("add", "--renormalize", "-A")
+    origin.commit({".gitattributes": (origin.top / ".gitattributes").read_text()})
+    before = origin.git("rev-parse", "HEAD")
+    origin.commit({R + "a.csv": "2\n", R + "b.csv": "2\n"})
+    top = tmp_path / "clone"
+    monkeypatch.setenv("GIT_LFS_SKIP_SMUDGE", "1")
+    origin.git("clone", "-q", f"file://{origin.top}", str(top))
+    monkeypatch.delenv("GIT_LFS_SKIP_SMUDGE")
+    clone = Project(top, origin.home)
+    assert (top / R / "a.csv").read_text().startswith("version https://git-lfs")
+    assert clone.git("status", "--porcelain") == ""
+    assert clone.tool("adopt", before).returncode == 0
+    assert waiting(clone) == {
+        f"{R}{name}.csv": f"only its Git LFS pointer is here: git lfs pull --include={R}{name}.csv"
+        for name in "ab"
+    }
+    assert clone.materialized() == []
+    clone.git("lfs", "pull", f"--include={R}a.csv")
+    done = clone.tool("run")
+    assert done.returncode == 1, "b is not here yet"
+    assert clone.materialized() == ["raw/a"]
+    clone.git("lfs", "pull")
+    assert (top / R / "b.csv").read_text() == "2\n"
+    assert clone.tool("run").returncode == 0
+    assert clone.materialized() == ["raw/b"]
+    assert clone.plan()["changes"] == []
+
+
+@pytest.fixture
+def dvc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs DVC in a folder."""
+    found = shutil.which("dvc", path=os.pathsep.join([f"{sys.prefix}/dvc/bin", os.environ["PATH"]]))
+    if found is None:
+        pytest.skip(
+            "DVC is not installed: `make test` does it, `pip install --group dvc` elsewhere on PATH too"
+        )
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+
+    def run(top: Path, *args: str) -> None:
+        done = subprocess.run([found, *args], cwd=top, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return run
+
+
+def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callable[..., None]) -> None:
+    origin = project(config=RULES, a=["a.csv"], b=["b.csv"])
+    origin.git("rm", "-q", "--cached", R + "a.csv")
+    dvc(origin.top, "init", "-q")
+    dvc(origin.top, "remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
+    origin.write({R + "dir/x": "1\n", R + "dir/y": "1\n"})
+    dvc(origin.top, "add", "-q", R + "a.csv", R + "dir")
+    origin.git("add", "-A")
+    before = origin.commit()
+    origin.write({R + "a.csv": "2\n", R + "dir/y": "2\n"})
+    dvc(origin.top, "add", "-q", R + "a.csv", R + "dir")
+    dvc(origin.top, "push", "-q")
+    origin.git("add", "-A")
+    origin.commit()
+
+    top = tmp_path / "clone"
+    origin.git("clone", "-q", str(origin.top), str(top))
+    clone = Project(top, origin.home)
+    assert clone.tool("adopt", before).returncode == 0
+    assert waiting(clone) == {
+        f"{R}a.csv.dvc": f"{R}a.csv, which it stands for, is not here: dvc pull {R}a.csv.dvc",
+        f"{R}dir.dvc": f"{R}dir, which it stands for, is not here: dvc pull {R}dir.dvc",
+    }
+    dvc(top, "pull", "-q", R + "dir.dvc")
+    clone.write({R + "dir/y": "3\n"})
+    assert waiting(clone, "--path", "dir.dvc") == {
+        f"{R}dir.dvc": f"{R}dir, which it stands for, has other content in y: dvc checkout {R}dir.dvc"
+    }
+    (top / R / "dir/y").unlink()
+    assert waiting(clone, "--path", "dir.dvc") == {
+        f"{R}dir.dvc": f"{R}dir, which it stands for, lacks y: dvc checkout {R}dir.dvc"
+    }
+    dvc(top, "checkout", "-q", R + "dir.dvc")
+    dvc(top, "pull", "-q", R + "a.csv.dvc")
+    clone.write({R + "a.csv": "9\n"})
+    assert waiting(clone, "--path", "a.csv.dvc") == {
+        f"{R}a.csv.dvc": f"{R}a.csv, which it stands for, has other content: dvc checkout {R}a.csv.dvc"
+    }
+    assert clone.materialized() == []
+    dvc(top, "checkout", "-q", "--force", R + "a.csv.dvc")
+    clone.write({R + "b.csv": "1\n"})
+    done = clone.tool("run")
+    assert done.returncode == 0, done.stderr
+    assert clone.materialized() == ["raw/a", "raw/b"]
+    assert [c["path"] for c in clone.plan()["changes"]] == []  # type: ignore[attr-defined]
+
+
+def test_yaml_is_not_read_where_no_dvc_file_changed(project: Make) -> None:
+    shop = project(a=["a.csv"])
+    shop.tool("adopt")
+    shop.commit({R + "a.csv": "2"})
+    shop.tool("diff", "HEAD~1", "HEAD")
+    code = "import sys; from raw_trigger.cli import main\ntry: main()\nexcept SystemExit: print('yaml' in sys.modules)"
+    for command in (["diff"], ["run"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], cwd=shop.top, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "False"

@@ -1,0 +1,54 @@
+"""What stands for content that is elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from raw_trigger.repo.pointers import DvcOut, LfsPointer, dvc_outs, lfs_pointer
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12\n"
+MD5 = "b026324c6904b2a9cb4b88d6d61c81d1"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (LFS, LfsPointer("a" * 64, 12)),
+        (LFS.replace(b"\noid", b"\next-0-x sha256:" + b"b" * 64 + b"\noid"), LfsPointer("a" * 64, 12)),
+        (LFS.replace(b"size 12", b"size x"), None),
+        (LFS + b"more\n", None),
+        (b"", None),
+    ],
+)
+def test_lfs(content: bytes, expected: LfsPointer | None) -> None:
+    assert lfs_pointer(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            f"outs:\n- md5: {MD5}\n  size: 2\n  hash: md5\n  path: a.csv\n",
+            (DvcOut(b"raw/a.csv", MD5, 2, False, False),),
+        ),
+        (f"outs:\n- md5: {MD5}\n  path: a.csv\n", (DvcOut(b"raw/a.csv", MD5, None, False, True),)),
+        (
+            f"outs:\n- md5: {MD5}.dir\n  size: 3\n  nfiles: 2\n  hash: md5\n  path: d\n",
+            (DvcOut(b"raw/d", MD5 + ".dir", 3, True, False),),
+        ),
+        (
+            f"wdir: ..\nouts:\n- md5: {MD5}\n  hash: md5\n  path: é\n",
+            (DvcOut("é".encode(), MD5, None, False, False),),
+        ),
+        ("outs:\n- etag: x\n  hash: etag\n  path: a\n", (DvcOut(b"raw/a", None, None, False, True),)),
+        ("outs:\n- path: ../../a\n", ()),
+        ("outs:\n- path: s3://bucket/a\n", ()),
+        ("outs:\n- path: a\n  cache: false\n", ()),
+        ("outs: 3\n", ()),
+        ("- outs\n", ()),
+        ("a: [\n", ()),
+        ("\x00", ()),
+    ],
+)
+def test_dvc(text: str, expected: tuple[DvcOut, ...]) -> None:
+    assert dvc_outs(text.encode(), b"raw/a.csv.dvc") == expected
