@@ -184,7 +184,7 @@ def test_a_folder_that_git_cannot_write_is_an_error(repo: Repo) -> None:
     blob = repo.git("rev-parse", "HEAD:a")
     opened = repo.open()
     entry = Entry("100644", blob)
-    folder = hashlib.sha1(b"tree 31\0100644 new\0" + bytes.fromhex(blob)).hexdigest()
+    folder = hashlib.sha1(b"tree 31\0" + b"100644 new\0" + bytes.fromhex(blob)).hexdigest()
     (repo.top / ".git/objects" / folder[:2]).write_text("in the way of the folder's tree alone")
     with pytest.raises(GitError, match="git mktree failed: "):
         rewrite(opened, opened.empty_tree, {b"folder/new": entry, b"b": entry})
