@@ -123,6 +123,11 @@ rt_staged_against() {
         --ita-invisible-in-index "$1" -- 2>/dev/null
 }
 
+# What a commit has under the roots, and its configuration.
+rt_listed() {
+    rt_roots rt_config exec git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree "$1" -- 2>/dev/null
+}
+
 rt_here=${0%/*}
 rt_old=$rt_here/$rt_hook.raw-trigger-chained
 
@@ -182,12 +187,13 @@ rt_dir=${GIT_DIR:-.git}
 [ -d "$rt_dir" ] || rt_dir=$(git rev-parse --git-dir) || rt_start "$@"
 
 # In the middle of a rebase nothing is settled yet. Its end is told by post-rewrite; where it has no commit
-# to pick, by the post-checkout before it, whose list of things to do is empty.
+# to pick, by the post-checkout at its beginning, when its list of things to do is empty.
 if [ -d "$rt_dir/rebase-merge" ] || [ -d "$rt_dir/rebase-apply" ]; then
     case "$rt_hook ${1-}" in
     'post-rewrite rebase') ;;
     post-checkout*)
-        [ -d "$rt_dir/rebase-merge" ] && [ ! -s "$rt_dir/rebase-merge/git-rebase-todo" ] || exit "$rt_status"
+        [ -d "$rt_dir/rebase-merge" ] && [ ! -s "$rt_dir/rebase-merge/git-rebase-todo" ] &&
+            [ ! -e "$rt_dir/rebase-merge/stopped-sha" ] || exit "$rt_status"
         ;;
     *) exit "$rt_status" ;;
     esac
@@ -208,8 +214,8 @@ if [ -r "$rt_dir/raw-trigger/seen" ]; then
         rt_seen=$rt_seen$rt_line$rt_newline
     done <"$rt_dir/raw-trigger/seen"
 fi
-if rt_now=$(rt_roots rt_config exec git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree HEAD -- \
-    2>/dev/null) && [ "$rt_now" = "${rt_seen%"$rt_newline"}" ] && ! rt_has_untold; then
-    exit "$rt_status"
+if rt_now=$(rt_listed HEAD) && [ "$rt_now" = "${rt_seen%"$rt_newline"}" ] && ! rt_has_untold; then
+    # With the apply backend post-checkout has looked at what the rebase begins with, and only told it.
+    [ "$rt_hook ${1-}" = 'post-rewrite rebase' ] && [ "$rt_now" != "$(rt_listed ORIG_HEAD)" ] || exit "$rt_status"
 fi
 rt_start "$@"

@@ -77,13 +77,11 @@ def attend(
     Raises:
         RawTriggerError: it cannot be known what to do.
     """
-    action = workspace.config.hooks.get(name, "run")
+    event = hook_event(workspace, name, args, stdin, environ)
+    action = "off" if event is None else workspace.config.hooks.get(event.name, "run")
     if action == "background" and under_framework(environ):
         action, on_plan = "run", _saying(on_plan, tell)
-    if action == "off" or (name == "pre-commit" and action == "background"):
-        return Attended()
-    event = hook_event(workspace, name, args, stdin, environ)
-    if event is None:
+    if event is None or action == "off" or (name == "pre-commit" and action == "background"):
         return Attended()
     trigger = Trigger(workspace)
     # Asked before the record is read: what is at work may be about to change it.

@@ -9,6 +9,7 @@ from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.events.revisions import recorded, revision_base, revision_desired
 from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
+from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace import Workspace
 
 NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout", "pre-push")
@@ -18,7 +19,9 @@ NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checko
 class HookEvent:
     """The two sides, and for pre-commit the paths that are staged: it looks at no others.
 
-    ``starts_anew`` says that the working tree was just made: its assets are taken to reflect HEAD.
+    ``name`` is the hook whose work it is: where a rebase has nothing to pick, post-rewrite does not
+    come, and the post-checkout at its beginning takes its place. ``starts_anew`` says that the working
+    tree was just made: its assets are taken to reflect HEAD.
     """
 
     name: str
@@ -49,7 +52,15 @@ def hook_event(
     repo = workspace.repo
     if name not in NAMES:
         raise UsageError(f"there is no hook '{name}'", f"the hooks are {', '.join(NAMES)}")
+    if name == "post-checkout" and _is_file_checkout(args, environ):
+        return None
     head = repo.head()
+    command = args[0] if args else environ.get("PRE_COMMIT_REWRITE_COMMAND", "")
+    if repo.hooks_busy():
+        if name == "post-checkout" and _nothing_to_pick(repo):
+            name, args = "post-rewrite", ("rebase",)
+        elif name != "pre-push" and (name, command) != ("post-rewrite", "rebase"):
+            return None
     if name == "pre-commit":
         old = repo.empty_tree if head is None else head.tree
         staged = frozenset(c.path for c in diff.to_index(repo, old, workspace.roots))
@@ -59,11 +70,6 @@ def hook_event(
         return HookEvent(name, _base(workspace, lambda: tip), Desired("index", INDEX), staged)
     if head is None:
         return None
-    command = args[0] if args else environ.get("PRE_COMMIT_REWRITE_COMMAND", "")
-    if repo.hooks_busy() and not (name == "post-rewrite" and command == "rebase"):
-        return None
-    if name == "post-checkout" and _is_file_checkout(args, environ):
-        return None
     base = _base(workspace, lambda: _before(workspace, name, args, stdin, environ))
     anew = name == "post-checkout" and not _checked_out_from(args, environ).strip("0")
     return HookEvent(name, base, revision_desired(head), starts_anew=anew)
@@ -72,6 +78,18 @@ def hook_event(
 def _base(workspace: Workspace, before: Callable[[], Base]) -> Base:
     found = recorded(workspace.repo, workspace.environment)
     return found or replace(before(), reason="nothing is recorded yet, so what was there before is taken")
+
+
+def _nothing_to_pick(repo: Repository) -> bool:
+    """Whether a rebase is about to end where it begins: it fast-forwards, or has dropped all its commits."""
+    folder = repo.git_dir / "rebase-merge"
+    todo = folder / "git-rebase-todo"
+    # Once it has stopped somewhere, a checkout is the user's own.
+    return (
+        folder.is_dir()
+        and not (todo.exists() and todo.stat().st_size)
+        and not (folder / "stopped-sha").exists()
+    )
 
 
 def _is_file_checkout(args: Sequence[str], environ: Mapping[str, str]) -> bool:

@@ -238,6 +238,19 @@ def rebase_reword(repo: Hooked) -> None:
     repo.git("rebase", "-q", "-i", "side", env=env)
 
 
+def look_elsewhere_while_rebase_is_stopped(repo: Hooked) -> None:
+    diverge(repo, {RAW: "2\n"})
+    repo.git("rebase", "-q", "-i", "side", env={"GIT_SEQUENCE_EDITOR": "sed -i -e s/^pick/edit/"})
+    repo.git("checkout", "-q", "main")
+    repo.git("checkout", "-q", "-")
+
+
+def rebase_that_drops_the_last(repo: Hooked) -> None:
+    repo.commit({RAW: "2\n"})
+    repo.look()
+    repo.git("rebase", "-q", "-i", "HEAD~1", env={"GIT_SEQUENCE_EDITOR": "sed -i -e s/^pick/drop/"})
+
+
 def cherry_pick(repo: Hooked) -> None:
     diverge(repo, {RAW: "2\n"})
     repo.git("cherry-pick", "side")
@@ -326,6 +339,8 @@ SCENARIOS: list[tuple[Callable[[Hooked], None], list[str]]] = [
     (rebase_aborted, []),
     (rebase_continued, ["post-rewrite"]),
     (rebase_reword, ["post-rewrite"]),
+    (look_elsewhere_while_rebase_is_stopped, []),
+    (rebase_that_drops_the_last, ["post-checkout"]),
     (commit_while_rebase_apply_is_stopped, []),
     (cherry_pick, ["post-commit"]),
     (revert, ["post-commit"]),
@@ -368,6 +383,15 @@ def test_rebase_with_the_apply_backend_is_seen_at_its_end(repo: Hooked) -> None:
     """That backend checks out before it counts as under way: it may be looked at twice, never not at all."""
     rebase_apply(repo)
     assert repo.started() == ["post-checkout", "post-rewrite"]
+
+
+def test_rebase_with_the_apply_backend_of_commits_without_raw_data(repo: Hooked) -> None:
+    """What the post-checkout at its beginning looked at and only told is looked at again at its end."""
+    diverge(repo, {RAW: "2\n"})
+    seen = repo.git(*seen_command(repo.settings.roots, repo.settings.config_file, "side"))
+    write_seen(repo.git_dir, seen.encode() + b"\n")
+    repo.git("rebase", "-q", "--apply", "side")
+    assert repo.started() == ["post-rewrite"]
 
 
 def plain(tmp: Path) -> Hooked:
