@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import REPOSITORY_TOP
 from tests.e2e.conftest import Project
+from tests.e2e.operations import Operation, Workshop, begin, every_operation, judge
 
 R = "data/1_raw/"
 STAGES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout")
@@ -45,6 +46,24 @@ def frameworks_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("frameworks")
 
 
+def configuration(published: Path) -> str:
+    """``.pre-commit-config.yaml`` with our hooks."""
+    hooks = "".join(f"      - id: raw-trigger{'' if s == 'pre-commit' else '-' + s}\n" for s in STAGES)
+    return f"repos:\n  - repo: {published}\n    rev: v0\n    hooks:\n{hooks}"
+
+
+def install(project: Project, tool: str) -> None:
+    """Install the framework's hooks and the environment they run in."""
+    done = subprocess.run(
+        [TOOLS / tool, "install", "--install-hooks", *(f"--hook-type={stage}" for stage in STAGES)],
+        cwd=project.top,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(params=["pre-commit", "prek"])
 def shop(
     request: pytest.FixtureRequest,
@@ -61,18 +80,8 @@ def shop(
     (made.top / ".venv").symlink_to(sys.prefix)
     (made.top / ".git/info").mkdir(exist_ok=True)
     (made.top / ".git/info/exclude").write_text(".venv\n")
-    hooks = "".join(f"      - id: raw-trigger{'' if s == 'pre-commit' else '-' + s}\n" for s in STAGES)
-    made.commit(
-        {".pre-commit-config.yaml": f"repos:\n  - repo: {published}\n    rev: v0\n    hooks:\n{hooks}"}
-    )
-    done = subprocess.run(
-        [TOOLS / tool, "install", "--install-hooks", *(f"--hook-type={stage}" for stage in STAGES)],
-        cwd=made.top,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    made.commit({".pre-commit-config.yaml": configuration(published)})
+    install(made, tool)
     made.tool("adopt")
     return made
 
@@ -126,6 +135,30 @@ def test_a_whole_day(shop: Project) -> None:
     assert "raw-trigger: run now, not in the background" in done.stdout + done.stderr
     assert shop.materialized() == ["raw/b"]
     assert not (shop.top / ".git/raw-trigger/background").exists()
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("framework"))
+
+
+@every_operation
+def test_operations(
+    workshop: Workshop,
+    operation: Operation,
+    published: Path,
+    frameworks_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each operation of git nothing is missed, and nothing is materialized that should not be."""
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(frameworks_home / "pre-commit"))
+
+    def through_pre_commit(made: Project) -> None:
+        made.write({".pre-commit-config.yaml": configuration(published)})
+        begin(made)
+        install(made, "pre-commit")
+
+    judge(workshop.anew(monkeypatch, through_pre_commit), operation)
 
 
 def test_both_ways_at_once_run_once(shop: Project) -> None:

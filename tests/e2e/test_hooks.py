@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Project
+from tests.e2e.operations import Operation, Workshop, begin, every_operation, judge
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -137,34 +138,20 @@ def test_what_a_run_read_is_what_is_recorded(project: Make) -> None:
     assert shop.materialized() == ["raw/both"]
 
 
-@pytest.mark.parametrize(
-    ("commands", "expected"),
-    [
-        ("merge -q --ff-only side", ["raw/b"]),
-        ("merge -q --no-ff --no-edit side", ["raw/b"]),
-        ("rebase -q side", ["raw/b"]),
-        ("cherry-pick side", ["raw/b"]),
-        ("merge -q --squash side; commit -q -m squashed", ["raw/b"]),
-        ("merge -q --no-commit --no-ff side; commit -q -m merged", ["raw/b"]),
-        ("checkout -q side -- data/1_raw/b.csv; commit -q -m taken", ["raw/b"]),
-        ("merge -q --ff-only side; revert --no-edit HEAD", ["raw/b", "raw/b"]),
-        ("merge -q --ff-only side; commit -q --amend -m reworded", ["raw/b"]),
-        ("reset -q --hard side; commit -q --allow-empty -m next", ["raw/b"]),
-        ("checkout -q side; checkout -q main", []),
-    ],
-)
-def test_however_a_change_arrives(shop: Project, commands: str, expected: list[str]) -> None:
-    shop.git("checkout", "-q", "-b", "side")
-    shop.stage({R + "b.csv": "from the side"})
-    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
-    shop.git("checkout", "-q", "main")
-    if "ff-only" not in commands:
-        shop.commit({"README": "so that there is something to merge"})
-    assert shop.materialized() == []
-    for command in commands.split("; "):
-        shop.git(*command.split())
-    assert shop.materialized() == expected
-    assert pending(shop) == []
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("native"))
+
+
+@every_operation
+def test_operations(workshop: Workshop, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each operation of git nothing is missed, and nothing is materialized that should not be."""
+
+    def install(made: Project) -> None:
+        begin(made)
+        assert made.tool("install").returncode == 0
+
+    judge(workshop.anew(monkeypatch, install), operation)
 
 
 def test_a_branch_that_is_checked_out_is_only_told(shop: Project) -> None:
