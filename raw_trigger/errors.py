@@ -7,7 +7,7 @@ the command line exits or prints.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 ROOM = "make room on that disk, or see who may write there, and do it again; nothing that is pending is lost"
 """What to do where something cannot be written."""
@@ -66,6 +66,20 @@ class ProjectError(RawTriggerError):
 
 class RecordError(RawTriggerError):
     """The recorded tree cannot be read or was moved by someone else."""
+
+
+class TableError(RawTriggerError):
+    """A table cannot be read or compared as it should be. The message begins with the table's name.
+
+    Args:
+        side: Whether it is the version compared with (``old``) or the one that should be reflected.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str | None = None, side: Literal["old", "new"] = "new") -> None:
+        super().__init__(message, hint)
+        self.side = side
 
 
 class LedgerError(RawTriggerError):

@@ -1,0 +1,165 @@
+"""What a change does to the rows of a table, with its contents from git."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from raw_trigger.errors import GitError, TableError
+from raw_trigger.mapping.tables import Form, Table, kind_of
+from raw_trigger.mapping.tabular import Fingerprint, Keyed, RowChanges, compare_rows, count_rows, fingerprint
+from raw_trigger.model.changes import Change, ChangeSet, Entry, show
+from raw_trigger.model.rows import RowCounts
+from raw_trigger.repo.blobs import Blobs
+from raw_trigger.repo.repository import Repository
+
+FILE_LIMIT = 16 << 20
+"""Bytes of one side, unpacked, up to which rows are counted though nobody asked: about a second's work."""
+TOTAL_LIMIT = 64 << 20
+"""Bytes of all sides together up to which this is done for one plan."""
+
+_NONE = RowCounts(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A version whose content is here: its size, and how it is opened. None: there is no file."""
+
+    size: int
+    open: Callable[[], BinaryIO] | None
+
+
+class Counting:
+    """The rows of the files of a change set, for as long as the block lasts.
+
+    The content is what git has stored or would store; of a Git LFS pointer, what it stands for.
+    Nothing is fetched: what is not here cannot be counted, and the answer is None.
+    """
+
+    def __init__(self, repo: Repository, changes: ChangeSet) -> None:
+        self._changes = changes
+        self._blobs = Blobs(repo)
+
+    def __enter__(self) -> Counting:
+        self._blobs.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._blobs.__exit__(kind, error, trace)
+
+    def counts(self, changes: Iterable[Change] | None = None) -> dict[bytes, RowCounts]:
+        """The row counts of every tabular file, as far as they can be had cheaply.
+
+        Small files come first, until :data:`TOTAL_LIMIT` is reached. A rename is a file that went and
+        one that came. A path is left out whose content is not here, too large or no table.
+        """
+        given = self._changes.changes if changes is None else changes
+        tables = [change for change in given if kind_of(show(change.path)) is not None]
+        found = {change.path: _NONE for change in tables if _same(change)}
+        rest = [change for change in tables if change.path not in found]
+        self._prepare(rest)
+        sized = []
+        for change in rest:
+            old, new = self._side(change.old), self._side(change.new)
+            if old is not None and new is not None and max(old.size, new.size) <= FILE_LIMIT:
+                sized.append((old.size + new.size, change.path, old, new))
+        left = TOTAL_LIMIT
+        for size, path, old, new in sorted(sized, key=lambda one: one[:2]):
+            left -= size
+            if left < 0:
+                break
+            try:
+                form = _form(path)
+                found[path] = count_rows(
+                    _table(path, old, form, FILE_LIMIT), _table(path, new, form, FILE_LIMIT)
+                )
+            except (TableError, GitError, OSError):
+                continue
+        return found
+
+    def compare(self, change: Change, keyed: Keyed, form: Form | None = None) -> RowChanges | None:
+        """The rows of one file that differ, whatever its size; None if a side's content is not here.
+
+        Raises:
+            TableError: see :func:`raw_trigger.mapping.tabular.compare_rows`.
+        """
+        if _same(change):
+            return RowChanges(_NONE, ())
+        self._prepare([change])
+        old, new = self._side(change.old), self._side(change.new)
+        if old is None or new is None:
+            return None
+        form = form or _form(change.path)
+        try:
+            return compare_rows(_table(change.path, old, form), _table(change.path, new, form), keyed)
+        except (GitError, OSError):
+            return None
+
+    def unchanged(self, change: Change, kind: Fingerprint, form: Form | None = None) -> bool | None:
+        """Whether nothing that counts differs; None if a side's content is not here.
+
+        A file that came or went, or whose type is another, has changed.
+        """
+        if _same(change):
+            return True
+        if change.status != "modified":
+            return False
+        self._prepare([change])
+        form = form or _form(change.path)
+        prints = []
+        for entry in (change.old, change.new):
+            side = self._side(entry)
+            table = None if side is None else _table(change.path, side, form)
+            if table is None:
+                return None
+            try:
+                prints.append(fingerprint(kind, table))
+            except (GitError, OSError):
+                return None
+        return prints[0] == prints[1]
+
+    def _prepare(self, changes: Iterable[Change]) -> None:
+        changes = list(changes)
+        entries = [entry for change in changes for entry in (change.old, change.new) if entry is not None]
+        self._blobs.look(*(entry.oid for entry in entries if entry.content == "blob"))
+        if self._changes.desired.kind == "worktree":
+            self._blobs.take_in({change.path: change.new for change in changes if change.new is not None})
+
+    def _side(self, entry: Entry | None) -> _Side | None:
+        """None: the content is not here, or it is no file's."""
+        if entry is None:
+            return _Side(0, None)
+        size = self._blobs.size(entry.oid) if entry.content == "blob" else None
+        if size is None:
+            return None
+        pointed = self._blobs.lfs(entry.oid)
+        if pointed is None:
+            return _Side(size, partial(self._blobs.open, entry.oid))
+        try:
+            return _Side(pointed.stat().st_size, partial(Path.open, pointed, "rb"))
+        except OSError:
+            return None
+
+
+def _same(change: Change) -> bool:
+    """Whether the content is the same; the mode may differ."""
+    return (
+        change.old is not None
+        and change.new is not None
+        and change.old.oid == change.new.oid
+        and change.old.content == change.new.content
+    )
+
+
+def _form(path: bytes) -> Form:
+    return Form(kind_of(show(path)) or "csv")
+
+
+def _table(path: bytes, side: _Side, form: Form, limit: int | None = None) -> Table | None:
+    return None if side.open is None else Table(show(path), side.open, form, limit)

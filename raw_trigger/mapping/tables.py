@@ -1,0 +1,402 @@
+r"""Reads CSV, TSV and JSON Lines, record by record, from streams of bytes.
+
+* Gzip is recognised by its first bytes, whatever the file is called.
+* Encoding: a byte order mark decides, then what was given, then UTF-8. Bytes that are invalid in it
+  are kept as surrogate escapes, one to one, so that any superset of ASCII can be compared; where
+  values are to be understood (``strict``) they are an error.
+* ``\n``, ``\r\n`` and ``\r`` are the same, inside quotes too. Blank lines are no rows.
+* Delimiter: what was given, a tab for TSV, else whichever of ``, tab ; |`` is most frequent in the first
+  line outside of quotes (the comma if none is there). Quoting is RFC 4180's: ``"``, doubled inside.
+* The first row names the columns. Two columns of one name are told apart by their order. A row that
+  is too short lacks its last cells, which is not the same as having them empty; what is beyond the
+  last column are cells without a name.
+* A line of JSON Lines that is no JSON counts as its text; where it has to be understood it is an error.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, BinaryIO, Literal
+
+from raw_trigger.errors import TableError
+
+Kind = Literal["csv", "tsv", "jsonl"]
+Side = Literal["old", "new"]
+Cells = tuple["str | None", ...]
+"""The values of the columns that are looked at; None: the row has none there."""
+Label = tuple[str, int]
+"""A column's name, and how many columns of the same name are before it."""
+
+SUFFIXES: dict[str, Kind] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+FIELD_LIMIT = 16 << 20
+"""Characters in one cell. More is a quote that is not closed: it takes the rest of the file into memory."""
+
+_DELIMITERS = ",\t;|"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_GZIP = b"\x1f\x8b"
+_NUL = "\udc00"
+"""Stands for NUL where :mod:`csv` cannot take one (Python 3.10); no decoder gives this character."""
+_CHUNK = 1 << 16
+_SHOWN = 100
+"""Records of JSON Lines whose names are remembered for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a table is written. None: find out. A delimiter is one character."""
+
+    kind: Kind
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One version of a table.
+
+    Attributes:
+        name: What it is called in messages.
+        open: Opens its bytes; called once more where an error has to name lines.
+        limit: Bytes that it may have when unpacked; None: any number.
+        side: Set by whoever compares.
+    """
+
+    name: str
+    open: Callable[[], BinaryIO]
+    form: Form
+    limit: int | None = None
+    side: Side = "new"
+
+    def error(self, what: str, hint: str | None = None, line: int | None = None) -> TableError:
+        """An error that names this table, its side, and the line."""
+        place = self.name if line is None else f"{self.name}:{line}"
+        version = " in the version compared with" if self.side == "old" else ""
+        return TableError(f"{place}: {what}{version}", hint, self.side)
+
+
+def kind_of(path: str) -> Kind | None:
+    """What kind of table a file is by its suffix, in any case, ``.gz`` taken off; None: it is none."""
+    name = path.lower().removesuffix(".gz")
+    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+class Records:
+    """The records of a table that is open, as the cells of those columns that are asked for.
+
+    Attributes:
+        labels: The columns; None for JSON Lines, whose records each have their own.
+        names: The columns' names, as far as they are known by now.
+        line: Where the record given last begins, from 1.
+    """
+
+    empty: frozenset[str | None]
+    """Cells without a value."""
+
+    def __init__(self, table: Table, text: io.TextIOWrapper, *, strict: bool) -> None:
+        self.table = table
+        self.line = 0
+        self._text = text
+        self._strict = strict
+
+    labels: Sequence[Label] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        raise NotImplementedError
+
+    def rows(self, wanted: Sequence[Label], *, whole: bool) -> Iterator[Cells]:
+        """The wanted cells of each record.
+
+        Args:
+            whole: Whether cells that are not wanted are given too, after these.
+        """
+        raise NotImplementedError
+
+    def plain(self, cell: str | None) -> str | None:
+        """The value as a person or a partition key writes it; None: there is none."""
+        return cell
+
+
+class _Separated(Records):
+    """CSV and TSV."""
+
+    empty = frozenset({None, ""})
+
+    def __init__(self, table: Table, text: io.TextIOWrapper, *, strict: bool) -> None:
+        super().__init__(table, text, strict=strict)
+        if csv.field_size_limit() < FIELD_LIMIT:
+            # A setting of the process: only ever raised, so that nobody else's reader breaks.
+            csv.field_size_limit(FIELD_LIMIT)
+        self._before = 0
+        first = ""
+        for first in text:
+            if first != "\n":
+                break
+            self._before += 1
+        delimiter = table.form.delimiter or ("\t" if table.form.kind == "tsv" else _sniffed(first))
+        self._reader = csv.reader(_lines(first, text), delimiter=delimiter)
+        header = next(self._reader, [])
+        self._at = self._reader.line_num
+        seen: dict[str, int] = {}
+        labels = []
+        for name in header:
+            labels.append((name, seen.get(name, 0)))
+            seen[name] = seen.get(name, 0) + 1
+        self.labels = labels
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.labels or ()]
+
+    def rows(self, wanted: Sequence[Label], *, whole: bool) -> Iterator[Cells]:
+        at = {label: place for place, label in enumerate(self.labels or ())}
+        width = len(at)
+        places = [at.get(label, -1) for label in wanted]
+        complete = bool(places) and min(places) >= 0
+        quick: Callable[[list[str]], Cells] = tuple
+        if complete and places != list(range(width)):
+            quick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        reader, before, end = self._reader, self._before, self._at
+        for row in reader:
+            self.line, end = before + end + 1, reader.line_num
+            if complete and len(row) == width:
+                yield quick(row)
+            elif row:
+                cells: Cells = tuple(row[place] if 0 <= place < len(row) else None for place in places)
+                yield (*cells, *row[width:]) if whole else cells
+
+    def plain(self, cell: str | None) -> str | None:
+        return cell and cell.replace(_NUL, "\0")
+
+    def last_line(self) -> int:
+        """The last line that was read."""
+        return self._before + self._reader.line_num
+
+
+class _JsonLines(Records):
+    """JSON Lines. A cell is its value's canonical JSON; numbers with a fraction are what a double holds."""
+
+    empty = frozenset({None, '""', "null"})
+
+    def __init__(self, table: Table, text: io.TextIOWrapper, *, strict: bool) -> None:
+        super().__init__(table, text, strict=strict)
+        self._names: dict[str, None] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._names)
+
+    def rows(self, wanted: Sequence[Label], *, whole: bool) -> Iterator[Cells]:
+        names = [name for name, _ in wanted]
+        asked = set(names)
+        shown = 0
+        for at, line in enumerate(self._text, 1):
+            self.line = at
+            if line.isspace():
+                continue
+            record = self._parsed(line)
+            if isinstance(record, dict):
+                if shown < _SHOWN or not self._names.keys() >= asked:
+                    shown += 1
+                    self._names.update(dict.fromkeys(record))
+                cells: Cells = tuple(canonical(record[name]) if name in record else None for name in names)
+            else:
+                cells = (None,) * len(names)
+            if not whole:
+                yield cells
+            else:
+                yield (*cells, line.strip() if record is _NO_JSON else canonical(record))
+
+    def _parsed(self, line: str) -> object:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if self._strict:
+                said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+                raise self.table.error(f"this line is no JSON ({said})", line=self.line) from error
+            return _NO_JSON
+        if self._strict and not isinstance(record, dict):
+            raise self.table.error("this line is no JSON object", line=self.line)
+        return record
+
+    def plain(self, cell: str | None) -> str | None:
+        if cell is None or cell == "null":
+            return None
+        return str(json.loads(cell)) if cell.startswith('"') else cell
+
+
+_NO_JSON = object()
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same for the same value: names sorted, nothing between, ASCII.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+@contextmanager
+def reading(table: Table, *, strict: bool = False) -> Iterator[Records]:
+    """Open a table.
+
+    Args:
+        strict: Whether bytes and lines that cannot be understood are an error.
+
+    Raises:
+        TableError: its encoding is unknown, or its beginning cannot be read.
+    """
+    with text_of(table, strict=strict) as text:
+        made = _JsonLines if table.form.kind == "jsonl" else _Separated
+        with told(table):
+            records = made(table, text, strict=strict)
+        yield records
+
+
+def guarded(records: Records, rows: Iterator[Cells]) -> Iterator[Cells]:
+    """The rows; what goes wrong while they are read is told as the table's error."""
+    with told(records.table, records):
+        yield from rows
+
+
+@contextmanager
+def told(table: Table, records: Records | None = None) -> Iterator[None]:
+    """What goes wrong inside while this table is read is told as its error."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        line, encoding = _undecodable(table)
+        what = f"this line is not {encoding.removesuffix('-sig')}"
+        hint = "say how it is written with `encoding:` (latin-1, cp1252, utf-16 …), or save it as UTF-8"
+        raise table.error(what, hint, line) from error
+    except csv.Error as error:
+        line = records.last_line() if isinstance(records, _Separated) else 1
+        what = f"a cell that ends about here has more than {FIELD_LIMIT >> 20} Mi characters"
+        if "limit" not in str(error):
+            what = f"cannot be read as {table.form.kind}: {error}"
+        raise table.error(what, "is there a quote that is not closed?", line) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise table.error(f"cannot be unpacked: {error}", "is the .gz file complete?") from error
+    except RecursionError as error:
+        raise table.error("a value is nested too deeply") from error
+
+
+@contextmanager
+def text_of(table: Table, *, strict: bool = False) -> Iterator[io.TextIOWrapper]:
+    """The table's text, unpacked and decoded, each line ended by a single newline character.
+
+    Raises:
+        TableError: the encoding that was given is none.
+    """
+    with unpacked(table) as stream:
+        encoding = _encoding(table, stream)
+        errors = "strict" if strict else "surrogateescape"
+        try:
+            text = io.TextIOWrapper(stream, encoding, errors=errors, newline=None)
+        except LookupError as error:
+            raise table.error(f"there is no encoding {encoding!r}", "see Python's list of codecs") from error
+        with text:
+            yield text
+
+
+@contextmanager
+def unpacked(table: Table) -> Iterator[io.BufferedReader]:
+    """The table's bytes, unpacked. What cannot be unpacked raises when it is read."""
+    with table.open() as raw:
+        head = raw.read(len(_GZIP))
+        inner: Any = _Bytes(raw, head)
+        if head == _GZIP:
+            inner = gzip.GzipFile(fileobj=io.BufferedReader(inner))
+        limited: Any = _Bytes(inner, b"", table)
+        with io.BufferedReader(limited, _CHUNK) as stream:
+            yield stream
+
+
+class _Bytes(io.RawIOBase):
+    """A stream with some bytes put back before it, and with a limit."""
+
+    def __init__(self, inner: Any, head: bytes, table: Table | None = None) -> None:
+        self._inner = inner
+        self._head = head
+        self._table = table
+        self._left = sys.maxsize if table is None or table.limit is None else table.limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head or self._inner.read(len(buffer))
+        self._head = b""
+        self._left -= len(data)
+        if self._left < 0 and self._table is not None:
+            raise self._table.error(f"is larger than {self._table.limit} bytes")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _encoding(table: Table, stream: io.BufferedReader) -> str:
+    with told(table):
+        head = stream.peek(4)
+    return next((name for mark, name in _MARKS if head.startswith(mark)), table.form.encoding or "utf-8")
+
+
+def _undecodable(table: Table) -> tuple[int, str]:
+    """The first line with bytes that are not of the encoding, and the encoding."""
+    with unpacked(table) as stream:
+        encoding = _encoding(table, stream)
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
+        line = 1
+        while True:
+            chunk = stream.read(_CHUNK)
+            state = decoder.getstate()
+            try:
+                line += decoder.decode(chunk, final=not chunk).count("\n")
+            except UnicodeDecodeError:
+                decoder.setstate(state)
+                break
+            if not chunk:
+                return line, encoding
+        try:
+            for at in range(len(chunk)):
+                line += decoder.decode(chunk[at : at + 1]).count("\n")
+        except UnicodeDecodeError:
+            pass
+        return line, encoding
+
+
+def _lines(first: str, rest: Iterator[str]) -> Iterator[str]:
+    if sys.version_info >= (3, 11):
+        yield first
+        yield from rest
+    else:
+        yield first.replace("\0", _NUL)
+        for line in rest:
+            yield line.replace("\0", _NUL)
+
+
+def _sniffed(line: str) -> str:
+    outside = "".join(line.split('"')[::2])
+    return max(_DELIMITERS, key=outside.count)

@@ -1,0 +1,187 @@
+"""The contents of blobs as streams, without fetching any.
+
+A partial clone would fetch what it lacks from its remote, one object at a time; here such a blob is
+just not there.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from raw_trigger.errors import GitError
+from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Entry
+from raw_trigger.repo.git import Git, quoted
+from raw_trigger.repo.repository import Repository
+
+_OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+"""The former is known to git since 2.45; the latter makes an older git's attempt fail at once."""
+_SMALL = 1 << 20
+_LFS = b"version https://git-lfs.github.com/spec/v1\n"
+_LFS_SIZE = 1024
+"""A pointer file is smaller than this, says the Git LFS specification."""
+
+
+class Blobs:
+    """Reads blobs for as long as the block lasts.
+
+    Contents that only the working tree has are had from git as it would store them (line ends, filters),
+    in an object directory of their own: the repository's is left alone.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._git = Git(repo.top, {**repo.git.environ, **_OFFLINE}, repo.git_dir)
+        self._apart: tuple[Git, set[str]] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._sizes: dict[str, int | None] = {}
+
+    def __enter__(self) -> Blobs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def size(self, oid: str) -> int | None:
+        """The blob's size in bytes; None if it is not here."""
+        self.look(oid)
+        return self._sizes[oid]
+
+    def look(self, *oids: str) -> None:
+        """Ask for the sizes of many blobs at once."""
+        unknown = [oid for oid in dict.fromkeys(oids) if oid not in self._sizes]
+        if not unknown:
+            return
+        done = self._git.attempt("cat-file", "--batch-check", stdin="\n".join(unknown).encode() + b"\n")
+        lines = done.stdout.decode().splitlines()
+        for oid, line in zip(unknown, lines, strict=False):
+            self._sizes[oid] = _size(line)
+        if len(lines) < len(unknown):
+            # In a partial clone git gives up at the first one that it cannot fetch.
+            self._sizes[unknown[len(lines)]] = None
+            self.look(*unknown[len(lines) + 1 :])
+
+    def take_in(self, entries: Mapping[bytes, Entry]) -> None:
+        """Make the contents of these files of the working tree readable, as far as they are still these."""
+        wanted = {
+            path: entry
+            for path, entry in entries.items()
+            if entry.mode not in (SYMLINK_MODE, SUBMODULE_MODE) and self.size(entry.oid) is None
+        }
+        files = [path for path in wanted if _is_file(self._repo, path)]
+        if not files:
+            return
+        git, here = self._apart or self._set_apart()
+        done = git.attempt(
+            "-c",
+            "core.looseCompression=1",
+            "hash-object",
+            "-w",
+            "--stdin-paths",
+            stdin=quoted(files),
+            index=True,
+        )
+        here.update(done.stdout.decode().split())
+        fresh = {entry.oid for entry in wanted.values()} & here
+        asked = "".join(f"{oid}\n" for oid in fresh).encode()
+        for line in git.attempt("cat-file", "--batch-check", stdin=asked).stdout.decode().splitlines():
+            self._sizes[line.split(" ")[0]] = _size(line)
+
+    def _set_apart(self) -> tuple[Git, set[str]]:
+        self._folder = tempfile.TemporaryDirectory(prefix="raw-trigger-")
+        environ = dict(self._git.environ)
+        real = environ.get("GIT_OBJECT_DIRECTORY") or str(self._repo.common_dir / "objects")
+        others = environ.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        alternates = _alternate(str(Path(self._repo.top, real)))
+        environ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = alternates if not others else f"{alternates}:{others}"
+        environ["GIT_OBJECT_DIRECTORY"] = self._folder.name
+        self._apart = Git(self._repo.top, environ, self._repo.git_dir), set()
+        return self._apart
+
+    def open(self, oid: str) -> BinaryIO:
+        """The blob's content.
+
+        Raises:
+            GitError: it is not here; while it is read: it is damaged.
+        """
+        size = self.size(oid)
+        if size is None:
+            raise GitError(f"the object {oid} is missing", "see `git fsck`")
+        git = self._apart[0] if self._apart is not None and oid in self._apart[1] else self._git
+        if size <= _SMALL:
+            return io.BytesIO(git.run("cat-file", "blob", oid))
+        return cast("BinaryIO", io.BufferedReader(_Piped(git, oid)))
+
+    def lfs(self, oid: str) -> Path | None:
+        """Where the content is that a Git LFS pointer stands for, whether it is there or not.
+
+        None: the blob is no pointer.
+        """
+        size = self.size(oid)
+        if size is None or not len(_LFS) < size < _LFS_SIZE:
+            return None
+        with self.open(oid) as stream:
+            content = stream.read()
+        fields = dict(line.partition(b" ")[::2] for line in content.splitlines())
+        name = os.fsdecode(fields.get(b"oid", b"")).removeprefix("sha256:")
+        if not content.startswith(_LFS) or not name.isalnum():
+            return None
+        return self._lfs_storage() / "objects" / name[:2] / name[2:4] / name
+
+    def _lfs_storage(self) -> Path:
+        named = self._git.line("config", "--type=path", "lfs.storage")
+        return self._repo.common_dir / (named or "lfs")
+
+
+class _Piped(io.RawIOBase):
+    """What ``git cat-file`` gives, read from its pipe."""
+
+    def __init__(self, git: Git, oid: str) -> None:
+        self._oid = oid
+        self._process = git.open("cat-file", "blob", oid)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(len(buffer))
+        if not data and self._process.wait() != 0:
+            raise GitError(f"the object {self._oid} cannot be read", "see `git fsck`")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process.wait()
+        super().close()
+
+
+def _size(line: str) -> int | None:
+    fields = line.split(" ")
+    return int(fields[2]) if len(fields) == 3 and fields[1] == "blob" else None  # noqa: PLR2004
+
+
+def _is_file(repo: Repository, path: bytes) -> bool:
+    full = os.fsencode(repo.top) + b"/" + path
+    return os.path.isfile(full) and not os.path.islink(full)  # noqa: PTH113, PTH114
+
+
+def _alternate(path: str) -> str:
+    """The path as git reads it in a list separated by colons."""
+    if ":" not in path and not path.startswith('"'):
+        return path
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
