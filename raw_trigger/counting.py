@@ -142,9 +142,13 @@ class Counting:
         if pointed is None:
             return _Side(size, partial(self._blobs.open, entry.oid))
         try:
-            return _Side(pointed.stat().st_size, partial(Path.open, pointed, "rb"))
+            return _Side(pointed.stat().st_size, partial(_opened, pointed))
         except OSError:
             return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _same(change: Change) -> bool:

@@ -348,8 +348,10 @@ class _Bytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._head or self._inner.read(len(buffer))
-        self._head = b""
+        data, self._head = self._head, b""
+        while len(data) < len(buffer) and (more := self._inner.read(len(buffer) - len(data))):
+            # To the full: a byte order mark must not be seen by halves.
+            data += more
         self._left -= len(data)
         if self._left < 0 and self._table is not None:
             raise self._table.error(f"is larger than {self._table.limit} bytes")
