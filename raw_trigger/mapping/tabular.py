@@ -46,7 +46,7 @@ Captures = tuple["str | None", ...]
 _WAITING = 50_000
 """Rows without a counterpart that are held in memory, some 20 MB."""
 _PARTS = 64
-_WINDOWS = (2, 8, 64, 512)
+_WINDOWS = (4, 64, 512)
 """How far to look for the place where both sides agree again."""
 _SHOWN = 3
 _COLUMNS_SHOWN = 20
@@ -188,12 +188,12 @@ class _Comparison:
 
     def run(self, old: Iterator[Cells], new: Iterator[Cells]) -> None:
         """Read both sides to their ends."""
-        valid, key = self._valid, self._key
+        key, empty, composite = self._key, self._empty, self._composite
         both, only = self._keys["both"].add, {-1: self._keys["old"].add, 1: self._keys["new"].add}
         put, captured = self._waiting.put, self._captures
         for sign, row in _in_step(old, new):
             name = key(row)
-            if not valid(name):
+            if name in empty if not composite else not self._valid(name):
                 name = None
             if sign == 0:
                 both(name)
@@ -282,8 +282,7 @@ class _Waiting:
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
 
     def put(self, key: Any, row: Cells, captures: Captures, sign: int) -> None:
-        digest = hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        slot = (key, digest)
+        slot = (key, _digest(row))
         balance = self._rows.get(slot, (0,))[0] + sign
         if balance:
             self._rows[slot] = (balance, captures)
@@ -319,6 +318,17 @@ class _Waiting:
                         slot = (key, digest)
                         part[slot] = (part.get(slot, (0,))[0] + balance, captures)
                 yield part
+
+
+def _digest(row: Cells) -> bytes:
+    try:
+        text = "\0".join(row)  # type: ignore[arg-type]
+    except TypeError:
+        text = ""
+    if not 0 < text.count("\0") == len(row) - 1:
+        # A cell is missing or holds NUL itself, or it is the only one. This never gives NUL.
+        text = repr(row)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _in_step(old: Iterator[Cells], new: Iterator[Cells]) -> Iterator[tuple[int, Cells]]:

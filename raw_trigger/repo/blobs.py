@@ -146,7 +146,7 @@ class _Piped(io.RawIOBase):
 
     def __init__(self, git: Git, oid: str) -> None:
         self._oid = oid
-        self._process = git.open("cat-file", "blob", oid)
+        self._process = git.open("cat-file", "blob", oid, quiet=True)
         assert self._process.stdin is not None
         self._process.stdin.close()
 

@@ -114,15 +114,15 @@ class Git:
         done = self.attempt(*args)
         return None if done.returncode != 0 else os.fsdecode(done.stdout.split(b"\n", 1)[0])
 
-    def open(self, *args: str) -> subprocess.Popen[bytes]:
-        """Start a git command that is talked to over its pipes."""
+    def open(self, *args: str, quiet: bool = False) -> subprocess.Popen[bytes]:
+        """Start a git command that is talked to over its pipes; ``quiet`` drops what it says of errors."""
         return subprocess.Popen(
             ["git", *args],
             cwd=self.cwd,
             env={**self.environ, "GIT_INDEX_FILE": _NO_INDEX},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
         )
 
 

@@ -435,6 +435,22 @@ def test_sides_that_agree_but_for_edits(rows: int, edits: list[tuple[int, str]],
     assert compare_rows(table(before), table(after), Keyed(("id",))).counts == RowCounts(*wanted)
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(
+            st.one_of(st.none(), st.sampled_from(["", "\0", "a", "\0a", "(None,)", "('a',)", "\udcff"])),
+            max_size=3,
+        ).map(tuple),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_digests_differ_where_rows_do(rows: list[tuple[str | None, ...]]) -> None:
+    one, other = rows
+    assert (tabular._digest(one) == tabular._digest(other)) is (one == other)
+
+
 # --- fingerprints --------------------------------------------------------------------------------
 
 FINGERPRINTS = [
