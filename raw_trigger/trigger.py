@@ -102,7 +102,7 @@ class Trigger(Survey):
         if not plan.actionable and not settling.has_interrupted(self.workspace):
             yield plan
             return
-        with locked(self.workspace.repo.shared_dir / "locks", self.workspace.environment, face, waiting):
+        with locked(self.workspace.locks, self.workspace.environment, face, waiting):
             settling.settle(self, self.warnings.append)
             # Others were at work meanwhile, perhaps on the code too.
             self.look_again()

@@ -27,6 +27,11 @@ class Workspace:
     def roots(self) -> tuple[str, ...]:
         return self.config.roots
 
+    @property
+    def locks(self) -> Path:
+        """The folder of the environments' locks."""
+        return self.repo.shared_dir / "locks"
+
 
 def open_workspace(
     start: Path,

@@ -96,7 +96,7 @@ def ci(
                 request,
                 os.environ,
                 Wishes(downstream=depth(downstream), use_catalog=not no_catalog),
-                LocalLauncher(workspace.project),
+                LocalLauncher(workspace.project, workspace.locks),
                 on_situation=told,
                 on_plan=planned,
                 on_target=finished,

@@ -67,7 +67,7 @@ def hook(
                 args or [],
                 stdin=stdin,
                 environ=os.environ,
-                launcher=LocalLauncher(workspace.project, workspace.repo.shared_dir / "locks"),
+                launcher=LocalLauncher(workspace.project, workspace.locks),
                 on_plan=told,
                 on_target=finished,
                 tell=tell_stderr,
@@ -153,7 +153,7 @@ def _reconcile(context: typer.Context, name: str) -> str | None:
             done = reconcile(
                 workspace,
                 name,
-                launcher=LocalLauncher(workspace.project),
+                launcher=LocalLauncher(workspace.project, workspace.locks),
                 on_plan=told,
                 on_target=finished,
                 tell=tell_stderr,

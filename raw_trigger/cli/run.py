@@ -61,7 +61,7 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
     """Plan, run and show what becomes of it; exits 1 if something failed or had to wait."""
     from raw_trigger.launch.local import LocalLauncher
 
-    launcher = LocalLauncher(trigger.workspace.project, trigger.workspace.repo.shared_dir / "locks")
+    launcher = LocalLauncher(trigger.workspace.project, trigger.workspace.locks)
     with trigger.planned(base, desired, face=FACE, waiting=tell_stderr) as plan:
         if form is not Format.text:
             outcome = trigger.run(plan, launcher, face=FACE)
