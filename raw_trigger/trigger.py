@@ -22,7 +22,7 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
-from raw_trigger.recording import needed, settled
+from raw_trigger.recording import Recorder, needed, settled
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
 from raw_trigger.survey import Survey, Wishes
@@ -130,26 +130,31 @@ class Trigger(Survey):
             if self._records and self.record is not None:
                 self._promote(nothing_to_run, plan)
             return Outcome("nothing")
-        recorder = None
         if self._records:
             require_room(self.workspace.repo)
             self.ensure_record(plan.base)
-            recorder = self.recorder()
         started = time.monotonic()
+        recorder: Recorder | None = None
+        launch: str | None = None
         done: dict[Target, TargetOutcome] = {}
         told: dict[Target, datetime] = {}
+
+        def prepare() -> Order:
+            nonlocal recorder, launch
+            recorder = self.recorder() if self._records else None
+            order = self._order(plan, face)
+            launch = self._books.begin(order, face)
+            return order
 
         def finished(outcome: TargetOutcome) -> None:
             done[outcome.target] = outcome
             told[outcome.target] = datetime.now(timezone.utc)
             on_target(outcome)
 
-        order = self._order(plan, face)
-        launch = self._books.begin(order, face)
         report = Report()
         problem: BaseException | None = None
         try:
-            report = launcher.launch(order, finished)
+            report = launcher.launch(prepare, finished)
             problem = report.problem
         except BaseException as error:
             problem = error
@@ -163,7 +168,8 @@ class Trigger(Survey):
                     for path in planned.paths if outcome is not None and outcome.refuted else ():
                         unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
                 self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, unsure)
-            self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
+            if launch is not None:
+                self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
         outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)

@@ -41,6 +41,11 @@ class Report:
 class Launcher(Protocol):
     """Carries out an order; every finished target is told at once."""
 
-    def launch(self, order: Order, on_target: Callable[[TargetOutcome], None]) -> Report:
-        """Materialize and report what the plan says, batch after batch; go on after a failure."""
+    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+        """Materialize and report what the plan says, batch after batch; go on after a failure.
+
+        Args:
+            prepare: Gives the order. Called once, when everything has been set going that takes its time;
+                nothing is run before.
+        """
         ...

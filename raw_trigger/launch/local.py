@@ -24,14 +24,13 @@ class LocalLauncher:
         self._project = project
         self._locks = locks
 
-    def launch(self, order: Order, on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
         """Carry out the order; see :class:`raw_trigger.launch.base.Launcher`.
 
         Raises:
             ProjectError: the project cannot be loaded; nothing was run then.
             KeyboardInterrupt: interrupted; what had finished was told.
         """
-        batches = _batches(order)
         run_ids: list[str] = []
 
         def heard(event: RunnerEvent) -> None:
@@ -50,8 +49,10 @@ class LocalLauncher:
                 )
             )
 
-        lock = None if self._locks is None else runner_lock(self._locks, order.plan.environment)
-        result = self._project.execute(batches, heard, order.tags, lock)
+        with self._project.starting() as execute:
+            order = prepare()
+            lock = None if self._locks is None else runner_lock(self._locks, order.plan.environment)
+            result = execute(_batches(order), heard, order.tags, lock)
         return Report(tuple(run_ids), str(result.log), result.problem)
 
 

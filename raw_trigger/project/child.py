@@ -29,67 +29,73 @@ KEEP_LOGS = 20
 _ENDED = b'{"event": "process-ended"}'
 
 
-def run_script(
-    script: str,
-    request: Mapping[str, Any],
-    interpreter: Interpreter,
-    environ: Mapping[str, str],
-    *,
-    log: Path,
-    on_document: Callable[[dict[str, Any]], None],
-) -> int:
-    """Start the script, hand it the request, pass on each JSON document that it answers.
+class Child:
+    """One of the scripts, started; it begins with its imports, and waits for the request.
 
     The answers come through a named pipe: inherited descriptors are closed by some of the programs that
-    start an interpreter. What the script prints goes to ``log``.
-
-    Returns:
-        Its exit code; negative: the signal that killed it.
+    start an interpreter. What the script prints goes to ``log``. The end of the block ends the script, if it
+    was not told anything.
 
     Raises:
         ProjectError: It cannot be started.
-        KeyboardInterrupt: We were interrupted or terminated; the child has closed its run before this is
-            raised.
     """
-    folder = Path(tempfile.mkdtemp(prefix="raw-trigger-"))
-    try:
-        channel = folder / "answers"
-        os.mkfifo(channel, 0o600)
-        body = json.dumps({**request, "channel": str(channel), "patience": PATIENCE_SECONDS}).encode("ascii")
-        reading = os.open(channel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        # Held open by us as well, so that the pipe has no end of file before and between its writers.
-        writing = os.open(channel, os.O_WRONLY | os.O_CLOEXEC)
-        os.set_blocking(reading, True)
-        with os.fdopen(reading, "rb") as answers, log.open("ab") as output:
-            try:
-                child = _start(
-                    [*interpreter.command, str(INSIDE / script)], request, interpreter, environ, output
+
+    def __init__(
+        self, script: str, directory: Path, interpreter: Interpreter, environ: Mapping[str, str], log: Path
+    ) -> None:
+        command = [*interpreter.command, str(INSIDE / script)]
+        self._told = False
+        self._folder = Path(tempfile.mkdtemp(prefix="raw-trigger-"))
+        try:
+            self._channel = self._folder / "answers"
+            os.mkfifo(self._channel, 0o600)
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    cwd=directory,
+                    env=child_environment(interpreter, environ),
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
                 )
-            except OSError as error:
-                os.close(writing)
+        except BaseException as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if isinstance(error, OSError):
                 raise ProjectError(
                     f"cannot start {' '.join(interpreter.command)} ({interpreter.why}): {error.strerror}"
                 ) from error
-            return _converse(child, body, answers, writing, on_document)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            raise
 
+    def __enter__(self) -> Child:
+        return self
 
-def _start(
-    command: list[str],
-    request: Mapping[str, Any],
-    interpreter: Interpreter,
-    environ: Mapping[str, str],
-    output: Any,
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        cwd=request["project"]["directory"],
-        env=child_environment(interpreter, environ),
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-    )
+    def __exit__(self, *_: object) -> None:
+        try:
+            if not self._told:
+                self._process.kill()
+                self._process.communicate()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def converse(self, request: Mapping[str, Any], on_document: Callable[[dict[str, Any]], None]) -> int:
+        """Hand over the request, pass on each JSON document that is answered.
+
+        Returns:
+            The exit code; negative: the signal that killed it.
+
+        Raises:
+            KeyboardInterrupt: We were interrupted or terminated; the child has closed its run before this
+                is raised.
+        """
+        whole = {**request, "channel": str(self._channel), "patience": PATIENCE_SECONDS}
+        body = json.dumps(whole).encode("ascii")
+        reading = os.open(self._channel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Held open by us as well, so that the pipe has no end of file before and between its writers.
+        writing = os.open(self._channel, os.O_WRONLY | os.O_CLOEXEC)
+        os.set_blocking(reading, True)
+        with os.fdopen(reading, "rb") as answers:
+            self._told = True
+            return _converse(self._process, body, answers, writing, on_document)
 
 
 def child_environment(interpreter: Interpreter, environ: Mapping[str, str]) -> dict[str, str]:

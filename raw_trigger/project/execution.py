@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raw_trigger.errors import ROOM, ProjectError
-from raw_trigger.project.child import run_script
+from raw_trigger.project.child import Child
 from raw_trigger.project.interpreter import Interpreter
 from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent, TargetFinished, parse_event
 
@@ -52,10 +52,10 @@ def tail(log: Path, lines: int = 15) -> str | None:
 
 
 def run_batches(
+    child: Child,
     request: Mapping[str, Any],
     batches: Sequence[RunBatch],
     interpreter: Interpreter,
-    environ: Mapping[str, str],
     *,
     log: Path,
     on_event: Callable[[RunnerEvent], None],
@@ -66,7 +66,7 @@ def run_batches(
         The runner's exit code; why it ended early, if it did; the targets that it told nothing of.
 
     Raises:
-        ProjectError: The project does not load, or the interpreter does not start.
+        ProjectError: The project does not load.
     """
     untold = dict.fromkeys((one.asset, one.partition) for batch in batches for one in batch.targets)
     failure: list[Mapping[str, Any]] = []
@@ -83,7 +83,7 @@ def run_batches(
         if event is not None:
             on_event(event)
 
-    code = run_script("runner.py", request, interpreter, environ, log=log, on_document=on_document)
+    code = child.converse(request, on_document)
     if failure:
         raise load_error(failure[0], interpreter, log)
     problem = None

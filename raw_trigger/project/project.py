@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,12 @@ if TYPE_CHECKING:  # the planning path needs none of them
     from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent
 
 REQUEST_VERSION = 1
+
+Execute = Callable[
+    ["Sequence[RunBatch]", "Callable[[RunnerEvent], None]", Mapping[str, str], "Path | None"],
+    "ExecutionResult",
+]
+"""Carries batches out; its arguments are those of :meth:`DagsterProject.execute`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,40 @@ class DagsterProject:
                 return found
         return self._load(request, self.interpreter())
 
+    @contextmanager
+    def starting(self) -> Iterator[Execute]:
+        """Start the interpreter that will carry batches out: it imports Dagster while they are prepared.
+
+        Raises:
+            ProjectError: No interpreter, or it cannot be started.
+        """
+        from raw_trigger.project.child import Child, new_log
+        from raw_trigger.project.execution import run_batches
+
+        cached = cache.read(self.cache_dir)
+        interpreter = self.interpreter(cached.interpreter if cached is not None else None)
+        log = new_log(self.cache_dir)
+        with Child("runner.py", self.directory, interpreter, self.environ, log) as child:
+
+            def execute(
+                batches: Sequence[RunBatch],
+                on_event: Callable[[RunnerEvent], None],
+                tags: Mapping[str, str],
+                lock: Path | None,
+            ) -> ExecutionResult:
+                request = {
+                    **self._request(),
+                    "tags": dict(tags),
+                    "lock": None if lock is None else str(lock),
+                    "batches": [batch.as_json() for batch in batches],
+                }
+                code, problem, untold = run_batches(
+                    child, request, batches, interpreter, log=log, on_event=on_event
+                )
+                return ExecutionResult(log, code, problem, untold)
+
+            yield execute
+
     def execute(
         self,
         batches: Sequence[RunBatch],
@@ -121,22 +162,8 @@ class DagsterProject:
             ProjectError: No interpreter, or the project does not load. Nothing was run then.
             KeyboardInterrupt: Interrupted; Dagster has closed its run, its events have been passed on.
         """
-        from raw_trigger.project.child import new_log
-        from raw_trigger.project.execution import run_batches
-
-        cached = cache.read(self.cache_dir)
-        interpreter = self.interpreter(cached.interpreter if cached is not None else None)
-        log = new_log(self.cache_dir)
-        request = {
-            **self._request(),
-            "tags": dict(tags or {}),
-            "lock": None if lock is None else str(lock),
-            "batches": [batch.as_json() for batch in batches],
-        }
-        code, problem, untold = run_batches(
-            request, batches, interpreter, self.environ, log=log, on_event=on_event
-        )
-        return ExecutionResult(log, code, problem, untold)
+        with self.starting() as execute:
+            return execute(batches, on_event, tags or {}, lock)
 
     def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
         """What the instance knows of these runs, and of those that went on with what is left of the same
@@ -145,7 +172,7 @@ class DagsterProject:
         Raises:
             ProjectError: No interpreter, or the instance cannot be used.
         """
-        from raw_trigger.project.child import new_log, run_script
+        from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import load_error, silence
 
         if not run_ids:
@@ -155,9 +182,8 @@ class DagsterProject:
         log = new_log(self.cache_dir)
         request = {**self._request(), "run_ids": list(run_ids)}
         answers: list[dict[str, Any]] = []
-        code = run_script(
-            "settle.py", request, interpreter, self.environ, log=log, on_document=answers.append
-        )
+        with Child("settle.py", self.directory, interpreter, self.environ, log) as child:
+            code = child.converse(request, answers.append)
         if not answers:
             raise silence(code, interpreter, log, "before it had read Dagster's event log")
         if "error" in answers[0]:
@@ -226,13 +252,14 @@ class DagsterProject:
         }
 
     def _load(self, request: Mapping[str, Any], interpreter: Interpreter) -> Catalog:
-        from raw_trigger.project.child import new_log, run_script
+        from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import load_error, silence
 
         log = new_log(self.cache_dir)
         answers: list[dict[str, Any]] = []
         began = time.time_ns()
-        code = run_script("probe.py", request, interpreter, self.environ, log=log, on_document=answers.append)
+        with Child("probe.py", self.directory, interpreter, self.environ, log) as child:
+            code = child.converse(request, answers.append)
         if not answers:
             raise silence(code, interpreter, log, "before it had loaded the Dagster project")
         answer = answers[0]

@@ -372,7 +372,8 @@ class World:
                 launcher=self,
                 on_plan=lambda _: None,
                 on_target=lambda _: None,
-                waiting=lambda _: None,
+                tell=lambda _: None,
+                detached=lambda log: ["false", str(log)],
             )
 
         done = self.tool(action)
@@ -386,9 +387,10 @@ class World:
 
     # The launcher
 
-    def launch(self, order: Order, on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
         """Read what is on disk, target after target, as assets would."""
         self.launches += 1
+        order = prepare()
         if not self.known:
             # First use: the event's own base is what everything reflects.
             self.declare(order.plan.base.oid, strict=False)

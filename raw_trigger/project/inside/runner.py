@@ -596,6 +596,9 @@ def main() -> int:
         0 when every batch was dealt with, whatever became of its targets.
     """
     session = _session()
+    # Takes most of the time until the request is there; if it fails, it does so again where that is told.
+    with contextlib.suppress(Exception):
+        import dagster  # noqa: F401
     request = session.read_request()
     channel = session.Channel(request["channel"])
     signal.signal(signal.SIGTERM, _on_signal)

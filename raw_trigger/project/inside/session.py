@@ -33,7 +33,10 @@ class HomeRefusedError(RefusedError):
 
 def read_request() -> dict[str, Any]:
     """The request from standard input, as JSON."""
-    request: dict[str, Any] = json.loads(sys.stdin.buffer.read())
+    text = sys.stdin.buffer.read()
+    if not text:
+        raise SystemExit(0)  # whoever started this has changed its mind, or is gone
+    request: dict[str, Any] = json.loads(text)
     if request.get("version") != 1:
         raise SystemExit("request version 1 expected")
     return request
