@@ -19,6 +19,8 @@ from raw_trigger.repo.repository import Repository
 
 FILE_LIMIT = 16 << 20
 """Bytes of one side, unpacked, up to which rows are counted though nobody asked: about a second's work."""
+FILES_LIMIT = 200
+"""Files of one plan whose rows are counted though nobody asked: a plan is to be there at once."""
 TOTAL_LIMIT = 64 << 20
 """Bytes of all sides together up to which this is done for one plan."""
 
@@ -56,14 +58,16 @@ class Counting:
     def counts(self, changes: Iterable[Change] | None = None) -> dict[bytes, RowCounts]:
         """The row counts of every tabular file, as far as they can be had cheaply.
 
-        Small files come first, until :data:`TOTAL_LIMIT` is reached. A rename is a file that went and
+        Those of the first :data:`FILES_LIMIT` files, small ones before others, until :data:`TOTAL_LIMIT` is
+        reached. A rename is a file that went and
         one that came. A path is left out whose content is not here, too large or no table.
         """
         given = self._changes.changes if changes is None else changes
         tables = [change for change in given if kind_of(show(change.path)) is not None]
         found = {change.path: _NONE for change in tables if _same(change)}
-        rest = [change for change in tables if change.path not in found]
+        rest = [change for change in tables if change.path not in found][:FILES_LIMIT]
         self._prepare(rest)
+        self._blobs.hold(e.oid for c in rest for e in (c.old, c.new) if e is not None and e.content == "blob")
         sized = []
         for change in rest:
             old, new = self._side(change.old), self._side(change.new)

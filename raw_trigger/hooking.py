@@ -92,7 +92,7 @@ def attend(
     if action == "notify":
         plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
         if plan.changes:
-            on_plan(plan)
+            on_plan(trigger.counted(plan))
         return Attended(event, plan)
     if action == "background":
         if not at_work and not _may_have_work(trigger, event):
@@ -174,7 +174,7 @@ def _carry_out(
         trigger = trigger.without_failed()
     with trigger.planned(event.base, event.desired, face=event.name, only=event.only, waiting=tell) as plan:
         if plan.changes:
-            on_plan(plan)
+            on_plan(trigger.counted(plan))
         refused = _refusal(plan) if event.refuses else None
         if refused is not None:
             return Attended(event, plan, refused=refused)

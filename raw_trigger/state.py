@@ -199,7 +199,7 @@ def _move(repo: Repository, environment: str, new: str, old: Record | None) -> b
 def _read_exceptions(repo: Repository, ref: str, tree: str) -> dict[bytes, Reflected]:
     blobs = [entry.oid for _, entry in diff.all_paths(repo, tree, ())]
     found: dict[bytes, Reflected] = {}
-    for blob in diff.contents(repo, blobs):
+    for blob in diff.contents(repo.git, blobs):
         try:
             document = json.loads(blob)
             found[to_bytes(document["path"])] = dict(document["targets"])

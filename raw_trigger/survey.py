@@ -112,6 +112,18 @@ class Survey:
             certain = False
         return plan if certain else self._made(changes, self.catalog(), record, launching)
 
+    def counted(self, plan: Plan) -> Plan:
+        """The plan with what the changes do to the rows of tables, as far as that is quickly counted."""
+        if not plan.changes:
+            return plan
+        # Imported here: most plans are over before anything has to be counted.
+        from raw_trigger.counting import Counting
+
+        changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
+        with Counting(self.workspace.repo, changes) as counting:
+            rows = counting.counts()
+        return replace(plan, changes=tuple(replace(p, rows=rows.get(p.change.path)) for p in plan.changes))
+
     def catalog(self) -> Catalog:
         """The catalog, loaded afresh once."""
         if self._fresh is None:

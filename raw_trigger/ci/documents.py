@@ -13,6 +13,7 @@ from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Base, Change
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.model.record import Results
+from raw_trigger.model.rows import RowCounts
 from raw_trigger.render import json as rendered
 
 _AGAIN = "run the whole workflow again"
@@ -124,6 +125,7 @@ def _change(item: Mapping[str, Any]) -> PlannedChange:
         item["rule"],
         item["reason"],
         tuple(_named(target) for target in item["targets"]),
+        None if item["rows"] is None else RowCounts(**item["rows"]),
     )
 
 

@@ -36,7 +36,12 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
     if incomplete := outputs.explain_incomplete(values):
         notes.append(incomplete)
     report = summary.Report(
-        plan, done.outcome, batches=done.batches, run_url=_run_url(environ), notes=tuple(notes)
+        plan,
+        done.outcome,
+        rows={p.change.path: p.rows for p in plan.changes if p.rows is not None},
+        batches=done.batches,
+        run_url=_run_url(environ),
+        notes=tuple(notes),
     )
     if file := environ.get("GITHUB_STEP_SUMMARY"):
         with Path(file).open("a", encoding="utf-8") as stream:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from raw_trigger import sharing
 from raw_trigger.ci import documents, matrix
+from raw_trigger.counting import FILES_LIMIT
 from raw_trigger.errors import GitError, LedgerError, UsageError
 from raw_trigger.events.ci import CiEvent, read_event
 from raw_trigger.events.revisions import recorded
 from raw_trigger.events.sides import Sides, event_sides
 from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.patterns import compile_glob
-from raw_trigger.model.changes import Base, Desired
+from raw_trigger.mapping.tables import kind_of
+from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import Results
@@ -201,6 +204,7 @@ def _not_back(
 def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callable[[Plan], None]) -> Done:
     assert found.base is not None
     plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
+    plan = _counted(found, trigger, request, plan)
     on_plan(plan)
     batches: Sequence[matrix.Batch] = ()
     if request.most is not None:
@@ -208,6 +212,18 @@ def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callabl
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
     _write_plan(request.plan_file, plan, None, batches)
     return Done(found, plan, batches=batches, warnings=tuple(trigger.warnings))
+
+
+def _counted(found: Situation, trigger: Trigger, request: Request, plan: Plan) -> Plan:
+    """The plan with the counts of rows; of what a shallow clone lacks, a few old contents are fetched."""
+    tables = [p.change for p in plan.changes if kind_of(show(p.change.path)) is not None][:FILES_LIMIT]
+    old = [change.old.oid for change in tables if change.old is not None and change.old.content == "blob"]
+    if old:
+        origin = Origin(publishing.connected(found.workspace.repo, REMOTE, request.token))
+        # Without them the rows are not counted; nothing else depends on them.
+        with suppress(GitError):
+            origin.fetch_blobs(old)
+    return trigger.counted(plan)
 
 
 def _run(
@@ -229,7 +245,8 @@ def _run(
         only = matrix.share(whole, assigned, number, catalog=catalog)
     outcome: Outcome | None = None
     warnings: list[str] = trigger.warnings
-    with trigger.planned(found.base, found.desired, face=FACE, only=only, waiting=waiting) as plan:
+    with trigger.planned(found.base, found.desired, face=FACE, only=only, waiting=waiting) as made:
+        plan = _counted(found, trigger, request, made)
         on_plan(plan)
         try:
             outcome = trigger.run(plan, launcher, face=FACE, on_target=on_target)

@@ -51,7 +51,7 @@ def diff(
     if run:
         run_verb.carry_out(trigger, base, desired, form)
         return
-    plan = trigger.plan(trigger.detect(base, desired))
+    plan = trigger.counted(trigger.plan(trigger.detect(base, desired)))
     show(plan, None, form)
     if exit_code and plan.pending:
         raise typer.Exit(1)

@@ -65,10 +65,10 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
     with trigger.planned(base, desired, face=FACE, waiting=tell_stderr) as plan:
         if form is not Format.text:
             outcome = trigger.run(plan, launcher, face=FACE)
-            show(plan, outcome, form)
+            show(trigger.counted(plan), outcome, form)
         else:
             text = text_renderer()
-            text.plan(plan, brief=True)
+            text.plan(trigger.counted(plan), brief=True)
             with text.progress(len(plan.actionable)) as finished:
                 outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)
             if plan.changes:

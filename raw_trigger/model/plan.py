@@ -8,6 +8,7 @@ from typing import Literal
 
 from raw_trigger.model.changes import Base, Change, Desired
 from raw_trigger.model.record import Record
+from raw_trigger.model.rows import RowCounts
 
 Disposition = Literal["planned", "ignored", "unmapped", "unchanged", "dirty", "missing-content"]
 Action = Literal["materialize", "report", "skip"]
@@ -32,13 +33,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """A change and what became of it. ``rule`` says where the decision stands (``raw-trigger.yaml:14``)."""
+    """A change and what became of it. ``rule`` says where the decision stands (``raw-trigger.yaml:14``).
+
+    ``rows`` is what it does to the rows of a table; None where they were not or could not be counted.
+    """
 
     change: Change
     disposition: Disposition
     rule: str | None = None
     reason: str | None = None
     targets: tuple[Target, ...] = ()
+    rows: RowCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

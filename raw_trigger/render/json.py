@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
 from raw_trigger.model.changes import Change, show
 from raw_trigger.model.outcome import Outcome
@@ -50,7 +51,7 @@ def _change(planned: PlannedChange) -> dict[str, object]:
         "rule": planned.rule,
         "disposition": planned.disposition,
         "reason": planned.reason,
-        "rows": None,
+        "rows": None if planned.rows is None else asdict(planned.rows),
         "targets": [_named(target) for target in planned.targets],
     }
 

@@ -19,7 +19,8 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
         return
     yield "| | file | feeds |\n|---|---|---|\n"
     for line in words.lines(plan):
-        yield f"| {line.letter} | {escape(line.path)} | {escape(line.fate)} |\n"
+        rows = f" ({line.rows})" if line.rows else ""
+        yield f"| {line.letter} | {escape(line.path)} | {escape(line.fate + rows)} |\n"
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
         for target in plan.targets:

@@ -59,6 +59,7 @@ class TextRenderer:
                 f" {line.path}",
                 (" → ", "dim"),
                 (line.fate, style),
+                (f"  {line.rows}" if line.rows else "", "dim"),
             )
         if not brief:
             self._targets(plan)

@@ -27,6 +27,15 @@ class Line:
     fate: str
     planned: PlannedChange
 
+    @property
+    def rows(self) -> str:
+        """What the change does to the rows of a table, ``+3 −1 rows``; empty where that was not counted."""
+        counts = self.planned.rows
+        if counts is None:
+            return ""
+        total = counts.added + counts.removed + counts.changed
+        return f"{counts.text} rows" if total > 1 else f"{counts.text} row" if total else counts.text
+
 
 def lines(plan: Plan) -> list[Line]:
     """The changed files, each rename as one line under its new path."""

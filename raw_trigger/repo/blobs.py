@@ -9,19 +9,23 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Entry
+from raw_trigger.repo.diff import contents
 from raw_trigger.repo.git import Git, quoted
 from raw_trigger.repo.repository import Repository
 
 _OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 """The former is known to git since 2.45; the latter makes an older git's attempt fail at once."""
 _SMALL = 1 << 20
+_HELD = 32 << 20
+"""Bytes of small blobs that are kept in memory at most."""
 _LFS = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_SIZE = 1024
 """A pointer file is smaller than this, says the Git LFS specification."""
@@ -40,6 +44,7 @@ class Blobs:
         self._apart: tuple[Git, set[str]] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._sizes: dict[str, int | None] = {}
+        self._held: dict[str, bytes] = {}
 
     def __enter__(self) -> Blobs:
         return self
@@ -68,6 +73,22 @@ class Blobs:
             # In a partial clone git gives up at the first one that it cannot fetch.
             self._sizes[unknown[len(lines)]] = None
             self.look(*unknown[len(lines) + 1 :])
+
+    def hold(self, oids: Iterable[str]) -> None:
+        """Read many small blobs at once and keep them, until so much is kept already."""
+        room = _HELD - sum(map(len, self._held.values()))
+        wanted: dict[Git, list[str]] = {}
+        for oid in dict.fromkeys(oids):
+            size = self.size(oid)
+            if size is None or size > _SMALL or oid in self._held:
+                continue
+            room -= size
+            if room < 0:
+                break
+            wanted.setdefault(self._git_of(oid), []).append(oid)
+        for git, some in wanted.items():
+            with suppress(GitError):
+                self._held.update(zip(some, contents(git, some), strict=True))
 
     def take_in(self, entries: Mapping[bytes, Entry]) -> None:
         """Make the contents of these files of the working tree readable, as far as they are still these."""
@@ -115,10 +136,16 @@ class Blobs:
         size = self.size(oid)
         if size is None:
             raise GitError(f"the object {oid} is missing", "see `git fsck`")
-        git = self._apart[0] if self._apart is not None and oid in self._apart[1] else self._git
+        if oid in self._held:
+            return io.BytesIO(self._held[oid])
+        git = self._git_of(oid)
         if size <= _SMALL:
             return io.BytesIO(git.run("cat-file", "blob", oid))
         return cast("BinaryIO", io.BufferedReader(_Piped(git, oid)))
+
+    def _git_of(self, oid: str) -> Git:
+        """The git that knows where the object is."""
+        return self._apart[0] if self._apart is not None and oid in self._apart[1] else self._git
 
     def lfs(self, oid: str) -> Path | None:
         """Where the content is that a Git LFS pointer stands for, whether it is there or not.

@@ -13,5 +13,5 @@ def headline(repo: Repository, commit: str) -> str:
     """
     import git
 
-    with git.Repo(repo.top) as opened:
+    with git.Repo(repo.common_dir) as opened:
         return str(opened.git.show("--no-patch", "--format=%h %s", commit))

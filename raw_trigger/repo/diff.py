@@ -151,7 +151,7 @@ def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[byte
     return found
 
 
-def contents(repo: Repository, blobs: Sequence[str]) -> list[bytes]:
+def contents(git: Git, blobs: Sequence[str]) -> list[bytes]:
     """The contents of these blobs, in their order.
 
     Raises:
@@ -159,7 +159,7 @@ def contents(repo: Repository, blobs: Sequence[str]) -> list[bytes]:
     """
     if not blobs:
         return []
-    out = repo.git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in blobs).encode())
+    out = git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in blobs).encode())
     found, at = [], 0
     for oid in blobs:
         end = out.index(b"\n", at)
