@@ -194,10 +194,13 @@ def shim_settings(workspace: Workspace) -> ShimSettings:
     return ShimSettings(program(), config.roots, config.file or "raw-trigger.yaml", off, options)
 
 
-def mark_seen(workspace: Workspace) -> None:
+def mark_seen(workspace: Workspace, *, rebased: bool = False) -> None:
     """Tell the installed hooks what was looked at, and what the configuration says by now.
 
     Also where something is left undone: that does not make every later commit slow.
+
+    Args:
+        rebased: Whether a rebase has just ended, though git has not yet put away what it kept for it.
 
     Raises:
         RawTriggerError: the hooks folder cannot be written.
@@ -205,7 +208,7 @@ def mark_seen(workspace: Workspace) -> None:
     repo = workspace.repo
     settings = shim_settings(workspace)
     done = repo.git.attempt(*seen_command(settings.roots, settings.config_file))
-    if done.returncode == 0 and not repo.hooks_busy():
+    if done.returncode == 0 and (rebased or not repo.hooks_busy()):
         write_seen(repo.git_dir, done.stdout)
     rebake(hooks_folder(repo.top, repo.git_dir), settings)
 

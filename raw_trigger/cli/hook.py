@@ -79,7 +79,7 @@ def hook(
         raise
     finally:
         if name != "pre-commit":
-            mark_seen(workspace)
+            mark_seen(workspace, rebased=[name, *(args or [])][:2] == ["post-rewrite", "rebase"])
     _conclude(text, name, done)
 
 

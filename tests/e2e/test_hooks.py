@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.hooking import is_seen
+from raw_trigger.workspace import open_workspace
 from tests.e2e.conftest import Project
 from tests.e2e.operations import Operation, Workshop, begin, every_operation, judge
 
@@ -418,3 +420,14 @@ def test_staged_conflicts_are_said(shop: Project) -> None:
     assert shop.try_git("merge", "side").returncode != 0
     done = shop.tool("diff", "--staged")
     assert "dirty: its merge conflict is not resolved" in done.stdout
+
+
+def test_after_a_rebase_a_commit_without_raw_data_starts_nothing(shop: Project) -> None:
+    shop.git("checkout", "-q", "-b", "side")
+    shop.stage({R + "b.csv": "from the side"})
+    assert try_commit(shop).returncode == 0
+    shop.git("checkout", "-q", "main")
+    shop.commit({"README": "x"})
+    shop.git("checkout", "-q", "side")
+    shop.git("rebase", "-q", "main")
+    assert is_seen(open_workspace(shop.top))
