@@ -427,7 +427,7 @@ def test_after_a_rebase_a_commit_without_raw_data_starts_nothing(shop: Project) 
     shop.stage({R + "b.csv": "from the side"})
     assert try_commit(shop).returncode == 0
     shop.git("checkout", "-q", "main")
-    shop.commit({"README": "x"})
+    shop.commit({R + "a.csv": "from main"})
     shop.git("checkout", "-q", "side")
     shop.git("rebase", "-q", "main")
     assert is_seen(open_workspace(shop.top))
