@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 help:
 	@echo "make demo    the whole thing in a throwaway repository"
 	@echo "make test    all tests"
-	@echo "make soak    the state machine over git, for long: SOAK=2000 series of steps"
+	@echo "make soak    what takes long: SOAK=2000 series of steps over git, whole histories, whole tables"
 	@echo "make wheel   build it, and try the wheel without the sources"
 	@echo "make lint    ruff, mypy, import-linter, shellcheck, zizmor"
 	@echo "make format  format the code"
@@ -37,7 +37,8 @@ test: $(READY) $(VENV)/dvc/.ready
 
 SOAK ?= 2000
 soak: $(READY)
-	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 tests/git/test_machine.py -k nothing
+	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -k "nothing or operations or every_commit" \
+		tests/git/test_machine.py tests/e2e/test_framework.py tests/e2e/test_history.py
 
 # DAGSTER is an interpreter that has the Dagster to be tried, or several, with colons between them.
 versions: $(READY)

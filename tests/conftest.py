@@ -11,6 +11,8 @@ import pytest
 
 from raw_trigger.repo.repository import Repository
 
+SOAK = int(os.environ.get("RAW_TRIGGER_SOAK", "0"))
+"""How long `make soak` is to try; 0 in the gate."""
 REPOSITORY_TOP = Path(__file__).resolve().parent.parent
 _FOREIGN = ("GIT_", "DAGSTER_", "RAW_TRIGGER_", "PRE_COMMIT", "VIRTUAL_ENV")
 

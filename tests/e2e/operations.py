@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SOAK
 from tests.e2e.conftest import DEFINITIONS, Project
 
 R = "data/1_raw/"
@@ -180,7 +181,35 @@ OPERATIONS = (
     Operation("push", "git push -q origin main:new side"),
 )  # fmt: skip
 
+_THROUGH_A_FRAMEWORK = frozenset(
+    (
+        "commit",
+        "commit -a",
+        "commit PATH",
+        "commit -n",
+        "commit --amend",
+        "merge, fast-forward",
+        "merge with a conflict, commit",
+        "merge --squash",
+        "rebase",
+        "rebase, fast-forward",
+        "rebase --abort",
+        "rebase -i, reword",
+        "cherry-pick",
+        "am",
+        "switch",
+        "worktree add",
+        "stash pop",
+        "push",
+    )
+)
+"""One of each kind that a framework calls its hooks for, or does not. `make soak` takes the others too: they
+call the same hooks in other numbers, and a framework takes its time for each.
+"""
+
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[o.name for o in OPERATIONS])
+_SOME = [o for o in OPERATIONS if SOAK or o.name in _THROUGH_A_FRAMEWORK]
+through_a_framework = pytest.mark.parametrize("operation", _SOME, ids=[o.name for o in _SOME])
 
 
 class Workshop:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import REPOSITORY_TOP
 from tests.e2e.conftest import Project
-from tests.e2e.operations import Operation, Workshop, begin, every_operation, judge
+from tests.e2e.operations import Operation, Workshop, begin, judge, through_a_framework
 
 R = "data/1_raw/"
 STAGES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout")
@@ -142,7 +142,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("framework"))
 
 
-@every_operation
+@through_a_framework
 def test_operations(
     workshop: Workshop,
     operation: Operation,

@@ -6,7 +6,6 @@ The gate takes the same steps every time. ``make soak`` takes others, as many as
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.conftest import SOAK
 from tests.git.machine import CONTENTS, PATHS, ROOT, RULES, TARGETS, Mischief, World, start
 
 STEPS = 25
@@ -30,7 +30,6 @@ EXAMPLES = 45
 HALVES = 2
 """Two tests, so that two processes share the work."""
 
-SOAK = int(os.environ.get("RAW_TRIGGER_SOAK", "0"))
 """How many series of steps a soak takes; read here, because the fixtures clear the environment."""
 
 paths = st.sampled_from(list(PATHS))
