@@ -128,8 +128,8 @@ def _plan_errors(plan: Plan) -> Iterator[Annotation]:
 
 def _finished(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]:
     name = words.printable(done.target.text)
-    if done.status == "failed":
-        error = (done.error or "no reason is known: see the log").strip()
+    if done.status == "failed" and (done.own_error or not done.refuted):
+        error = (done.own_error or "no reason is known: see the log").strip()
         path, line = _culprit(error, paths)
         others = [words.printable(other) for other in paths if other != path]
         made = f"\nIt is also made from {words.sample(others)}" if others else ""

@@ -8,9 +8,22 @@ from pathlib import Path
 from raw_trigger.ci import comment as comments
 from raw_trigger.ci import outputs, summary
 from raw_trigger.ci.annotations import Annotation, commands, remarks
-from raw_trigger.ci.job import Done, Request
-from raw_trigger.model.changes import Base
+from raw_trigger.ci.job import Done, Request, Situation
 from raw_trigger.model.plan import Plan
+
+
+def here(environ: Mapping[str, str]) -> bool:
+    """Whether a runner of GitHub's reads what is left."""
+    return environ.get("GITHUB_ACTIONS") == "true" or bool(environ.get("GITHUB_EVENT_NAME"))
+
+
+def begin(environ: Mapping[str, str]) -> None:
+    """Write the outputs of a job that never came to anything; whatever is known later replaces them.
+
+    So they are there however the job ends, and an expression in a later job can read them.
+    """
+    if file := environ.get("GITHUB_OUTPUT"):
+        outputs.write(outputs.UNKNOWN, Path(file))
 
 
 def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment: bool) -> Iterator[str]:
@@ -22,16 +35,13 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
     Returns:
         The lines to print: commands of the runner's.
     """
-    found = done.situation
-    plan = done.plan or Plan(
-        found.workspace.environment, found.base or Base("empty", "nothing", None, found.reason), found.desired
-    )
-    values = outputs.outputs(
-        plan, batches=done.batches, outcome=done.outcome, plan_file=_plan_file(done, request)
-    )
+    found, plan = done.situation, done.plan
+    values = _outputs(plan, done, request)
     if file := environ.get("GITHUB_OUTPUT"):
         outputs.write(values, Path(file))
     notes = [*found.warnings, *done.warnings]
+    if done.unplanned:
+        notes.append("There is no plan: the job that was to make it failed, or was cancelled.")
     notes += [f"Batch {number} left no results: it failed, or was cancelled." for number in done.missing]
     if incomplete := outputs.explain_incomplete(values):
         notes.append(incomplete)
@@ -43,19 +53,64 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
         run_url=_run_url(environ),
         notes=tuple(notes),
     )
-    if file := environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(file).open("a", encoding="utf-8") as stream:
-            stream.write(summary.render(report))
+    _summarize(summary.render(report), environ)
     unmapped = found.workspace.config.unmapped != "ignore"
     told = list(remarks(plan, done.outcome, unmapped=unmapped))
-    told += [Annotation("warning", "raw-trigger", note) for note in notes]
-    if comment and (warning := _comment(done, request, report, environ)):
-        told.append(Annotation("warning", "raw-trigger", warning))
+    told += map(_warning, notes)
+    if comment:
+        body = summary.render(report, summary.COMMENT_LIMIT)
+        told += _comment(found, request, body, environ, create=bool(plan.changes) or done.failed)
     yield from commands(told)
 
 
-def _plan_file(done: Done, request: Request) -> str:
-    return str(request.plan_file) if done.plan is not None else ""
+def publish_error(
+    error: str,
+    found: Situation | None,
+    plan: Plan | None,
+    request: Request | None,
+    environ: Mapping[str, str],
+    *,
+    comment: bool,
+) -> Iterator[str]:
+    """The same for a job that an error ended, as far as things were known by then.
+
+    Args:
+        error: What happened and what to do.
+        found: None if the error came before it was known what to compare.
+        plan: None if it came before there was one.
+
+    Returns:
+        The lines to print: commands of the runner's.
+    """
+    report = None
+    if plan is not None and found is not None and request is not None:
+        values = {**_outputs(plan, Done(found, plan), request), "outcome": "failed"}
+        if file := environ.get("GITHUB_OUTPUT"):
+            outputs.write(values, Path(file))
+        report = summary.Report(plan, run_url=_run_url(environ))
+    _summarize(summary.render_error(error, report), environ)
+    told = [Annotation("error", "raw-trigger", error)]
+    if comment and found is not None and request is not None:
+        body = summary.render_error(error, report, summary.COMMENT_LIMIT)
+        told += _comment(found, request, body, environ, create=True)
+    yield from commands(told)
+
+
+def _outputs(plan: Plan, done: Done, request: Request) -> dict[str, str]:
+    return outputs.outputs(
+        plan,
+        batches=done.batches,
+        outcome=done.outcome,
+        plan_file=str(request.plan_file) if request.plan_file.exists() else "",
+        base=plan.base.oid or "",
+        head=plan.desired.oid or "",
+    )
+
+
+def _summarize(text: str, environ: Mapping[str, str]) -> None:
+    if file := environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(file).open("a", encoding="utf-8") as stream:
+            stream.write(text)
 
 
 def _run_url(environ: Mapping[str, str]) -> str | None:
@@ -63,15 +118,17 @@ def _run_url(environ: Mapping[str, str]) -> str | None:
     return f"{server}/{repository}/actions/runs/{run}" if server and repository and run else None
 
 
-def _comment(done: Done, request: Request, report: summary.Report, environ: Mapping[str, str]) -> str | None:
+def _comment(
+    found: Situation, request: Request, body: str, environ: Mapping[str, str], *, create: bool
+) -> list[Annotation]:
     """Keep the comment up to date; what is to be told if that did not work."""
-    event = done.situation.event
+    event = found.event
     if event.number is None:
-        return None
+        return []
     if event.from_fork:
-        return "no comment on the pull request: it comes from another repository"
+        return [_warning("no comment on the pull request: it comes from another repository")]
     if request.token is None:
-        return "no comment on the pull request: no token was given"
+        return [_warning("no comment on the pull request: no token was given")]
     pull = comments.PullRequest(
         environ.get("GITHUB_API_URL", "https://api.github.com"),
         environ.get("GITHUB_REPOSITORY", ""),
@@ -79,6 +136,10 @@ def _comment(done: Done, request: Request, report: summary.Report, environ: Mapp
         request.token,
         environ.get("GITHUB_GRAPHQL_URL"),
     )
-    mark = comments.marker(environ.get("GITHUB_WORKFLOW", ""), done.situation.workspace.environment)
-    body = summary.render(report, summary.COMMENT_LIMIT)
-    return comments.put(pull, mark, body, create=bool(report.plan.changes)).warning
+    mark = comments.marker(environ.get("GITHUB_WORKFLOW", ""), found.workspace.environment)
+    posted = comments.put(pull, mark, body, create=create)
+    return [] if posted.warning is None else [_warning(posted.warning)]
+
+
+def _warning(message: str) -> Annotation:
+    return Annotation("warning", "raw-trigger", message)

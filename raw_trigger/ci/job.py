@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from raw_trigger import sharing
+from raw_trigger import sharing, state
 from raw_trigger.ci import documents, matrix
 from raw_trigger.counting import FILES_LIMIT
 from raw_trigger.errors import GitError, LedgerError, UsageError
@@ -44,6 +44,7 @@ class Request:
         most: How many batches the plan is to be split into at most; None: it is not to be split.
         batch: Which of the plan file's batches this job does, such as ``1/3``; None: all there is.
         plan_file: Where the plan is written, and read where a batch is asked for or results are recorded.
+            Where results are recorded it may be missing: then the job that was to plan failed.
         results: The folder for what the batches come to.
         token: For fetching from and pushing to origin.
     """
@@ -84,23 +85,25 @@ class Done:
     """What the job came to.
 
     Attributes:
-        plan: None where there was nothing to do; the situation's ``reason`` says why.
+        plan: Of no change where there was nothing to do; the situation's ``reason`` says why.
         missing: Batches of which there are no results.
+        unplanned: There is no plan to record the results of.
     """
 
     situation: Situation
-    plan: Plan | None = None
+    plan: Plan
     outcome: Outcome | None = None
     batches: Sequence[matrix.Batch] = ()
     missing: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    unplanned: bool = False
 
     @property
     def failed(self) -> bool:
         """Whether something is left undone that should have been done."""
         ran_badly = self.outcome is not None and self.outcome.status in ("failed", "partial")
-        waits = self.outcome is not None and self.plan is not None and bool(self.plan.waiting)
-        return ran_badly or waits or bool(self.missing) or bool(self.plan and self.plan.errors)
+        waits = self.outcome is not None and bool(self.plan.waiting)
+        return ran_badly or waits or self.unplanned or bool(self.missing or self.plan.errors)
 
 
 def attend(
@@ -127,7 +130,10 @@ def attend(
     found = situation(workspace, request, environ)
     on_situation(found)
     if found.base is None:
-        return Done(found)
+        # What comes after is told by a plan in this case, too.
+        if request.mode == "plan":
+            _write_plan(request.plan_file, nothing(found), None, ())
+        return Done(found, nothing(found), None if request.mode == "plan" else Outcome("nothing"))
     if request.mode == "record":
         return _record(found, request)
     trigger = Trigger(found.workspace, wishes, records=found.records)
@@ -166,6 +172,12 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
     told = told if note is None else (*told, note)
     known = replace(known, reason=reason)
     return Situation(event, workspace, known, sides.desired, reason, True, only, told)
+
+
+def nothing(found: Situation) -> Plan:
+    """The plan that has no change."""
+    base = found.base or Base("empty", "nothing", None, found.reason)
+    return Plan(found.workspace.environment, base, found.desired)
 
 
 def _environment(workspace: Workspace, event: CiEvent, sides: Sides) -> str | None:
@@ -237,14 +249,16 @@ def _run(
 ) -> Done:
     assert found.base is not None
     only, number = found.only, None
-    if request.batch is not None:
+    warnings: list[str] = trigger.warnings
+    if request.batch is None:
+        warnings += _begin(found, request, trigger)
+    else:
         assigned = matrix.read_assignment(_read(request.plan_file))
         number = matrix.number_of(request.batch, assigned)
         whole = trigger.plan(trigger.detect(found.base, found.desired, only))
         catalog = trigger.known_catalog() if whole.changes else None
         only = matrix.share(whole, assigned, number, catalog=catalog)
     outcome: Outcome | None = None
-    warnings: list[str] = trigger.warnings
     with trigger.planned(found.base, found.desired, face=FACE, only=only, waiting=waiting) as made:
         plan = _counted(found, trigger, request, made)
         on_plan(plan)
@@ -258,10 +272,30 @@ def _run(
                 warnings += _publish(found, request, [trigger.results])
     if number is None:
         _write_plan(request.plan_file, plan, outcome, ())
-    return Done(found, plan, outcome, warnings=tuple(warnings))
+    return Done(found, plan, outcome, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
+    """Where nothing is recorded yet, what the event compares with is: whatever fails, is cancelled or killed
+    from now on is still to do then. What is to be told of it.
+    """
+    if not found.records or trigger.record is not None:
+        return []
+    assert found.base is not None
+    trigger.ensure_record(found.base)
+    begun = trigger.record
+    assert begun is not None
+    told = _publish(found, request, [Results(begun.tree)])
+    # Another run may have been the first meanwhile. What this one plans with is its own base all the same,
+    # and the results of both are put together.
+    publishing.keep(found.workspace.repo, state.PREFIX + found.workspace.environment, begun.tree)
+    return told
 
 
 def _record(found: Situation, request: Request) -> Done:
+    trigger = Trigger(found.workspace)
+    if not request.plan_file.exists():
+        return Done(found, nothing(found), warnings=tuple(_begin(found, request, trigger)), unplanned=True)
     text = _read(request.plan_file)
     assigned = matrix.read_assignment(text)
     parts = []
@@ -270,10 +304,14 @@ def _record(found: Situation, request: Request) -> Done:
     plan, outcome = documents.united(documents.read_plan(text, request.plan_file.name), parts)
     missing = tuple(sorted(set(range(1, assigned.count + 1)) - {part.batch for part in parts}))
     results = [part.results for part in parts if part.results is not None]
-    if found.records and results and found.base is not None:
-        # What the batches planned with, where nothing was recorded: each of them made it of the same base.
-        Trigger(found.workspace).ensure_record(found.base)
-    warnings = _publish(found, request, results) if found.records and results else []
+    warnings: list[str] = []
+    if found.records and found.base is not None:
+        if not results:
+            warnings = _begin(found, request, trigger)
+        else:
+            # Where nothing was recorded each of the batches planned with the same base.
+            trigger.ensure_record(found.base)
+            warnings = _publish(found, request, results)
     return Done(found, plan, outcome or Outcome("nothing"), missing=missing, warnings=tuple(warnings))
 
 

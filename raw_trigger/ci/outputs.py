@@ -24,6 +24,22 @@ The outputs of a job may have 1 MB together, counted as UTF-16 (GitHub's documen
 and a variable of the environment 131,072 bytes (Linux): five values of this length fit.
 """
 
+_LISTS = ("changed-files", "assets", "targets")
+
+UNKNOWN: Mapping[str, str] = {
+    "changed": "null",
+    **dict.fromkeys(_LISTS, "[]"),
+    "selection": "",
+    "matrix": '{"include": []}',
+    "batches": "0",
+    "plan": "",
+    "outcome": "failed",
+    "base": "",
+    "head": "",
+    "incomplete": json.dumps([*_LISTS, "selection", "matrix"]),
+}
+"""The outputs of a job that failed before it knew: neither changed nor unchanged, and no list is whole."""
+
 _NAME = re.compile(r"[a-z][a-z-]*")
 # What every Dagster since 1.3 takes for a key and for nothing else.
 _BARE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")

@@ -68,6 +68,19 @@ def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
     return str(page)
 
 
+def render_error(error: str, report: Report | None = None, limit: int = SUMMARY_LIMIT) -> str:
+    """The same for a job that an error ended.
+
+    Args:
+        error: Its words.
+        report: What was known by then.
+    """
+    page = Page(limit)
+    page.add("### Raw data: failed\n\n")
+    page.add(f"{preformatted(cut(words.harmless(error, lines=True), _ERROR))}\n\n")
+    return f"{page}{render(report, page.left)}" if report is not None else str(page)
+
+
 def _head(page: Page, report: Report) -> None:
     plan, outcome = report.plan, report.outcome
     if not plan.changes:
@@ -116,10 +129,10 @@ def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
     head = "| | asset | seconds | |\n|---|---|---|---|\n"
     _table(page, map(_finished, done), len(done), "asset", 0.35, head)
     room = page.left * 0.3
-    for one in [o for o in done if o.status == "failed" and o.error][:_MOST_DETAILS]:
+    for one in [o for o in done if o.status == "failed" and o.own_error][:_MOST_DETAILS]:
         name = code(cut(words.printable(one.target.text), _NAME))
         run = "" if one.run_id is None else f"run {code(cut(one.run_id, _NAME))}\n\n"
-        error = preformatted(cut(words.harmless(one.error or "", lines=True), _ERROR))
+        error = preformatted(cut(words.harmless(one.own_error or "", lines=True), _ERROR))
         part = f"\n<details><summary>{name}</summary>\n\n{run}{error}\n\n</details>\n"
         room -= len(part.encode())
         if room < 0:
@@ -129,7 +142,7 @@ def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
 
 def _finished(done: TargetOutcome) -> str:
     seconds = "" if done.seconds is None else f"{done.seconds:.1f}"
-    said = [(done.error or "").strip().partition("\n")[0]]
+    said = [(done.own_error or "").strip().partition("\n")[0]]
     for check in done.checks:
         if not check.passed:
             message = f": {check.message}" if check.message else ""

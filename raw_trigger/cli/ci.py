@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raw_trigger.cli.errors import sentence
 from raw_trigger.cli.session import Downstream, Environment, NoCatalog, depth, text_renderer, workspace_of
 from raw_trigger.errors import RawTriggerError, UsageError
 
 if TYPE_CHECKING:
     from raw_trigger.ci.job import Done, Request, Situation
     from raw_trigger.model.plan import Plan
+    from raw_trigger.workspace import Workspace
 
 
 class Mode(str, Enum):
@@ -53,32 +58,84 @@ def ci(
     comment: Annotated[bool, typer.Option("--comment", help="Keep a comment on the pull request.")] = False,
 ) -> None:
     """Plan or run what an event on a CI system changed."""
-    from raw_trigger.ci.job import Request, attend
+    from raw_trigger.ci import github
+
+    # The project's code runs in children of this process: it gets no token.
+    token = os.environ.pop("RAW_TRIGGER_TOKEN", "") or None
+    on_github = github.here(os.environ)
+    if on_github:
+        github.begin(os.environ)
+    known = _Known()
+
+    def asked() -> Request:
+        from raw_trigger.ci.job import Request
+
+        if no_catalog and mode is not Mode.plan:
+            raise UsageError(f"--no-catalog is for --mode plan: {mode.value} needs the Dagster project")
+        if batch is not None and (mode is not Mode.run or plan_file is None or results is None):
+            raise UsageError("--batch goes with --mode run, --plan-file FILE and --results FOLDER")
+        if mode is Mode.record and (plan_file is None or results is None):
+            raise UsageError("--mode record needs --plan-file FILE and --results FOLDER")
+        known.workspace = workspace_of(context, environment)
+        return Request(
+            mode=mode.value,
+            plan_file=plan_file or known.workspace.repo.private_dir / "plan.json",
+            environment=environment,
+            base=base,
+            head=head,
+            most=matrix,
+            batch=batch,
+            results=results,
+            token=token,
+        )
+
+    try:
+        with _log() if on_github else nullcontext(), _ended_once():
+            known.request = asked()
+            done = _attended(known, downstream, not no_catalog)
+    except _ToldError as told:
+        error = told.error
+        for line in github.publish_error(
+            sentence(error).removeprefix("raw-trigger: "),
+            known.situation,
+            known.plan,
+            known.request,
+            os.environ,
+            comment=comment,
+        ):
+            typer.echo(line)
+        raise typer.Exit(error.exit_code) from None
+    if on_github:
+        for line in github.publish(done, known.request, os.environ, comment=comment):
+            typer.echo(line)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@dataclass
+class _Known:
+    """What is known so far."""
+
+    workspace: Workspace | None = None
+    request: Request | None = None
+    situation: Situation | None = None
+    plan: Plan | None = None
+
+
+def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
+    """Do what was asked for, and say what is going on."""
+    from raw_trigger.ci.job import attend
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.survey import Wishes
 
-    workspace = workspace_of(context, environment)
-    if no_catalog and mode is not Mode.plan:
-        raise UsageError(f"--no-catalog is for --mode plan: {mode.value} needs the Dagster project")
-    if batch is not None and (mode is not Mode.run or plan_file is None or results is None):
-        raise UsageError("--batch goes with --mode run, --plan-file FILE and --results FOLDER")
-    if mode is Mode.record and (plan_file is None or results is None):
-        raise UsageError("--mode record needs --plan-file FILE and --results FOLDER")
-    request = Request(
-        mode=mode.value,
-        plan_file=plan_file or workspace.repo.private_dir / "plan.json",
-        environment=environment,
-        base=base,
-        head=head,
-        most=matrix,
-        batch=batch,
-        results=results,
-        token=os.environ.get("RAW_TRIGGER_TOKEN") or None,
-    )
+    workspace, request = known.workspace, known.request
+    assert workspace is not None
+    assert request is not None
     text = text_renderer()
     progress = text.progress(0)
 
     def told(found: Situation) -> None:
+        known.situation = found
         side = "nothing" if found.base is None else found.base.name
         text.say(("base  ", "bold"), f"{side}: {found.reason}")
         text.say(("head  ", "bold"), f"{found.desired.name} {(found.desired.oid or '')[:12]}")
@@ -86,54 +143,78 @@ def ci(
             text.say(("warning: ", "yellow"), warning)
 
     def planned(plan: Plan) -> None:
-        text.plan(plan, brief=mode is not Mode.plan)
+        known.plan = plan
+        text.plan(plan, brief=request.mode != "plan")
         progress.expect(len(plan.actionable))
 
-    with _log():
-        with progress as finished:
-            done = attend(
-                workspace,
-                request,
-                os.environ,
-                Wishes(downstream=depth(downstream), use_catalog=not no_catalog),
-                LocalLauncher(workspace.project, workspace.locks),
-                on_situation=told,
-                on_plan=planned,
-                on_target=finished,
-                waiting=text.say,
-            )
-        if done.outcome is not None and done.plan is not None and done.plan.changes:
-            text.outcome(done.plan, done.outcome)
-        for batch_number in done.missing:
-            text.say(("batch ", "red"), f"{batch_number} left no results: it failed, or was cancelled")
-        for warning in done.warnings:
-            text.say(("warning: ", "yellow"), warning)
-    _publish(done, request, comment)
-    if done.failed:
-        raise typer.Exit(1)
+    with progress as finished:
+        done = attend(
+            workspace,
+            request,
+            os.environ,
+            Wishes(downstream=depth(downstream), use_catalog=use_catalog),
+            LocalLauncher(workspace.project, workspace.locks),
+            on_situation=told,
+            on_plan=planned,
+            on_target=finished,
+            waiting=text.say,
+        )
+    if done.outcome is not None and done.plan.changes:
+        text.outcome(done.plan, done.outcome)
+    if done.unplanned:
+        text.say(("no plan: ", "red"), "the job that was to make it failed, or was cancelled")
+    for number in done.missing:
+        text.say(("batch ", "red"), f"{number} left no results: it failed, or was cancelled")
+    for warning in done.warnings:
+        text.say(("warning: ", "yellow"), warning)
+    return done
+
+
+class _ToldError(Exception):
+    """An error that the user has been told of."""
+
+    def __init__(self, error: RawTriggerError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @contextmanager
 def _log() -> Iterator[None]:
-    """The job's log, in which no file name can pass for a command of the runner's; errors included."""
-    from raw_trigger.ci.annotations import Annotation, commands, stopped
+    """The job's log, in which no file name can pass for a command of the runner's; errors included.
 
-    on_github = os.environ.get("GITHUB_ACTIONS") == "true"
-    try:
-        with stopped(sys.stdout) if on_github else nullcontext():
+    Raises:
+        _ToldError: an error ended what was done.
+    """
+    from raw_trigger.ci.annotations import stopped
+
+    with stopped(sys.stdout):
+        try:
             yield
-    except RawTriggerError as error:
-        if on_github:
-            for line in commands([Annotation("error", "raw-trigger", str(error))]):
-                typer.echo(line)
-        raise
+        except RawTriggerError as error:
+            # Not to stderr, which the runner reads apart from what stops its commands.
+            typer.echo(sentence(error))
+            raise _ToldError(error) from error
 
 
-def _publish(done: Done, request: Request, comment: bool) -> None:
-    """What GitHub shows of it: outputs, summary, annotations, the comment."""
-    if done.situation.event.system != "github":
-        return
-    from raw_trigger.ci import github
+@contextmanager
+def _ended_once() -> Iterator[None]:
+    """The first signal ends the work, and no other one disturbs the recording of what was done until then.
 
-    for line in github.publish(done, request, os.environ, comment=comment):
-        typer.echo(line)
+    GitHub sends SIGINT, after 7.5 seconds SIGTERM, and kills 2.5 seconds later (actions/runner,
+    ProcessInvoker.cs); others begin with SIGTERM.
+    """
+    ended = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -66,7 +66,12 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
 
 
 def tell(error: RawTriggerError) -> None:
-    """Print the error to stderr: what happened, the project's own words, what to do."""
+    """Print the error to stderr."""
+    typer.echo(sentence(error), err=True)
+
+
+def sentence(error: RawTriggerError) -> str:
+    """What happened, the project's own words, what to do."""
     from raw_trigger.render.words import harmless
 
     said = [f"raw-trigger: {error.message}"]
@@ -74,7 +79,7 @@ def tell(error: RawTriggerError) -> None:
         said += [f"  | {line}" for line in error.detail.rstrip().splitlines()]
     if error.hint is not None:
         said.append(f"  {error.hint}")
-    typer.echo(harmless("\n".join(said), lines=True), err=True)
+    return harmless("\n".join(said), lines=True)
 
 
 def _refused(error: OSError) -> RawTriggerError:

@@ -37,6 +37,13 @@ class TargetOutcome:
         """Whether it was made, but is not what it should be: a check of severity ERROR failed."""
         return any(not check.passed and check.severity == "ERROR" for check in self.checks)
 
+    @property
+    def own_error(self) -> str | None:
+        """The error, unless it only says that one of the checks failed, which speaks for itself."""
+        error = self.error or ""
+        told = (f"asset check {check.name} failed" for check in self.checks if not check.passed)
+        return None if error.startswith(tuple(told)) else self.error
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
