@@ -91,6 +91,8 @@ def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
     Args:
         certain: Whether the whole catalog was looked at afresh, so that a path is known to be unmapped.
     """
+    # Where it is an error that nothing is made from a file, it has to stay one until it is mended.
+    known = certain and not plan.errors
     skipped = {t.target.text for t in plan.targets if t.action == "skip" and t.settles}
     everything = {p.change.path: frozenset(t.text for t in p.targets) for p in plan.changes}
     waiting = needed(plan)
@@ -99,7 +101,7 @@ def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
         path = planned.change.path
         nothing = (
             planned.disposition == "ignored"
-            or (planned.disposition == "unmapped" and planned.rule is None and certain)
+            or (planned.disposition == "unmapped" and planned.rule is None and known)
             or (
                 planned.disposition == "planned"
                 and everything[path] <= skipped

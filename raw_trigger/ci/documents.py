@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,9 +32,21 @@ class Part:
 
 def write_part(part: Part) -> str:
     """The part as JSON."""
-    plan = "".join(rendered.render(part.plan, part.outcome))
+    plan = "".join(with_told(rendered.render(part.plan, part.outcome), part.plan))
     kept = "null" if part.results is None else travelling.dumps(part.results)
     return f'{{"version": 1, "batch": {part.batch}, "plan": {plan}, "results": {kept}}}\n'
+
+
+def with_told(document: Iterable[str], plan: Plan) -> Iterator[str]:
+    """The pieces of a plan's JSON document with what is to be told of it: ``errors`` and ``warnings``."""
+    held = ""
+    for piece in document:
+        yield held
+        held = piece
+    end = held.rfind("}")
+    told = {"errors": plan.errors, "warnings": plan.warnings}
+    more = "".join(f",\n {json.dumps(key)}: {json.dumps(value)}" for key, value in told.items())
+    yield held[:end] + more + held[end:]
 
 
 def read_part(text: bytes, name: str, roots: Sequence[str]) -> Part:
@@ -90,8 +102,11 @@ def united(plan: Plan, parts: Iterable[Part]) -> tuple[Plan, Outcome | None]:
         if part.outcome is not None:
             done += part.outcome.targets
             run_ids += part.outcome.run_ids
+    plans = [plan, *(part.plan for part in known)]
     whole = replace(
         plan,
+        errors=tuple(dict.fromkeys(error for one in plans for error in one.errors)),
+        warnings=tuple(dict.fromkeys(warning for one in plans for warning in one.warnings)),
         changes=tuple(changes[path] for path in sorted(changes)),
         targets=tuple(targets[t] for t in sorted(targets, key=lambda t: t.text)),
     )
@@ -109,8 +124,16 @@ def _plan(document: Mapping[str, Any]) -> tuple[Plan, Outcome | None]:
         changes=tuple(_change(item) for item in document["changes"]),
         targets=tuple(_target(item) for item in document["targets"]),
         fingerprint=document["fingerprint"],
+        errors=_sentences(document["errors"]),
+        warnings=_sentences(document["warnings"]),
     )
     return plan, None if document["outcome"] is None else _outcome(document["outcome"])
+
+
+def _sentences(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("there is no list of sentences")
+    return tuple(value)
 
 
 def _change(item: Mapping[str, Any]) -> PlannedChange:

@@ -363,7 +363,7 @@ def _write_plan(file: Path, plan: Plan, outcome: Outcome | None, batches: Sequen
 
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="ascii") as stream:
-        stream.writelines(matrix.with_matrix(render(plan, outcome), batches))
+        stream.writelines(matrix.with_matrix(documents.with_told(render(plan, outcome), plan), batches))
 
 
 def _leave(request: Request, part: documents.Part) -> None:
