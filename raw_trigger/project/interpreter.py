@@ -153,6 +153,11 @@ def _candidates(project_dir: Path, top: Path, environ: Mapping[str, str]) -> Ite
     if conda:
         yield "the active conda environment", lambda: Path(conda, "bin", "python"), None
     yield "the Python that runs raw-trigger", lambda: Path(sys.executable), None
+    # On a CI runner the project is often installed into the one Python that there is.
+    for program in ("python", "python3"):
+        found = shutil.which(program, path=environ.get("PATH"))
+        if found is not None and Path(found) != Path(sys.executable):
+            yield f"{program} on PATH", lambda found=found: Path(found), None  # type: ignore[misc]
 
 
 def _uv(folder: Path, environ: Mapping[str, str]) -> Path | None:

@@ -136,7 +136,7 @@ def test_none_at_all(top, tmp_path, monkeypatch):
     (top / "uv.lock").touch()
     monkeypatch.setattr("raw_trigger.project.interpreter._we_have_dagster", lambda: False)
     with pytest.raises(ProjectError) as caught:
-        find(top, VIRTUAL_ENV=str(tmp_path / "active"), UV_PROJECT_ENVIRONMENT="gone")
+        find(top, VIRTUAL_ENV=str(tmp_path / "active"), UV_PROJECT_ENVIRONMENT="gone", PATH="/nowhere")
     assert caught.value.message == (
         "no Python with dagster was found; looked at\n"
         f"  the active virtual environment: {tmp_path}/active/bin/python has no dagster\n"
@@ -145,6 +145,17 @@ def test_none_at_all(top, tmp_path, monkeypatch):
         f"  the Python that runs raw-trigger: {OURS} has no dagster"
     )
     assert "dagster: {python:" in caught.value.hint
+
+
+def test_the_one_on_path_is_the_last_to_be_looked_at(top, tmp_path, monkeypatch):
+    """As on a runner, where the project is installed into the Python of actions/setup-python."""
+    python = venv(tmp_path / "hosted")
+    path = f"{venv(tmp_path / 'empty', dagster=None).parent}:{python.parent}"
+    assert find(top, PATH=str(python.parent)).command == (str(OURS),)
+    monkeypatch.setattr("raw_trigger.project.interpreter._we_have_dagster", lambda: False)
+    assert find(top, PATH=str(python.parent)) == Interpreter((str(python),), "python on PATH")
+    (python.parent / "python").rename(python.parent / "python3")
+    assert find(top, PATH=path).why == "python3 on PATH"
 
 
 def test_configured(top, tmp_path):

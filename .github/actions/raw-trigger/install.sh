@@ -5,6 +5,12 @@ set -euo pipefail
 package=$(cd "$SOURCE/../../.." && pwd)
 venv=$RUNNER_TEMP/raw-trigger
 program=$venv/bin/raw-trigger
+catalog=$(git -C "$DIRECTORY" rev-parse --absolute-git-dir)/raw-trigger/cache || {
+    echo "::error title=raw-trigger::the input 'working-directory' names no folder of a repository; use actions/checkout before this"
+    exit 3
+}
+# What is checked out may hold a pip.py, or settings for uv, of anybody's.
+cd "$RUNNER_TEMP"
 
 how=$INSTALL
 if [ "$how" = auto ]; then
@@ -43,5 +49,5 @@ esac
 
 {
     echo "program=$program"
-    echo "catalog=$(git rev-parse --absolute-git-dir)/raw-trigger/cache"
+    echo "catalog=$catalog"
 } >>"$GITHUB_OUTPUT"
