@@ -206,13 +206,18 @@ class Ground:
         **variables: str,
     ) -> Job:
         """``raw-trigger ci`` in a fresh clone, for an event."""
+        clone = self.checkout(event, depth, where)
+        return self.step(clone, self.environ(event, where, **variables), *args)
+
+    def checkout(self, event: Mapping[str, Any], depth: int = 1, where: str = "runner-work") -> Repo:
+        """A fresh clone as actions/checkout makes it for an event, with the asset graph that was kept."""
         _, ref, sha = _of_event(event, self.origin)
         clone = self.clone(ref, sha, depth, where)
-        return self.step(clone, self.environ(event, where, **variables), *args)
+        self.restore(clone)
+        return clone
 
     def step(self, clone: Repo, environ: Mapping[str, str], *args: str) -> Job:
         """``raw-trigger ci`` in a clone that is there."""
-        self.restore(clone)
         done = subprocess.run(
             command(*args),
             cwd=clone.top,

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import yaml
 
 from tests.ci import runner
+from tests.ci.ground import Ground
 from tests.conftest import REPOSITORY_TOP
 
 ACTION = REPOSITORY_TOP / ".github/actions/raw-trigger"
@@ -42,11 +45,9 @@ def load(file: Path | str) -> dict[str, Any]:
 
 def text_of(value: object) -> str:
     """A value as it becomes an input or a variable."""
-    return (
-        {True: "true", False: "false", None: ""}.get(value, str(value))
-        if not isinstance(value, str)
-        else value
-    )  # type: ignore[call-overload,no-any-return]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Expressions:
         """The text with every ``${{ … }}`` in it replaced."""
         return re.sub(r"\$\{\{(.*?)\}\}", lambda found: text_of(self.value(found[1])), text)
 
-    def value(self, expression: str) -> Any:  # noqa: PLR0911
+    def value(self, expression: str) -> Any:  # noqa: PLR0911, PLR0912
         """What it comes to: `a || b`, `a && b`, `a == b`, `a != b`, `!a`, a name or a literal."""
         text = expression.strip()
         if text.startswith("(") and text.endswith(")") and ")" not in text[:-1]:
@@ -87,6 +88,8 @@ class Expressions:
             left, found, right = _split(text, operator)
             if found:
                 return (self.value(left) == self.value(right)) is (operator == "==")
+        if text in ("always()", "cancelled()"):
+            return text == "always()"
         if text.startswith("!"):
             return not self.value(text[1:])
         if re.fullmatch(r"'[^']*'", text):
@@ -183,6 +186,136 @@ def run_step(
         check=False,
     )
     return done.returncode, done.stdout, runner.outputs(Path(variables["GITHUB_OUTPUT"]).read_bytes())
+
+
+class Workflow:
+    """Runs the jobs of a workflow that was called with inputs, one after the other.
+
+    A checkout is a clone of the ground's origin, artifacts are folders, and the action is carried out.
+    """
+
+    def __init__(self, ground: Ground, document: Mapping[str, Any], artifacts: Path) -> None:
+        self.ground, self.document, self.artifacts = ground, document, artifacts
+        self.logs: dict[str, bytes] = {}
+
+    def run(
+        self,
+        event: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        secrets: Mapping[str, str],
+        lost: Collection[str] = (),
+    ) -> dict[str, str]:
+        """Job → its result.
+
+        Args:
+            lost: Jobs, as ``materialize 1``, that are cancelled before they leave anything.
+        """
+        shutil.rmtree(self.artifacts, ignore_errors=True)
+        self.artifacts.mkdir()
+        self.logs = {}
+        declared = self.document["on"]["workflow_call"]["inputs"]
+        assert set(inputs) <= set(declared)
+        contexts: dict[str, Any] = {
+            "inputs": {**{name: one.get("default") for name, one in declared.items()}, **inputs},
+            "github": {"event_name": "pull_request" if "pull_request" in event else "push"},
+            "secrets": secrets,
+            "needs": {},
+        }
+        contexts["env"] = {
+            name: Expressions(contexts).fill(value) for name, value in self.document["env"].items()
+        }
+        for name, job in self.document["jobs"].items():
+            needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+            contexts["needs"] = {one: contexts["needs"][one] for one in needs} | contexts["needs"]
+            good = all(contexts["needs"][one]["result"] == "success" for one in needs)
+            wanted = Expressions(contexts).value(job["if"]) if "if" in job else True
+            if not (wanted and (good or job.get("if") == "always()")):
+                contexts["needs"][name] = {"result": "skipped", "outputs": {}}
+                continue
+            results, values = [], {}
+            for index, cell in enumerate(self._cells(job, contexts)):
+                if f"{name} {index + 1}" in lost:
+                    results.append("cancelled")
+                    continue
+                own = {**contexts, "matrix": cell, "strategy": {"job-index": index}}
+                code, values = self._job(f"{name} {index + 1}", job, own, event)
+                results.append("failure" if code else "success")
+            worst = next((bad for bad in ("failure", "cancelled") if bad in results), "success")
+            contexts["needs"][name] = {"result": worst, "outputs": values}
+        return {name: one["result"] for name, one in contexts["needs"].items()}
+
+    def _cells(self, job: Mapping[str, Any], contexts: Mapping[str, Any]) -> list[dict[str, str]]:
+        """What the matrix of a job holds; GitHub fails for an empty one."""
+        if "strategy" not in job:
+            return [{}]
+        found = re.fullmatch(r"\$\{\{ fromJSON\((.*)\) \}\}", job["strategy"]["matrix"])
+        assert found
+        cells = json.loads(Expressions(contexts).value(found[1]))["include"]
+        assert cells
+        return list(cells)
+
+    def _job(
+        self, name: str, job: Mapping[str, Any], contexts: dict[str, Any], event: Mapping[str, Any]
+    ) -> tuple[int, dict[str, str]]:
+        clone = self.ground.checkout(event)
+        environ = self.ground.environ(event, clone.top.name)
+        environ.pop("DAGSTER_HOME")
+        temp = Path(environ["RUNNER_TEMP"])
+        (temp / "env").touch()
+        environ["GITHUB_ENV"] = str(temp / "env")
+        # setup-python, and raw-trigger where the action finds it.
+        environ = with_path(environ, Path(sys.executable).parent)
+        contexts |= {"steps": {}, "runner": {"os": "Linux", "temp": str(temp)}}
+        failed = 0
+        for step in job["steps"]:
+            condition = step.get("if", "").removeprefix("${{").removesuffix("}}")
+            always = "always()" in condition or "cancelled()" in condition
+            if (failed and not always) or (condition and not Expressions(contexts).value(condition)):
+                continue
+            environ |= runner.outputs((temp / "env").read_bytes())
+            given = {
+                key: Expressions(contexts).fill(text_of(value)) for key, value in step.get("with", {}).items()
+            }
+            code, log, outputs = self._step(step, given, contexts, environ, clone.top)
+            failed = failed or code
+            self.logs[name] = self.logs.get(name, b"") + log
+            if "id" in step:
+                contexts["steps"][step["id"]] = {"outputs": outputs}
+        self.ground.keep(clone)
+        values = {key: Expressions(contexts).fill(value) for key, value in job.get("outputs", {}).items()}
+        return failed, values
+
+    def _step(
+        self,
+        step: Mapping[str, Any],
+        given: Mapping[str, str],
+        contexts: Mapping[str, Any],
+        environ: Mapping[str, str],
+        workspace: Path,
+    ) -> tuple[int, bytes, dict[str, str]]:
+        uses = step.get("uses", "").partition("@")[0]
+        if uses == "actions/upload-artifact":
+            source = Path(given["path"])
+            if source.exists():
+                put = self.artifacts / given["name"]
+                files = [source] if source.is_file() else source.iterdir()
+                put.mkdir()
+                for file in files:
+                    shutil.copy(file, put)
+            else:
+                assert given["if-no-files-found"] == "ignore", source
+        elif uses == "actions/download-artifact":
+            assert given.get("merge-multiple") == "true" or "name" in given
+            for folder in self.artifacts.glob(given.get("name") or given["pattern"]):
+                shutil.copytree(folder, given["path"], dirs_exist_ok=True)
+        elif uses.startswith("$/"):
+            done = run_action(given, environ, workspace)
+            return done.code, done.log, done.outputs
+        elif "run" in step:
+            return run_step(step, contexts, environ, workspace)
+        else:
+            assert uses in ("actions/checkout", "actions/setup-python")
+        return 0, b"", {}
 
 
 def with_path(environ: Mapping[str, str], *folders: Path) -> dict[str, str]:

@@ -37,8 +37,7 @@ def ground(place: Ground) -> Iterator[Ground]:
 
 def act(ground: Ground, event: dict[str, Any], **inputs: Any) -> steps.Ran:
     """The action in a fresh clone; ``_`` in a name is ``-``."""
-    clone = ground.clone("refs/heads/main", event["after"])
-    ground.restore(clone)
+    clone = ground.checkout(event)
     environ = steps.with_path(ground.environ(event, clone.top.name), PROGRAMS)
     given = {name.replace("_", "-"): value for name, value in inputs.items()}
     done = steps.run_action({"install": "none", **given}, environ, clone.top)
@@ -123,8 +122,7 @@ def test_bad_values(ground: Ground, inputs: dict[str, str], code: int, said: str
 def test_a_cancelled_step_is_the_program_itself(ground: Ground) -> None:
     """The runner sends its signal to the step's process, and to no other."""
     event = ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": "b slow\n"})
-    clone = ground.clone("refs/heads/main", event["after"])
-    ground.restore(clone)
+    clone = ground.checkout(event)
     environ = steps.with_path(ground.environ(event, clone.top.name), PROGRAMS)
     action = steps.load(steps.ACTION / "action.yml")
     inputs = {name: steps.text_of(one.get("default")) for name, one in action["inputs"].items()}
@@ -173,7 +171,7 @@ def build_wheel(folder, settings=None, metadata=None):
 def test_installed_beside_the_project(ground: Ground, how: str, tmp_path: Path) -> None:
     """Into an environment of its own, without Dagster; what lies about in the repository has no say in it."""
     event = ground.push({"pip.py": "boom", "venv.py": "boom", "uv.toml": "boom", ".python-version": "3.8\n"})
-    clone = ground.clone("refs/heads/main", event["after"])
+    clone = ground.checkout(event)
     environ = ground.environ(event, clone.top.name)
     for name in ("PYTHONPATH", "VIRTUAL_ENV"):
         environ.pop(name, None)

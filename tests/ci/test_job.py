@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from tests.ci import steps
 from tests.ci.ground import CODE, CONVENTION, RULES, Ground, Job, R, command, names, pushed
 from tests.ci.plans import NASTY
 from tests.ci.world import ZEROS
+from tests.conftest import Repo
+from tests.e2e.test_documents import blocks
 
 START = {"a.csv": "a.csv 1", "b.csv": "b.csv 1", "c.csv": "c.csv 1", "seen.csv": "seen.csv 1"}
 OUTPUTS = {
@@ -307,7 +311,7 @@ def test_without_permission_to_write_the_outcome_counts(ground: Ground) -> None:
 
 def test_an_origin_that_cannot_be_reached(ground: Ground) -> None:
     event = ground.push({f"{R}a.csv": "a 2\n"})
-    clone = ground.clone("refs/heads/main", event["after"])
+    clone = ground.checkout(event)
     clone.git("remote", "set-url", "origin", (ground.top / "gone.git").as_uri())
     done = ground.step(clone, ground.environ(event, clone.top.name))
     assert (done.code, ground.ran(), done.outputs["changed"]) == (3, [], "null")
@@ -348,9 +352,8 @@ def test_a_cancelled_job_has_published_what_had_succeeded(
     ground: Ground, numbers: list[signal.Signals]
 ) -> None:
     event = ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": "b slow\n"})
-    clone = ground.clone("refs/heads/main", event["after"])
+    clone = ground.checkout(event)
     environ = ground.environ(event, clone.top.name)
-    ground.restore(clone)
     temp = Path(environ["RUNNER_TEMP"])
     with (temp / "log").open("wb") as log:
         child = subprocess.Popen(
@@ -423,3 +426,63 @@ def found(job: Job) -> list[str]:
         name.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         for name in job.json("changed-files")
     ]
+
+
+# Elsewhere
+
+
+def gitlab(ground: Ground, event: dict[str, Any], **variables: str) -> dict[str, str]:
+    """The variables of a GitLab job for a push."""
+    environ = ground.environ(event, "runner-work")
+    return {
+        **{name: value for name, value in environ.items() if not name.startswith(("GITHUB_", "RUNNER_"))},
+        "GITLAB_CI": "true",
+        "CI_PIPELINE_SOURCE": "push",
+        "CI_COMMIT_BRANCH": "main",
+        "CI_COMMIT_SHA": event["after"],
+        "CI_COMMIT_BEFORE_SHA": event["before"],
+        "CI_DEFAULT_BRANCH": "main",
+        "CI_PROJECT_PATH": "group/project",
+        **variables,
+    }
+
+
+def script(ground: Ground, lines: list[str], clone: Repo, environ: dict[str, str]) -> tuple[int, str]:
+    """A script of the README's, with the raw-trigger that is tested."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(lines)],
+        cwd=clone.top,
+        env={**environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    ground.keep(clone)
+    return done.returncode, done.stdout.decode()
+
+
+def test_the_job_for_gitlab_in_the_readme(ground: Ground) -> None:
+    [job] = [steps.load(block)["raw-data"] for block in blocks("yaml") if ".gitlab-ci.yml" in block]
+    lines = [line for line in job["script"] if not line.startswith("pip install")]
+    assert lines == ["raw-trigger ci"]
+    event = ground.push({f"{R}a.csv": "a 2\n"})
+    code, log = script(ground, lines, ground.checkout(event), gitlab(ground, event))
+    assert (code, ground.ran(), "::" in log) == (0, ["raw/a"], False)
+    assert ground.recorded() == START | {"a.csv": "a 2"}
+    code, log = script(ground, lines, ground.checkout(event), gitlab(ground, event))
+    assert (code, ground.ran()) == (0, [])
+
+
+def test_the_three_steps_of_the_readme_on_a_system_that_nobody_knows(ground: Ground) -> None:
+    [block] = [block for block in blocks("sh") if "--mode record" in block]
+    lines = [line.partition("  #")[0].replace("1/3", "1/1") for line in block.splitlines()]
+    lines = [
+        line.replace("raw-trigger ci", "raw-trigger ci --base HEAD~1 --environment staging") for line in lines
+    ]
+    event = ground.push({f"{R}a.csv": "a 2\n"})
+    environ = {name: v for name, v in gitlab(ground, event).items() if not name.startswith(("GITLAB_", "CI"))}
+    code, log = script(ground, lines, ground.checkout(event, depth=0), environ)
+    assert (code, ground.ran()) == (0, ["raw/a"]), log
+    assert ground.recorded("staging") == START | {"a.csv": "a 2"}

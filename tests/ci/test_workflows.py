@@ -15,7 +15,9 @@ import pytest
 from raw_trigger.ci import outputs
 from raw_trigger.initialize.workflow import workflow
 from tests.ci import runner, steps
+from tests.ci.ground import RULES, Ground, R
 from tests.ci.plans import plan_of
+from tests.ci.test_job import START
 
 PINS = {
     "actions/checkout": "3d3c42e5aac5ba805825da76410c181273ba90b1",
@@ -224,3 +226,39 @@ def test_the_environment_of_the_project(tmp_path: Path) -> None:
         ("warning", "line 6 of the secret 'environment' is not NAME=value"),
     ]
     assert not (tmp_path / "pwned").exists()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return Ground(tmp_path_factory.mktemp("workflow"))
+
+
+def test_the_whole_workflow(place: Ground) -> None:
+    """One push after the other, each made good by the next one, whatever became of its jobs."""
+    place.begin()
+    jobs = steps.Workflow(place, RAW_DATA, place.top / "artifacts")
+    secrets = {"environment": f"DAGSTER_HOME={place.home}"}
+
+    def run(event: dict[str, Any], *lost: str, **inputs: Any) -> str:
+        results = jobs.run(event, {"install": "true", **inputs}, secrets, lost)
+        return " ".join(results.values())
+
+    event = place.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": "b broken\n", f"{R}c.csv": "c 2\n"})
+    assert run(event, "materialize 3") == "success failure failure"
+    assert (place.ran(), place.recorded()) == (["raw/a"], START | {"a.csv": "a 2"})
+    assert b"3 left no results" in jobs.logs["result 1"]
+
+    event = place.push({"raw-trigger.yaml": RULES + "nonsense: 1\n", f"{R}b.csv": "b 2\n"})
+    assert run(event) == "failure skipped failure"
+
+    event = place.push({"raw-trigger.yaml": RULES})
+    assert run(event, jobs=1) == "success success success", jobs.logs
+    assert (place.ran(), place.recorded()) == (
+        ["raw/b", "raw/c"],
+        START | {"a.csv": "a 2", "b.csv": "b 2", "c.csv": "c 2"},
+    )
+    assert run(event) == "success skipped success"
+    event = place.pull_request({f"{R}a.csv": "a 3\n"}, pull_request__head__repo=None)
+    assert run(event, jobs=1, comment=False) == "success success success", jobs.logs
+    assert place.ran() == ["raw/a"]
+    assert place.recorded() == START | {"a.csv": "a 2", "b.csv": "b 2", "c.csv": "c 2"}

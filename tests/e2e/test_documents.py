@@ -14,6 +14,7 @@ from raw_trigger.config.messages import keys
 from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RuleModel
 from tests.conftest import REPOSITORY_TOP
 
+ACTION = REPOSITORY_TOP / ".github/actions/raw-trigger"
 README = (REPOSITORY_TOP / "README.md").read_text("utf-8")
 
 
@@ -45,9 +46,9 @@ def test_every_command_is_documented_and_every_documented_one_is_there() -> None
     assert documented - {"raw-trigger.yaml", "raw-trigger[dagster]"} <= set(commands())
 
 
-@pytest.mark.parametrize("command", ["diff", "run"])
-def test_every_option_of_diff_and_run_is_documented(command: str) -> None:
-    options = {word.rstrip(",") for word in help_of(command).split() if word.startswith("--")}
+@pytest.mark.parametrize("command", ["diff", "run", "init", "ci"])
+def test_every_option_is_documented(command: str) -> None:
+    options = {word.rstrip(",.") for word in help_of(command).split() if word.startswith("--")}
     missing = {option for option in options - {"--help"} if option not in README}
     assert missing == set()
 
@@ -72,3 +73,13 @@ def test_the_entry_for_pre_commit_names_hooks_that_are_there() -> None:
     assert sorted(stage for hook in named for stage in stages[hook]) == sorted(
         entry["default_install_hook_types"]
     )
+
+
+def test_the_inputs_and_outputs_of_the_action_are_documented() -> None:
+    action = yaml.safe_load((ACTION / "action.yml").read_text("utf-8"))
+    text = (ACTION / "README.md").read_text("utf-8")
+    for name, one in action["inputs"].items():
+        default = f"`{one['default']}`" if one.get("default") else ""
+        assert f"| `{name}` | {default} | {one['description']} |\n" in text
+    for name, one in action["outputs"].items():
+        assert f"| `{name}` | {one['description']} |\n" in text
