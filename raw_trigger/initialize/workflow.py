@@ -57,6 +57,8 @@ def workflow(folder: str, config: str, install: str, branch: str) -> str:
         install: See :func:`install_command`.
         branch: The branch whose pushes are recorded.
     """
+    here = "github.ref == 'refs/heads/{}'".format(branch.replace("'", "''"))
+    environment = f"{here} && secrets.RAW_TRIGGER_ENVIRONMENT || secrets.RAW_TRIGGER_PULL_REQUEST"
     repository = REPOSITORY.removeprefix("https://github.com/")
     name = config.rpartition("/")[2]
     own = "" if name == "raw-trigger.yaml" else f"      config: {scalar(name)}\n"
@@ -91,8 +93,9 @@ jobs:
       install: {scalar(install)}
 {place}{own}\
     secrets:
-      # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or what its storage needs.
-      environment: ${{{{ secrets.RAW_TRIGGER_ENVIRONMENT }}}}
+      # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or what its storage needs. A pull
+      # request gets others, or none: it is not to write where {branch} does.
+      environment: ${{{{ {environment} }}}}
 """
 
 

@@ -92,15 +92,15 @@ class Expressions:
             return text == "always()"
         if text.startswith("!"):
             return not self.value(text[1:])
-        if re.fullmatch(r"'[^']*'", text):
-            return text[1:-1]
+        if re.fullmatch(r"'([^']|'')*'", text):
+            return text[1:-1].replace("''", "'")
         if text in ("true", "false"):
             return text == "true"
         if re.fullmatch(r"\d+", text):
             return int(text)
         if re.fullmatch(r"hashFiles\('[^()]*'\)", text):
             return "0" * 64
-        if re.fullmatch(r"[a-z]+(\.[\w-]+)+", text):
+        if re.fullmatch(r"[a-zA-Z]+(\.[\w-]+)+", text):
             found_value: Any = self.contexts
             for name in text.split("."):
                 found_value = (found_value or {}).get(name)

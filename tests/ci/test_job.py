@@ -19,6 +19,7 @@ import pytest
 from tests.ci import steps
 from tests.ci.ground import CODE, CONVENTION, RULES, Ground, Job, R, command, names, pushed
 from tests.ci.plans import NASTY
+from tests.ci.test_comment import GitHub, github  # noqa: F401
 from tests.ci.world import ZEROS
 from tests.conftest import Repo
 from tests.e2e.test_documents import blocks
@@ -109,7 +110,7 @@ def test_pushes_one_after_the_other(ground: Ground) -> None:
     a re-run does nothing; an old commit's re-run takes nothing back.
     """
     first = ground.push({f"{R}a.csv": "a 2\n"})
-    done = ground.job(first, depth=0)
+    done = ground.job(first, depth=0, RAW_TRIGGER_TOKEN="secret")
     assert (done.code, ground.ran(), ground.recorded()) == (0, ["raw/a"], START | {"a.csv": "a 2"})
     assert ground.refs() == refs("production")
     assert "'production' has no record yet" in done.text
@@ -275,6 +276,27 @@ def test_a_fork_gets_no_comment(ground: Ground) -> None:
     done = ground.job(event, "--mode=plan", "--no-catalog", "--comment", RAW_TRIGGER_TOKEN="secret")
     assert (done.code, len(done.told("warning"))) == (0, 1)
     assert "no comment on the pull request: it comes from another repository" in done.told("warning")[0]
+
+
+def test_the_comment_of_a_pull_request(ground: Ground, github: GitHub) -> None:  # noqa: F811
+    """One, kept up to date, also by a job that an error ends; the branch's own runs have none."""
+    api = {
+        "GITHUB_API_URL": github.url,
+        "GITHUB_GRAPHQL_URL": f"{github.url}/graphql",
+        "GITHUB_REPOSITORY": "o/r",
+    }
+    plan = ("--mode=plan", "--no-catalog", "--comment")
+    event = ground.pull_request({f"{R}a.csv": "a 2\n"}, pull_request__number=7)
+    assert ground.job(event, *plan, RAW_TRIGGER_TOKEN="secret", **api).told("warning") == []
+    [comment] = github.comments
+    assert "1 changed file, 1 asset to materialize or report" in comment["body"]
+    event = ground.pull_request({"definitions.py": "boom\n"}, pull_request__number=7)
+    done = ground.job(event, "--mode=plan", "--comment", RAW_TRIGGER_TOKEN="secret", **api)
+    assert (done.code, len(github.comments)) == (3, 1)
+    assert "### Raw data: failed" in comment["body"]
+    assert "NameError" in comment["body"]
+    done = ground.job(ground.push({f"{R}a.csv": "a 3\n"}), *plan, RAW_TRIGGER_TOKEN="secret", **api)
+    assert (done.code, len(github.comments), done.told("warning")) == (0, 1, [])
 
 
 def test_an_environment_for_a_pull_request(ground: Ground) -> None:

@@ -80,6 +80,27 @@ def test_what_is_given_to_the_workflow_are_inputs_of_it() -> None:
     assert job["permissions"] == needed, "GitHub refuses to call a workflow that wants more"
 
 
+@pytest.mark.parametrize(
+    ("ref", "given"),
+    [
+        ("refs/heads/it's", "production"),
+        ("refs/heads/other", "review"),
+        ("refs/pull/2/merge", "review"),
+        ("refs/heads/gh-readonly-queue/main/pr-1", "review"),
+    ],
+)
+def test_a_pull_request_does_not_write_where_the_branch_does(ref: str, given: str) -> None:
+    [job] = steps.load(workflow("", "raw-trigger.yaml", "x", "it's"))["jobs"].values()
+    known = {"RAW_TRIGGER_ENVIRONMENT": "production", "RAW_TRIGGER_PULL_REQUEST": "review"}
+    text = job["secrets"]["environment"]
+    for secrets, expected in (
+        (known, given),
+        ({**known, "RAW_TRIGGER_PULL_REQUEST": ""}, given.replace("review", "")),
+    ):
+        contexts = {"github": {"ref": ref}, "secrets": secrets}
+        assert steps.Expressions(contexts).fill(text) == expected
+
+
 def test_every_input_is_used_and_every_output_is_there() -> None:
     used = set(re.findall(r"inputs\.([\w-]+)", " ".join(strings(ACTION["runs"]))))
     assert used == set(ACTION["inputs"])
