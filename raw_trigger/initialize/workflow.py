@@ -71,6 +71,7 @@ name: raw data
 
 on:
   pull_request:
+  merge_group:
   push:
     branches: [{scalar(branch)}]
   workflow_dispatch:
