@@ -10,6 +10,7 @@ from raw_trigger.ci import outputs, summary
 from raw_trigger.ci.annotations import Annotation, commands, remarks
 from raw_trigger.ci.job import Done, Request, Situation
 from raw_trigger.model.plan import Plan
+from raw_trigger.model.rows import RowCounts
 
 
 def here(environ: Mapping[str, str]) -> bool:
@@ -48,7 +49,7 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
     report = summary.Report(
         plan,
         done.outcome,
-        rows={p.change.path: p.rows for p in plan.changes if p.rows is not None},
+        rows=_rows(plan),
         batches=done.batches,
         run_url=_run_url(environ),
         notes=tuple(notes),
@@ -87,13 +88,17 @@ def publish_error(
         values = {**_outputs(plan, Done(found, plan), request), "outcome": "failed"}
         if file := environ.get("GITHUB_OUTPUT"):
             outputs.write(values, Path(file))
-        report = summary.Report(plan, run_url=_run_url(environ))
+        report = summary.Report(plan, rows=_rows(plan), run_url=_run_url(environ))
     _summarize(summary.render_error(error, report), environ)
     told = [Annotation("error", "raw-trigger", error)]
     if comment and found is not None and request is not None:
         body = summary.render_error(error, report, summary.COMMENT_LIMIT)
         told += _comment(found, request, body, environ, create=True)
     yield from commands(told)
+
+
+def _rows(plan: Plan) -> dict[bytes, RowCounts]:
+    return {planned.change.path: planned.rows for planned in plan.changes if planned.rows is not None}
 
 
 def _outputs(plan: Plan, done: Done, request: Request) -> dict[str, str]:
