@@ -56,11 +56,11 @@ class Attempt:
 class Settlement:
     """What is to be recorded of interrupted launches.
 
-    ``unknown`` are paths with targets of which nobody knows what they reflect, ``certain`` those with
+    ``unknown`` are paths and their targets of which nobody knows what they reflect, ``certain`` those with
     targets of which it is known.
     """
 
-    unknown: Mapping[bytes, Verdict]
+    unknown: Mapping[bytes, frozenset[str]]
     certain: Mapping[bytes, Verdict]
 
 
@@ -108,10 +108,9 @@ def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
         feeding=lambda target: [path for path, _ in feeding.paths(target)],
         changed_at=lambda path: last_change(repo, path),
     )
-    for part in (found.unknown, found.certain):
-        stored = diff.store(repo, {path: verdict.entry for path, verdict in part.items()})
-        kept = {path: verdict for path, verdict in part.items() if path in stored}
-        state.promote(repo, survey.workspace.environment, kept)
+    stored = diff.store(repo, {path: verdict.entry for path, verdict in found.certain.items()})
+    kept = {path: verdict for path, verdict in found.certain.items() if path in stored}
+    state.promote(repo, survey.workspace.environment, kept, unsure=found.unknown)
 
 
 def has_interrupted(workspace: Workspace) -> bool | None:
@@ -260,24 +259,13 @@ def settlement(
         )
 
     certain = {attempt.record.target.text for attempt in tried if is_certain(attempt)}
-    launched = {path: oid for attempt in tried for path, oid in attempt.record.files}
-    unknown = {}
-    for path, verdict in verdicts.items():
-        rest, entry = verdict.succeeded - certain, None
-        if verdict.entry is None:
-            # "Never saw the path" is pending with every content, but not where the path is gone.
-            oid = launched.get(path)
-            if oid is None:
-                continue
-            entry = Entry("100644", oid)
-        if rest:
-            unknown[path] = replace(verdict, entry=entry, succeeded=rest)
+    unknown = {path: verdict.succeeded - certain for path, verdict in verdicts.items()}
     kept = {
         path: replace(verdict, succeeded=verdict.succeeded & certain)
         for path, verdict in verdicts.items()
         if verdict.succeeded & certain
     }
-    return Settlement(unknown, kept)
+    return Settlement({path: rest for path, rest in unknown.items() if rest}, kept)
 
 
 def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
