@@ -54,7 +54,27 @@ def locked(
         _acquire(lock, folder, environment, face, waiting, patience)
         yield
     finally:
+        if lock.is_locked:
+            with suppress(OSError):
+                _owner(folder, environment).unlink()
         lock.release()
+
+
+def left_behind(folder: Path, environment: str) -> bool:
+    """Whether the last one that had the environment's lock is gone without having let go of it."""
+    try:
+        pid = int(json.loads(_owner(folder, environment).read_text())["pid"])
+        os.kill(pid, 0)
+    except (FileNotFoundError, PermissionError):
+        return False
+    except (ProcessLookupError, OSError, ValueError, KeyError, TypeError):
+        return True
+    return False
+
+
+def _owner(folder: Path, environment: str) -> Path:
+    """The file that says who has the lock."""
+    return folder / f"{environment}.json"
 
 
 def _acquire(
@@ -67,7 +87,7 @@ def _acquire(
 ) -> None:
     from filelock import Timeout
 
-    owner, runner = folder / f"{environment}.json", runner_lock(folder, environment)
+    owner, runner = _owner(folder, environment), runner_lock(folder, environment)
     deadline = time.monotonic() + patience
     try:
         folder.mkdir(parents=True, exist_ok=True)

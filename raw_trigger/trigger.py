@@ -16,7 +16,7 @@ from raw_trigger import state
 from raw_trigger.errors import UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
-from raw_trigger.lock import locked
+from raw_trigger.lock import left_behind, locked
 from raw_trigger.model.changes import Base, ChangeSet, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Narrowing, Plan, Target
@@ -99,7 +99,7 @@ class Trigger(Survey):
 
         plan = self.plan(self.detect(base, desired, only), launching=True)
         # Where a file was changed back after the interruption only the ledger knows that something is due.
-        if not plan.actionable and not settling.has_interrupted(self.workspace):
+        if not plan.actionable and not self._was_interrupted():
             yield plan
             return
         with locked(self.workspace.locks, self.workspace.environment, face, waiting):
@@ -109,6 +109,14 @@ class Trigger(Survey):
             if base.kind == "recorded" and self.record is not None:
                 base = replace(base, oid=self.record.tree)
             yield self.plan(self.detect(base, desired, only), launching=True)
+
+    def _was_interrupted(self) -> bool:
+        """Whether a launch was cut off, as far as that can be told without asking a database elsewhere."""
+        from raw_trigger import settling
+
+        found = settling.has_interrupted(self.workspace)
+        workspace = self.workspace
+        return left_behind(workspace.locks, workspace.environment) if found is None else found
 
     def run(
         self,
