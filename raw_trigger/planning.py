@@ -271,13 +271,16 @@ class _Planner:
     def _narrow_by_failure(self) -> None:
         """Keep only what failed last time, or leave it out, where it is due for the same contents again."""
         wanted, unwanted = self.options.narrowing.failed, self.options.narrowing.not_again
+        before: dict[str, set[tuple[str, bytes, str | None]]] = {}
+        for one in unwanted:
+            before.setdefault(one[0], set()).add(one)
         for draft in self.drafts.values():
             if draft.action == "skip" or (wanted is None and not unwanted):
                 continue
             due = {(draft.target.text, path, self._oid(path)) for path in draft.due}
             if wanted is not None and not due & wanted:
                 draft.action, draft.reason = "skip", "it did not fail last time"
-            elif due <= unwanted:
+            elif due and due == before.get(draft.target.text):
                 draft.action = "skip"
                 draft.reason = "it still fails with this content: `raw-trigger run` tries again"
                 self.warnings.append(f"{draft.target.text}: {draft.reason}")

@@ -118,7 +118,8 @@ class Narrowing:
     """What of the plan is wanted: asset keys and path globs; empty means everything.
 
     ``failed`` keeps only targets that failed last time with the content they are due for now;
-    ``not_again`` leaves these out.
+    ``not_again`` leaves out what is due for just the contents it failed with: with one of them taken back
+    or deleted it may well succeed.
     """
 
     assets: tuple[str, ...] = ()

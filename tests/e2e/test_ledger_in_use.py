@@ -59,6 +59,18 @@ def test_a_hook_does_not_try_again_what_fails_with_the_same_content(shop: Projec
     assert shop.materialized() == ["raw/a"]
 
 
+def test_a_hook_tries_again_once_the_file_that_failed_is_mended(project: Make) -> None:
+    """Taken back, it is no change any more: what is left to do is a part of what failed."""
+    made = project("assets: [{path: 'a*.csv', asset: raw/a}]\n", a=["a.csv", "a2.csv"])
+    assert made.tool("install").returncode == 0
+    for contents in ("1", "1"), ("2", "broken"), ("2", "1"):
+        made.materialized()
+        made.stage(dict(zip((R + "a.csv", R + "a2.csv"), contents, strict=True)))
+        done = made.try_git("commit", "--no-verify", "-m", "x")
+        assert ("1 failed" in done.stderr) == ("broken" in contents), done.stderr
+    assert made.materialized() == ["raw/a"]
+
+
 def test_only_what_failed(shop: Project) -> None:
     shop.write({R + "a.csv": "broken"})
     assert shop.tool("run").returncode == 1
