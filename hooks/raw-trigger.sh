@@ -204,7 +204,14 @@ rt_has_untold() {
     [ -r "$rt_dir/raw-trigger/background/untold" ] || return 1
     rt_pid=
     IFS= read -r rt_pid <"$rt_dir/raw-trigger/background/untold"
-    [ -z "$rt_pid" ] || ! kill -0 "$rt_pid" 2>/dev/null
+    [ -n "$rt_pid" ] && kill -0 "$rt_pid" 2>/dev/null || return 0
+    # A zombie is gone too. In a container nobody may wait for it, and then it stays for ever.
+    rt_line=
+    [ ! -r "/proc/$rt_pid/stat" ] || IFS= read -r rt_line <"/proc/$rt_pid/stat"
+    case ${rt_line##*) } in
+    [ZX]*) return 0 ;;
+    esac
+    return 1
 }
 
 # The same as what was last looked at? No marker stands for nothing at all: then only raw data counts.

@@ -379,6 +379,19 @@ def test_what_became_of_background_work_is_told(repo: Hooked, process: str, star
     assert repo.started() == started
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="zombies are told apart by /proc")
+def test_background_work_that_nobody_waited_for_is_gone(repo: Hooked) -> None:
+    """In a container whose first process waits for nobody a killed process stays as a zombie."""
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    mark = repo.git_dir / "raw-trigger/background/untold"
+    mark.parent.mkdir()
+    mark.write_text(f"{child.pid}\n")
+    repo.commit({"other": "2"})
+    assert repo.started() == ["post-commit"]
+    child.wait()
+
+
 def test_rebase_with_the_apply_backend_is_seen_at_its_end(repo: Hooked) -> None:
     """That backend checks out before it counts as under way: it may be looked at twice, never not at all."""
     rebase_apply(repo)
