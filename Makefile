@@ -38,7 +38,7 @@ test: $(READY) $(VENV)/dvc/.ready
 SOAK ?= 2000
 soak: $(READY)
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -k "nothing or operations or every_commit" \
-		tests/git/test_machine.py tests/e2e/test_framework.py tests/e2e/test_history.py
+		tests/git/test_machine.py tests/e2e/test_framework.py tests/e2e/test_hooks.py tests/e2e/test_history.py
 
 # DAGSTER is an interpreter that has the Dagster to be tried, or several, with colons between them.
 versions: $(READY)

@@ -207,7 +207,33 @@ _THROUGH_A_FRAMEWORK = frozenset(
 call the same hooks in other numbers, and a framework takes its time for each.
 """
 
-every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[o.name for o in OPERATIONS])
+_VARIANTS = frozenset(
+    (
+        "commit -p",
+        "pull, fast-forward",
+        "pull",
+        "pull --rebase",
+        "merge with a conflict, --continue",
+        "rebase -i, squash",
+        "rebase -i, drop",
+        "rebase -i, drop of the last",
+        "rebase -i, reword of what came later",
+        "rebase -i, edit and a look elsewhere",
+        "rebase --apply of commits without raw data",
+        "rebase --apply, fast-forward",
+        "cherry-pick with a conflict",
+        "checkout",
+        "switch -c",
+        "there and back",
+        "restore of a file",
+        "stash push",
+        "fetch",
+    )
+)
+"""Those that differ little from another row: left to `make soak` with git's own hooks too."""
+
+_MOST = [o for o in OPERATIONS if SOAK or o.name not in _VARIANTS]
+natively = pytest.mark.parametrize("operation", _MOST, ids=[o.name for o in _MOST])
 _SOME = [o for o in OPERATIONS if SOAK or o.name in _THROUGH_A_FRAMEWORK]
 through_a_framework = pytest.mark.parametrize("operation", _SOME, ids=[o.name for o in _SOME])
 

@@ -14,7 +14,7 @@ import pytest
 from raw_trigger.hooking import is_seen
 from raw_trigger.workspace import open_workspace
 from tests.e2e.conftest import Project
-from tests.e2e.operations import Operation, Workshop, begin, every_operation, judge
+from tests.e2e.operations import Operation, Workshop, begin, judge, natively
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -145,7 +145,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("native"))
 
 
-@every_operation
+@natively
 def test_operations(workshop: Workshop, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each operation of git nothing is missed, and nothing is materialized that should not be."""
 
