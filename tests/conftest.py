@@ -102,8 +102,14 @@ def repo(tmp_path: Path) -> Repo:
     return made
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the replays of whole histories begin first: with them at the end, one worker waits for the other."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to `make soak` what is its, and let the replays of histories begin first: with them at the end,
+    one worker waits for the other.
+    """
+    if not SOAK:
+        left = [item for item in items if item.get_closest_marker("soak") is not None]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     long = [item for item in items if item.path.name == "test_history.py"]
     rest = [item for item in items if item not in long]
     # Each of the two workers starts with one half of the list.

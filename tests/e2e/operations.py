@@ -185,22 +185,15 @@ _THROUGH_A_FRAMEWORK = frozenset(
     (
         "commit",
         "commit -a",
-        "commit PATH",
         "commit -n",
         "commit --amend",
         "merge, fast-forward",
-        "merge with a conflict, commit",
-        "merge --squash",
         "rebase",
-        "rebase, fast-forward",
-        "rebase --abort",
         "rebase -i, reword",
         "cherry-pick",
         "am",
         "switch",
-        "worktree add",
         "stash pop",
-        "push",
     )
 )
 """One of each kind that a framework calls its hooks for, or does not. `make soak` takes the others too: they

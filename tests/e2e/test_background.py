@@ -314,6 +314,7 @@ def test_one_that_is_gone_is_told_by_a_commit_without_raw_data(shop: Project) ->
     assert shop.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("commands", "face"),
     [
@@ -364,6 +365,7 @@ def test_first_use_takes_what_was_there_before_the_commit(plain: Project) -> Non
     assert plain.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 def test_a_linked_worktree_has_a_process_of_its_own(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
     monkeypatch.delenv("DAGSTER_HOME")
@@ -381,6 +383,7 @@ def test_a_linked_worktree_has_a_process_of_its_own(project: Make, monkeypatch: 
         assert tree.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_a_git_directory_elsewhere(project: Make, tmp_path: Path) -> None:
     """From the working tree alone it would not be found."""
     made = project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
@@ -418,6 +421,7 @@ def test_where_nothing_can_be_started(plain: Project) -> None:
     assert [t["asset"] for t in plain.plan()["targets"]] == ["raw/a"]  # type: ignore[index, attr-defined]
 
 
+@pytest.mark.soak
 def test_only_the_last_logs_are_kept(plain: Project) -> None:
     logs = folder(plain) / "logs"
     logs.mkdir(parents=True, exist_ok=True)

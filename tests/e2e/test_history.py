@@ -19,7 +19,7 @@ HISTORIES = Path(os.environ.get("RAW_TRIGGER_HISTORIES", REPOSITORY_TOP.parent /
 BUNDLE = HISTORIES / "daydreaming-raw.bundle"
 ROOT = "data/1_raw/"
 PARTS = 2
-NEWEST = 20
+NEWEST = 12
 """How many commits the gate replays; `make soak` takes the whole history."""
 
 CONFIG = """\

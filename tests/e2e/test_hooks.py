@@ -176,6 +176,7 @@ def test_the_first_commit_of_a_repository(project: Make) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "args", [["-a"], ["--", R + "a.csv"], ["--only", R + "a.csv"], ["--include", R + "a.csv"]]
 )

@@ -222,7 +222,7 @@ def test_killed_while_the_second_of_two_runs(project: Make, batches: int) -> Non
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("halted", ["a", "b"])
+@pytest.mark.parametrize("halted", [pytest.param("a", marks=pytest.mark.soak), "b"])
 def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, halted: str) -> None:
     """The runner ends, its run is closed, and the next one waits for that before it settles."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -235,7 +235,7 @@ def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, h
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("halted", ["a", "b"])
+@pytest.mark.parametrize("halted", ["a", pytest.param("b", marks=pytest.mark.soak)])
 def test_the_parent_alone_is_killed_and_its_runner_notices(shop: Project, halted: str) -> None:
     """Also if nobody comes after it."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
