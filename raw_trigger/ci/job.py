@@ -162,9 +162,11 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
         return Situation(event, workspace, sides.base, sides.desired, sides.reason, False, None, told)
     workspace = replace(workspace, environment=environment)
     sharing.fetch(workspace.repo, environment, REMOTE, request.token)
-    known = None if event.given_base else recorded(workspace.repo, environment)
+    # Where nothing but the base that is given says what changed, it stands for what an event would say.
+    instead = event.given_base is not None and event.system != "other"
+    known = None if instead else recorded(workspace.repo, environment)
     if known is None:
-        reason = sides.reason if event.given_base else f"{sides.reason}; '{environment}' has no record yet"
+        reason = sides.reason if instead else f"{sides.reason}; '{environment}' has no record yet"
         base = replace(sides.base, reason=reason)
         return Situation(event, workspace, base, sides.desired, reason, True, None, told)
     reason = f"what is recorded as materialized in '{environment}'"
@@ -253,7 +255,9 @@ def _run(
     if request.batch is None:
         warnings += _begin(found, request, trigger)
     else:
-        assigned = matrix.read_assignment(_read(request.plan_file))
+        text = _read(request.plan_file)
+        _require_same(found, documents.read_plan(text, request.plan_file.name), request.plan_file.name)
+        assigned = matrix.read_assignment(text)
         number = matrix.number_of(request.batch, assigned)
         whole = trigger.plan(trigger.detect(found.base, found.desired, only))
         catalog = trigger.known_catalog() if whole.changes else None
@@ -301,18 +305,45 @@ def _record(found: Situation, request: Request) -> Done:
     parts = []
     for file in sorted((request.results or Path()).glob("*.json")):
         parts.append(documents.read_part(_read(file), file.name, found.workspace.roots))
-    plan, outcome = documents.united(documents.read_plan(text, request.plan_file.name), parts)
+    planned = documents.read_plan(text, request.plan_file.name)
+    _require_same(found, planned, request.plan_file.name)
+    for part in parts:
+        _require_same(found, part.plan, f"what batch {part.batch} left")
+    plan, outcome = documents.united(planned, parts)
     missing = tuple(sorted(set(range(1, assigned.count + 1)) - {part.batch for part in parts}))
+    if missing:
+        done = () if outcome is None else outcome.targets
+        succeeded = any(one.status == "success" for one in done)
+        outcome = replace(outcome or Outcome("failed"), status="partial" if succeeded else "failed")
     results = [part.results for part in parts if part.results is not None]
     warnings: list[str] = []
     if found.records and found.base is not None:
         if not results:
             warnings = _begin(found, request, trigger)
         else:
+            if trigger.record is None and found.base.oid != planned.base.oid:
+                raise UsageError(
+                    f"the plan compares with {planned.base.name}, and this job with {found.base.name}",
+                    "give the same --base to each step",
+                )
             # Where nothing was recorded each of the batches planned with the same base.
             trigger.ensure_record(found.base)
             warnings = _publish(found, request, results)
     return Done(found, plan, outcome or Outcome("nothing"), missing=missing, warnings=tuple(warnings))
+
+
+def _require_same(found: Situation, plan: Plan, what: str) -> None:
+    """That all steps are about one environment: else what ran would be recorded for another, or not at all.
+
+    Raises:
+        UsageError: they are not.
+    """
+    own = found.workspace.environment
+    if plan.environment != own:
+        raise UsageError(
+            f"{what} is for the environment '{plan.environment}', this job for '{own}'",
+            "give the same --environment to each step",
+        )
 
 
 def _publish(found: Situation, request: Request, results: Sequence[Results]) -> list[str]:

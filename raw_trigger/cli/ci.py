@@ -159,6 +159,12 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
             on_target=finished,
             waiting=text.say,
         )
+        if request.mode == "record" and done.outcome is not None:
+            progress.expect(len(done.outcome.targets))
+            for one in done.outcome.targets:
+                finished(one)
+    for batch in done.batches:
+        text.say(("batch ", "bold"), f"{batch.number}/{len(done.batches)}  {batch.name}")
     if done.outcome is not None and done.plan.changes:
         text.outcome(done.plan, done.outcome)
     if done.unplanned:

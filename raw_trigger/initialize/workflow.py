@@ -92,6 +92,7 @@ jobs:
     with:
       base: ${{{{ inputs.base }}}}
       install: {scalar(install)}
+      jobs: 4 # in how many at most it is materialized
 {place}{own}\
     secrets:
       # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or what its storage needs. A pull

@@ -508,4 +508,12 @@ def test_the_three_steps_of_the_readme_on_a_system_that_nobody_knows(ground: Gro
     environ = {name: v for name, v in gitlab(ground, event).items() if not name.startswith(("GITLAB_", "CI"))}
     code, log = script(ground, lines, ground.checkout(event, depth=0), environ)
     assert (code, ground.ran()) == (0, ["raw/a"]), log
+    assert "batch 1/1  raw/a" in log
     assert ground.recorded("staging") == START | {"a.csv": "a 2"}
+    # With the record, what was given stands back; and what is for one environment is not recorded for another.
+    code, log = script(ground, lines[:1], ground.checkout(event, depth=0), environ)
+    assert (code, "Nothing to do" in log) == (0, True), log
+    other = [lines[0], lines[2].replace("staging", "other")]
+    code, log = script(ground, other, ground.checkout(event, depth=0), environ)
+    assert "plan.json is for the environment 'staging', this job for 'other'" in log
+    assert (code, ground.recorded("other")) == (2, None)

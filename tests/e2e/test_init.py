@@ -255,7 +255,7 @@ def test_github_writes_a_workflow_too(repo: Repo, files: dict[str | bytes, str],
     assert done.returncode == 0, done.stderr
     written = repo.top / ".github/workflows/raw-data.yml"
     assert "wrote .github/workflows/raw-data.yml\n" in done.stdout
-    assert f"      install: {install}\n    secrets:\n" in written.read_text()
+    assert f"      install: {install}\n      jobs: 4" in written.read_text()
     assert "    branches: [main]\n" in written.read_text()
     assert (repo.top / "raw-trigger.yaml").read_text().endswith("ci:\n  environments: {production: [main]}\n")
     assert run(repo.top, "diff").returncode == 0
