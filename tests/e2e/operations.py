@@ -221,6 +221,13 @@ _VARIANTS = frozenset(
         "restore of a file",
         "stash push",
         "fetch",
+        "commit PATH",
+        "merge",
+        "merge --no-commit",
+        "pull --rebase without local commits",
+        "rebase with a conflict",
+        "update-ref",
+        "revert",
     )
 )
 """Those that differ little from another row: left to `make soak` with git's own hooks too."""

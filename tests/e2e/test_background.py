@@ -250,6 +250,7 @@ def test_a_failure_that_was_mended_meanwhile_is_not_told(plain: Project) -> None
     assert commit(plain, {"README": "x"}).stderr == ""
 
 
+@pytest.mark.soak
 def test_what_had_to_wait_is_told(plain: Project) -> None:
     plain.stage({R + "a.csv": "staged"})
     plain.write({R + "a.csv": "and edited"})
@@ -263,6 +264,7 @@ def test_what_had_to_wait_is_told(plain: Project) -> None:
     assert plain.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 def test_a_project_that_does_not_load_is_told(plain: Project) -> None:
     good = (plain.top / "definitions.py").read_text()
     commit(plain, {R + "a.csv": "2", "definitions.py": "import no_such_module\n"})

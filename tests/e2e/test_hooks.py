@@ -221,7 +221,7 @@ def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
-@pytest.mark.parametrize("program_is_there", [True, False])
+@pytest.mark.parametrize("program_is_there", [pytest.param(True, marks=pytest.mark.soak), False])
 def test_a_project_below_the_top(
     project: Make, program_is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,6 +423,7 @@ def test_staged_conflicts_are_said(shop: Project) -> None:
     assert "dirty: its merge conflict is not resolved" in done.stdout
 
 
+@pytest.mark.soak
 def test_after_a_rebase_a_commit_without_raw_data_starts_nothing(shop: Project) -> None:
     shop.git("checkout", "-q", "-b", "side")
     shop.stage({R + "b.csv": "from the side"})
