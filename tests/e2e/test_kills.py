@@ -207,7 +207,7 @@ defs = Definitions(assets=[AssetSpec(AssetKey(["raw", "a"])), child])
 """
 
 
-@pytest.mark.parametrize("batches", [1, 2])
+@pytest.mark.parametrize("batches", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_killed_while_the_second_of_two_runs(project: Make, batches: int) -> None:
     rules = RULES if batches == 2 else None
     shop = halting(project(rules, a=["a.csv"], b=["b.csv"]), PARTITIONED if batches == 2 else "")
@@ -270,7 +270,7 @@ def test_killed_before_the_ref_moves(shop: Project) -> None:
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("killed", ["in the second run", "after both"])
+@pytest.mark.parametrize("killed", [pytest.param("in the second run", marks=pytest.mark.soak), "after both"])
 def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
     """Only the id of the first one was known before it started."""
     shop = prepared(project(a=["a.csv"], b=["b.csv"]), HALTING % "" + SPLIT)
@@ -367,7 +367,7 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("halted", ["a", "b"])
+@pytest.mark.parametrize("halted", [pytest.param("a", marks=pytest.mark.soak), "b"])
 def test_a_file_that_was_changed_back_since_is_read_again(shop: Project, halted: str) -> None:
     """Nothing differs from the record, but the asset was, or may have been, made from something else."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -396,6 +396,7 @@ def test_one_that_is_still_running_is_not_settled(shop: Project) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 def test_of_files_in_another_worktree_nothing_is_known(shop: Project, tmp_path: Path) -> None:
     """They share the Dagster home and so the record; what the asset read may have been changed there."""
     shop.write({R + "a.csv": "2"})
@@ -437,6 +438,7 @@ def test_a_ledger_damaged_meanwhile_is_a_warning(shop: Project) -> None:
     assert shop.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_an_instance_that_cannot_be_read_is_a_warning(shop: Project) -> None:
     """Its event log is gone with the whole home; what was in it has to be made again."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
