@@ -122,7 +122,8 @@ class Survey:
         changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
         with Counting(self.workspace.repo, changes) as counting:
             rows = counting.counts()
-        return replace(plan, changes=tuple(replace(p, rows=rows.get(p.change.path)) for p in plan.changes))
+        counted = (replace(p, rows=rows[p.change.path]) if p.change.path in rows else p for p in plan.changes)
+        return replace(plan, changes=tuple(counted))
 
     def catalog(self) -> Catalog:
         """The catalog, loaded afresh once."""

@@ -24,13 +24,12 @@ from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import Results
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
-from raw_trigger.repo.fetching import Origin
+from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace import Workspace
 
 FACE = "ci"
-REMOTE = "origin"
 
 Mode = Literal["plan", "run", "record"]
 

@@ -19,6 +19,7 @@ from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Entry
 from raw_trigger.repo.diff import contents
 from raw_trigger.repo.git import Git, quoted
+from raw_trigger.repo.pointers import LFS_SIZE, LFS_VERSION, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
 _OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
@@ -26,9 +27,6 @@ _OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 _SMALL = 1 << 20
 _HELD = 32 << 20
 """Bytes of small blobs that are kept in memory at most."""
-_LFS = b"version https://git-lfs.github.com/spec/v1\n"
-_LFS_SIZE = 1024
-"""A pointer file is smaller than this, says the Git LFS specification."""
 
 
 class Blobs:
@@ -153,15 +151,13 @@ class Blobs:
         None: the blob is no pointer.
         """
         size = self.size(oid)
-        if size is None or not len(_LFS) < size < _LFS_SIZE:
+        if size is None or not len(LFS_VERSION) < size < LFS_SIZE:
             return None
         with self.open(oid) as stream:
-            content = stream.read()
-        fields = dict(line.partition(b" ")[::2] for line in content.splitlines())
-        name = os.fsdecode(fields.get(b"oid", b"")).removeprefix("sha256:")
-        if not content.startswith(_LFS) or not name.isalnum():
+            pointer = lfs_pointer(stream.read())
+        if pointer is None:
             return None
-        return self._lfs_storage() / "objects" / name[:2] / name[2:4] / name
+        return self._lfs_storage() / "objects" / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
 
     def _lfs_storage(self) -> Path:
         named = self._git.line("config", "--type=path", "lfs.storage")

@@ -26,7 +26,7 @@ from raw_trigger.repo.repository import Repository
 
 REMOTE = "origin"
 
-_ONLY_OBJECTS = (
+ONLY_OBJECTS = (
     "--quiet",
     "--no-tags",
     "--no-write-fetch-head",
@@ -35,9 +35,7 @@ _ONLY_OBJECTS = (
 )
 """No tags, no FETCH_HEAD, no gc, no submodules. What is fetched is named by id, so no branch follows it."""
 
-_SETTINGS = (
-    "-c",
-    f"remote.{REMOTE}.followRemoteHEAD=never",
+NETWORK = (
     "-c",
     "fetch.writeCommitGraph=false",
     # A server that hangs is given up after a minute.
@@ -46,6 +44,9 @@ _SETTINGS = (
     "-c",
     "http.lowSpeedTime=60",
 )
+"""What git is told whenever it talks to a remote."""
+
+_SETTINGS = ("-c", f"remote.{REMOTE}.followRemoteHEAD=never", *NETWORK)
 
 _TREES_ONLY = ("-c", f"remote.{REMOTE}.promisor=true", "-c", f"remote.{REMOTE}.partialclonefilter=blob:none")
 """Told for one command, these keep `fetch --filter` from writing them into the configuration."""
@@ -137,7 +138,7 @@ class Origin:
         missing = [line.split(b" ")[0] for line in out.splitlines() if line.endswith(b" missing")]
         if not missing:
             return
-        command = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", *_ONLY_OBJECTS, "--filter=blob:none")
+        command = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", *ONLY_OBJECTS, "--filter=blob:none")
         stdin = b"".join(oid + b"\n" for oid in missing)
         with self._lent_shallow():
             done = self.repo.git.attempt(
@@ -326,7 +327,7 @@ class Origin:
             settings += _TREES_ONLY
         with self._lent_shallow():
             done = self.repo.git.attempt(
-                *settings, "fetch", *_ONLY_OBJECTS, *limits, REMOTE, *wants, literal=False
+                *settings, "fetch", *ONLY_OBJECTS, *limits, REMOTE, *wants, literal=False
             )
         return done.returncode == 0
 

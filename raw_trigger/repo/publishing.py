@@ -25,28 +25,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from raw_trigger.errors import GitError
+from raw_trigger.repo.fetching import NETWORK, ONLY_OBJECTS
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
 
-_SETTINGS = (
-    "-c",
-    "fetch.writeCommitGraph=false",
-    # A server that hangs is given up after a minute.
-    "-c",
-    "http.lowSpeedLimit=1",
-    "-c",
-    "http.lowSpeedTime=60",
-)
-_FETCH = (
-    "fetch",
-    "--quiet",
-    "--no-write-fetch-head",
-    "--no-tags",
-    "--no-prune",
-    "--no-auto-maintenance",
-    "--no-recurse-submodules",
-    "--refmap=",
-)
+_FETCH = ("fetch", *ONLY_OBJECTS, "--no-prune", "--refmap=")
 _PUSH = (
     "push",
     "--porcelain",
@@ -126,7 +109,7 @@ def fetch(repo: Repository, remote: str, ref: str) -> str | None:
         UnreachableError: the remote cannot be read.
         GitError: the ref is there, but cannot be fetched.
     """
-    done = repo.git.attempt(*_SETTINGS, *_FETCH, remote, f"+{ref}:{ref}", literal=False)
+    done = repo.git.attempt(*NETWORK, *_FETCH, remote, f"+{ref}:{ref}", literal=False)
     if done.returncode == 0:
         return local(repo, ref)
     # The exit code is the same for a ref that is not there and for a server that is not there.
@@ -143,7 +126,7 @@ def obtain(repo: Repository, remote: str, oids: Iterable[str]) -> None:
         UnreachableError: the remote cannot be read.
     """
     stdin = "".join(f"{oid}\n" for oid in oids).encode()
-    done = repo.git.attempt(*_SETTINGS, *_FETCH, "--stdin", remote, stdin=stdin, literal=False)
+    done = repo.git.attempt(*NETWORK, *_FETCH, "--stdin", remote, stdin=stdin, literal=False)
     if done.returncode != 0:
         _there(repo, remote, "HEAD")
 
@@ -156,7 +139,7 @@ def push(repo: Repository, remote: str, ref: str, new: str, old: str | None) -> 
         old: What it must be; None: it must not be there.
     """
     lease = f"--force-with-lease={ref}:{old or ''}"
-    done = repo.git.attempt(*_SETTINGS, *_PUSH, lease, remote, f"{new}:{ref}", literal=False)
+    done = repo.git.attempt(*NETWORK, *_PUSH, lease, remote, f"{new}:{ref}", literal=False)
     if done.returncode == 0:
         return Pushed("done")
     reports = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.startswith("!\t")]
@@ -193,7 +176,7 @@ def keep(repo: Repository, ref: str, oid: str | None) -> None:
 
 def _there(repo: Repository, remote: str, ref: str) -> str | None:
     """What the ref is on the remote."""
-    done = repo.git.attempt(*_SETTINGS, "ls-remote", remote, ref, literal=False)
+    done = repo.git.attempt(*NETWORK, "ls-remote", remote, ref, literal=False)
     if done.returncode != 0:
         raise UnreachableError(
             f"{remote} cannot be read: {_said(done.stderr)}",

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,6 @@ from tests.ci.test_job import OUTPUTS, START, wait_for
 
 PROGRAMS = Path(sys.executable).parent
 """Holds raw-trigger, uv, and a Python that has Dagster."""
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("action"))
-
-
-@pytest.fixture
-def ground(place: Ground) -> Iterator[Ground]:
-    place.begin()
-    yield place
-    for temp in place.top.glob("runner-*"):
-        shutil.rmtree(temp)
 
 
 def act(ground: Ground, event: dict[str, Any], **inputs: Any) -> steps.Ran:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,20 +40,6 @@ OUTPUTS = {
     "incomplete",
 }
 LISTS = ("changed-files", "assets", "targets", "incomplete")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("ground"))
-
-
-@pytest.fixture
-def ground(place: Ground) -> Iterator[Ground]:
-    """Assets raw/a to raw/c of a file each, a check of raw/a, and report below the external raw/seen."""
-    place.begin()
-    yield place
-    for temp in place.top.glob("runner-*"):
-        shutil.rmtree(temp)
 
 
 def refs(*environments: str) -> list[str]:

@@ -249,11 +249,6 @@ def test_the_environment_of_the_project(tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("workflow"))
-
-
 def test_the_whole_workflow(place: Ground) -> None:
     """One push after the other, each made good by the next one, whatever became of its jobs."""
     place.begin()
