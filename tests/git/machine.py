@@ -266,9 +266,13 @@ class World:
     # The oracle
 
     def set_rules(self, number: int) -> None:
-        """Take other rules for granted: what a path feeds no more is not known when it comes back."""
+        """Take other rules for granted.
+
+        What a path feeds no more is not known when it comes back; what it newly feeds has to run,
+        even if the first use took everything as reflected.
+        """
         for path in (*PATHS, KEPT):
-            self.doubtful |= {(path, target) for target in feeds(self.rules, path) - feeds(number, path)}
+            self.doubtful |= {(path, target) for target in feeds(self.rules, path) ^ feeds(number, path)}
         self.rules = number
 
     def use_rules(self, number: int) -> None:

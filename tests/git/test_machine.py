@@ -30,8 +30,6 @@ EXAMPLES = 45
 HALVES = 2
 """Two tests, so that two processes share the work."""
 
-"""How many series of steps a soak takes; read here, because the fixtures clear the environment."""
-
 paths = st.sampled_from(list(PATHS))
 contents = st.sampled_from(CONTENTS)
 branches = st.sampled_from(["main", "one", "two"])
@@ -399,6 +397,17 @@ def test_rules_edited_after_the_very_first_run(world: World) -> None:
     world.run()
     world.use_rules(2)
     world.judge()
+
+
+def test_rules_committed_after_the_very_first_run(world: World) -> None:
+    """What a path newly feeds runs at once."""
+    world.write("pair.csv", "1\n")
+    world.run()
+    world.use_rules(1)
+    world.git("commit", "-q", "-m", "rules", "--", "raw-trigger.yaml")
+    world.hook("post-commit")
+    assert world.read["folder/x.csv", "b"] == world.disk()["folder/x.csv"]
+    assert not world.complaints
 
 
 def test_rules_edited_after_the_very_first_hook(world: World) -> None:
