@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from raw_trigger.mapping.contents import Affected
 from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
-from raw_trigger.model.changes import show
-from raw_trigger.planning import partition_problem
+from raw_trigger.model.changes import Entry, show
+from raw_trigger.planning import Compare, partition_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +22,37 @@ class Finding:
     message: str
 
 
-def check(rules: RuleBook, catalog: Catalog, paths: list[bytes], config_file: str | None) -> list[Finding]:
+def check(
+    rules: RuleBook,
+    catalog: Catalog,
+    files: Mapping[bytes, Entry],
+    config_file: str | None,
+    compare: Compare,
+) -> list[Finding]:
     """Everything that is wrong or uncovered: errors first, each kind sorted by place.
 
     Args:
         catalog: Loaded afresh.
-        paths: Every raw file.
+        files: Every raw file.
         config_file: The configuration's name, for places in it.
+        compare: Tells what is in a file, where its rule asks for it.
     """
+    paths = list(files)
     matches = {path: rules.match(path) for path in paths}
+    inside = {
+        path: compare(path, match, None, files[path])
+        for path, match in matches.items()
+        if match is not None and match.clause is not None
+    }
     unknown = rules.unknown_assets()
     found = [
         *(Finding("error", str(at), unknown_asset(key, catalog)) for at, key in unknown),
-        *_targets(matches, catalog, frozenset(key for _, key in unknown)),
+        *(
+            Finding("error", show(path), told.problem.removeprefix(f"{show(path)}: "))
+            for path, told in inside.items()
+            if told.problem is not None
+        ),
+        *_targets(matches, inside, catalog, frozenset(key for _, key in unknown)),
         *(
             Finding("warning", str(rule.position), f"no file matches '{rule.path}'")
             for rule in rules.unused_rules(paths)
@@ -55,13 +74,17 @@ def _place(where: str) -> tuple[str, int, int]:
 
 
 def _targets(
-    matches: dict[bytes, Match | None], catalog: Catalog, named: frozenset[str]
+    matches: Mapping[bytes, Match | None],
+    inside: Mapping[bytes, Affected],
+    catalog: Catalog,
+    named: frozenset[str],
 ) -> Iterator[Finding]:
     """Targets that cannot be, each once for a rule. ``named`` are unknown assets that were told already."""
     said = set()
     for path, match in matches.items():
-        for target in match.targets if match is not None else ():
-            assert match is not None
+        if match is None:
+            continue
+        for target in inside[path].targets if match.by_row else match.targets:
             asset = catalog.assets.get(target.asset)
             problem = (
                 unknown_asset(target.asset, catalog) if asset is None else _problem(asset, target.partition)

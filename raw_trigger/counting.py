@@ -79,7 +79,7 @@ class Counting:
             if left < 0:
                 break
             try:
-                form = _form(path)
+                form = form_of(path)
                 found[path] = count_rows(
                     _table(path, old, form, FILE_LIMIT), _table(path, new, form, FILE_LIMIT)
                 )
@@ -99,7 +99,7 @@ class Counting:
         old, new = self._side(change.old), self._side(change.new)
         if old is None or new is None:
             return None
-        form = form or _form(change.path)
+        form = form or form_of(change.path)
         try:
             return compare_rows(_table(change.path, old, form), _table(change.path, new, form), keyed)
         except (GitError, OSError):
@@ -115,7 +115,7 @@ class Counting:
         if change.status != "modified":
             return False
         self._prepare([change])
-        form = form or _form(change.path)
+        form = form or form_of(change.path)
         prints = []
         for entry in (change.old, change.new):
             side = self._side(entry)
@@ -127,6 +127,11 @@ class Counting:
             except (GitError, OSError):
                 return None
         return prints[0] == prints[1]
+
+    def is_here(self, path: bytes, entry: Entry) -> bool:
+        """Whether the content can be read."""
+        self._prepare([Change(path, None, entry)])
+        return self._side(entry) is not None
 
     def _prepare(self, changes: Iterable[Change]) -> None:
         changes = list(changes)
@@ -165,8 +170,9 @@ def _same(change: Change) -> bool:
     )
 
 
-def _form(path: bytes) -> Form:
-    return Form(kind_of(show(path)) or "csv")
+def form_of(path: bytes, delimiter: str | None = None, encoding: str | None = None) -> Form:
+    """How the file is written, as far as its name tells."""
+    return Form(kind_of(show(path)) or "csv", delimiter, encoding)
 
 
 def _table(path: bytes, side: _Side, form: Form, limit: int | None = None) -> Table | None:

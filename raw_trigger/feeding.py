@@ -6,17 +6,30 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.mapping.rules import Match, RuleBook
 from raw_trigger.model.changes import Change, ChangeSet, Desired, Entry, show
 from raw_trigger.model.plan import PlannedTarget, Target
+from raw_trigger.planning import Compare
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 
 
 class Feeding:
-    """The files of the desired side by target; all are listed and mapped once, when first asked."""
+    """The files of the desired side by target; all are listed and mapped once, when first asked.
 
-    def __init__(self, repo: Repository, roots: tuple[str, ...], changes: ChangeSet, rules: RuleBook) -> None:
+    Args:
+        compare: Tells what a file feeds whose rows name partitions.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        roots: tuple[str, ...],
+        changes: ChangeSet,
+        rules: RuleBook,
+        compare: Compare,
+    ) -> None:
+        self._compare = compare
         self._repo = repo
         self._roots = roots
         self._changes = changes
@@ -28,17 +41,36 @@ class Feeding:
 
     def paths(self, target: Target) -> list[tuple[bytes, Entry]]:
         """The files that feed it."""
-        return self._by_target.get(target, [])
+        asset = Target(target.asset)
+        by_row = [
+            (path, entry)
+            for path, entry, match in self._by_row.get(asset, ())
+            if target == asset or target in self._compare(path, match, None, entry).targets
+        ]
+        return [*self._by_target.get(target, ()), *by_row]
 
     @cached_property
     def _by_target(self) -> dict[Target, list[tuple[bytes, Entry]]]:
-        gone = {change.path for change in self._changes.changes if change.new is None}
         found: dict[Target, list[tuple[bytes, Entry]]] = {}
-        for path, entry in desired_paths(self._repo, self._roots, self._changes.desired):
-            match = None if path in gone else self._rules.match(path)
-            for target in match.targets if match is not None else ():
+        for path, entry, match in self._mapped:
+            for target in () if match.by_row else match.targets:
                 found.setdefault(target, []).append((path, entry))
         return found
+
+    @cached_property
+    def _by_row(self) -> dict[Target, list[tuple[bytes, Entry, Match]]]:
+        found: dict[Target, list[tuple[bytes, Entry, Match]]] = {}
+        for path, entry, match in self._mapped:
+            for target in match.targets if match.by_row else ():
+                found.setdefault(target, []).append((path, entry, match))
+        return found
+
+    @cached_property
+    def _mapped(self) -> list[tuple[bytes, Entry, Match]]:
+        gone = {change.path for change in self._changes.changes if change.new is None}
+        paths = desired_paths(self._repo, self._roots, self._changes.desired)
+        matched = ((path, entry, self._rules.match(path)) for path, entry in paths if path not in gone)
+        return [(path, entry, match) for path, entry, match in matched if match is not None]
 
 
 def desired_paths(repo: Repository, roots: tuple[str, ...], desired: Desired) -> list[tuple[bytes, Entry]]:

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from raw_trigger.mapping.contents import Affected, at_content
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
-from raw_trigger.model.changes import Change, ChangeSet, show
+from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
     NO_CATALOG,
     Action,
@@ -45,6 +46,8 @@ class Disk:
 
 Feeds = Callable[[Target], bool]
 """Whether some file that is still there feeds the target."""
+Compare = Callable[[bytes, Match, "Entry | None", "Entry | None"], Affected]
+"""What two versions of a path make of its targets, where its rule says what of the content counts."""
 
 
 def make_plan(
@@ -54,28 +57,36 @@ def make_plan(
     *,
     disk: Disk | None = None,
     feeds: Feeds = lambda _: False,
+    compare: Compare = lambda _path, match, _old, _new: Affected(match.targets),
     record: Record | None = None,
+    everything: bool = False,
 ) -> Plan:
     """The plan for these changes. The same inputs give the same plan, in whatever order they come.
 
     Args:
         disk: What about the files on disk stands in the way; None where nothing will be launched.
         feeds: Asked for targets whose only changed files are deleted.
+        compare: Asked of paths whose rule has a clause about the content.
         record: What the changes are compared with, where that is a record: what reflects a path's
             content already is left out for it. None: nothing is known to.
+        everything: Plan as if nothing reflected these paths, though the record knows of some that do.
     """
-    planner = _Planner(rules, options, disk or Disk(), feeds, record)
+    planner = _Planner(rules, options, disk or Disk(), feeds, compare, record, everything=everything)
     return planner.plan(changes)
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A target while the plan is being made; ``due`` are those of its paths that it does not reflect."""
+    """A target while the plan is being made.
+
+    ``via`` are its paths, each with the targets that the path itself feeds and this one is made for;
+    ``due`` are those of its paths that it does not reflect.
+    """
 
     target: Target
     origin: Origin
-    paths: list[bytes] = field(default_factory=list)
-    due: list[bytes] = field(default_factory=list)
+    via: dict[bytes, frozenset[Target]] = field(default_factory=dict)
+    due: set[bytes] = field(default_factory=set)
     action: Action = "materialize"
     reason: str | None = None
     settles: bool = False
@@ -83,17 +94,33 @@ class _Draft:
     on_delete: str = "auto"
     after: set[Target] = field(default_factory=set)
 
+    @property
+    def paths(self) -> list[bytes]:
+        """The changed paths that it is made from."""
+        return list(self.via)
+
 
 class _Planner:
     def __init__(
-        self, rules: RuleBook, options: Options, disk: Disk, feeds: Feeds, record: Record | None
+        self,
+        rules: RuleBook,
+        options: Options,
+        disk: Disk,
+        feeds: Feeds,
+        compare: Compare,
+        record: Record | None,
+        *,
+        everything: bool,
     ) -> None:
         self.rules = rules
         self.catalog: Catalog | None = rules.catalog
         self.options = options
         self.disk = disk
         self.feeds = feeds
+        self.compare = compare
         self.record = record
+        self.everything = everything
+        self.clauses: dict[bytes, Match] = {}
         self.changes: dict[bytes, Change] = {}
         self.drafts: dict[Target, _Draft] = {}
         self.warnings: list[str] = []
@@ -141,26 +168,76 @@ class _Planner:
             if change.path in reasons:
                 reason = reasons[change.path]
                 return PlannedChange(change, disposition, match.rule, reason, match.targets)  # type: ignore[arg-type]
-        for target in match.targets:
+        planned = PlannedChange(change, "planned", match.rule, None, match.targets)
+        if match.clause is not None:
+            planned = self._by_content(change, match)
+        for target in planned.targets if planned.disposition == "planned" else ():
             draft = self.drafts.setdefault(target, _Draft(target, "raw"))
-            self._feed(draft, change.path)
+            self._feed(draft, change.path, frozenset((target,)))
             draft.living = draft.living or change.new is not None
             if change.new is None:
                 draft.on_delete = match.on_delete or self.options.on_delete
-        return PlannedChange(change, "planned", match.rule, None, match.targets)
+        return planned
 
-    def _feed(self, draft: _Draft, path: bytes) -> None:
-        """Add a path to a draft, as one that it is due for unless it reflects its content."""
-        draft.paths.append(path)
-        change = self.changes[path]
-        record = self.record
-        if record is None or not record.reflects(path, draft.target.text, change.old, change.new):
-            draft.due.append(path)
+    def _by_content(self, change: Change, match: Match) -> PlannedChange:
+        """A change of which the content says what it is about."""
+        self.clauses[change.path] = match
+        affected = self.compare(change.path, match, change.old, change.new)
+        if affected.problem is not None:
+            self.errors.append(f"{match.rule}: {affected.problem}")
+            return PlannedChange(change, "unmapped", match.rule, affected.problem, match.targets)
+        if affected.missing is not None:
+            return PlannedChange(change, "missing-content", match.rule, affected.missing, match.targets)
+        if affected.note is not None:
+            self.warnings.append(f"{show(change.path)}: {affected.note}")
+        # What reflects another content than the rest may be due though nothing differs from the record.
+        others = {*affected.targets, *self._apart(change.path, match)}
+        if not others:
+            return PlannedChange(change, "unchanged", match.rule, affected.nothing, rows=affected.counts)
+        targets = tuple(sorted(others, key=_sort_key))
+        return PlannedChange(change, "planned", match.rule, None, targets, affected.counts)
 
-    def _fed(self, target: Target, paths: Sequence[bytes], reason: str) -> _Draft:
+    def _apart(self, path: bytes, match: Match) -> Iterable[Target]:
+        """The path's targets whose content the record has other than that of the path."""
+        for name in self.record.exceptions.get(path, ()) if self.record is not None else ():
+            for target in match.targets:
+                if name == target.text:
+                    yield target
+                elif match.by_row and name.startswith(f"{target.asset}|"):
+                    yield Target(target.asset, name[len(target.asset) + 1 :])
+
+    def _feed(self, draft: _Draft, path: bytes, via: frozenset[Target]) -> None:
+        """Add a path to a draft, as one that it is due for unless it reflects its content.
+
+        Args:
+            via: The targets that the path itself feeds, through which it feeds this one.
+        """
+        draft.via[path] = draft.via.get(path, via) | via
+        if path not in draft.due and not self._reflects(draft.target, path, via):
+            draft.due.add(path)
+
+    def _reflects(self, target: Target, path: bytes, via: frozenset[Target]) -> bool:
+        """Whether the target has been made from all of the path's content that counts for it."""
+        change, record, match = self.changes[path], self.record, self.clauses.get(path)
+        if record is None or self.everything:
+            return False
+        if match is None or record.reflects(path, target.text, change.old, change.new):
+            return record.reflects(path, target.text, change.old, change.new)
+        reflected = change.old
+        seen = record.exceptions.get(path, {})
+        if target.text in seen:
+            oid = seen[target.text]
+            if oid is not None and not oid.strip("0"):
+                return False
+            reflected = at_content(change.new, oid)
+        affected = self.compare(change.path, match, reflected, change.new)
+        unknown = affected.problem is not None or affected.missing is not None
+        return not unknown and via.isdisjoint(affected.targets)
+
+    def _fed(self, target: Target, via: Mapping[bytes, frozenset[Target]], reason: str) -> _Draft:
         draft = _Draft(target, "downstream", reason=reason)
-        for path in paths:
-            self._feed(draft, path)
+        for path, through in via.items():
+            self._feed(draft, path, through)
         return draft
 
     def _drop_reflected(self) -> None:
@@ -172,7 +249,7 @@ class _Planner:
             for key in asset.execution_set if asset is not None and draft.action == "materialize" else ():
                 mate = self.drafts.get(Target(key, draft.target.partition))
                 if mate is not None:
-                    mate.due = mate.due or list(draft.due)
+                    mate.due = mate.due or set(draft.due)
                     kept[mate.target] = mate
         self.drafts = kept
 
@@ -248,11 +325,9 @@ class _Planner:
                 reason = f"made by one function with {asset.key}"
                 if together is None:
                     together = self.drafts[mate] = _Draft(mate, draft.origin, reason=reason)
-                known = set(together.paths)
-                for path in draft.paths:
-                    if path not in known:
-                        self._feed(together, path)
-                due = draft.due or set(together.due) & set(draft.paths)
+                for path, via in draft.via.items():
+                    self._feed(together, path, via)
+                due = draft.due or together.due & draft.via.keys()
                 if together.action == "skip" and due:
                     together.action, together.settles, together.reason = "materialize", False, reason
 
@@ -315,14 +390,15 @@ class _Planner:
             target = Target(key, partition)
             draft_of = self.drafts.get(target)
             if draft_of is not None:
-                known = set(draft_of.paths)
-                new_paths = [p for p in draft.paths if p not in known]
-                if draft_of.origin == "downstream" and new_paths:
-                    for path in new_paths:
-                        self._feed(draft_of, path)
+                further = {
+                    p: via for p, via in draft.via.items() if not via <= draft_of.via.get(p, frozenset())
+                }
+                if draft_of.origin == "downstream" and further:
+                    for path, via in further.items():
+                        self._feed(draft_of, path, via)
                     yield draft_of
                 continue
-            new = self._fed(target, draft.paths, f"downstream of {parent.key}")
+            new = self._fed(target, draft.via, f"downstream of {parent.key}")
             if asset.partitions is not None and asset.partitions != parent.partitions:
                 new.action = "skip"
                 new.reason = f"downstream of {parent.key}, but partitioned differently"
@@ -332,7 +408,7 @@ class _Planner:
             for mate in asset.execution_set:
                 together = Target(mate, partition)
                 if together not in self.drafts:
-                    mate_of = self._fed(together, draft.paths, f"made by one function with {key}")
+                    mate_of = self._fed(together, draft.via, f"made by one function with {key}")
                     self.drafts[together] = replace(mate_of, action=new.action, settles=new.settles)
             if new.action != "skip":
                 yield new

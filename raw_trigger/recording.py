@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -20,11 +20,18 @@ class Recorder:
     Args:
         snapshot: Looks at the disk.
         plan: Plans for what was seen, as if nothing reflected it.
+        due: For some paths of what was seen, those of their targets that do not reflect it.
     """
 
-    def __init__(self, snapshot: Snapshot, plan: Callable[[ChangeSet], Plan]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        plan: Callable[[ChangeSet], Plan],
+        due: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
+    ) -> None:
         self._snapshot = snapshot
         self._plan = plan
+        self._due = due
         self._before = snapshot()
 
     def verdicts(self, succeeded: set[Target]) -> dict[bytes, Verdict]:
@@ -43,8 +50,9 @@ class Recorder:
         whole = self._whole if len(steady) == len(self._before.changes) else self._planned(steady)
         names = {target.text for target in succeeded}
         entries = {planned.change.path: planned.change.new for planned in whole.changes}
+        due = self._due(replace(self._before, changes=steady))
         return {
-            path: Verdict(entries[path], targets, targets & names)
+            path: Verdict(entries[path], targets, targets & names, targets - due.get(path, targets))
             for path, targets in needed(whole).items()
             if targets & names
         }
@@ -68,8 +76,9 @@ class Recorder:
         moved = {} if moving is None else needed(moving)
         found = {path: targets & names for path, targets in moved.items()}
         for planned in (*(() if moving is None else moving.changes), *self._whole.changes):
-            if planned.disposition in ("dirty", "missing-content"):
-                fed = frozenset(target.text for target in planned.targets) & names
+            # One with targets that is unmapped is a table that cannot be read as one.
+            if planned.disposition in ("dirty", "missing-content", "unmapped"):
+                fed = frozenset(name for name in names if any(_covers(t, name) for t in planned.targets))
                 found[planned.change.path] = found.get(planned.change.path, frozenset()) | fed
         return {path: targets for path, targets in found.items() if targets}
 
@@ -83,6 +92,11 @@ class Recorder:
 
     def _planned(self, changes: tuple[Change, ...]) -> Plan:
         return self._plan(replace(self._before, changes=changes))
+
+
+def _covers(target: Target, name: str) -> bool:
+    """Whether the named target is this one, or a partition of it where its rows name them."""
+    return name == target.text or (target.partition is None and name.startswith(f"{target.asset}|"))
 
 
 def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:

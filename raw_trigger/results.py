@@ -31,6 +31,7 @@ def dumps(results: Results) -> str:
                 "oid": verdict.entry.oid if verdict.entry else None,
                 "targets": sorted(verdict.targets),
                 "succeeded": sorted(verdict.succeeded),
+                "alike": sorted(verdict.alike),
             }
             for path, verdict in sorted(results.verdicts.items())
         ],
@@ -99,7 +100,8 @@ def _one(group: list[Results]) -> Results:
         targets = frozenset[str]().union(*(verdict.targets for verdict in each))
         succeeded = frozenset[str]().union(*(verdict.succeeded for verdict in each))
         if len({verdict.entry for verdict in each}) == 1:
-            verdicts[path] = Verdict(each[0].entry, targets, succeeded)
+            alike = frozenset[str]().union(*(verdict.alike for verdict in each))
+            verdicts[path] = Verdict(each[0].entry, targets, succeeded, alike)
         else:
             unsure[path] = unsure.get(path, frozenset()) | succeeded
     return Results(
@@ -133,14 +135,14 @@ def _fed(value: object, roots: Sequence[str]) -> dict[bytes, frozenset[str]]:
 
 
 def _verdict(item: dict[str, Any]) -> Verdict:
-    targets, succeeded = _targets(item["targets"]), _targets(item["succeeded"])
-    if not succeeded <= targets:
+    targets, succeeded, alike = (_targets(item[name]) for name in ("targets", "succeeded", "alike"))
+    if not succeeded | alike <= targets:
         raise ValueError(f"a target of {item['path']!r} succeeded that is none of its targets")
     if item["oid"] is None:
-        return Verdict(None, targets, succeeded)
+        return Verdict(None, targets, succeeded, alike)
     if item["mode"] not in _MODES:
         raise ValueError(f"{item['mode']!r} is not the mode of a file")
-    return Verdict(Entry(item["mode"], _oid(item["oid"])), targets, succeeded)
+    return Verdict(Entry(item["mode"], _oid(item["oid"])), targets, succeeded, alike)
 
 
 def _targets(value: object) -> frozenset[str]:

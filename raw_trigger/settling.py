@@ -21,7 +21,7 @@ from raw_trigger.errors import LedgerError, ProjectError
 from raw_trigger.feeding import Feeding
 from raw_trigger.ledger import Ledger, owner_alive
 from raw_trigger.ledger.documents import owner_of
-from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired, Entry
+from raw_trigger.model.changes import NOTHING, Entry
 from raw_trigger.model.history import HistoryFilter, LaunchRecord, Owner, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Target
@@ -100,14 +100,15 @@ def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
     repo, roots = survey.workspace.repo, survey.workspace.roots
     paths = {path for attempt in tried for path, _ in attempt.record.files}
     verdicts = survey.recorder(paths).verdicts({attempt.record.target for attempt in tried})
-    nothing = ChangeSet(Base("empty", "", None, ""), Desired("worktree", WORKTREE), ())
-    feeding = Feeding(repo, roots, nothing, survey.rules(survey.known_catalog()))
-    found = settlement(
-        tried,
-        verdicts,
-        feeding=lambda target: [path for path, _ in feeding.paths(target)],
-        changed_at=lambda path: last_change(repo, path),
-    )
+    rules = survey.rules(survey.known_catalog())
+    with survey.contents(NOTHING, rules) as contents:
+        feeding = Feeding(repo, roots, NOTHING, rules, contents)
+        found = settlement(
+            tried,
+            verdicts,
+            feeding=lambda target: [path for path, _ in feeding.paths(target)],
+            changed_at=lambda path: last_change(repo, path),
+        )
     stored = diff.store(repo, {path: verdict.entry for path, verdict in found.certain.items()})
     kept = {path: verdict for path, verdict in found.certain.items() if path in stored}
     state.promote(repo, survey.workspace.environment, kept, unsure=found.unknown)

@@ -170,7 +170,7 @@ def merge(results: Results, before: Side | None, now: Side) -> Merged:
     for path, targets in results.planned.items():
         if not unmoved and (before is None or before.at(path) != now.at(path)):
             verdict = verdicts.get(path, Verdict(None))
-            left = targets - verdict.succeeded
+            left = targets - verdict.succeeded - verdict.alike
             if left:
                 pending[path] = pending.get(path, frozenset()) | left
     seen = None

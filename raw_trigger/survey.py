@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from raw_trigger import state
+from raw_trigger.contents import Contents, Told
 from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding
-from raw_trigger.mapping.rules import RuleBook, unknown_asset
+from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired
-from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.plan import Narrowing, Plan, Target
 from raw_trigger.model.record import Record
 from raw_trigger.planning import Disk, Options, made_from, make_plan
-from raw_trigger.recording import Recorder
+from raw_trigger.recording import Recorder, needed
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
 from raw_trigger.roots import require_roots
@@ -40,6 +41,9 @@ class Survey:
         self._fresh: Catalog | None = None
         self._known: Catalog | None = None
         self._book: RuleBook | None = None
+        self._told: Told = {}
+        self.obtain: Callable[[list[str]], None] = lambda _: None
+        """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
 
     @cached_property
     def record(self) -> Record | None:
@@ -166,14 +170,31 @@ class Survey:
             record = self._by_todays(rules, record)
             changes = self._with_exceptions(changes, record)
         looks = launching or changes.desired.kind == "index"
-        return make_plan(
-            changes,
-            rules,
-            self._options(),
-            disk=in_the_way(workspace.repo, workspace.roots, changes, rules.feeds) if looks else Disk(),
-            feeds=Feeding(workspace.repo, workspace.roots, changes, rules),
-            record=record,
-        )
+        with self.contents(changes, rules, record) as contents:
+            return make_plan(
+                changes,
+                rules,
+                self._options(),
+                disk=in_the_way(workspace.repo, workspace.roots, changes, rules.feeds) if looks else Disk(),
+                feeds=Feeding(workspace.repo, workspace.roots, changes, rules, contents),
+                compare=contents,
+                record=record,
+            )
+
+    def contents(self, changes: ChangeSet, rules: RuleBook, record: Record | None = None) -> Contents:
+        """Compares the contents of these changes, of those files whose rules ask for it.
+
+        Args:
+            record: What reflects another content than the rest is compared with that too.
+        """
+        asked = [change for change in changes.changes if rules.looks_inside(change.path)]
+        old = {change.old.oid for change in asked if change.old is not None}
+        if record is not None:
+            seen = (record.exceptions.get(change.path, {}).values() for change in asked)
+            old.update(oid for oids in seen for oid in oids if oid is not None and oid.strip("0"))
+        if old:
+            self.obtain(sorted(old))
+        return Contents(self.workspace.repo, changes, self._told)
 
     def _options(self) -> Options:
         config, wishes = self.workspace.config, self.wishes
@@ -193,16 +214,29 @@ class Survey:
         today = rules.describe()
         if record.rules is not None and record.rules != today:
             before = RuleBook.described(record.rules)
-            files = diff.all_paths(self.workspace.repo, record.tree, self.workspace.roots)
-            newly = rules.newly_fed(before, (path for path, _ in files))
+            files = dict(diff.all_paths(self.workspace.repo, record.tree, self.workspace.roots))
+            newly = rules.newly_fed(before, files)
             downstream = self._options().downstream
             record = record.with_new_targets(
                 {
                     path: [t.text for target in targets for t in made_from(target, rules.catalog, downstream)]
-                    for path, targets in newly.items()
+                    for path, targets in self._fed(newly, files, rules).items()
                 }
             )
         return record if rules.catalog is None else replace(record, rules=today)
+
+    def _fed(
+        self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry], rules: RuleBook
+    ) -> dict[bytes, tuple[Target, ...]]:
+        """What recorded files feed, as their rows tell where those name it."""
+        by_row = tuple(Change(path, files[path], None) for path, match in matches.items() if match.by_row)
+        recorded = ChangeSet(Base("recorded", "", None, ""), Desired("revision", ""), by_row)
+        with self.contents(recorded, rules) as contents:
+            return {
+                # As what is gone: nobody can mend any more what was recorded.
+                path: contents(path, match, files[path], None).targets if match.by_row else match.targets
+                for path, match in matches.items()
+            }
 
     def _with_exceptions(self, changes: ChangeSet, record: Record) -> ChangeSet:
         """Also the paths whose content is as recorded, but not all of whose targets reflect it."""
@@ -232,14 +266,30 @@ class Survey:
                 seen = seen.extended({path: entries.get(path) for path in further})
             return seen if record is None else self._with_exceptions(seen, record)
 
-        def whole(seen: ChangeSet) -> Plan:
+        def planned(seen: ChangeSet, *, everything: bool) -> Plan:
             workspace = self.workspace
             options = Survey(workspace)._options()
             disk = not_the_content(workspace.repo, workspace.roots, seen, rules.feeds)
-            feeds = Feeding(workspace.repo, workspace.roots, seen, rules)
-            return make_plan(seen, rules, options, disk=disk, feeds=feeds)
+            with self.contents(seen, rules, record) as contents:
+                feeds = Feeding(workspace.repo, workspace.roots, seen, rules, contents)
+                return make_plan(
+                    seen,
+                    rules,
+                    options,
+                    disk=disk,
+                    feeds=feeds,
+                    compare=contents,
+                    record=record,
+                    everything=everything,
+                )
 
-        return Recorder(snapshot, whole)
+        def due(seen: ChangeSet) -> dict[bytes, frozenset[str]]:
+            # Of any other path a target is due unless it reflects just this content.
+            inside = tuple(change for change in seen.changes if rules.looks_inside(change.path))
+            found: dict[bytes, frozenset[str]] = {change.path: frozenset() for change in inside}
+            return {**found, **needed(planned(replace(seen, changes=inside), everything=False))}
+
+        return Recorder(snapshot, partial(planned, everything=True), due)
 
 
 def _doubtful(plan: Plan) -> bool:

@@ -187,13 +187,15 @@ class Trigger(Survey):
     def _order(self, plan: Plan, face: str) -> Order:
         workspace, catalog = self.workspace, self.known_catalog()
         nothing = ChangeSet(plan.base, plan.desired, ())
-        feeding = Feeding(workspace.repo, workspace.roots, nothing, self.rules(catalog))
+        rules = self.rules(catalog)
         changed = {planned.change.path: planned.change for planned in plan.changes}
-        contents = {
-            planned.target: content_of(planned, changed, feeding.paths(planned.target), plan.desired)
-            for planned in plan.actionable
-            if planned.action == "report"
-        }
+        with self.contents(nothing, rules) as compare:
+            feeding = Feeding(workspace.repo, workspace.roots, nothing, rules, compare)
+            contents = {
+                planned.target: content_of(planned, changed, feeding.paths(planned.target), plan.desired)
+                for planned in plan.actionable
+                if planned.action == "report"
+            }
         return Order(
             plan=plan,
             catalog=catalog,

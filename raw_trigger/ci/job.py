@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -136,6 +137,7 @@ def attend(
     if request.mode == "record":
         return _record(found, request)
     trigger = Trigger(found.workspace, wishes, records=found.records)
+    trigger.obtain = partial(_obtain, found, request)
     if request.mode == "plan":
         return _plan(found, trigger, request, on_plan)
     return _run(found, trigger, request, launcher, on_plan, on_target, waiting)
@@ -232,11 +234,15 @@ def _counted(found: Situation, trigger: Trigger, request: Request, plan: Plan) -
     tables = [p.change for p in plan.changes if kind_of(show(p.change.path)) is not None][:FILES_LIMIT]
     old = [change.old.oid for change in tables if change.old is not None and change.old.content == "blob"]
     if old:
-        origin = Origin(publishing.connected(found.workspace.repo, REMOTE, request.token))
-        # Without them the rows are not counted; nothing else depends on them.
-        with suppress(GitError):
-            origin.fetch_blobs(old)
+        _obtain(found, request, old)
     return trigger.counted(plan)
+
+
+def _obtain(found: Situation, request: Request, oids: list[str]) -> None:
+    """Fetch contents that a shallow clone lacks. Without them rows are not counted, or all of them count."""
+    origin = Origin(publishing.connected(found.workspace.repo, REMOTE, request.token))
+    with suppress(GitError):
+        origin.fetch_blobs(oids)
 
 
 def _run(

@@ -19,16 +19,19 @@ def check(
     """Hold the rules against the Dagster project and the files."""
     from raw_trigger import check as checking
     from raw_trigger.errors import ConfigError
+    from raw_trigger.model.changes import NOTHING
     from raw_trigger.repo import diff
 
     trigger = trigger_of(context)
     workspace = trigger.workspace
     catalog = trigger.catalog()
-    paths = [path for path, _ in diff.worktree_paths(workspace.repo, workspace.roots)]
-    found = checking.check(trigger.rules(catalog), catalog, paths, workspace.config.file)
+    rules = trigger.rules(catalog)
+    files = dict(diff.worktree_paths(workspace.repo, workspace.roots))
+    with trigger.contents(NOTHING, rules) as contents:
+        found = checking.check(rules, catalog, files, workspace.config.file, contents)
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])
     else:
-        text_renderer().findings(found, len(paths), len(catalog.assets))
+        text_renderer().findings(found, len(files), len(catalog.assets))
     if any(strict or finding.severity == "error" for finding in found):
         raise typer.Exit(ConfigError.exit_code)

@@ -16,7 +16,7 @@ from typing import Any
 
 from raw_trigger import __version__
 from raw_trigger.model.project import DagsterOptions
-from raw_trigger.model.settings import Config, Position, Rule
+from raw_trigger.model.settings import Config, Position, Rows, Rule
 
 KEPT = 8
 """How many entries stay: a few branches' worth."""
@@ -71,7 +71,7 @@ def _from_json(data: dict[str, Any]) -> Config:
 
 
 def _rule(data: dict[str, Any]) -> Rule:
-    at = data["partition_position"]
+    at, rows = data["partition_position"], data["rows"]
     return Rule(
         path=data["path"],
         assets=tuple(data["assets"]),
@@ -81,7 +81,15 @@ def _rule(data: dict[str, Any]) -> Rule:
         position=Position(**data["position"]),
         asset_positions=tuple(Position(**position) for position in data["asset_positions"]),
         partition_position=None if at is None else Position(**at),
+        fingerprint=data["fingerprint"],
+        rows=None if rows is None else _rows(rows),
     )
+
+
+def _rows(data: dict[str, Any]) -> Rows:
+    at = data["partition_position"]
+    plain = {name: _frozen(value) for name, value in data.items()}
+    return Rows(**{**plain, "partition_position": None if at is None else Position(**at)})
 
 
 def _frozen(value: Any) -> Any:

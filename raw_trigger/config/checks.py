@@ -116,10 +116,18 @@ def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problem
         at = document.key_at(("assets", i, key))
         problems.add(Problem(at, f"this rule has {given[0]!r} and {key!r}", "keep one of them"))
     if given == ["ignore"]:
-        for key in ("partition", "on_delete"):
+        for key in ("partition", "on_delete", "rows", "fingerprint"):
             if rule.get(key) is not None:
                 at = document.key_at(("assets", i, key))
                 problems.add(Problem(at, f"an ignored path has no use for {key!r}", "remove it"))
+    rows = rule.get("rows")
+    if isinstance(rows, dict) and rows.get("partition") is not None and rule.get("partition") is not None:
+        at = document.key_at(("assets", i, "partition"))
+        message = "this rule has a partition for the file and one for each row"
+        problems.add(Problem(at, message, "keep the one in 'rows': it may use what the path captures too"))
+    if rows is not None and rule.get("fingerprint") is not None:
+        at = document.key_at(("assets", i, "fingerprint"))
+        problems.add(Problem(at, "this rule has 'rows' and 'fingerprint'", "keep one of them"))
 
 
 class _Prefixes:

@@ -54,6 +54,20 @@ def _environment(value: str) -> str:
     return value
 
 
+def _delimiter(value: str) -> str:
+    if len(value) != 1 or value in '"\r\n':
+        raise ValueError('is no delimiter; write one character, such as ";" or "\\t"')
+    return value
+
+
+def _encoding(value: str) -> str:
+    try:
+        "a".encode(value)
+    except (LookupError, UnicodeError) as error:
+        raise ValueError("is no encoding of text that Python knows; write for example latin-1") from error
+    return value
+
+
 def _root(value: str) -> str:
     parts = [part for part in value.split("/") if part not in ("", ".")]
     if value.startswith(("/", "~")):
@@ -169,6 +183,9 @@ Python = Annotated[
     Discriminator(lambda value: LIST if _shape(value) == LIST else TEXT),
 ]
 AssetKey = Annotated[Text, AfterValidator(_asset_key)]
+Columns = Annotated[TextList, BeforeValidator(_one_or_more, json_schema_input_type=Text | TextList)]
+Delimiter = Annotated[str, AfterValidator(_delimiter), WithJsonSchema({"type": "string", "maxLength": 1})]
+Encoding = Annotated[Text, AfterValidator(_encoding)]
 AssetKeys = Annotated[list[AssetKey], Field(min_length=1)]
 PathPattern = Annotated[Text, AfterValidator(_pattern)]
 Partition = Annotated[

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 from raw_trigger.config.document import Document, Location
 from raw_trigger.config.fields import LIST, MAPPING, TEXT
 from raw_trigger.config.problems import Problem, Problems, did_you_mean, quoted
-from raw_trigger.config.schema import CiModel, ConfigModel, DagsterModel, HooksModel, RuleModel
+from raw_trigger.config.schema import CiModel, ConfigModel, DagsterModel, HooksModel, RowsModel, RuleModel
 
-_LATER_KEYS = frozenset({"fetch", "fingerprint", "job", "rows", "run_config", "workers"})
+_LATER_KEYS = frozenset({"fetch", "job", "run_config", "workers"})
 _LATER_VALUES = frozenset({"delete-partition"})
 _EXAMPLES = {"environments": "production: [main]"}
 _NOT_YET = "is not known to this version of raw-trigger yet"
@@ -21,6 +21,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "dagster": DagsterModel,
     "hooks": HooksModel,
     "assets": RuleModel,
+    "rows": RowsModel,
 }
 
 
@@ -39,7 +40,8 @@ def _problem(details: dict[str, Any], document: Document) -> Problem:
 
 
 def _unknown_key(location: Location, document: Document) -> Problem:
-    key, section = str(location[-1]), str(location[0]) if len(location) > 1 else None
+    key = str(location[-1])
+    section = next((str(part) for part in reversed(location[:-1]) if part in _SECTIONS), None)
     at = document.key_at(location)
     if key in _LATER_KEYS:
         return Problem(at, f"{quoted(key)} {_NOT_YET}", "remove it")
@@ -65,7 +67,9 @@ def _words(details: dict[str, Any], location: Location, document: Document) -> t
     written = document.written(location)
     match details["type"]:
         case "missing":
-            words = f"this rule has no {quoted(name)}", "say which files it is for"
+            rows = "rows" in location
+            of = "which column tells the rows apart" if rows else "which files it is for"
+            words = f"{'rows' if rows else 'this rule'} has no {quoted(name)}", f"say {of}"
         case "value_error":
             message, _, hint = str(details["ctx"]["error"]).partition("; ")
             words = f"{name} {written} {message}", hint

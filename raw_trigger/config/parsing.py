@@ -10,11 +10,11 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from raw_trigger.config import checks, messages
-from raw_trigger.config.document import Document
+from raw_trigger.config.document import Document, Location
 from raw_trigger.config.problems import Problem, Problems
-from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RuleModel
+from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RowsModel, RuleModel
 from raw_trigger.model.project import DagsterOptions
-from raw_trigger.model.settings import Config, HookAction, Position, Rule, below
+from raw_trigger.model.settings import Config, HookAction, PartitionText, Position, Rows, Rule, below
 
 
 def parse(data: bytes, shown: str) -> Config:
@@ -104,9 +104,26 @@ def _rule(i: int, model: RuleModel, document: Document) -> Rule:
         path=model.path,
         assets=tuple(assets),
         ignore=model.ignore,
-        partition=tuple(partition.items()) if isinstance(partition, dict) else partition,
+        partition=_partition(partition),
         on_delete=model.on_delete,
         position=document.at((*at, "path")),
         asset_positions=tuple(positions),
         partition_position=None if partition is None else document.at((*at, "partition")),
+        fingerprint=model.fingerprint,
+        rows=None if model.rows is None else _rows(model.rows, document, (*at, "rows", "partition")),
     )
+
+
+def _rows(model: RowsModel, document: Document, partition: Location) -> Rows:
+    return Rows(
+        key=tuple(model.key),
+        columns=None if model.columns is None else tuple(model.columns),
+        partition=_partition(model.partition),
+        delimiter=model.delimiter,
+        encoding=model.encoding,
+        partition_position=None if model.partition is None else document.at(partition),
+    )
+
+
+def _partition(value: str | dict[str, str] | None) -> PartitionText | None:
+    return tuple(value.items()) if isinstance(value, dict) else value

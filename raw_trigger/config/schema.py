@@ -16,7 +16,10 @@ from raw_trigger.config.fields import (
     AssetKey,
     AssetKeys,
     BatchSize,
+    Columns,
+    Delimiter,
     Downstream,
+    Encoding,
     Environment,
     Hook,
     LedgerUrl,
@@ -143,6 +146,32 @@ class CiModel(Section):
     )
 
 
+class RowsModel(Section):
+    """Which rows of a CSV, TSV or JSON Lines file count: those that come, go, or differ in a column."""
+
+    key: Columns = Field(
+        description="Column, or list of columns, that tells the rows apart; no value of it may be there twice"
+        " or be missing."
+    )
+    columns: Columns | None = Field(
+        default=None,
+        description="Columns that count besides the key; by default all. A row that differs in others only"
+        " materializes nothing.",
+    )
+    partition: Partition | None = Field(
+        default=None,
+        description="Partition key that a row feeds, such as {symbol}: names of columns, and what the path"
+        " captures. Only the partitions of rows that count are materialized. Without it any such row"
+        " materializes the asset.",
+    )
+    delimiter: Delimiter | None = Field(
+        default=None, description="The character between cells; by default found out."
+    )
+    encoding: Encoding | None = Field(
+        default=None, description="The encoding of the text, such as latin-1; by default UTF-8."
+    )
+
+
 class RuleModel(Section):
     """A path pattern and what it stands for: exactly one of asset, assets and ignore."""
 
@@ -170,6 +199,14 @@ class RuleModel(Section):
         default=None,
         description="Partition key that the file feeds, such as {date}; for several dimensions a mapping of"
         " dimension to key.",
+    )
+    rows: RowsModel | None = Field(
+        default=None, description="For a table: which of its rows count, and what each of them feeds."
+    )
+    fingerprint: values.Fingerprint | None = Field(
+        default=None,
+        description="What of the content counts: bytes (everything), text (not the line ends), json (not the"
+        " formatting and the order of names) or table (not the order of rows and columns).",
     )
     ignore: bool = Field(default=False, description="true: a change of such a file materializes nothing.")
     on_delete: values.OnDelete | None = Field(

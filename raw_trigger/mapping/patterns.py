@@ -259,8 +259,11 @@ class Template:
         return "".join(plain + (values[name] if name else "") for plain, name in self._parts)
 
 
-def compile_template(text: str, known: frozenset[str] | set[str]) -> Template:
+def compile_template(text: str, known: frozenset[str] | set[str] | None) -> Template:
     """Compile a template whose names are captures of its pattern (``known``) or :data:`BUILT_IN`.
+
+    Args:
+        known: None: any name will do, such as that of a column.
 
     Raises:
         PatternError: a brace is not closed or a name is unknown.
@@ -276,7 +279,7 @@ def compile_template(text: str, known: frozenset[str] | set[str]) -> Template:
             if end < 0:
                 raise PatternError("'{' is not closed by '}'", at)
             name = text[at + 1 : end]
-            if name not in known and name not in BUILT_IN:
+            if known is not None and name not in known and name not in BUILT_IN:
                 names = ", ".join(f"{{{n}}}" for n in sorted({*known, *BUILT_IN}))
                 raise PatternError(f"'{{{name}}}' is not captured by the path; known are {names}", at)
             parts.append((plain, name))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from raw_trigger.errors import ConfigError
+from raw_trigger.mapping.contents import Clause
 from raw_trigger.mapping.patterns import (
     Pattern,
     PatternError,
@@ -22,7 +24,7 @@ from raw_trigger.mapping.patterns import (
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Target
-from raw_trigger.model.settings import Config, Position, Rule
+from raw_trigger.model.settings import Config, PartitionText, Position, Rows, Rule
 
 CONVENTION = "convention"
 RAW = "raw"
@@ -31,12 +33,22 @@ RAW = "raw"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …`` or ``convention``."""
+    """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …`` or ``convention``.
+
+    ``clause`` says what of the content counts; None: every byte. Where each row has a partition of its own
+    the ``targets`` are without one: the content tells which there are.
+    """
 
     rule: str
     targets: tuple[Target, ...] = ()
     ignore: bool = False
     on_delete: str | None = None
+    clause: Clause | None = None
+
+    @property
+    def by_row(self) -> bool:
+        """Whether the content tells which partitions the path feeds."""
+        return self.clause is not None and self.clause.partition is not None
 
 
 class RuleBook:
@@ -64,15 +76,7 @@ class RuleBook:
         return self._described
 
     def _as_text(self) -> str:
-        file = [
-            {
-                "path": one.rule.path,
-                "assets": one.rule.assets,
-                "partition": one.rule.partition,
-                "ignore": one.rule.ignore,
-            }
-            for one in self._file.rules
-        ]
+        file = [_told(one.rule) for one in self._file.rules]
         catalog = None
         if self.catalog is not None:
             catalog = {"paths": self._metadata.named, "raw": self._convention.keys}
@@ -103,6 +107,8 @@ class RuleBook:
                     on_delete=None,
                     position=nowhere,
                     asset_positions=(nowhere,) * len(one["assets"]),
+                    fingerprint=one.get("fingerprint"),
+                    rows=_rows(one.get("rows")),
                 )
                 for one in document["rules"]
             )
@@ -117,15 +123,21 @@ class RuleBook:
             return unknown
         return book
 
-    def newly_fed(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Target, ...]]:
-        """What these paths feed by these rules and did not feed by those ``before``."""
+    def newly_fed(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, Match]:
+        """What these paths feed by these rules and did not feed by those ``before``.
+
+        Where something else of the content counts than before, that is all.
+        """
         found = {}
         for path in paths:
             now, then = self.match(path), before.match(path)
-            old = set() if then is None else set(then.targets)
-            new = () if now is None else tuple(t for t in now.targets if t not in old)
+            if now is None:
+                continue
+            same = then is not None and then.clause == now.clause
+            old = set(then.targets) if then is not None and same else set()
+            new = tuple(target for target in now.targets if target not in old)
             if new:
-                found[path] = new
+                found[path] = replace(now, targets=new)
         return found
 
     def relative(self, path: bytes) -> str | None:
@@ -149,6 +161,13 @@ class RuleBook:
         """Whether anything is made from the path."""
         match = self.match(path)
         return match is not None and bool(match.targets)
+
+    def looks_inside(self, path: bytes) -> bool:
+        """Whether the path's content says what it is about."""
+        if not self._file.any_clause:
+            return False
+        match = self.match(path)
+        return match is not None and match.clause is not None
 
     def unknown_assets(self) -> list[tuple[Position, str]]:
         """Assets that the file's rules name outright and the catalog does not have."""
@@ -180,16 +199,25 @@ class _FileRule:
     pattern: Pattern
     assets: tuple[Template, ...]
     partition: Template | None
+    row_partition: Template | None
 
-    def targets(self, relative: str, captures: dict[str, str]) -> tuple[Target, ...]:
+    def match(self, relative: str, captures: dict[str, str]) -> Match:
+        rule = self.rule
+        if rule.ignore:
+            return Match(self.where, ignore=True, on_delete=rule.on_delete)
         values = {**built_in(relative), **captures}
         partition = None if self.partition is None else self.partition.expand(values)
-        return tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
+        targets = tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
+        clause = None
+        if rule.rows is not None or rule.fingerprint not in (None, "bytes"):
+            clause = Clause(rule.rows, rule.fingerprint, self.row_partition, values)
+        return Match(self.where, targets, False, rule.on_delete, clause)
 
 
 class _FileRules:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = [_compile(rule) for rule in rules]
+        self.any_clause = any(rule.rows or rule.fingerprint for rule in rules)
         self._literal: dict[str, int] = {}
         self._wild: list[int] = []
         for i, rule in enumerate(self.rules):
@@ -214,8 +242,7 @@ class _FileRules:
         if decided is None:
             return None
         rule, captures = decided
-        targets = () if rule.rule.ignore else rule.targets(relative, captures)
-        return Match(rule.where, targets, rule.rule.ignore, rule.rule.on_delete)
+        return rule.match(relative, captures)
 
     def literal_assets(self) -> Iterable[tuple[Position, str]]:
         for rule in self.rules:
@@ -236,19 +263,53 @@ def _compile(rule: Rule) -> _FileRule:
         if rule.partition is not None:
             where = rule.partition_position or rule.position
             partition = compile_template(_partition_text(rule.partition), pattern.names)
+        row_partition = None
+        if rule.rows is not None and rule.rows.partition is not None:
+            where = rule.rows.partition_position or rule.position
+            row_partition = compile_template(_partition_text(rule.rows.partition), None)
     except PatternError as error:
         raise ConfigError(f"{where}: {error.message}", "see 'Patterns' in the README") from error
-    return _FileRule(rule, rule.position.short, pattern, tuple(templates), partition)
+    return _FileRule(rule, rule.position.short, pattern, tuple(templates), partition, row_partition)
 
 
-def _partition(value: object) -> str | tuple[tuple[str, str], ...] | None:
+def _told(rule: Rule) -> dict[str, object]:
+    """What of a rule decides what a path feeds; what it leaves open is left out where it came later."""
+    told: dict[str, object] = {
+        "path": rule.path,
+        "assets": rule.assets,
+        "partition": rule.partition,
+        "ignore": rule.ignore,
+    }
+    if rule.fingerprint not in (None, "bytes"):
+        told["fingerprint"] = rule.fingerprint
+    if rule.rows is not None:
+        rows = asdict(rule.rows)
+        del rows["partition_position"]
+        told["rows"] = rows
+    return told
+
+
+def _rows(told: Mapping[str, Any] | None) -> Rows | None:
+    if told is None:
+        return None
+    columns = told["columns"]
+    return Rows(
+        key=tuple(told["key"]),
+        columns=None if columns is None else tuple(columns),
+        partition=_partition(told["partition"]),
+        delimiter=told["delimiter"],
+        encoding=told["encoding"],
+    )
+
+
+def _partition(value: object) -> PartitionText | None:
     """A partition template as it was before it went through JSON."""
     if value is None or isinstance(value, str):
         return value
     return tuple((str(name), str(text)) for name, text in value)  # type: ignore[attr-defined]
 
 
-def _partition_text(partition: str | tuple[tuple[str, str], ...]) -> str:
+def _partition_text(partition: PartitionText) -> str:
     """A key of several dimensions is its parts in the order of the dimensions' names, as in Dagster."""
     if isinstance(partition, str):
         return partition

@@ -122,6 +122,10 @@ class ChangeSet:
         return ChangeSet(self.base, self.desired, ordered, self.only)
 
 
+NOTHING = ChangeSet(Base("empty", "", None, ""), Desired("worktree", WORKTREE), ())
+"""No change of what is on disk: for whoever looks at all files."""
+
+
 def show(path: bytes) -> str:
     """The path as text. Bytes that are no UTF-8 become lone surrogates, so it can be had back."""
     return path.decode("utf-8", "surrogateescape")

@@ -56,12 +56,14 @@ class Verdict:
     """What a run came to for one path.
 
     ``targets`` is everything that the path feeds, ``succeeded`` what of it reflects ``entry`` now
-    (None: that the path is gone). A path without targets is settled by looking at it.
+    (None: that the path is gone). ``alike`` are those that reflect another content which differs from it
+    in nothing that counts for them. A path without targets is settled by looking at it.
     """
 
     entry: Entry | None
     targets: frozenset[str] = frozenset()
     succeeded: frozenset[str] = frozenset()
+    alike: frozenset[str] = frozenset()
 
     def judge(self, recorded: Entry | None, seen: Reflected) -> tuple[Entry | None, Reflected]:
         """The path's entry and exceptions after the run, from those before it.
@@ -70,11 +72,11 @@ class Verdict:
             recorded: The path's entry in the tree.
             seen: Its exceptions.
         """
-        if self.targets <= self.succeeded:
+        if self.targets <= self.succeeded | self.alike:
             return self.entry, {}
         default = None if recorded is None else recorded.oid
         now = None if self.entry is None else self.entry.oid
-        if all(name in seen and seen[name] == now for name in self.targets - self.succeeded):
+        if all(name in seen and seen[name] == now for name in self.targets - self.succeeded - self.alike):
             return self.entry, {}
         after = {name: now if name in self.succeeded else seen.get(name, default) for name in self.targets}
         return recorded, {name: oid for name, oid in sorted(after.items()) if oid != default}

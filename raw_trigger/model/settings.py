@@ -13,6 +13,7 @@ OnDelete = Literal["auto", "materialize", "report", "skip", "fail"]
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
 HookAction = Literal["run", "background", "notify", "off"]
+Fingerprint = Literal["bytes", "text", "json", "table"]
 PushAction = Literal["run", "notify", "off"]
 """What goes on behind a push cannot refuse it any more."""
 
@@ -54,24 +55,47 @@ class Position:
         return f"{self.file}:{self.line}"
 
 
+PartitionText = str | tuple[tuple[str, str], ...]
+"""A template of a partition key, or (dimension, template) pairs as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of a table count, the ``rows:`` of a rule.
+
+    ``key`` are the columns that tell rows apart, ``columns`` those that count besides it (None: all),
+    ``partition`` the template of the partition that a row feeds (None: any row that counts is for the
+    whole target). ``delimiter`` and ``encoding`` are None where they are to be found out.
+    """
+
+    key: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    partition: PartitionText | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    partition_position: Position | None = field(default=None, compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One entry of ``assets:``, its pattern and templates still as text.
 
     ``path`` is relative to the root. ``assets`` are key templates, empty for an ignored path.
-    ``partition`` is a template, or (dimension, template) pairs as written. ``on_delete`` is None
-    where the rule leaves it to the file. ``position`` is that of the path; ``asset_positions``
-    has one for each of ``assets``.
+    ``on_delete`` is None where the rule leaves it to the file. ``position`` is that of the path;
+    ``asset_positions`` has one for each of ``assets``. ``fingerprint`` says what of the content counts
+    (None: every byte), ``rows`` which rows of a table.
     """
 
     path: str
     assets: tuple[str, ...]
     ignore: bool
-    partition: str | tuple[tuple[str, str], ...] | None
+    partition: PartitionText | None
     on_delete: OnDelete | None
     position: Position
     asset_positions: tuple[Position, ...]
     partition_position: Position | None = None
+    fingerprint: Fingerprint | None = None
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -607,7 +607,14 @@ def test_results_travel_as_a_file(origin: Origin) -> None:
     ],
 )
 def test_a_file_that_holds_something_else(change: object, said: str) -> None:
-    verdict = {"path": "data/1_raw/a", "mode": "100644", "oid": "a" * 40, "targets": ["x"], "succeeded": []}
+    verdict = {
+        "path": "data/1_raw/a",
+        "mode": "100644",
+        "oid": "a" * 40,
+        "targets": ["x"],
+        "succeeded": [],
+        "alike": [],
+    }
     document = json.loads(dumps(Results("b" * 40)))
     if isinstance(change, dict):
         verdict.update({name: value for name, value in change.items() if name in verdict})

@@ -761,6 +761,26 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "rows and what does not go with them",
+        "assets:\n  - {path: a, asset: b, partition: c, fingerprint: text, rows: {key: d, partition: e}}\n",
+        [
+            "2:25: this rule has a partition for the file and one for each row; keep the one in 'rows': it may"
+            " use what the path captures too",
+            "2:39: this rule has 'rows' and 'fingerprint'; keep one of them",
+        ],
+    ),
+    (
+        "rows that are none",
+        "assets:\n  - {path: a, asset: b, rows: {columns: [], delimiter: ab, encoding: utf-9, keys: d}}\n",
+        [
+            "2:31: rows has no 'key'; say which column tells the rows apart",
+            "2:41: columns is empty; name at least one or remove the key",
+            '2:56: delimiter \'ab\' is no delimiter; write one character, such as ";" or "\\t"',
+            "2:70: encoding 'utf-9' is no encoding of text that Python knows; write for example latin-1",
+            "2:77: unknown key 'keys' in 'rows'; did you mean 'key'?",
+        ],
+    ),
+    (
         "path absolute",
         "assets:\n  - {path: /a, ignore: true}\n",
         [

@@ -1,0 +1,137 @@
+"""What versions of files make of the targets they feed, where a rule says what of the content counts."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from raw_trigger.errors import TableError
+from raw_trigger.mapping.contents import Affected, Clause
+from raw_trigger.mapping.rules import Match
+from raw_trigger.model.changes import Change, ChangeSet, Entry, show
+from raw_trigger.model.rows import RowCounts
+from raw_trigger.repo.repository import Repository
+
+if TYPE_CHECKING:
+    from raw_trigger.counting import Counting
+    from raw_trigger.mapping.tables import Form
+
+Told = dict[tuple[object, ...], Affected]
+
+_NOT_HERE = "its content is not here, so it is not known what of it changed"
+_EVERYTHING = "the content that it is compared with is not here, so everything in it counts"
+_NO_TABLE = "what it is compared with cannot be read as a table, so everything in it counts"
+_ALIKE = {
+    "text": "only its line ends differ",
+    "json": "only its formatting differs",
+    "table": "only the order or the writing of its rows differs",
+}
+
+
+class Contents:
+    """Compares the contents of a change set's files, for as long as the block lasts.
+
+    Args:
+        told: What was told before, of the same rules: large files are not read again and again.
+    """
+
+    def __init__(self, repo: Repository, changes: ChangeSet, told: Told) -> None:
+        self._repo = repo
+        self._changes = changes
+        self._told = told
+        self._open = ExitStack()
+        self._counting: Counting | None = None
+
+    def __enter__(self) -> Contents:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def __call__(self, path: bytes, match: Match, old: Entry | None, new: Entry | None) -> Affected:
+        """For which of the targets something that counts differs; None stands for no file."""
+        assert match.clause is not None
+        key = (path, match.rule, match.targets, old, new)
+        if key in self._told:
+            return self._told[key]
+        change = Change(path, old, new)
+        by_rows = match.clause.rows is not None
+        found = (self._rows if by_rows else self._fingerprint)(change, match, match.clause)
+        if found.missing is None and found.note is None:  # what is not here may come
+            self._told[key] = found
+        return found
+
+    def _fingerprint(self, change: Change, match: Match, clause: Clause) -> Affected:
+        assert clause.fingerprint is not None
+        same = self._counter.unchanged(change, clause.fingerprint)
+        if same:
+            return Affected(nothing=_ALIKE.get(clause.fingerprint))
+        return Affected(match.targets, note=_EVERYTHING if same is None else None)
+
+    def _rows(self, change: Change, match: Match, clause: Clause) -> Affected:
+        from raw_trigger.mapping.tabular import Keyed
+
+        assert clause.rows is not None
+        keyed = Keyed(clause.rows.key, clause.rows.columns, clause.columns)
+        form = self._form(change.path, clause)
+        try:
+            found = self._counter.compare(change, keyed, form)
+        except TableError as error:
+            if error.side == "old":
+                return self._against_nothing(change, match, _NO_TABLE)
+            return Affected(problem=str(error))
+        if found is None:
+            return self._not_here(change, match)
+        if found.counts == RowCounts(0, 0, 0):
+            return Affected(counts=found.counts, nothing=self._no_row(change, clause))
+        targets, complete = clause.targets(match.targets, found.captures)
+        problem = None if complete else self._incomplete(change, match, clause)
+        if problem is not None:
+            return Affected(problem=problem)
+        return Affected(targets, found.counts, None if targets else "the rows that differ name no partition")
+
+    def _not_here(self, change: Change, match: Match) -> Affected:
+        """One of the contents cannot be had."""
+        if change.old is not None and (change.new is None or self._counter.is_here(change.path, change.new)):
+            return self._against_nothing(change, match, _EVERYTHING)
+        return Affected(missing=_NOT_HERE) if match.by_row else Affected(match.targets)
+
+    def _incomplete(self, change: Change, match: Match, clause: Clause) -> str | None:
+        """What is wrong where a row names no partition: nothing, if only what is gone has such a row."""
+        if change.new is None:
+            return None
+        if change.old is not None:
+            return self(change.path, match, None, change.new).problem
+        columns = ", ".join(clause.columns)
+        return f"{show(change.path)}: a row has no value in {columns}, which its partition is named by"
+
+    def _against_nothing(self, change: Change, match: Match, why: str) -> Affected:
+        """The old side cannot be had: not knowing is everything."""
+        if change.new is None:
+            return Affected(missing=why) if match.by_row else Affected(match.targets, note=why)
+        found = self(change.path, match, None, change.new)
+        if found.problem is not None or found.missing is not None:
+            return found
+        return Affected(found.targets, found.counts, note=why)
+
+    def _no_row(self, change: Change, clause: Clause) -> str:
+        assert clause.rows is not None
+        if clause.rows.columns is None:
+            return "no row differs, only their order or how they are written"
+        named = ", ".join(dict.fromkeys((*clause.rows.key, *clause.columns, *clause.rows.columns)))
+        plain = self._counter.counts([change]).get(change.path)
+        return f"no row differs in {named}" + ("" if plain is None else f"; in all columns: {plain.text}")
+
+    @property
+    def _counter(self) -> Counting:
+        if self._counting is None:
+            from raw_trigger.counting import Counting
+
+            self._counting = self._open.enter_context(Counting(self._repo, self._changes))
+        return self._counting
+
+    def _form(self, path: bytes, clause: Clause) -> Form:
+        from raw_trigger.counting import form_of
+
+        assert clause.rows is not None
+        return form_of(path, clause.rows.delimiter, clause.rows.encoding)

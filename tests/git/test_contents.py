@@ -1,0 +1,345 @@
+"""What a rule says of the content decides what a change is about: rows, line ends, formatting."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import subprocess
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from raw_trigger.config import load_config
+from raw_trigger.events.revisions import from_arguments
+from raw_trigger.launch.base import Order, Report
+from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.plan import Plan
+from raw_trigger.repo.repository import Repository
+from raw_trigger.survey import Wishes
+from raw_trigger.trigger import Trigger
+from raw_trigger.workspace import Workspace
+from tests.conftest import REPOSITORY_TOP, SOAK, Repo
+
+DYNAMIC = Partitions("dynamic", name="concepts")
+CATALOG = {
+    asset.key: asset
+    for asset in (
+        Asset("concepts", ("concepts",), "here", partitions=DYNAMIC),
+        Asset("seen", ("seen",), "here", kind="external", partitions=DYNAMIC),
+        Asset("child", ("child",), "here", partitions=DYNAMIC, parents=("seen",)),
+        Asset("all", ("all",), "here", parents=("seen",)),
+        Asset("whole", ("whole",), "here"),
+    )
+}
+ROWS = "rows: {key: id, columns: [id, active], partition: '{id}'}"
+START = "id,active,note\nA,1,x\nB,1,x\nC,1,x\n"
+
+
+class Project:
+    """Stands in for the Dagster project; what fails is told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def catalog(self, fresh: bool = False) -> Catalog:
+        return Catalog(CATALOG, fresh=fresh)
+
+
+class Ground:
+    """A repository with one rule, recorded as it is at first."""
+
+    def __init__(self, repo: Repo, rule: str, path: str, content: str | bytes) -> None:
+        self.repo, self.path = repo, path
+        self.rule(rule, adopt=False)
+        self.write(content)
+        repo.git("add", "-A")
+        repo.git("commit", "-q", "-m", "start")
+        self.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+
+    def rule(self, text: str, *, adopt: bool = False) -> None:
+        (self.repo.top / "raw-trigger.yaml").write_text(f"assets:\n  - {{path: {self.path!r}, {text}}}\n")
+
+    def write(self, content: str | bytes | None) -> None:
+        file = self.repo.top / "data/1_raw" / self.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def trigger(self, wishes: Wishes | None = None) -> Trigger:
+        repo = Repository.discover(self.repo.top)
+        config = load_config(self.repo.top / "raw-trigger.yaml", self.repo.top)
+        return Trigger(Workspace(repo, config, Project(self.repo.top), "local"), wishes)  # type: ignore[arg-type]
+
+    def plan(self, *arguments: str) -> Plan:
+        trigger = self.trigger()
+        workspace = trigger.workspace
+        base, desired = from_arguments(workspace.repo, workspace.environment, list(arguments))
+        return trigger.plan(trigger.detect(base, desired), launching=True)
+
+    def due(self) -> list[str]:
+        return [one.target.text for one in self.plan().actionable]
+
+    def run(self, *failing: str) -> tuple[list[str], Outcome]:
+        """What ran, and what became of it."""
+        trigger, ran = self.trigger(), []
+
+        class Launcher:
+            def launch(
+                self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]
+            ) -> Report:
+                bad = set()
+                for planned in prepare().plan.actionable:
+                    name = planned.target.text
+                    ran.append(name)
+                    if name in failing or any(above in bad for above in planned.after):
+                        bad.add(planned.target)
+                    on_target(TargetOutcome(planned.target, "failed" if planned.target in bad else "success"))
+                return Report()
+
+        base, desired = from_arguments(trigger.workspace.repo, "local", [])
+        with trigger.planned(base, desired, face="cli") as plan:
+            return ran, trigger.run(plan, Launcher(), face="cli")
+
+
+@pytest.fixture
+def concepts(repo: Repo) -> Ground:
+    return Ground(repo, f"asset: concepts, {ROWS}", "c.csv", START)
+
+
+TABLES: Mapping[str, tuple[str, list[str]]] = {
+    "a row": ("id,active,note\nA,1,x\nB,0,x\nC,1,x\n", ["concepts|B"]),
+    "a row that counts and one that does not": ("id,active,note\nA,1,y\nB,0,x\nC,1,x\n", ["concepts|B"]),
+    "a row more": ("id,active,note\nA,1,x\nB,1,x\nC,1,x\nD,1,x\n", ["concepts|D"]),
+    "a row less": ("id,active,note\nA,1,x\nC,1,x\n", ["concepts|B"]),
+    "another key": ("id,active,note\nA,1,x\nB,1,x\nE,1,x\n", ["concepts|C", "concepts|E"]),
+    "a missing cell is not an empty one": ("id,active,note\nA,1,x\nB\nC,\n", ["concepts|B", "concepts|C"]),
+    "an unread column": ("id,active,note\nA,1,y\nB,1,z\nC,1,x\n", []),
+    "another order": ("note,active,id\nx,1,C\nx,1,B\nx,1,A\n", []),
+    "a new column": ("id,active,note,more\nA,1,x,1\nB,1,x,2\nC,1,x,3\n", []),
+    "only quotes and line ends": ('"id","active","note"\r\n"A",1,x\r\nB,"1",x\r\nC,1,"x"\r\n', []),
+    "another delimiter": ("id;active;note\nA;1;x\nB;1;x\nC;1;x\n", []),
+}
+
+
+@pytest.mark.parametrize(("content", "due"), TABLES.values(), ids=TABLES)
+def test_a_row_gives_its_partition(concepts: Ground, content: str, due: list[str]) -> None:
+    concepts.write(content)
+    assert concepts.due() == due
+    ran, _ = concepts.run()
+    assert ran == due
+    assert concepts.plan().changes == ()
+
+
+def test_nothing_that_counts_is_said_with_its_numbers(concepts: Ground) -> None:
+    concepts.write("id,active,note\nA,1,y\nB,1,z\nC,1,x\n")
+    (change,) = concepts.plan().changes
+    assert change.disposition == "unchanged"
+    assert change.reason == "no row differs in id, active; in all columns: ~2"
+
+
+@pytest.mark.parametrize("form", ["gz", "jsonl", "tsv", "latin-1"])
+def test_other_forms(repo: Repo, form: str) -> None:
+    rows = [("id", "n"), ("A", "ä"), ("B", "ö")]
+    edited = [*rows[:2], ("B", "ü")]
+
+    def text(table: list[tuple[str, str]]) -> bytes:
+        if form == "jsonl":
+            return b"".join(f'{{"n": "{n}", "id": "{key}"}}\n'.encode() for key, n in table[1:])
+        lines = "".join(f"{key}{chr(9) if form == 'tsv' else ','}{n}\n" for key, n in table)
+        if form == "gz":
+            return gzip.compress(lines.encode())
+        return lines.encode("latin-1" if form == "latin-1" else "utf-8")
+
+    name = {"gz": "c.csv.gz", "jsonl": "c.jsonl", "tsv": "c.tsv", "latin-1": "c.csv"}[form]
+    more = ", encoding: latin-1" if form == "latin-1" else ""
+    ground = Ground(
+        repo, f"asset: concepts, rows: {{key: id, partition: '{{id}}-{{stem}}'{more}}}", name, text(rows)
+    )
+    ground.write(text(edited))
+    assert ground.due() == [f"concepts|B-{Path(name).stem}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,active\nA,1\nA,2\n", "raw-trigger.yaml:2: data/1_raw/c.csv:3: "),
+        ("id,active\n,1\n", "raw-trigger.yaml:2: data/1_raw/c.csv:2: "),
+        ("name,active\nA,1\n", "raw-trigger.yaml:2: data/1_raw/c.csv"),
+    ],
+    ids=["twice", "missing", "no such column"],
+)
+def test_a_key_that_is_none_is_an_error(concepts: Ground, content: str, message: str) -> None:
+    concepts.write(content)
+    plan = concepts.plan()
+    assert plan.errors[0].startswith(message)
+    assert plan.pending
+    concepts.run()
+    concepts.write("id,active,note\nA,1,x\nB,1,x\nC,2,x\n")
+    assert concepts.due() == ["concepts|C"]
+
+
+def test_only_the_failed_partition_runs_again(concepts: Ground) -> None:
+    concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\n")
+    concepts.run("concepts|B")
+    assert concepts.due() == ["concepts|B"]
+    # Another row of the same file: what A reflects has not changed since.
+    concepts.write("id,active,note\nA,2,x\nB,2,x\nC,2,x\n")
+    assert concepts.due() == ["concepts|B", "concepts|C"]
+    concepts.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
+    assert concepts.due() == []
+    concepts.run()
+    assert concepts.plan().changes == ()
+    concepts.write(START)
+    assert concepts.due() == ["concepts|A"]
+
+
+def test_what_ran_is_taken_back(concepts: Ground) -> None:
+    concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\n")
+    concepts.run("concepts|B")
+    concepts.write(START)
+    assert concepts.due() == ["concepts|A"]
+
+
+def test_below_an_external_asset(repo: Repo) -> None:
+    ground = Ground(repo, f"asset: seen, {ROWS}", "c.csv", START)
+    ground.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\n")
+    both = ["all", "child|A", "child|B", "seen|A", "seen|B"]
+    assert ground.due() == both
+    ground.run("child|B")
+    assert ground.due() == ["child|B"]
+    ground.write("id,active,note\nA,2,x\nB,2,x\nC,3,x\n")
+    assert ground.due() == ["all", "child|B", "child|C", "seen|C"]
+    ground.run()
+    assert ground.plan().changes == ()
+
+
+def test_without_a_partition_any_row_is_for_the_asset(repo: Repo) -> None:
+    ground = Ground(repo, "asset: whole, rows: {key: [id, active], columns: [id]}", "c.csv", START)
+    ground.write(START.replace("x", "y"))
+    assert ground.due() == []
+    ground.write(START.replace("A,1", "A,2"))
+    assert ground.due() == ["whole"]
+    ground.run("whole")
+    assert ground.due() == ["whole"]
+    ground.write(START.replace("x", "z"))
+    assert ground.due() == []
+
+
+def test_a_changed_clause_replans_the_path(concepts: Ground) -> None:
+    concepts.rule("asset: concepts, rows: {key: id, columns: [note], partition: '{id}'}")
+    assert concepts.due() == ["concepts|A", "concepts|B", "concepts|C"]
+    concepts.run("concepts|B")
+    assert concepts.due() == ["concepts|B"]
+    concepts.run()
+    assert concepts.plan().changes == ()
+
+
+def test_a_new_asset_of_a_rule_is_planned_for_all_its_rows(concepts: Ground) -> None:
+    concepts.rule(f"assets: [concepts, seen], {ROWS}")
+    assert [name for name in concepts.due() if name.startswith("seen")] == ["seen|A", "seen|B", "seen|C"]
+    assert not [name for name in concepts.due() if name.startswith("concepts")]
+
+
+def test_a_deleted_table(concepts: Ground) -> None:
+    """Nothing else has its rows: what its partitions were made from is gone."""
+    concepts.write(None)
+    plan = concepts.plan()
+    assert {one.target.text for one in plan.targets} == {"concepts|A", "concepts|B", "concepts|C"}
+
+
+def test_a_row_that_moves_to_another_file(repo: Repo) -> None:
+    ground = Ground(repo, f"asset: concepts, {ROWS}", "*.csv", START)
+    raw = repo.top / "data/1_raw"
+    (raw / "*.csv").unlink()
+    (raw / "other.csv").write_text("id,active,note\nA,1,x\n")
+    due = ground.due()
+    assert "concepts|A" in due
+
+
+def test_the_content_that_it_is_compared_with_is_gone(concepts: Ground) -> None:
+    oid = concepts.repo.git("rev-parse", "HEAD:data/1_raw/c.csv")
+    concepts.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
+    git = concepts.repo.top / ".git/objects" / oid[:2] / oid[2:]
+    git.unlink()
+    plan = concepts.plan()
+    assert [one.target.text for one in plan.actionable] == ["concepts|A", "concepts|B", "concepts|C"]
+    assert any("is not here" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "name", "old", "same", "other"),
+    [
+        ("text", "a.txt", "a\nb\n", "a\r\nb", "a\nc\n"),
+        ("json", "a.json", '{"a": 1, "b": [1]}', '{\n "b": [1],\n "a": 1}\n', '{"a": 1, "b": [2]}'),
+        ("table", "a.csv", "a,b\n1,2\n3,4\n", "b;a\n4;3\n2;1\n", "a,b\n1,2\n3,5\n"),
+        ("bytes", "a.txt", "a\n", "a\n", "a\r\n"),
+    ],
+)
+def test_a_fingerprint(repo: Repo, fingerprint: str, name: str, old: str, same: str, other: str) -> None:
+    ground = Ground(repo, f"asset: whole, fingerprint: {fingerprint}", name, old)
+    ground.write(same)
+    assert ground.due() == []
+    ground.write(other)
+    assert ground.due() == ["whole"]
+    ground.run("whole")
+    assert ground.due() == ["whole"]
+    ground.run()
+    assert ground.plan().changes == ()
+
+
+HISTORIES = Path(os.environ.get("RAW_TRIGGER_HISTORIES", REPOSITORY_TOP.parent / "shared" / "histories"))
+NEWEST = None if SOAK else 20
+"""How many commits the gate looks at."""
+
+
+def test_a_real_history_of_companies(repo: Repo, tmp_path: Path) -> None:
+    """The partitions that are due are those whose rows differ from what they last ran with, failures or not."""
+    bundle = HISTORIES / "sp500-constituents.bundle"
+    if not bundle.exists():
+        pytest.skip(f"{bundle} is not there; name its folder in RAW_TRIGGER_HISTORIES")
+    subprocess.run(["git", "clone", "-q", bundle, "-b", "main", tmp_path / "history"], check=True)
+    history = Repo(tmp_path / "history")
+    name = "data/1_raw/constituents.csv"
+    texts = [
+        history.try_git("show", f"{commit}:{name}").stdout
+        for commit in history.git("rev-list", "--reverse", "--first-parent", "HEAD", "--", name).split()
+    ][-(NEWEST or 0) :]
+
+    def rows(text: str) -> dict[str, dict[str, str]] | None:
+        """The rows by their symbol; None where that is no key."""
+        listed = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+        found = {row.get("Symbol") or "": row for row in listed}
+        return found if len(found) == len(listed) and "" not in found else None
+
+    first = next(i for i, text in enumerate(texts) if rows(text) is not None)
+    rule = "asset: concepts, rows: {key: Symbol, partition: '{Symbol}'}"
+    ground = Ground(repo, rule, "constituents.csv", texts[first])
+    reflected: dict[str, dict[str, str]] = dict(rows(texts[first]) or {})
+    failures = compared = 0
+    for number, text in enumerate(texts[first + 1 :]):
+        ground.write(text)
+        now = rows(text)
+        if now is None:
+            assert ground.plan().errors
+            continue
+        due = {s for s in {*reflected, *now} if reflected.get(s) != now.get(s)}
+        failing = {s for s in due if zlib.crc32(f"{number} {s}".encode()) % 4 == 0}
+        ran, _ = ground.run(*(f"concepts|{symbol}" for symbol in failing))
+        assert set(ran) == {f"concepts|{symbol}" for symbol in due}, number
+        assert len(ran) == len(set(ran))
+        for symbol in due - failing:
+            if symbol in now:
+                reflected[symbol] = now[symbol]
+            else:
+                del reflected[symbol]
+        failures += len(failing)
+        compared += 1
+    assert compared > len(texts) // 2
+    assert failures
