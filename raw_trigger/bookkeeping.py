@@ -13,6 +13,7 @@ from raw_trigger import __version__
 from raw_trigger.errors import LedgerError
 from raw_trigger.launch.base import Order
 from raw_trigger.ledger import Ledger, partition_time, this_process
+from raw_trigger.model.assets import Asset
 from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target
@@ -94,6 +95,12 @@ class Bookkeeper:
             self._warn(f"how the run ended is not in the history: {problem}")
 
 
+def _kind(target: Target, asset: Asset | None) -> str:
+    if target.job is not None:
+        return "job"
+    return "unknown" if asset is None else asset.kind
+
+
 def _batches(order: Order) -> tuple[BatchRecord, ...]:
     contents = {p.change.path: None if p.change.new is None else p.change.new.oid for p in order.plan.changes}
     by_number: dict[int, list[PlannedTarget]] = {}
@@ -107,7 +114,7 @@ def _batches(order: Order) -> tuple[BatchRecord, ...]:
             targets.append(
                 TargetRecord(
                     target=planned.target,
-                    kind="unknown" if asset is None else asset.kind,
+                    kind=_kind(planned.target, asset),
                     action=planned.action,
                     files=tuple((path, contents[path]) for path in planned.paths),
                     time=None

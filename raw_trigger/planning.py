@@ -276,14 +276,31 @@ class _Planner:
         if self.catalog is None:
             return None
         for target in match.targets:
-            if target.asset not in self.catalog.assets:
+            if not self.catalog.has(target.asset):
                 return unknown_asset(target.asset, self.catalog)
         return None
 
     def _asset(self, key: str) -> Asset | None:
         return None if self.catalog is None else self.catalog.assets.get(key)
 
+    def _decide_job(self, draft: _Draft) -> None:
+        """A job is launched for files; for one that is gone only where the rule says so."""
+        if draft.living or draft.on_delete == "materialize":
+            return
+        draft.action = "skip"
+        gone = ", ".join(show(path) for path in draft.paths)
+        if draft.on_delete == "fail":
+            draft.reason = "deleted, and on_delete is fail"
+            self.errors.append(f"{gone} is deleted, and on_delete is fail for {draft.target.text}")
+            return
+        draft.settles = True
+        draft.reason = f"{gone} is deleted: what the job made from it is now stale"
+        self.warnings.append(f"{draft.target.text}: {draft.reason}")
+
     def _decide(self, draft: _Draft) -> None:
+        if draft.target.job is not None:
+            self._decide_job(draft)
+            return
         asset = self._asset(draft.target.asset)
         if asset is None:
             return
@@ -371,7 +388,7 @@ class _Planner:
         depth = {"auto": 1, "all": len(self.catalog.assets)}.get(
             str(self.options.downstream), self.options.downstream
         )
-        frontier = [d for d in self.drafts.values() if d.action != "skip"]
+        frontier = [d for d in self.drafts.values() if d.action != "skip" and d.target.job is None]
         if self.options.downstream == "auto":
             frontier = [d for d in frontier if self.catalog.assets[d.target.asset].kind != "materializable"]
         for _ in range(int(depth)):
@@ -493,6 +510,8 @@ class _Batches:
 
     def add(self, draft: _Draft, asset: Asset | None) -> None:
         kind = "report" if draft.action == "report" else "run"
+        if draft.target.job is not None:
+            kind = draft.target.text
         partitions = repr(asset.partitions) if asset is not None and asset.partitions is not None else ""
         location = asset.location if asset is not None else ""
         self._items[draft.target] = (draft, (kind, location, partitions, draft.target.partition or ""))

@@ -196,10 +196,19 @@ class Trigger(Survey):
                 for planned in plan.actionable
                 if planned.action == "report"
             }
+        tags = self._tags(plan, face)
+        jobs = {}
+        for planned in plan.actionable:
+            if planned.target.job is not None:
+                there = [path for path in planned.paths if changed[path].new is not None]
+                jobs[planned.target] = rules.job_run(
+                    planned.paths, there, commit=tags["raw_commit"], top=str(workspace.repo.top)
+                )
         return Order(
             plan=plan,
             catalog=catalog,
-            tags=self._tags(plan, face),
+            tags=tags,
+            jobs=jobs,
             run_ids={t.batch: str(uuid.uuid4()) for t in plan.actionable if t.action != "report"},
             data_versions={target: version for target, (version, _) in contents.items()},
             metadata={target: metadata for target, (_, metadata) in contents.items()},

@@ -75,7 +75,7 @@ def outputs(
         return text
 
     todo = plan.actionable
-    assets = sorted({planned.target.asset for planned in todo})
+    assets = sorted({planned.target.asset for planned in todo if planned.target.job is None})
     values = {
         "changed": "true" if plan.changes else "false",
         "changed-files": listed("changed-files", (show(p.change.path) for p in plan.changes)),
@@ -84,7 +84,8 @@ def outputs(
             "targets", ({"asset": p.target.asset, "partition": p.target.partition} for p in todo)
         ),
     }
-    selected = selection(p.target.asset for p in todo if p.action == "materialize")
+    made = (p.target for p in todo if p.action == "materialize")
+    selected = selection(target.asset for target in made if target.job is None)
     if selected is None or len(selected) > LIMIT:
         incomplete.append("selection")
         selected = ""

@@ -83,6 +83,7 @@ def _rule(data: dict[str, Any]) -> Rule:
         partition_position=None if at is None else Position(**at),
         fingerprint=data["fingerprint"],
         rows=None if rows is None else _rows(rows),
+        run_config=data["run_config"],
     )
 
 

@@ -9,7 +9,7 @@ from raw_trigger.config.fields import MAX_TEXT, hook_action
 from raw_trigger.config.problems import Problem, Problems, quoted
 from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, below
 
-_TARGETS = ("asset", "assets", "ignore")
+_TARGETS = ("asset", "assets", "job", "ignore")
 
 
 def check(document: Document, folder: str, problems: Problems) -> None:
@@ -110,7 +110,7 @@ def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problem
     if not given:
         message = "this rule says nothing about its files"
         problems.add(
-            Problem(document.at(("assets", i)), message, "give it 'asset', 'assets' or 'ignore: true'")
+            Problem(document.at(("assets", i)), message, "give it 'asset', 'assets', 'job' or 'ignore: true'")
         )
     for key in given[1:]:
         at = document.key_at(("assets", i, key))
@@ -120,7 +120,13 @@ def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problem
             if rule.get(key) is not None:
                 at = document.key_at(("assets", i, key))
                 problems.add(Problem(at, f"an ignored path has no use for {key!r}", "remove it"))
+    if rule.get("run_config") is not None and rule.get("job") is None:
+        at = document.key_at(("assets", i, "run_config"))
+        problems.add(Problem(at, "'run_config' without 'job'", "name the job, or remove it"))
     rows = rule.get("rows")
+    if isinstance(rows, dict) and rows.get("partition") is not None and rule.get("job") is not None:
+        at = document.key_at(("assets", i, "rows"))
+        problems.add(Problem(at, "a job has no partition for each row", "remove 'partition' from 'rows'"))
     if isinstance(rows, dict) and rows.get("partition") is not None and rule.get("partition") is not None:
         at = document.key_at(("assets", i, "partition"))
         message = "this rule has a partition for the file and one for each row"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import json
+import math
 import posixpath
 from typing import Any, cast
 
 from pydantic import ValidationError
 
 from raw_trigger.config import checks, messages
-from raw_trigger.config.document import Document, Location
+from raw_trigger.config.document import Document, Doubtful, Location
 from raw_trigger.config.problems import Problem, Problems
 from raw_trigger.config.schema import ConfigModel, DagsterModel, HooksModel, RowsModel, RuleModel
+from raw_trigger.model.assets import JOB
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.model.settings import Config, HookAction, PartitionText, Position, Rows, Rule, below
 
@@ -95,7 +98,9 @@ def _hooks(model: HooksModel) -> dict[str, HookAction]:
 def _rule(i: int, model: RuleModel, document: Document) -> Rule:
     at = ("assets", i)
     partition = model.partition
-    if model.asset is not None:
+    if model.job is not None:
+        assets, positions = [JOB + model.job], [document.at((*at, "job"))]
+    elif model.asset is not None:
         assets, positions = [model.asset], [document.at((*at, "asset"))]
     else:
         assets = model.assets or []
@@ -111,7 +116,23 @@ def _rule(i: int, model: RuleModel, document: Document) -> Rule:
         partition_position=None if partition is None else document.at((*at, "partition")),
         fingerprint=model.fingerprint,
         rows=None if model.rows is None else _rows(model.rows, document, (*at, "rows", "partition")),
+        run_config=None if model.job is None else json.dumps(_plain(model.run_config or {})),
     )
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it. A text in quotes is one; without them a number may look like one."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, Doubtful):
+        try:
+            number = float(value.text)
+        except ValueError:
+            return value.text
+        return number if math.isfinite(number) else value.text
+    return value
 
 
 def _rows(model: RowsModel, document: Document, partition: Location) -> Rows:

@@ -173,13 +173,14 @@ class RowsModel(Section):
 
 
 class RuleModel(Section):
-    """A path pattern and what it stands for: exactly one of asset, assets and ignore."""
+    """A path pattern and what it stands for: exactly one of asset, assets, job and ignore."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
                 {"required": ["asset"], "properties": {"asset": {"type": "string"}}},
                 {"required": ["assets"], "properties": {"assets": {"type": "array"}}},
+                {"required": ["job"], "properties": {"job": {"type": "string"}}},
                 {"required": ["ignore"], "properties": {"ignore": {"const": True}}},
             ]
         }
@@ -194,6 +195,15 @@ class RuleModel(Section):
     )
     assets: AssetKeys | None = Field(
         default=None, description="Keys of the assets, where the file feeds several; may use {name}."
+    )
+    job: Text | None = Field(
+        default=None, description="Name of the job that is launched instead; may use {name}."
+    )
+    run_config: dict[str, Any] | None = Field(
+        default=None,
+        description="Run configuration of the job. Texts may use {name}, {path} (relative to the root),"
+        " {root} (the root's absolute path) and {commit}; the text {paths} becomes the list of all paths."
+        " Files that give it the same values are one run.",
     )
     partition: Partition | None = Field(
         default=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.assets import Catalog
@@ -17,7 +17,8 @@ class Order:
     """A plan and what the runs are to carry with them.
 
     ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start; ``data_versions``
-    and ``metadata`` are for the targets that are reported.
+    and ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run
+    configuration of those that are named jobs.
     """
 
     plan: Plan
@@ -27,6 +28,7 @@ class Order:
     data_versions: Mapping[Target, str] = field(default_factory=dict)
     metadata: Mapping[Target, Mapping[str, str | int]] = field(default_factory=dict)
     report_as: str = "materialization"
+    jobs: Mapping[Target, tuple[str | None, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,12 +70,18 @@ def _batches(order: Order) -> list[RunBatch]:
 
 
 def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) -> RunBatch:
-    reported = members[0].action == "report"
+    job = members[0].target.job
+    kind: Literal["report", "job", "materialize"] = "materialize" if job is None else "job"
+    if members[0].action == "report":
+        kind = "report"
+    partition, config = order.jobs.get(members[0].target, (members[0].target.partition, {}))
     return RunBatch(
         number=number,
-        kind="report" if reported else "materialize",
+        kind=kind,
+        job=job,
         run_id=order.run_ids.get(number),
-        partition=members[0].target.partition,
+        partition=partition,
+        run_config=config,
         tags={"raw_batch": f"{number}/{count}"},
         targets=tuple(
             RunTarget(

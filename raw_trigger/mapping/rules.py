@@ -12,7 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from raw_trigger.errors import ConfigError
 from raw_trigger.mapping.contents import Clause
+from raw_trigger.mapping.jobs import RunConfig, compile_run_config
 from raw_trigger.mapping.patterns import (
+    BUILT_IN,
     Pattern,
     PatternError,
     Template,
@@ -21,7 +23,7 @@ from raw_trigger.mapping.patterns import (
     compile_pattern,
     compile_template,
 )
-from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.assets import JOB, Asset, Catalog
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Target
 from raw_trigger.model.settings import Config, PartitionText, Position, Rows, Rule
@@ -109,6 +111,7 @@ class RuleBook:
                     asset_positions=(nowhere,) * len(one["assets"]),
                     fingerprint=one.get("fingerprint"),
                     rows=_rows(one.get("rows")),
+                    run_config=one.get("run_config"),
                 )
                 for one in document["rules"]
             )
@@ -173,7 +176,30 @@ class RuleBook:
         """Assets that the file's rules name outright and the catalog does not have."""
         if self.catalog is None:
             return []
-        return [(at, key) for at, key in self._file.literal_assets() if key not in self.catalog.assets]
+        return [(at, key) for at, key in self._file.literal_assets() if not self.catalog.has(key)]
+
+    def job_run(
+        self, paths: Sequence[bytes], there: Sequence[bytes], *, commit: str, top: str
+    ) -> tuple[str | None, dict[str, Any]]:
+        """The partition key and the run configuration of a job that is launched for these paths.
+
+        Args:
+            paths: All of one target.
+            there: Those of them that are still there: ``{paths}``.
+            commit: What ``{commit}`` stands for.
+            top: The repository's top, absolute.
+        """
+        first = self.relative(paths[0]) or ""
+        files = [self.relative(path) or "" for path in there]
+        decided = self._file.deciding(first)
+        assert decided is not None
+        rule, captures = decided
+        assert rule.run_config is not None
+        values = {**built_in(first), **captures}
+        root = show(paths[0])[: -len(first)].rstrip("/")
+        of_run = {"root": f"{top}/{root}".rstrip("/"), "commit": commit}
+        partition = None if rule.partition is None else rule.partition.expand(values)
+        return partition, rule.run_config.filled({**values, **of_run}, files)
 
     def unused_rules(self, paths: Iterable[bytes]) -> list[Rule]:
         """The rules of the file that decide about none of the paths."""
@@ -188,8 +214,11 @@ class RuleBook:
 
 def unknown_asset(key: str, catalog: Catalog) -> str:
     """The sentence that says so, with the nearest name there is."""
-    near = difflib.get_close_matches(key, catalog.assets, n=1, cutoff=0.6)
-    return f"asset '{key}' is not in the Dagster project" + (f"; did you mean '{near[0]}'?" if near else "")
+    kind, names = "asset", list(catalog.assets)
+    if key.startswith(JOB):
+        kind, names, key = "job", list(catalog.jobs), key[len(JOB) :]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    return f"{kind} '{key}' is not in the Dagster project" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +229,7 @@ class _FileRule:
     assets: tuple[Template, ...]
     partition: Template | None
     row_partition: Template | None
+    run_config: RunConfig | None
 
     def match(self, relative: str, captures: dict[str, str]) -> Match:
         rule = self.rule
@@ -207,6 +237,10 @@ class _FileRule:
             return Match(self.where, ignore=True, on_delete=rule.on_delete)
         values = {**built_in(relative), **captures}
         partition = None if self.partition is None else self.partition.expand(values)
+        if self.run_config is not None:
+            # Runs with a partition of their own are runs of their own.
+            key = self.run_config.key(values)
+            partition = "|".join(part for part in (partition, key) if part is not None) or None
         targets = tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
         clause = None
         if rule.rows is not None or rule.fingerprint not in (None, "bytes"):
@@ -267,9 +301,16 @@ def _compile(rule: Rule) -> _FileRule:
         if rule.rows is not None and rule.rows.partition is not None:
             where = rule.rows.partition_position or rule.position
             row_partition = compile_template(_partition_text(rule.rows.partition), None)
+        where = rule.position
+        run_config = None
+        if rule.run_config is not None:
+            where = rule.asset_positions[0]
+            run_config = compile_run_config(rule.run_config, pattern.names | BUILT_IN)
     except PatternError as error:
         raise ConfigError(f"{where}: {error.message}", "see 'Patterns' in the README") from error
-    return _FileRule(rule, rule.position.short, pattern, tuple(templates), partition, row_partition)
+    return _FileRule(
+        rule, rule.position.short, pattern, tuple(templates), partition, row_partition, run_config
+    )
 
 
 def _told(rule: Rule) -> dict[str, object]:
@@ -286,6 +327,8 @@ def _told(rule: Rule) -> dict[str, object]:
         rows = asdict(rule.rows)
         del rows["partition_position"]
         told["rows"] = rows
+    if rule.run_config is not None:
+        told["run_config"] = rule.run_config
     return told
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+JOB = "job:"
+"""Stands before the name of a job where an asset's key could stand; no key should begin with it."""
+
 AssetKind = Literal["materializable", "observable", "external"]
 
 
@@ -57,6 +60,12 @@ class Catalog:
     assets: Mapping[str, Asset] = field(default_factory=dict)
     fresh: bool = True
     dagster_version: str | None = None
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    """The named jobs, each with its code location."""
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an asset, or such a job (``job:NAME``)."""
+        return key in self.assets or (key.startswith(JOB) and key[len(JOB) :] in self.jobs)
 
     @cached_property
     def children(self) -> Mapping[str, Sequence[str]]:

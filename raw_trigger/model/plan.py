@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from raw_trigger.model.assets import JOB
 from raw_trigger.model.changes import Base, Change, Desired
 from raw_trigger.model.record import Record
 from raw_trigger.model.rows import RowCounts
@@ -20,10 +21,18 @@ NO_CATALOG = "no rule of the file covers it, and the Dagster project was not ask
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An asset key and, for a partitioned asset, a partition key."""
+    """An asset key and, for a partitioned asset, a partition key.
+
+    A named job is one too: ``job:NAME``, and what tells its runs apart where each has its own configuration.
+    """
 
     asset: str
     partition: str | None = None
+
+    @property
+    def job(self) -> str | None:
+        """The name of the job; None for an asset."""
+        return self.asset[len(JOB) :] if self.asset.startswith(JOB) else None
 
     @property
     def text(self) -> str:

@@ -83,7 +83,8 @@ class Rule:
     ``path`` is relative to the root. ``assets`` are key templates, empty for an ignored path.
     ``on_delete`` is None where the rule leaves it to the file. ``position`` is that of the path;
     ``asset_positions`` has one for each of ``assets``. ``fingerprint`` says what of the content counts
-    (None: every byte), ``rows`` which rows of a table.
+    (None: every byte), ``rows`` which rows of a table. Where a named job is launched its one "asset" is
+    ``job:NAME``, and ``run_config`` the JSON text of its configuration.
     """
 
     path: str
@@ -96,6 +97,7 @@ class Rule:
     partition_position: Position | None = None
     fingerprint: Fingerprint | None = None
     rows: Rows | None = None
+    run_config: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def remember(
         "files": {path: [stamp, _digest(path)] for path, stamp in stamps.items()},
         "folders": {path: [_stamp(path), _names(path)] for path in watched["folders"]},
         "modules": {path: [_stamp(path), _module_names(path)] for path in watched["modules"]},
-        "answer": {key: answer[key] for key in ("dagster", "python", "assets", "partitions")},
+        "answer": {key: answer[key] for key in ("dagster", "python", "assets", "partitions", "jobs")},
     }
     with suppress(OSError):  # a full or read-only disk makes the next start slower, not this one wrong
         write(cache_dir, document)
@@ -247,7 +247,7 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             metadata=tuple((name, value) for name, value in one["metadata"]),
             checks=tuple(one["checks"]),
         )
-    return Catalog(assets, fresh, answer["dagster"])
+    return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]))
 
 
 def _keys(keys: Sequence[Sequence[str]]) -> tuple[str, ...]:

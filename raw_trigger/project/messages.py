@@ -46,15 +46,19 @@ class RunTarget:
 
 @dataclass(frozen=True, slots=True)
 class RunBatch:
-    """What goes into one Dagster run: one partition key at most. A report is no run and has no ``run_id``."""
+    """What goes into one Dagster run: one partition key at most. A report is no run and has no ``run_id``.
+
+    ``job`` is the name of the job where the run is one's; its one target stands for the run as a whole.
+    """
 
     number: int
     targets: tuple[RunTarget, ...]
-    kind: Literal["materialize", "report"] = "materialize"
+    kind: Literal["materialize", "report", "job"] = "materialize"
     run_id: str | None = None
     partition: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     run_config: Mapping[str, Any] = field(default_factory=dict)
+    job: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The runner's form of it."""
@@ -65,6 +69,7 @@ class RunBatch:
             "partition": self.partition,
             "tags": dict(self.tags),
             "run_config": dict(self.run_config),
+            "job": self.job,
             "targets": [target.as_json() for target in self.targets],
         }
 

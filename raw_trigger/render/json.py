@@ -65,7 +65,7 @@ def content(change: Change) -> str:
 def _target(planned: PlannedTarget) -> dict[str, object]:
     return {
         **_named(planned.target),
-        "job": None,
+        "job": planned.target.job,
         "action": planned.action,
         "reason": planned.reason,
         "paths": [show(path) for path in planned.paths],

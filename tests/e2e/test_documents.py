@@ -58,7 +58,7 @@ def test_the_configuration_of_the_readme_is_correct_and_complete(tmp_path: Path)
     path = tmp_path / "raw-trigger.yaml"
     path.write_text(example)
     config = load_config(path, tmp_path)
-    assert len(config.rules) == 6
+    assert len(config.rules) == 7
     for model in (ConfigModel, DagsterModel, HooksModel, RuleModel):
         for key in keys(model):
             assert f"{key}:" in example, f"{key} is not in the README's example"

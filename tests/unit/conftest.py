@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from raw_trigger.mapping.rules import RuleBook
@@ -32,9 +33,10 @@ def catalog(**assets: Mapping[str, Any]) -> Catalog:
 
 
 def book(*rules: Rule, assets: Catalog | None = None, roots: tuple[str, ...] = ("data/1_raw",)) -> RuleBook:
+    at = [Position("raw-trigger.yaml", i, 5) for i in range(1, len(rules) + 1)]
     numbered = tuple(
-        rule(r.path, *r.assets, line=i, partition=r.partition, on_delete=r.on_delete, ignore=r.ignore)
-        for i, r in enumerate(rules, 1)
+        replace(r, position=one, asset_positions=(one,) * len(r.assets))
+        for one, r in zip(at, rules, strict=True)
     )
     return RuleBook(Config(roots=roots, rules=numbered), assets, "/top")
 

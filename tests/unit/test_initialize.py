@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from raw_trigger.check import check
 from raw_trigger.config.parsing import parse
 from raw_trigger.initialize import Draft, Findings, draft
+from raw_trigger.mapping.contents import Affected
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Asset, Catalog, Partitions
-from raw_trigger.model.changes import to_bytes
+from raw_trigger.model.changes import Entry, to_bytes
 
 DAYS = Partitions("time", format="%Y-%m-%d", start="2025-01-01T00:00:00+00:00", cron="0 0 * * *")
 MONTHS = Partitions("time", format="%Y-%m-%d", start="2024-01-01T00:00:00+00:00", cron="0 0 1 * *")
@@ -25,6 +26,9 @@ HOURS = Partitions("time", format="%Y-%m-%d-%H:%M", start="2025-01-01T00:00:00+0
 REGIONS = Partitions("static", keys=("eu", "north-america", "us"))
 NAMES = Partitions("dynamic", name="customers")
 BOTH = Partitions("multi", dimensions=(("day", DAYS), ("region", REGIONS)))
+
+
+ENTRY = Entry("100644", "0" * 40)
 
 
 def asset(key: str, partitions: Partitions | None = None, **rest: Any) -> Asset:
@@ -42,7 +46,7 @@ def drafted(files: Sequence[str], assets: Sequence[Asset], **rest: Any) -> Draft
     made = draft(findings)
     config = parse(made.text.encode(), findings.file)
     book = RuleBook(config, catalog, findings.top)
-    found = check(book, catalog, full, findings.file)
+    found = check(book, catalog, dict.fromkeys(full, ENTRY), findings.file, lambda *_: Affected())
     assert len([f for f in found if f.severity == "error"]) <= len(made.problems), found
     assert {f.where for f in found if f.message == "no asset is made from it"} == {
         prefix + name for name in made.leftover

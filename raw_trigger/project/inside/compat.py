@@ -376,11 +376,21 @@ def asset_key(parts: list[str]) -> Any:
     return AssetKey(parts)
 
 
+def job_names(repo: Any) -> list[str]:
+    """The jobs that have a name of their own, not those that Dagster makes for assets."""
+    return [name for name in repo.job_names if not name.startswith("__ASSET_JOB")]
+
+
+def job_partitions(repo: Any, name: str) -> Any:
+    """The partitions definition of a named job; None if it has none."""
+    return repo.get_job(name).partitions_def
+
+
 def execute(
     repo: Any,
     instance: Any,
     *,
-    keys: list[Any],
+    keys: list[Any] | str,
     partition: Any,
     run_id: str,
     tags: dict[str, str],
@@ -389,14 +399,20 @@ def execute(
 ) -> bool:
     """One run in this process; the listener is called with each event as it happens.
 
+    Args:
+        keys: The assets that are materialized, or the name of a job.
+
     Returns:
         Whether Dagster says that the run succeeded.
 
     Raises:
         Exception: What keeps the run from being created, or tears it down.
     """
-    job = repo.get_implicit_job_def_for_assets(keys)
-    if job is None:  # before 1.8, where the assets have different partitions definitions
+    named = isinstance(keys, str)
+    job = repo.get_job(keys) if named else repo.get_implicit_job_def_for_assets(keys)
+    if job is None and not isinstance(
+        keys, str
+    ):  # before 1.8, where the assets have different partitions definitions
         names = ", ".join(key.to_user_string() for key in keys)
         raise ValueError(f"Dagster {VERSION} cannot run these assets together: {names}")
 
@@ -409,7 +425,7 @@ def execute(
     try:
         result = job.execute_in_process(
             instance=instance,
-            asset_selection=keys,
+            asset_selection=None if named else keys,
             partition_key=partition,
             run_id=run_id,
             tags=tags,

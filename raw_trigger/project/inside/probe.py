@@ -167,7 +167,8 @@ def _assets(compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str
                 "checks": list(node.checks),
             }
         )
-    return {"assets": assets, "partitions": described}
+    jobs = {name: location for location, repo in reversed(repositories) for name in compat.job_names(repo)}
+    return {"assets": assets, "partitions": described, "jobs": jobs}
 
 
 def main() -> None:

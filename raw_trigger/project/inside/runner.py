@@ -36,6 +36,10 @@ LOADED_OBJECTS = 100_000
 """How many new ones there may be, while the project is loaded, before those in cycles are looked for."""
 
 
+class UnfitError(Exception):
+    """What is asked for does not go with the project; the message says why."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal arrived; the value is its number."""
 
@@ -214,6 +218,28 @@ class Run:
             self._tell(key, "failed", error or self.runner.plain("Dagster did not run it"))
 
 
+class JobRun:
+    """What the run of a named job came to, from its events."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.error: Any = None
+        self.step_error: Any = None
+
+    def on_event(self, event: Document) -> None:
+        """Take in one event; the first step that failed says why the run did."""
+        self.interrupted = self.interrupted or event.get("interrupted", False)
+        if event["type"] == "STEP_FAILURE" and self.step_error is None:
+            self.step_error = event["error"]
+        elif event["type"] == "PIPELINE_FAILURE":
+            self.error = event["error"]
+
+    def told(self, runner: Runner) -> Document:
+        """Why the run failed."""
+        error = self.step_error or self.error
+        return runner.info(error) if error is not None else runner.plain("Dagster says that it failed")
+
+
 def _node_of(step: str) -> str:
     """The top-level node of a step key: ``graph`` of ``graph.op[2]``."""
     return step.partition(".")[0].partition("[")[0]
@@ -250,7 +276,8 @@ class Runner:
             raise
         self.repo_of: dict[Any, tuple[str, Any]] = {}
         self.node_of: dict[Any, Any] = {}
-        for location, repo in self.compat.load_repositories(self.request["project"]):
+        self.repos = list(self.compat.load_repositories(self.request["project"]))
+        for location, repo in self.repos:
             for node in self.compat.nodes(repo):
                 known = self.node_of.get(node.key)
                 if known is None or self.compat.KIND_RANK[known.kind] < self.compat.KIND_RANK[node.kind]:
@@ -296,6 +323,8 @@ class Runner:
                 raise SystemExit("nobody listens any more")
             if batch["kind"] == "report":
                 self._report(batch)
+            elif batch["kind"] == "job":
+                self._launch(batch)
             else:
                 self._materialize(batch)
 
@@ -522,6 +551,69 @@ class Runner:
         statuses.extend(run.status.values())
         if run.interrupted:  # Dagster has closed the run and says nothing more about it
             raise Interrupted(signal.SIGINT)
+
+    # Named jobs -----------------------------------------------------------------------------------
+
+    def _launch(self, batch: Document) -> None:
+        """Run a named job; its target stands for the run as a whole."""
+        target, name, run_id = batch["targets"][0], batch["job"], batch["run_id"]
+        began = time.monotonic()
+        run = JobRun()
+        error = None
+        with self._bracket(batch["number"], run_id) as statuses:
+            try:
+                repo = self._repo_with(name)
+                success = self.compat.execute(
+                    repo,
+                    self.instance,
+                    keys=name,
+                    partition=self._job_partition(repo, name, batch["partition"]),
+                    run_id=run_id,
+                    tags={**(self.request.get("tags") or {}), **(batch.get("tags") or {})},
+                    run_config=batch.get("run_config") or {},
+                    listener=run.on_event,
+                )
+                error = None if success else run.told(self)
+            except KeyboardInterrupt:
+                run.interrupted = True
+            except UnfitError as raised:
+                error = self.plain(str(raised))
+            except (Exception, SystemExit) as raised:
+                error = self.session.error_of(raised, whole=False)
+            if run.interrupted:
+                error = self.plain("interrupted while it ran")
+            statuses.append("failed" if error else "success")
+            self.tell(
+                batch["number"],
+                target,
+                statuses[-1],
+                run_id=run_id,
+                seconds=time.monotonic() - began,
+                error=error,
+            )
+        if run.interrupted:
+            raise Interrupted(signal.SIGINT)
+
+    def _repo_with(self, job: str) -> Any:
+        """The first repository that has a job of this name."""
+        for _, repo in self.repos:
+            if job in self.compat.job_names(repo):
+                return repo
+        raise UnfitError(f"job {job!r} is not in the Dagster project")
+
+    def _job_partition(self, repo: Any, job: str, text: str | None) -> Any:
+        """The partition key for Dagster; None if the job is not partitioned."""
+        definition = self.compat.job_partitions(repo, job)
+        if definition is None and text is None:
+            return None
+        if definition is None:
+            raise UnfitError(f"job {job!r} is not partitioned")
+        if text is None:
+            raise UnfitError(f"job {job!r} is partitioned: its rule has to say `partition:`")
+        key = self.compat.prepare_partition(self.instance, definition, text)
+        if key is None:
+            raise UnfitError(f"{text!r} is no partition of job {job!r}")
+        return key
 
     @contextlib.contextmanager
     def _bracket(self, number: int, run_id: str | None) -> Iterator[list[str]]:

@@ -125,11 +125,13 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "later keys of a rule",
-        "assets:\n  - path: a\n    job: b\n    asset: c\n    run_config: {}\n",
+        "a job and what does not go with it",
+        "assets:\n  - path: a\n    job: b\n    asset: c\n    rows: {key: d, partition: e}\n"
+        "  - {path: f, asset: g, run_config: {}}\n",
         [
-            "3:5: 'job' is not known to this version of raw-trigger yet; remove it",
-            "5:5: 'run_config' is not known to this version of raw-trigger yet; remove it",
+            "3:5: this rule has 'asset' and 'job'; keep one of them",
+            "5:5: a job has no partition for each row; remove 'partition' from 'rows'",
+            "6:25: 'run_config' without 'job'; name the job, or remove it",
         ],
     ),
     (
@@ -734,7 +736,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "rule without a meaning",
         "assets:\n  - path: a\n",
         [
-            "2:5: this rule says nothing about its files; give it 'asset', 'assets' or 'ignore: true'",
+            "2:5: this rule says nothing about its files; give it 'asset', 'assets', 'job' or 'ignore: true'",
         ],
     ),
     (
@@ -749,7 +751,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "ignore: false alone",
         "assets:\n  - {path: a, ignore: false}\n",
         [
-            "2:5: this rule says nothing about its files; give it 'asset', 'assets' or 'ignore: true'",
+            "2:5: this rule says nothing about its files; give it 'asset', 'assets', 'job' or 'ignore: true'",
         ],
     ),
     (

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raw_trigger.errors import ConfigError
+from tests.unit.conftest import book, rule
+
+
+def job(path: str, config: object, **more: object) -> object:
+    return rule(path, "job:load", run_config=json.dumps(config), **more)
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        ({}, ["job:load"]),
+        ({"a": "{paths}", "b": "{root} {commit}"}, ["job:load"]),
+        ({"a": ["{path}"]}, ["job:load|eu/a.csv"]),
+        ({"a": {"{name}": "{name} {region}"}}, ["job:load|a|eu"]),
+        ({"a": "{{name}}", "b": 1, "c": None, "d": 0.5, "e": True}, ["job:load"]),
+    ],
+)
+def test_what_tells_its_runs_apart(config: object, names: list[str]) -> None:
+    found = book(job("{region}/{name}.csv", config)).match(b"data/1_raw/eu/a.csv")  # type: ignore[arg-type]
+    assert found is not None
+    assert [target.text for target in found.targets] == names
+
+
+def test_the_configuration_of_a_run() -> None:
+    config = {"files": "{paths}", "at": "{root}/{region}", "{x}": ["{commit}", "{{}}", 1, None, {"b": True}]}
+    rules = book(job("{region}/*.csv", config, partition="{region}"))  # type: ignore[arg-type]
+    paths = [b"data/1_raw/eu/a.csv", b"data/1_raw/eu/b.csv"]
+    assert rules.job_run(paths, paths[1:], commit="c0ffee", top="/top") == (
+        "eu",
+        {
+            "files": ["eu/b.csv"],
+            "at": "/top/data/1_raw/eu",
+            "{x}": ["c0ffee", "{}", 1, None, {"b": True}],
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{nme}", "'{nme}' is not captured by the path; known are"),
+        ("all of {paths}", "'{paths}' becomes a list, so it has to be the whole text"),
+        ("{", "'{' is not closed"),
+    ],
+)
+def test_a_text_that_cannot_be_filled(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        book(job("{name}.csv", {"ops": [{"config": text}]}))  # type: ignore[arg-type]
+    assert message in caught.value.message
