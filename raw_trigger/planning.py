@@ -128,7 +128,8 @@ class _Planner:
 
     def plan(self, changes: ChangeSet) -> Plan:
         wanted = _path_filter(self.options.narrowing.paths, self.rules)
-        self.changes = {change.path: change for change in changes.changes if wanted(change.path)}
+        ordered = sorted(changes.changes, key=lambda change: change.path)
+        self.changes = {change.path: change for change in ordered if wanted(change.path)}
         left_out = len(changes.changes) - len(self.changes)
         planned = tuple(self._change(change) for change in self.changes.values())
         for draft in list(self.drafts.values()):
