@@ -85,6 +85,15 @@ def test_without_an_environment_nothing_is_recorded(ground: Ground) -> None:
     assert "what main held before this push" in done.text
 
 
+def test_rows_of_a_shallow_clone(ground: Ground) -> None:
+    """The content before the push is fetched, so that one row is one partition."""
+    rule = "assets: [{path: a.csv, asset: raw/a, rows: {key: id, partition: '{id}'}}]\n"
+    ground.push({"raw-trigger.yaml": rule, f"{R}a.csv": "id,n\nA,1\nB,1\n"})
+    event = ground.push({f"{R}a.csv": "id,n\nA,1\nB,2\n"})
+    done = ground.job(event, "--mode=plan", "--no-catalog")
+    assert done.json("targets") == [{"asset": "raw/a", "partition": "B"}]
+
+
 def test_a_branch_that_records_nothing_leaves_the_record_alone(ground: Ground) -> None:
     event = ground.push({f"{R}a.csv": "a 2\n"}, branch="other")
     assert ground.job(event, "--mode=plan").outputs["assets"] == '["raw/a"]'
