@@ -85,6 +85,8 @@ def _targets(
         if match is None:
             continue
         for target in inside[path].targets if match.by_row else match.targets:
+            if target.job is not None and catalog.has(target.asset):
+                continue
             asset = catalog.assets.get(target.asset)
             problem = (
                 unknown_asset(target.asset, catalog) if asset is None else _problem(asset, target.partition)

@@ -119,6 +119,7 @@ def test_named_jobs(project: Callable[..., Project]) -> None:
     assert seen(shop) == [["one", False, ["single/d.csv"], 0.0, ""]]
     assert shop.plan()["changes"] == []
 
+    assert "0 errors, 1 warning" in shop.tool("check").stdout
     (shop.top / "raw-trigger.yaml").write_text('assets: [{path: "**", job: mny}]\n')
     checked = shop.tool("check")
     assert checked.returncode == 2
