@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raw_trigger.mapping.contents import Affected
+from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
 from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
-from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import Entry, show
-from raw_trigger.planning import Compare, partition_problem
+from raw_trigger.planning import Compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ def check(
     files: Mapping[bytes, Entry],
     config_file: str | None,
     compare: Compare,
+    *,
+    now: float | None = None,
 ) -> list[Finding]:
     """Everything that is wrong or uncovered: errors first, each kind sorted by place.
 
@@ -36,6 +39,7 @@ def check(
         files: Every raw file.
         config_file: The configuration's name, for places in it.
         compare: Tells what is in a file, where its rule asks for it.
+        now: Seconds since 1970; None: every time window counts as past.
     """
     paths = list(files)
     matches = {path: rules.match(path) for path in paths}
@@ -52,7 +56,7 @@ def check(
             for path, told in inside.items()
             if told.problem is not None
         ),
-        *_targets(matches, inside, catalog, frozenset(key for _, key in unknown)),
+        *_targets(matches, inside, catalog, frozenset(key for _, key in unknown), PartitionKeys(now)),
         *(
             Finding("warning", str(rule.position), f"no file matches '{rule.path}'")
             for rule in rules.unused_rules(paths)
@@ -78,27 +82,31 @@ def _targets(
     inside: Mapping[bytes, Affected],
     catalog: Catalog,
     named: frozenset[str],
+    keys: PartitionKeys,
 ) -> Iterator[Finding]:
-    """Targets that cannot be, each once for a rule. ``named`` are unknown assets that were told already."""
+    """Targets that cannot be, each once for a rule. ``named`` are unknown assets that were told already.
+
+    A partition whose time window is still open is no mistake; one that is yet to come may be none.
+    """
     said = set()
     for path, match in matches.items():
         if match is None:
             continue
         for target in inside[path].targets if match.by_row else match.targets:
-            if target.job is not None and catalog.has(target.asset):
+            if target.asset in named or (target.job is not None and catalog.has(target.asset)):
                 continue
             asset = catalog.assets.get(target.asset)
-            problem = (
-                unknown_asset(target.asset, catalog) if asset is None else _problem(asset, target.partition)
-            )
-            if problem is not None and target.asset not in named and (match.rule, problem) not in said:
-                said.add((match.rule, problem))
-                yield Finding("error", show(path), f"{problem} ({match.rule})")
-
-
-def _problem(asset: Asset, partition: str | None) -> str | None:
-    problem = partition_problem(asset, partition)
-    return None if problem is None else f"asset '{asset.key}': {problem}"
+            if asset is None:
+                problem: KeyProblem | None = KeyProblem(unknown_asset(target.asset, catalog))
+            else:
+                problem = target_problem(asset, target.partition, keys, match.dimensions)
+            if problem is None or problem.begun:
+                continue
+            message = problem.message if asset is None else f"asset '{asset.key}': {problem.message}"
+            if (match.rule, message) not in said:
+                said.add((match.rule, message))
+                severity: Literal["error", "warning"] = "error" if problem.ready is None else "warning"
+                yield Finding(severity, show(path), f"{message} ({match.rule})")
 
 
 def _unfed(matches: dict[bytes, Match | None], catalog: Catalog) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from raw_trigger.mapping.contents import Affected, at_content
+from raw_trigger.mapping.partitions import PartitionKeys, target_problem
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
@@ -26,7 +27,10 @@ from raw_trigger.model.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to plan. ``downstream`` is auto, none, all or a depth."""
+    """How to plan. ``downstream`` is auto, none, all or a depth.
+
+    ``now`` is the moment that decides which time windows are past, in seconds since 1970; None: all are.
+    """
 
     environment: str
     downstream: str | int = "auto"
@@ -34,6 +38,7 @@ class Options:
     unmapped: str = "warn"
     batch_size: int = 200
     narrowing: Narrowing = field(default_factory=Narrowing)
+    now: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,9 @@ class _Draft:
     settles: bool = False
     living: bool = False
     on_delete: str = "auto"
+    dimensions: tuple[str, ...] = ()
+    ready: float | None = None
+    unknown: bool = False
     after: set[Target] = field(default_factory=set)
 
     @property
@@ -121,6 +129,7 @@ class _Planner:
         self.record = record
         self.everything = everything
         self.clauses: dict[bytes, Match] = {}
+        self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
         self.drafts: dict[Target, _Draft] = {}
         self.warnings: list[str] = []
@@ -176,6 +185,7 @@ class _Planner:
             draft = self.drafts.setdefault(target, _Draft(target, "raw"))
             self._feed(draft, change.path, frozenset((target,)))
             draft.living = draft.living or change.new is not None
+            draft.dimensions = match.dimensions
             if change.new is None:
                 draft.on_delete = match.on_delete or self.options.on_delete
         return planned
@@ -305,10 +315,12 @@ class _Planner:
         asset = self._asset(draft.target.asset)
         if asset is None:
             return
-        problem = partition_problem(asset, draft.target.partition)
+        problem = target_problem(asset, draft.target.partition, self.keys, draft.dimensions)
         if problem is not None:
-            draft.action, draft.reason = "skip", problem
-            self.warnings.append(f"{draft.target.text}: {problem}")
+            draft.action, draft.reason, draft.ready = "skip", problem.message, problem.ready
+            draft.unknown = problem.ready is None
+            draft.settles = not draft.living  # what cannot be made leaves nothing behind
+            self.warnings.append(f"{draft.target.text}: {problem.message}")
             return
         external = asset.kind != "materializable"
         if external:
@@ -465,6 +477,8 @@ class _Planner:
                 paths=tuple(sorted(draft.due)),
                 after=tuple(sorted(draft.after, key=_sort_key)),
                 settles=draft.settles,
+                ready=draft.ready,
+                unknown=draft.unknown,
             )
             for draft in sorted(self.drafts.values(), key=lambda d: _sort_key(d.target))
         )
@@ -602,20 +616,6 @@ def made_from(target: Target, catalog: Catalog | None, downstream: str | int) ->
         partitioned = key in catalog.assets and catalog.assets[key].partitions is not None
         targets.append(Target(key, target.partition if partitioned else None))
     return targets
-
-
-def partition_problem(asset: Asset, partition: str | None) -> str | None:
-    """Why the asset has no such partition, as far as its definition tells without Dagster; else None."""
-    definition = asset.partitions
-    if definition is None:
-        if partition is None:
-            return None
-        return f"it is not partitioned, but the rule gives the partition '{partition}'"
-    if partition is None:
-        return "it is partitioned: its rule has to say `partition:`"
-    if definition.kind == "static" and partition not in definition.keys:
-        return f"it has no partition '{partition}'"
-    return None
 
 
 def _path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -205,6 +206,7 @@ class Survey:
             unmapped=config.unmapped,
             batch_size=config.batch_size,
             narrowing=wishes.narrowing,
+            now=time.time(),
         )
 
     def _by_todays(self, rules: RuleBook, record: Record) -> Record:
@@ -295,7 +297,9 @@ class Survey:
 def _doubtful(plan: Plan) -> bool:
     """Whether the plan concludes from its catalog that something is not there."""
     unknown = any(p.disposition == "unmapped" for p in plan.changes)
-    return unknown or any(t.action == "skip" and not t.settles for t in plan.targets)
+    # That a window is still open says the clock, not the catalog.
+    skipped = (t for t in plan.targets if t.action == "skip" and t.ready is None)
+    return unknown or any(t.unknown or not t.settles for t in skipped)
 
 
 def _require_known(rules: RuleBook, catalog: Catalog, narrowing: Narrowing) -> None:

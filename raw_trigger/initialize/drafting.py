@@ -10,6 +10,7 @@ from raw_trigger.errors import ConfigError
 from raw_trigger.initialize.search import Search
 from raw_trigger.initialize.text import compose, rule_text, scalar, unlike_root
 from raw_trigger.initialize.values import Draft, Findings, Proposal, joined, problem_of, shown
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook
 from raw_trigger.model.changes import show
 from raw_trigger.model.settings import Config
@@ -51,7 +52,8 @@ def _verified(
         numbers = {rule.position.short: i for i, rule in enumerate(config.rules)}
         decided = {name: m for name, p in names.items() if (m := book.match(p)) and m.rule in numbers}
         used = {numbers[match.rule] for match in decided.values()}
-        wrong = {numbers[m.rule] for m in decided.values() if problem_of(m, findings.catalog) is not None}
+        keys, there = PartitionKeys(), findings.catalog
+        wrong = {numbers[m.rule] for m in decided.values() if problem_of(m, there, keys) is not None}
         if not wrong and len(used) == len(kept):
             return tuple(kept), decided
         kept = [one for i, one in enumerate(kept) if i in used and i not in wrong]

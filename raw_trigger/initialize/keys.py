@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from raw_trigger.initialize.values import as_pattern, as_template, is_text, words_of
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import BUILT_IN, built_in
 from raw_trigger.model.assets import Partitions
 
@@ -177,23 +177,9 @@ def _fixed(definition: Partitions) -> dict[str, str]:
     return fixed
 
 
-def is_key(definition: Partitions, key: str) -> bool | None:
+def is_key(keys: PartitionKeys, definition: Partitions, key: str) -> bool | None:
     """Whether the definition has the key; None: a moment, but none of its own."""
-    if definition.kind == "static":
-        return key in definition.keys
-    if definition.kind != "time" or definition.format is None:
-        return bool(key)
-    try:
-        moment = datetime.strptime(key, definition.format).replace(tzinfo=None)
-    except ValueError:
-        return None
-    start, end = (
-        None if at is None else datetime.fromisoformat(at).replace(tzinfo=None)
-        for at in (definition.start, definition.end)
-    )
-    weekday = (definition.cron or "").split()[-1:]
-    if weekday and weekday[0].isdecimal() and moment.isoweekday() % 7 != int(weekday[0]) % 7:
-        return None
-    if (start is not None and moment < start) or (end is not None and moment >= end):
-        return None
-    return True
+    problem = keys.problem(definition, key)
+    if problem is None:
+        return True
+    return None if problem.of_time else False

@@ -32,6 +32,7 @@ from raw_trigger.initialize.values import (
     shown,
     words_of,
 )
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import built_in
 from raw_trigger.mapping.rules import RAW, Match
 from raw_trigger.model.assets import Asset, Catalog
@@ -56,6 +57,7 @@ class Search:
 
     def __init__(self, catalog: Catalog, found: Mapping[str, Match | None]) -> None:
         self.catalog = catalog
+        self._keys = PartitionKeys()
         self.settled: dict[str, Match] = {}
         self.broken: dict[str, str] = {}
         self.needing: list[str] = []
@@ -63,7 +65,7 @@ class Search:
         self._proposals: list[Proposal] = []
         self._claims: dict[str, set[str]] = {}
         for name, match in found.items():
-            problem = None if match is None else problem_of(match, catalog)
+            problem = None if match is None else problem_of(match, catalog, self._keys)
             if match is not None and problem is None:
                 self.settled[name] = match
                 continue
@@ -125,7 +127,7 @@ class Search:
             asset = self.catalog.assets.get(key)
             if asset is None or (asset.partitions is None) != (not parts):
                 return None
-            fits = [is_key(part, parts.get(n, "")) for n, part in dimensions(asset.partitions)]
+            fits = [is_key(self._keys, part, parts.get(n, "")) for n, part in dimensions(asset.partitions)]
             if False in fits:
                 return None
             if None in fits:

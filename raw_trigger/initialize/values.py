@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from raw_trigger.mapping.partitions import PartitionKeys, target_problem
 from raw_trigger.mapping.patterns import Pattern, Template, built_in, compile_pattern, compile_template
 from raw_trigger.mapping.rules import CONVENTION, Match
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.project import DagsterOptions
-from raw_trigger.planning import partition_problem
 
 DATA = frozenset(
     f".{suffix}"
@@ -96,13 +96,17 @@ class Compiled:
         return self._asset.expand(values), {d: t.expand(values) for d, t in self._partition}
 
 
-def problem_of(match: Match, catalog: Catalog) -> str | None:
-    """Why a target of the match cannot be materialized; None if all can."""
+def problem_of(match: Match, catalog: Catalog, keys: PartitionKeys) -> str | None:
+    """Why a target of the match cannot be materialized, whatever moment it is for; None if all can."""
     for target in match.targets:
         asset = catalog.assets.get(target.asset)
-        problem = "it is not there" if asset is None else partition_problem(asset, target.partition)
-        if problem is not None:
-            return f"{shown(target.asset)} ({kind_of(match)}): {problem}"
+        if asset is None:
+            return f"{shown(target.asset)} ({kind_of(match)}): it is not there"
+        if match.by_row:  # the content tells the keys
+            continue
+        problem = target_problem(asset, target.partition, keys, match.dimensions)
+        if problem is not None and not problem.of_time:
+            return f"{shown(target.asset)} ({kind_of(match)}): {problem.message}"
     return None
 
 

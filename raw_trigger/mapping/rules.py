@@ -38,7 +38,8 @@ class Match:
     """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …`` or ``convention``.
 
     ``clause`` says what of the content counts; None: every byte. Where each row has a partition of its own
-    the ``targets`` are without one: the content tells which there are.
+    the ``targets`` are without one: the content tells which there are. ``dimensions`` are those that the
+    rule gives the partition by; none where it gives the whole key.
     """
 
     rule: str
@@ -46,6 +47,7 @@ class Match:
     ignore: bool = False
     on_delete: str | None = None
     clause: Clause | None = None
+    dimensions: tuple[str, ...] = ()
 
     @property
     def by_row(self) -> bool:
@@ -245,7 +247,7 @@ class _FileRule:
         clause = None
         if rule.rows is not None or rule.fingerprint not in (None, "bytes"):
             clause = Clause(rule.rows, rule.fingerprint, self.row_partition, values)
-        return Match(self.where, targets, False, rule.on_delete, clause)
+        return Match(self.where, targets, False, rule.on_delete, clause, _dimensions(rule))
 
 
 class _FileRules:
@@ -357,6 +359,14 @@ def _partition_text(partition: PartitionText) -> str:
     if isinstance(partition, str):
         return partition
     return "|".join(value for _, value in sorted(partition))
+
+
+def _dimensions(rule: Rule) -> tuple[str, ...]:
+    """The dimensions that a rule gives the partition by."""
+    partition = rule.partition if rule.rows is None or rule.rows.partition is None else rule.rows.partition
+    if partition is None or isinstance(partition, str):
+        return ()
+    return tuple(sorted(name for name, _ in partition))
 
 
 class _MetadataRules:

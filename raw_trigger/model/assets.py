@@ -18,7 +18,8 @@ class Partitions:
     """A partitions definition. Two assets share one exactly if these are equal.
 
     ``keys`` is known for static definitions only: time windows grow and dynamic
-    keys live in the instance.
+    keys live in the instance. ``exclusions`` are the starts of time windows that are
+    left out, as cron schedules or as moments in ISO 8601.
     """
 
     kind: Literal["static", "time", "dynamic", "multi", "other"]
@@ -30,7 +31,32 @@ class Partitions:
     cron: str | None = None
     timezone: str | None = None
     end_offset: int = 0
+    exclusions: tuple[str, ...] = ()
     dimensions: tuple[tuple[str, Partitions], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionMapping:
+    """Which partitions of an asset are made from which ones of one above it, as Dagster's class of the name.
+
+    Args:
+        keys: Of ``specific``: the partitions above that everything is made from.
+        pairs: Of ``static``: each partition above and those below it.
+        start_offset: Of ``time``: by how many windows of the asset's own the span above begins later.
+        end_offset: The same for its end.
+        dimension: Of ``single``: the dimension of the one of the two that has several.
+        dimensions: Of ``multi``: a dimension above, the one below, and how they are mapped.
+        name: Of ``other``: the name of the class.
+    """
+
+    kind: Literal["identity", "all", "last", "specific", "static", "time", "single", "multi", "other"]
+    keys: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    start_offset: int = 0
+    end_offset: int = 0
+    dimension: str | None = None
+    dimensions: tuple[tuple[str, str, PartitionMapping], ...] = ()
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +64,9 @@ class Asset:
     """One asset. Keys are in their text form, parts joined by ``/``; ``parts`` keeps the exact key.
 
     ``metadata`` holds the definition metadata whose values are text, paths or URLs;
-    ``execution_set`` the keys that can only be materialized together with this one.
+    ``execution_set`` the keys that can only be materialized together with this one;
+    ``mappings`` how its partitions are made from those of a parent, where Dagster was asked for it;
+    ``partitions_per_run`` how many of its partitions one run may make (0: any number).
     """
 
     key: str
@@ -51,6 +79,8 @@ class Asset:
     execution_set: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     checks: tuple[str, ...] = ()
+    mappings: tuple[tuple[str, PartitionMapping], ...] = ()
+    partitions_per_run: int = 1
 
 
 @dataclass(frozen=True)

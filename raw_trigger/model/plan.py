@@ -59,7 +59,8 @@ class PlannedChange:
 class PlannedTarget:
     """One thing to do. ``after`` are targets of this plan that have to be done before it.
 
-    ``settles`` says of a skipped target that nothing is left to do for its paths.
+    ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
+    has no such partition, ``ready`` from which moment on it will (seconds since 1970).
     """
 
     target: Target
@@ -70,6 +71,8 @@ class PlannedTarget:
     paths: tuple[bytes, ...] = ()
     after: tuple[Target, ...] = ()
     settles: bool = False
+    unknown: bool = False
+    ready: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

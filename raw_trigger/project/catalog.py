@@ -229,7 +229,7 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
     Raises:
         KeyError, TypeError, IndexError: It is no such answer.
     """
-    partitions = [_partitions(one) for one in answer["partitions"]]
+    partitions = [decode_partitions(one) for one in answer["partitions"]]
     assets: dict[str, Asset] = {}
     for one in answer["assets"]:
         parts = tuple(one["key"])
@@ -254,7 +254,8 @@ def _keys(keys: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple("/".join(parts) for parts in keys)
 
 
-def _partitions(document: Mapping[str, Any]) -> Partitions:
+def decode_partitions(document: Mapping[str, Any]) -> Partitions:
+    """A partitions definition from the probe's description of it."""
     return Partitions(
         kind=document["kind"],
         keys=tuple(document.get("keys") or ()),
@@ -265,5 +266,6 @@ def _partitions(document: Mapping[str, Any]) -> Partitions:
         cron=document.get("cron"),
         timezone=document.get("timezone"),
         end_offset=document.get("end_offset") or 0,
-        dimensions=tuple((name, _partitions(one)) for name, one in document.get("dimensions") or ()),
+        exclusions=tuple(document.get("exclusions") or ()),
+        dimensions=tuple((name, decode_partitions(one)) for name, one in document.get("dimensions") or ()),
     )

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -295,11 +296,9 @@ def describe_partitions(definition: Any) -> dict[str, Any]:
         ]
         return {"kind": kind, "dimensions": dimensions}
     if kind == "time":
-        # Excluded windows are part of what makes two definitions equal; planning has no other use for them.
-        excluded = getattr(definition, "exclusions", None)
         return {
             "kind": kind,
-            "name": f"excluding {list(excluded)}" if excluded else None,
+            "exclusions": [_exclusion(one) for one in getattr(definition, "exclusions", None) or ()],
             "format": definition.fmt,
             "start": definition.start.isoformat(),
             "end": definition.end.isoformat() if definition.end else None,
@@ -312,6 +311,13 @@ def describe_partitions(definition: Any) -> dict[str, Any]:
     if kind == "dynamic":
         return {"kind": kind, "name": definition.name}
     return {"kind": kind, "name": type(definition).__name__}
+
+
+def _exclusion(one: Any) -> str:
+    """A cron schedule as it is, a moment in ISO 8601."""
+    if isinstance(one, str):
+        return one
+    return datetime.fromtimestamp(one.timestamp, timezone.utc).isoformat()
 
 
 def prepare_partition(instance: Any, definition: Any, key: str) -> Any:

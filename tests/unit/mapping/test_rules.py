@@ -75,7 +75,9 @@ def test_captures_give_assets_and_partitions() -> None:
     assert rules.match(b"data/1_raw/sales/eu/2026-01-31.csv") == Match(
         "raw-trigger.yaml:1", (Target("all", "2026-01-31"), Target("raw/sales_eu", "2026-01-31"))
     )
-    assert rules.match(b"data/1_raw/multi/1/2") == Match("raw-trigger.yaml:2", (Target("m", "1|2"),))
+    assert rules.match(b"data/1_raw/multi/1/2") == Match(
+        "raw-trigger.yaml:2", (Target("m", "1|2"),), dimensions=("date", "region")
+    )
 
 
 def test_several_roots() -> None:

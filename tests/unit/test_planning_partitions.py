@@ -1,0 +1,94 @@
+"""Plans whose targets are partitions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from raw_trigger.check import check
+from raw_trigger.model.assets import Partitions
+from tests.unit.conftest import DAILY, REGIONS, book, catalog, plan, rule, summary
+
+NOW = datetime(2026, 1, 10, 12, 0, tzinfo=timezone.utc).timestamp()
+BOTH = Partitions("multi", dimensions=(("date", DAILY), ("region", REGIONS)))
+
+SHOP = catalog(raw__days={"partitions": DAILY}, raw__both={"partitions": BOTH})
+BOOK = book(
+    rule("days/{d}", "raw/days", partition="{d}"),
+    rule("both/{r}/{d}", "raw/both", partition=(("region", "{r}"), ("date", "{d}"))),
+    rule("wrong/{r}/{d}", "raw/both", partition=(("region", "{r}"), ("day", "{d}"))),
+    assets=SHOP,
+)
+
+OPEN = "'2026-01-10' is no partition yet: its window ends 2026-01-11 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("word", "target", "reason", "state"),
+    [
+        ("+days/2026-01-09", "1:materialize:raw/days|2026-01-09", None, ""),
+        ("+days/2026-01-10", "0:skip:raw/days|2026-01-10", OPEN, "waits"),
+        (
+            "+days/2025-12-31",
+            "0:skip:raw/days|2025-12-31",
+            "it has no partition '2025-12-31': its first one begins 2026-01-01 00:00 UTC",
+            "unknown",
+        ),
+        (
+            "-days/2025-12-31",
+            "0:skip:raw/days|2025-12-31",
+            "it has no partition '2025-12-31': its first one begins 2026-01-01 00:00 UTC",
+            "unknown settles",
+        ),
+        ("+both/eu/2026-01-09", "1:materialize:raw/both|2026-01-09|eu", None, ""),
+        ("+both/eu/2026-01-10", "0:skip:raw/both|2026-01-10|eu", f"dimension date: {OPEN}", "waits"),
+        (
+            "+wrong/eu/2026-01-09",
+            "0:skip:raw/both|2026-01-09|eu",
+            "its dimensions are date, region, but the rule gives the partition by day, region",
+            "unknown",
+        ),
+    ],
+)
+def test_keys_that_are_none(word: str, target: str, reason: str | None, state: str) -> None:
+    made = plan(BOOK, word, now=NOW)
+    (one,) = made.targets
+    assert summary(made) == [target]
+    assert one.reason == reason
+    assert made.warnings == (() if reason is None else (f"{one.target.text}: {reason}",))
+    flags = {"unknown": one.unknown, "settles": one.settles, "waits": one.ready is not None}
+    assert {name for name, is_so in flags.items() if is_so} == set(state.split())
+
+
+def test_check_tells_of_keys_that_the_definition_does_not_have() -> None:
+    names = [
+        "days/2026-01-09",
+        "days/2026-01-10",
+        "days/2026-02-01",
+        "days/2025-12-31",
+        "wrong/eu/2026-01-09",
+    ]
+    paths = [f"data/1_raw/{name}".encode() for name in names]
+    found = check(BOOK, SHOP, paths, "raw-trigger.yaml", now=NOW)
+    told = [(f.severity, f.where, f.message) for f in found if f.where in {p.decode() for p in paths}]
+    assert told == [
+        (
+            "error",
+            "data/1_raw/days/2025-12-31",
+            "asset 'raw/days': it has no partition '2025-12-31': its first one begins 2026-01-01 00:00 UTC"
+            " (raw-trigger.yaml:1)",
+        ),
+        (
+            "error",
+            "data/1_raw/wrong/eu/2026-01-09",
+            "asset 'raw/both': its dimensions are date, region, but the rule gives the partition by day, region"
+            " (raw-trigger.yaml:3)",
+        ),
+        (
+            "warning",
+            "data/1_raw/days/2026-02-01",
+            "asset 'raw/days': '2026-02-01' is no partition yet: its window ends 2026-02-02 00:00 UTC"
+            " (raw-trigger.yaml:1)",
+        ),
+    ]
