@@ -16,7 +16,7 @@ from raw_trigger.ledger import Ledger, partition_time, this_process
 from raw_trigger.model.assets import Asset
 from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import FailedContents, PlannedTarget, Target
+from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
 from raw_trigger.workspace import Workspace
 
 
@@ -122,13 +122,12 @@ def _batches(order: Order) -> tuple[BatchRecord, ...]:
                     else partition_time(asset.partitions, planned.target.partition),
                 )
             )
-        reported = members[0].action == "report"
         found.append(
             BatchRecord(
                 run_id=str(uuid.uuid4()),
                 number=number,
                 dagster_run_id=order.run_ids.get(number),
-                kind="report" if reported else "materialize",
+                kind=kind_of(members),
                 targets=tuple(targets),
             )
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from raw_trigger.mapping.contents import Affected, at_content
+from raw_trigger.mapping.deletions import Feeds, on_deletion
 from raw_trigger.mapping.partitions import PartitionKeys, target_problem
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
@@ -49,8 +50,6 @@ class Disk:
     missing: Mapping[bytes, str] = field(default_factory=dict)
 
 
-Feeds = Callable[[Target], bool]
-"""Whether some file that is still there feeds the target."""
 Compare = Callable[[bytes, Match, "Entry | None", "Entry | None"], Affected]
 """What two versions of a path make of its targets, where its rule says what of the content counts."""
 
@@ -322,26 +321,19 @@ class _Planner:
             draft.settles = not draft.living  # what cannot be made leaves nothing behind
             self.warnings.append(f"{draft.target.text}: {problem.message}")
             return
-        external = asset.kind != "materializable"
-        if external:
+        if asset.kind != "materializable":
             draft.action = "report"
         if draft.living:
             return
-        policy = draft.on_delete
         gone = ", ".join(show(p) for p in draft.paths[:3]) + (" …" if len(draft.paths) > 3 else "")  # noqa: PLR2004
-        if policy == "fail":
-            draft.action, draft.reason = "skip", "deleted, and on_delete is fail"
-            self.errors.append(f"{gone} is deleted, and on_delete is fail for {draft.target.text}")
-        elif policy == "skip" or (policy == "auto" and not external and not self.feeds(draft.target)):
-            draft.action, draft.settles = "skip", True
-            draft.reason = (
-                f"{gone} is deleted and nothing else feeds it: its last materialization is now stale"
-            )
-            self.warnings.append(f"{draft.target.text}: {draft.reason}")
-        elif policy == "report" or external:
-            draft.action, draft.reason = "report", "deleted"
-        else:
-            draft.reason = "a file that fed it is deleted"
+        assert self.catalog is not None
+        what = on_deletion(draft.on_delete, asset, draft.target, gone, feeds=self.feeds, catalog=self.catalog)
+        draft.action, draft.reason = what.action, what.reason
+        draft.settles = what.action == "skip" and what.severity == "warning"
+        if what.severity == "error":
+            self.errors.append(what.said or what.reason)
+        elif what.severity == "warning":
+            self.warnings.append(f"{draft.target.text}: {what.reason}")
 
     def _complete_sets(self) -> None:
         """Add the assets that one function makes together with a planned one."""
@@ -416,6 +408,8 @@ class _Planner:
             asset = self.catalog.assets[key]
             if asset.kind != "materializable":
                 continue
+            if draft.action == "delete-partition" and asset.partitions == parent.partitions:
+                continue  # it loses the partition too
             partition = draft.target.partition if asset.partitions is not None else None
             target = Target(key, partition)
             draft_of = self.drafts.get(target)
@@ -524,12 +518,15 @@ class _Batches:
         self._mates: dict[Target, list[Target]] = {}
 
     def add(self, draft: _Draft, asset: Asset | None) -> None:
-        kind = "report" if draft.action == "report" else "run"
+        kind = "run" if draft.action == "materialize" else draft.action
         if draft.target.job is not None:
             kind = draft.target.text
         partitions = repr(asset.partitions) if asset is not None and asset.partitions is not None else ""
         location = asset.location if asset is not None else ""
-        self._items[draft.target] = (draft, (kind, location, partitions, draft.target.partition or ""))
+        group = (kind, location, partitions, draft.target.partition or "")
+        if draft.action == "delete-partition":  # is no run: it can do any number of them
+            group = (kind, "", "", "")
+        self._items[draft.target] = (draft, group)
         if asset is not None and draft.action == "materialize":
             self._mates[draft.target] = [Target(key, draft.target.partition) for key in asset.execution_set]
 

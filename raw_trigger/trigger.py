@@ -209,7 +209,7 @@ class Trigger(Survey):
             catalog=catalog,
             tags=tags,
             jobs=jobs,
-            run_ids={t.batch: str(uuid.uuid4()) for t in plan.actionable if t.action != "report"},
+            run_ids={t.batch: str(uuid.uuid4()) for t in plan.actionable if t.action == "materialize"},
             data_versions={target: version for target, (version, _) in contents.items()},
             metadata={target: metadata for target, (_, metadata) in contents.items()},
             report_as=workspace.config.report_as,

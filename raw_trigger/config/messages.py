@@ -13,7 +13,6 @@ from raw_trigger.config.problems import Problem, Problems, did_you_mean, quoted
 from raw_trigger.config.schema import CiModel, ConfigModel, DagsterModel, HooksModel, RowsModel, RuleModel
 
 _LATER_KEYS = frozenset({"fetch", "workers"})
-_LATER_VALUES = frozenset({"delete-partition"})
 _EXAMPLES = {"environments": "production: [main]"}
 _NOT_YET = "is not known to this version of raw-trigger yet"
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -96,8 +95,6 @@ def _words(details: dict[str, Any], location: Location, document: Document) -> t
 
 def _choice(name: str, written: str, details: dict[str, Any]) -> tuple[str, str]:
     options, value = re.findall(r"'([^']*)'", details["ctx"]["expected"]), details["input"]
-    if isinstance(value, str) and value in _LATER_VALUES:
-        return f"{name} {written} {_NOT_YET}", f"use {', '.join(options)}"
     if not isinstance(value, str):
         return f"{name} {written} is not possible", f"use one of {', '.join(options)}"
     return f"{name} {written} is not known", did_you_mean(value, options, "use one of")

@@ -246,9 +246,10 @@ class ConfigModel(Section):
     )
     on_delete: values.OnDelete = Field(
         default=_DEFAULT.on_delete,
-        description="What the deletion of a file does: materialize its asset again, report it, delete the"
-        " partition, skip it with a warning, fail, or auto (materialize if other files feed the asset, report"
-        " external assets, else skip).",
+        description="What the deletion of a file does: materialize its asset again, report it,"
+        " delete-partition (of a dynamic definition, where no other file feeds it), skip it with a warning,"
+        " fail, or auto (materialize if other files feed the asset, report external assets, delete a dynamic"
+        " partition, else skip).",
     )
     unmapped: values.Unmapped = Field(
         default=_DEFAULT.unmapped, description="What happens for a changed file that belongs to no asset."

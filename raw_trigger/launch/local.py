@@ -9,7 +9,7 @@ from typing import Literal, cast
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.lock import runner_lock
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import PlannedTarget, Target
+from raw_trigger.model.plan import PlannedTarget, Target, kind_of
 from raw_trigger.project import DagsterProject, RunBatch, RunError, RunnerEvent, RunTarget, TargetFinished
 
 
@@ -71,13 +71,10 @@ def _batches(order: Order) -> list[RunBatch]:
 
 def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) -> RunBatch:
     job = members[0].target.job
-    kind: Literal["report", "job", "materialize"] = "materialize" if job is None else "job"
-    if members[0].action == "report":
-        kind = "report"
     partition, config = order.jobs.get(members[0].target, (members[0].target.partition, {}))
     return RunBatch(
         number=number,
-        kind=kind,
+        kind=kind_of(members) if job is None else "job",
         job=job,
         run_id=order.run_ids.get(number),
         partition=partition,

@@ -55,7 +55,7 @@ class TargetRecord:
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """One row of the ledger: a Dagster run, or a batch of reports, which has no ``dagster_run_id``.
+    """One row of the ledger: a Dagster run, or a batch of what needs none, without ``dagster_run_id``.
 
     ``run_id`` is the ledger's own, a UUID. ``number`` counts from 1. ``submitted`` says that a deployment
     has taken it over, so that it goes on without its owner.
@@ -64,7 +64,7 @@ class BatchRecord:
     run_id: str
     number: int
     dagster_run_id: str | None
-    kind: Literal["materialize", "report"]
+    kind: Literal["materialize", "report", "delete-partition"]
     targets: tuple[TargetRecord, ...]
     submitted: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from raw_trigger.model.record import Record
 from raw_trigger.model.rows import RowCounts
 
 Disposition = Literal["planned", "ignored", "unmapped", "unchanged", "dirty", "missing-content"]
-Action = Literal["materialize", "report", "skip"]
+Action = Literal["materialize", "report", "delete-partition", "skip"]
 Origin = Literal["raw", "downstream"]
 
 NO_CATALOG = "no rule of the file covers it, and the Dagster project was not asked"
@@ -73,6 +73,12 @@ class PlannedTarget:
     settles: bool = False
     unknown: bool = False
     ready: float | None = None
+
+
+def kind_of(batch: Sequence[PlannedTarget]) -> Literal["materialize", "report", "delete-partition"]:
+    """What a batch does: all of its targets want the same."""
+    action = batch[0].action
+    return "materialize" if action == "skip" else action
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from raw_trigger.model.project import DagsterOptions
 
-OnDelete = Literal["auto", "materialize", "report", "skip", "fail"]
+OnDelete = Literal["auto", "materialize", "report", "delete-partition", "skip", "fail"]
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
 HookAction = Literal["run", "background", "notify", "off"]

@@ -46,14 +46,14 @@ class RunTarget:
 
 @dataclass(frozen=True, slots=True)
 class RunBatch:
-    """What goes into one Dagster run: one partition key at most. A report is no run and has no ``run_id``.
+    """What goes into one Dagster run: one partition key at most. What is no run has no ``run_id``.
 
     ``job`` is the name of the job where the run is one's; its one target stands for the run as a whole.
     """
 
     number: int
     targets: tuple[RunTarget, ...]
-    kind: Literal["materialize", "report", "job"] = "materialize"
+    kind: Literal["materialize", "report", "job", "delete-partition"] = "materialize"
     run_id: str | None = None
     partition: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -121,12 +121,17 @@ def summary(plan: Plan, outcome: Outcome) -> str:
     """One line: how many of what, and the time."""
     if outcome.status == "nothing":
         return "Nothing was run."
-    reports = {planned.target for planned in plan.targets if planned.action == "report"}
-    reported = sum(done.status == "success" and done.target in reports for done in outcome.targets)
-    counts = {s: sum(t.status == s for t in outcome.targets) for s in ("success", "failed", "skipped")}
+    done = {"report": 0, "delete-partition": 0, "materialize": 0}
+    actions = {planned.target: planned.action for planned in plan.targets}
+    for one in outcome.targets:
+        if one.status == "success":
+            action = actions.get(one.target, "materialize")
+            done["materialize" if action == "skip" else action] += 1
+    counts = {s: sum(t.status == s for t in outcome.targets) for s in ("failed", "skipped")}
     said = [
-        f"{counts['success'] - reported} materialized" if counts["success"] > reported else "",
-        f"{reported} reported" if reported else "",
+        f"{done['materialize']} materialized" if done["materialize"] else "",
+        f"{done['report']} reported" if done["report"] else "",
+        f"{plural(done['delete-partition'], 'partition')} deleted" if done["delete-partition"] else "",
         f"{counts['failed']} failed" if counts["failed"] else "",
         f"{counts['skipped']} skipped" if counts["skipped"] else "",
     ]

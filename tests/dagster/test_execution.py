@@ -139,6 +139,8 @@ def ran(sandbox):
             "not/there",
             kind="report",
         ),
+        batch(11, "both_dynamic|gone.csv|us"),
+        batch(12, "by_file|gone.csv", "by_file|never.csv", "region|asia", kind="delete-partition"),
         trigger="raw-trigger/test",
     )  # fmt: skip
 
@@ -165,7 +167,7 @@ def test_all_is_told_of_once(ran):
     assert ran.result.exit_code == 0
     assert isinstance(ran.events[0], Loaded)
     told = [(e.asset, e.partition) for e in ran.targets]
-    assert len(told) == len(set(told)) == 32
+    assert len(told) == len(set(told)) == 36
 
 
 def test_a_failure_keeps_nothing_else_from_running(ran):
@@ -261,6 +263,13 @@ def test_reports(ran):
     assert ran.target("sighted").status == "success"
     assert ran.target("not/there").status == "failed"
     assert ran.target("not/there").error.message == "not/there is not in the Dagster project"
+
+
+def test_partitions_are_deleted(ran):
+    assert ran.statuses["both_dynamic|gone.csv|us"] == "success"
+    assert ran.statuses["by_file|gone.csv"] == ran.statuses["by_file|never.csv"] == "success"
+    assert ran.target("by_file", "gone.csv").run_id is None
+    assert ran.target("region", "asia").error.message == "the partitions of region are not dynamic"
 
 
 def test_what_dagster_knows_afterwards(ran, sandbox):

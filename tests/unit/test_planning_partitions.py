@@ -8,7 +8,8 @@ import pytest
 
 from raw_trigger.check import check
 from raw_trigger.model.assets import Partitions
-from tests.unit.conftest import DAILY, REGIONS, book, catalog, plan, rule, summary
+from raw_trigger.planning import Options, make_plan
+from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=timezone.utc).timestamp()
 BOTH = Partitions("multi", dimensions=(("date", DAILY), ("region", REGIONS)))
@@ -91,4 +92,104 @@ def test_check_tells_of_keys_that_the_definition_does_not_have() -> None:
             "asset 'raw/days': '2026-02-01' is no partition yet: its window ends 2026-02-02 00:00 UTC"
             " (raw-trigger.yaml:1)",
         ),
+    ]
+
+
+FILES = Partitions("dynamic", name="files")
+DELETED = catalog(
+    raw__users={},
+    raw__regions={"partitions": REGIONS},
+    raw__files={"partitions": FILES},
+    raw__names={"partitions": FILES},
+    outside={"kind": "external"},
+    below={"parents": ("raw/files",), "partitions": FILES},
+    total={"parents": ("raw/files",)},
+)
+DELETIONS = book(
+    rule("users", "raw/users"),
+    rule("outside", "outside"),
+    rule("regions/{r}", "raw/regions", partition="{r}"),
+    rule("files/{f}", "raw/files", partition="{f}"),
+    rule("names/{f}", "raw/names", partition="{f}"),
+    assets=DELETED,
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "policy", "fed", "expected"),
+    [
+        ("users", "auto", "", "0:skip:raw/users data/1_raw/users is deleted and nothing else feeds it:"),
+        ("users", "auto", "raw/users", "1:materialize:raw/users a file that fed it is deleted"),
+        (
+            "users",
+            "delete-partition",
+            "",
+            "0:skip:raw/users data/1_raw/users is deleted, but it has no partitions:",
+        ),
+        (
+            "regions/eu",
+            "delete-partition",
+            "",
+            "0:skip:raw/regions|eu data/1_raw/regions/eu is deleted, but its partitions are not dynamic:",
+        ),
+        (
+            "regions/eu",
+            "delete-partition",
+            "raw/regions|eu",
+            "1:materialize:raw/regions|eu a file that fed it is deleted",
+        ),
+        ("outside", "auto", "", "1:report:outside deleted"),
+        ("outside", "auto", "outside", "1:report:outside deleted"),
+        (
+            "files/a",
+            "auto",
+            "",
+            "1:delete-partition:raw/files|a data/1_raw/files/a is deleted and nothing else feeds it",
+        ),
+        (
+            "files/a",
+            "delete-partition",
+            "",
+            "1:delete-partition:raw/files|a data/1_raw/files/a is deleted and nothing else feeds it",
+        ),
+        ("files/a", "auto", "raw/files|a", "1:materialize:raw/files|a a file that fed it is deleted"),
+        (
+            "files/a",
+            "auto",
+            "raw/names|a",
+            "0:skip:raw/files|a data/1_raw/files/a is deleted, but partition 'a' stays: a file feeds it of raw/names:",
+        ),
+        (
+            "files/a",
+            "skip",
+            "",
+            "0:skip:raw/files|a data/1_raw/files/a is deleted and nothing else feeds it:",
+        ),
+        ("files/a", "materialize", "", "1:materialize:raw/files|a a file that fed it is deleted"),
+    ],
+)
+def test_deletions(path: str, policy: str, fed: str, expected: str) -> None:
+    made = make_plan(
+        changes("-" + path),
+        DELETIONS,
+        Options("local", on_delete=policy, downstream="none"),
+        feeds=lambda target: target.text == fed,
+    )
+    (one,) = made.targets
+    stale = ": its last materialization is now stale"
+    said = f"{summary(made)[0]} {one.reason}"
+    assert said == (expected.removesuffix(":") + stale if expected.endswith(":") else expected)
+    assert one.settles == (one.action == "skip")
+    assert made.warnings == ((f"{one.target.text}: {one.reason}",) if one.action == "skip" else ())
+
+
+def test_what_is_downstream_of_a_deleted_partition() -> None:
+    """What has the same partitions loses it too; what is made from all of them is made without it."""
+    made = plan(DELETIONS, "-files/a", "-files/b", "+files/c", downstream="all")
+    assert summary(made) == [
+        "1:delete-partition:raw/files|a",
+        "1:delete-partition:raw/files|b",
+        "2:materialize:below|c",
+        "2:materialize:raw/files|c",
+        "3:materialize:total",
     ]

@@ -361,6 +361,17 @@ def _add_dynamic(instance: Any, definition: Any, key: str) -> None:
         instance.add_dynamic_partitions(definition.name, [key])
 
 
+def is_dynamic(definition: Any) -> bool:
+    """Whether the definition's keys live in the instance."""
+    return definition is not None and partitions_kind(definition) == "dynamic"
+
+
+def delete_partition(instance: Any, definition: Any, key: str) -> None:
+    """Take a key from a dynamic definition; nothing happens if it is not there."""
+    if instance.has_dynamic_partition(definition.name, key):
+        instance.delete_dynamic_partition(definition.name, key)
+
+
 # The instance and runs ---------------------------------------------------------------------------
 
 

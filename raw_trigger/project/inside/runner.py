@@ -325,10 +325,12 @@ class Runner:
                 self._report(batch)
             elif batch["kind"] == "job":
                 self._launch(batch)
+            elif batch["kind"] == "delete-partition":
+                self._delete(batch)
             else:
                 self._materialize(batch)
 
-    # Reports --------------------------------------------------------------------------------------
+    # What is no run -------------------------------------------------------------------------------
 
     def _report(self, batch: Document) -> None:
         number = batch["number"]
@@ -348,6 +350,25 @@ class Runner:
                             metadata=target.get("metadata") or {},
                             as_observation=target.get("report_as") == "observation",
                         )
+                    except Exception as raised:
+                        error = self.session.error_of(raised)
+                status = "failed" if error else "success"
+                statuses.append(status)
+                self.tell(number, target, status, error=error)
+
+    def _delete(self, batch: Document) -> None:
+        number = batch["number"]
+        with self._bracket(number, None) as statuses:
+            for target in self._after_the_failed(number, batch["targets"], statuses):
+                error = None
+                node = self.node_of.get(self.compat.asset_key(target["asset"]))
+                if node is None:
+                    error = self.plain(f"{_text(target['asset'])} is not in the Dagster project")
+                elif not self.compat.is_dynamic(node.partitions):
+                    error = self.plain(f"the partitions of {_text(target['asset'])} are not dynamic")
+                else:
+                    try:
+                        self.compat.delete_partition(self.instance, node.partitions, target["partition"])
                     except Exception as raised:
                         error = self.session.error_of(raised)
                 status = "failed" if error else "success"

@@ -135,16 +135,6 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "later value",
-        "on_delete: delete-partition\n",
-        [
-            (
-                "1:12: on_delete 'delete-partition' is not known to this version of raw-trigger yet; use "
-                "auto, materialize, report, skip, fail"
-            ),
-        ],
-    ),
-    (
         "push in the background",
         "hooks: {pre-push: background}\n",
         ["1:19: pre-push 'background' could not refuse the push any more; use run, notify or off"],

@@ -1,0 +1,71 @@
+"""What becomes of a target whose changed files are all deleted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.plan import Action, Target
+
+Feeds = Callable[[Target], bool]
+"""Whether some file that is still there feeds the target."""
+
+STALE = "its last materialization is now stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What is done, and why; ``said`` is told as a warning or an error too."""
+
+    action: Action
+    reason: str
+    severity: Literal["", "warning", "error"] = ""
+    said: str | None = None
+
+
+def on_deletion(
+    policy: str, asset: Asset, target: Target, gone: str, *, feeds: Feeds, catalog: Catalog
+) -> Deletion:
+    """What the deletion does.
+
+    Args:
+        policy: ``on_delete`` of the rule, or of the file.
+        gone: The paths, as they are shown.
+        feeds: Asked only where it matters: all files are mapped for it.
+    """
+    external = asset.kind != "materializable"
+    if policy == "fail":
+        said = f"{gone} is deleted, and on_delete is fail for {target.text}"
+        return Deletion("skip", "deleted, and on_delete is fail", "error", said)
+    if policy == "skip":
+        return _stale(f"{gone} is deleted and nothing else feeds it")
+    if policy == "report" or (external and policy != "delete-partition"):
+        return Deletion("report", "deleted")
+    if policy == "materialize" or feeds(target):
+        return Deletion("report" if external else "materialize", "a file that fed it is deleted")
+    if policy == "delete-partition" or _is_dynamic(asset):
+        return _without_partition(asset, target, gone, feeds, catalog)
+    return _stale(f"{gone} is deleted and nothing else feeds it")
+
+
+def _without_partition(asset: Asset, target: Target, gone: str, feeds: Feeds, catalog: Catalog) -> Deletion:
+    if not _is_dynamic(asset):
+        kind = "it has no partitions" if asset.partitions is None else "its partitions are not dynamic"
+        return _stale(f"{gone} is deleted, but {kind}")
+    # The key is one of the definition's: it goes for every asset that has it.
+    for key, other in sorted(catalog.assets.items()):
+        if other.partitions == asset.partitions and feeds(Target(key, target.partition)):
+            return _stale(
+                f"{gone} is deleted, but partition '{target.partition}' stays: a file feeds it of {key}"
+            )
+    return Deletion("delete-partition", f"{gone} is deleted and nothing else feeds it")
+
+
+def _is_dynamic(asset: Asset) -> bool:
+    return asset.partitions is not None and asset.partitions.kind == "dynamic"
+
+
+def _stale(why: str) -> Deletion:
+    return Deletion("skip", f"{why}: {STALE}", "warning")
