@@ -28,7 +28,7 @@ def check(
     catalog: Catalog,
     files: Mapping[bytes, Entry],
     config_file: str | None,
-    compare: Compare,
+    compare: Compare = lambda _path, match, _old, _new: Affected(match.targets),
     *,
     now: float | None = None,
 ) -> list[Finding]:

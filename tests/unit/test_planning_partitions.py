@@ -8,6 +8,7 @@ import pytest
 
 from raw_trigger.check import check
 from raw_trigger.model.assets import Partitions
+from raw_trigger.model.changes import Entry
 from raw_trigger.planning import Options, make_plan
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
@@ -71,7 +72,7 @@ def test_check_tells_of_keys_that_the_definition_does_not_have() -> None:
         "wrong/eu/2026-01-09",
     ]
     paths = [f"data/1_raw/{name}".encode() for name in names]
-    found = check(BOOK, SHOP, paths, "raw-trigger.yaml", now=NOW)
+    found = check(BOOK, SHOP, dict.fromkeys(paths, Entry("100644", "0")), "raw-trigger.yaml", now=NOW)
     told = [(f.severity, f.where, f.message) for f in found if f.where in {p.decode() for p in paths}]
     assert told == [
         (
