@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from raw_trigger.mapping.contents import Affected, at_content
 from raw_trigger.mapping.deletions import Feeds, on_deletion
-from raw_trigger.mapping.partitions import PartitionKeys, target_problem
+from raw_trigger.mapping.downstream import partitions_below
+from raw_trigger.mapping.order import Order
+from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
@@ -98,6 +100,7 @@ class _Draft:
     on_delete: str = "auto"
     dimensions: tuple[str, ...] = ()
     ready: float | None = None
+    waits: bool = False
     unknown: bool = False
     after: set[Target] = field(default_factory=set)
 
@@ -393,7 +396,9 @@ class _Planner:
         depth = {"auto": 1, "all": len(self.catalog.assets)}.get(
             str(self.options.downstream), self.options.downstream
         )
-        frontier = [d for d in self.drafts.values() if d.action != "skip" and d.target.job is None]
+        # What is made only later takes along what is made from it.
+        frontier = [d for d in self.drafts.values() if d.action != "skip" or d.ready is not None]
+        frontier = [d for d in frontier if d.target.job is None]
         if self.options.downstream == "auto":
             frontier = [d for d in frontier if self.catalog.assets[d.target.asset].kind != "materializable"]
         for _ in range(int(depth)):
@@ -402,6 +407,7 @@ class _Planner:
                 break
 
     def _children(self, draft: _Draft, children: Mapping[str, Sequence[str]]) -> Iterable[_Draft]:
+        """The drafts of what is directly made from one, as far as they are new or have learnt of more."""
         assert self.catalog is not None
         parent = self.catalog.assets[draft.target.asset]
         for key in children.get(draft.target.asset, ()):
@@ -410,50 +416,65 @@ class _Planner:
                 continue
             if draft.action == "delete-partition" and asset.partitions == parent.partitions:
                 continue  # it loses the partition too
-            partition = draft.target.partition if asset.partitions is not None else None
-            target = Target(key, partition)
-            draft_of = self.drafts.get(target)
-            if draft_of is not None:
-                further = {
-                    p: via for p, via in draft.via.items() if not via <= draft_of.via.get(p, frozenset())
-                }
-                if draft_of.origin == "downstream" and further:
-                    for path, via in further.items():
-                        self._feed(draft_of, path, via)
-                    yield draft_of
-                continue
-            new = self._fed(target, draft.via, f"downstream of {parent.key}")
-            if asset.partitions is not None and asset.partitions != parent.partitions:
-                new.action = "skip"
-                new.reason = f"downstream of {parent.key}, but partitioned differently"
-                self.warnings.append(f"{key}: {new.reason}: materialize it by hand")
-                new.settles = True
-            self.drafts[target] = new
-            for mate in asset.execution_set:
-                together = Target(mate, partition)
-                if together not in self.drafts:
-                    mate_of = self._fed(together, draft.via, f"made by one function with {key}")
-                    self.drafts[together] = replace(mate_of, action=new.action, settles=new.settles)
-            if new.action != "skip":
-                yield new
+            below = partitions_below(parent, asset, draft.target.partition, self.keys)
+            if below.unknown is not None:
+                self._left(Target(key), draft, below.unknown)
+            for partition in below.partitions:
+                has = asset.partitions
+                problem = None if has is None or partition is None else self.keys.problem(has, partition)
+                if problem is None or problem.ready is not None:
+                    yield from self._child(Target(key, partition), draft, problem)
+
+    def _child(self, target: Target, draft: _Draft, problem: KeyProblem | None) -> Iterable[_Draft]:
+        """Add what is made from a draft. It waits with it, and while its own time window is open."""
+        assert self.catalog is not None
+        asset = self.catalog.assets[target.asset]
+        known = self.drafts.get(target)
+        if known is not None:
+            further = {p: via for p, via in draft.via.items() if not via <= known.via.get(p, frozenset())}
+            freed = known.waits and problem is None and draft.ready is None
+            if known.origin != "downstream" or not (further or freed):
+                return
+            for path, via in further.items():
+                self._feed(known, path, via)
+            if freed:
+                known.action, known.ready, known.waits = "materialize", None, False
+                known.reason = f"downstream of {draft.target.asset}"
+            yield known
+            return
+        new = self._fed(target, draft.via, f"downstream of {draft.target.asset}")
+        if problem is not None:
+            new.action, new.ready, new.reason = "skip", problem.ready, problem.message
+        elif draft.ready is not None:
+            new.action, new.ready, new.waits = "skip", draft.ready, True
+            new.reason = f"it waits for {draft.target.text}"
+        self.drafts[target] = new
+        for mate in asset.execution_set:
+            together = Target(mate, target.partition)
+            if together not in self.drafts:
+                mate_of = self._fed(together, draft.via, f"made by one function with {target.asset}")
+                self.drafts[together] = replace(mate_of, action=new.action, ready=new.ready, waits=new.waits)
+        yield new
+
+    def _left(self, target: Target, draft: _Draft, why: str) -> None:
+        """Say once of an asset that it is not made again though something above it is."""
+        known = self.drafts.get(target)
+        if known is None:
+            reason = f"downstream of {draft.target.asset}, but {why}"
+            known = self.drafts[target] = _Draft(target, "downstream", reason=reason)
+            known.action, known.settles = "skip", True
+            self.warnings.append(f"{target.asset}: {reason}: materialize it by hand")
+        for path, via in draft.via.items():
+            self._feed(known, path, via)
 
     def _order(self) -> None:
         """Which planned targets each has to wait for: those of the assets it depends on, however far up."""
         if self.catalog is None:
             return
-        by_asset: dict[str, list[Target]] = {}
+        planned = [draft.target for draft in self.drafts.values() if draft.action != "skip"]
+        order = Order(self.catalog, planned, self.keys)
         for draft in self.drafts.values():
-            if draft.action != "skip":
-                by_asset.setdefault(draft.target.asset, []).append(draft.target)
-        above = _Ancestors(self.catalog, frozenset(by_asset))
-        for draft in self.drafts.values():
-            for key in above.of(draft.target.asset):
-                for target in by_asset[key]:
-                    same = target.partition == draft.target.partition
-                    if target != draft.target and (
-                        same or None in (target.partition, draft.target.partition)
-                    ):
-                        draft.after.add(target)
+            draft.after = order.before(draft.target)
 
     def _batched(self) -> tuple[PlannedTarget, ...]:
         batches = _Batches(self.options.batch_size)
@@ -476,37 +497,6 @@ class _Planner:
             )
             for draft in sorted(self.drafts.values(), key=lambda d: _sort_key(d.target))
         )
-
-
-class _Ancestors:
-    """The planned assets above an asset; memoized, without recursion into deep graphs."""
-
-    def __init__(self, catalog: Catalog, planned: frozenset[str]) -> None:
-        self._catalog = catalog
-        self._planned = planned
-        self._known: dict[str, frozenset[str]] = {}
-
-    def of(self, key: str) -> frozenset[str]:
-        stack = [key]
-        on_stack = {key}
-        while stack:
-            top = stack[-1]
-            asset = self._catalog.assets.get(top)
-            parents = asset.parents if asset is not None else ()
-            missing = [p for p in parents if p not in self._known and p not in on_stack]
-            if top in self._known or not missing:
-                found: set[str] = set()
-                for parent in parents:
-                    found |= self._known.get(parent, frozenset())
-                    if parent in self._planned:
-                        found.add(parent)
-                self._known.setdefault(top, frozenset(found - {top}))
-                stack.pop()
-                on_stack.discard(top)
-            else:
-                stack.extend(missing)
-                on_stack.update(missing)
-        return self._known[key]
 
 
 class _Batches:
@@ -592,7 +582,9 @@ class _Batches:
         return chunks
 
 
-def made_from(target: Target, catalog: Catalog | None, downstream: str | int) -> list[Target]:
+def made_from(
+    target: Target, catalog: Catalog | None, downstream: str | int, now: float | None = None
+) -> list[Target]:
     """The target, what is made by one function with it, and what a change of it may start downstream.
 
     Rather too much than too little: it says what has seen nothing yet of a path that newly feeds the target.
@@ -600,19 +592,23 @@ def made_from(target: Target, catalog: Catalog | None, downstream: str | int) ->
     asset = None if catalog is None else catalog.assets.get(target.asset)
     if catalog is None or asset is None:
         return [target]
-    found = {target.asset, *asset.execution_set}
-    if downstream != "none" and (downstream != "auto" or asset.kind != "materializable"):
-        children = catalog.children
-        frontier = list(found)
-        while frontier:
-            new = set(children.get(frontier.pop(), ())) - found
+    keys = PartitionKeys(now)
+    found = {target}
+    frontier = [target, *(Target(key, target.partition) for key in asset.execution_set)]
+    found.update(frontier)
+    deeper = downstream != "none" and (downstream != "auto" or asset.kind != "materializable")
+    while frontier and deeper:
+        one = frontier.pop()
+        parent = catalog.assets.get(one.asset)
+        if parent is None:
+            continue
+        for key in catalog.children.get(one.asset, ()):
+            child = catalog.assets[key]
+            below = partitions_below(parent, child, one.partition, keys)
+            new = {Target(mate, p) for p in below.partitions for mate in {key, *child.execution_set}} - found
             found |= new
             frontier += new
-    targets = []
-    for key in sorted(found):
-        partitioned = key in catalog.assets and catalog.assets[key].partitions is not None
-        targets.append(Target(key, target.partition if partitioned else None))
-    return targets
+    return sorted(found, key=_sort_key)
 
 
 def _path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:

@@ -218,10 +218,14 @@ class Survey:
             before = RuleBook.described(record.rules)
             files = dict(diff.all_paths(self.workspace.repo, record.tree, self.workspace.roots))
             newly = rules.newly_fed(before, files)
-            downstream = self._options().downstream
+            options = self._options()
             record = record.with_new_targets(
                 {
-                    path: [t.text for target in targets for t in made_from(target, rules.catalog, downstream)]
+                    path: [
+                        t.text
+                        for target in targets
+                        for t in made_from(target, rules.catalog, options.downstream, options.now)
+                    ]
                     for path, targets in self._fed(newly, files, rules).items()
                 }
             )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.assets import Asset, Catalog, PartitionMapping, Partitions
 from raw_trigger.project.interpreter import Interpreter, interpreter_as_json, interpreter_from_json
 
 VERSION = 1
@@ -246,6 +246,8 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             execution_set=_keys(one["execution_set"]),
             metadata=tuple((name, value) for name, value in one["metadata"]),
             checks=tuple(one["checks"]),
+            mappings=tuple(("/".join(parts), decode_mapping(how)) for parts, how in one["mappings"]),
+            partitions_per_run=one["per_run"],
         )
     return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]))
 
@@ -268,4 +270,20 @@ def decode_partitions(document: Mapping[str, Any]) -> Partitions:
         end_offset=document.get("end_offset") or 0,
         exclusions=tuple(document.get("exclusions") or ()),
         dimensions=tuple((name, decode_partitions(one)) for name, one in document.get("dimensions") or ()),
+    )
+
+
+def decode_mapping(document: Mapping[str, Any]) -> PartitionMapping:
+    """A partition mapping from the probe's description of it."""
+    return PartitionMapping(
+        kind=document["kind"],
+        keys=tuple(document.get("keys") or ()),
+        pairs=tuple((up, tuple(downs)) for up, downs in document.get("pairs") or ()),
+        start_offset=document.get("start_offset") or 0,
+        end_offset=document.get("end_offset") or 0,
+        dimension=document.get("dimension"),
+        dimensions=tuple(
+            (up, down, decode_mapping(how)) for up, down, how in document.get("dimensions") or ()
+        ),
+        name=document.get("name"),
     )

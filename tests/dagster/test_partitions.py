@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import raw_trigger
+from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.project.catalog import decode_partitions
+from raw_trigger.model.assets import Asset
+from raw_trigger.project.catalog import decode_mapping, decode_partitions
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 dg = pytest.importorskip("dagster")
 context = pytest.importorskip("dagster._core.definitions.partitions.context")
@@ -166,3 +171,100 @@ def test_what_is_no_key_yet_becomes_one_when_it_says(compat: ModuleType) -> None
                 assert definition.has_partition_key(text), (text, definition)
             with context.partition_loading_context(datetime.fromtimestamp(ready - 1, timezone.utc)):
                 assert not definition.has_partition_key(text), (text, definition)
+
+
+warnings.simplefilter("ignore")  # what is beta in Dagster may be used; pytest puts the filters back
+DAILY = dg.DailyPartitionsDefinition("2024-01-03")
+ABC = dg.StaticPartitionsDefinition(["a", "b", "c"])
+XYZ = dg.StaticPartitionsDefinition(["a", "x", "y"])
+WEEKLY = dg.WeeklyPartitionsDefinition("2024-01-01")
+MONTHLY = dg.MonthlyPartitionsDefinition("2023-12-01")
+HOURLY = dg.HourlyPartitionsDefinition("2024-01-30-00:00")
+DAY_ABC = dg.MultiPartitionsDefinition({"day": DAILY, "abc": ABC})
+WEEK_XYZ = dg.MultiPartitionsDefinition({"week": WEEKLY, "xyz": XYZ})
+TIMES, SAME, SINGLE = (
+    dg.TimeWindowPartitionMapping,
+    dg.IdentityPartitionMapping(),
+    dg.MultiToSingleDimensionPartitionMapping,
+)
+DIMENSIONS = dg.MultiPartitionMapping(
+    {
+        "day": dg.DimensionPartitionMapping("week", TIMES()),
+        "abc": dg.DimensionPartitionMapping("xyz", dg.StaticPartitionMapping({"a": "a", "b": ["x", "y"]})),
+    }
+)
+DAY_ONLY = dg.MultiPartitionMapping({"day": dg.DimensionPartitionMapping("week", TIMES())})
+
+MAPPINGS = {
+    "the same": (SAME, DAILY, DAILY),
+    "the same days of another start": (TIMES(), DAILY, dg.DailyPartitionsDefinition("2024-01-20")),
+    "days to weeks": (TIMES(), DAILY, WEEKLY),
+    "days to weeks from Thursday on": (TIMES(), DAILY, dg.WeeklyPartitionsDefinition("2024-01-01", day_offset=4)),
+    "days to months": (TIMES(), DAILY, MONTHLY),
+    "days to months from the tenth on": (TIMES(), DAILY, dg.MonthlyPartitionsDefinition("2023-12-01", day_offset=10)),
+    "weeks to months": (TIMES(), WEEKLY, MONTHLY),
+    "months to days": (TIMES(), MONTHLY, DAILY),
+    "weeks to days": (TIMES(), WEEKLY, DAILY),
+    "hours to days": (TIMES(), HOURLY, DAILY),
+    "days to hours": (TIMES(), DAILY, HOURLY),
+    "days from noon on": (TIMES(), DAILY, window("0 12 * * *", "2024-01-03")),
+    "days to days that end": (TIMES(), DAILY, dg.DailyPartitionsDefinition("2024-01-10", "2024-01-20")),
+    "the day before": (TIMES(start_offset=-1, end_offset=-1), DAILY, DAILY),
+    "the last seven days": (TIMES(start_offset=-6), DAILY, DAILY),
+    "the day after": (TIMES(start_offset=1, end_offset=1), DAILY, DAILY),
+    "two weeks": (TIMES(start_offset=-1), DAILY, WEEKLY),
+    "in New York": (
+        TIMES(),
+        dg.HourlyPartitionsDefinition("2024-01-30-00:00", timezone=NEW_YORK),
+        dg.DailyPartitionsDefinition("2024-01-30", timezone=NEW_YORK),
+    ),
+    "static": (dg.StaticPartitionMapping({"a": ["x", "y"], "b": "a"}), ABC, XYZ),
+    "static, by name": (SAME, ABC, XYZ),
+    "all": (dg.AllPartitionMapping(), ABC, XYZ),
+    "all days": (dg.AllPartitionMapping(), ABC, DAILY),
+    "the last": (dg.LastPartitionMapping(), ABC, XYZ),
+    "the last day": (dg.LastPartitionMapping(), DAILY, ABC),
+    "one": (dg.SpecificPartitionsPartitionMapping(["b"]), ABC, XYZ),
+    "two dimensions to the days": (SINGLE(), DAY_ABC, DAILY),
+    "two dimensions to the letters": (SINGLE("abc"), DAY_ABC, ABC),
+    "two dimensions to weeks": (SINGLE(), DAY_ABC, WEEKLY),
+    "days to two dimensions": (SINGLE(), DAILY, DAY_ABC),
+    "letters to two dimensions": (SINGLE("abc"), ABC, DAY_ABC),
+    "days to two dimensions of weeks": (SINGLE(), DAILY, WEEK_XYZ),
+    "dimension by dimension": (DIMENSIONS, DAY_ABC, WEEK_XYZ),
+    "one dimension, all of the other": (DAY_ONLY, DAY_ABC, WEEK_XYZ),
+    "the same two dimensions": (SAME, DAY_ABC, DAY_ABC),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+def test_what_is_below_a_partition_is_what_dagster_says(compat: ModuleType, name: str) -> None:
+    mapping, up, down = MAPPINGS[name]
+    now = datetime(2024, 2, 6, 5, 0, tzinfo=timezone.utc)
+    keys = PartitionKeys(now.timestamp())
+    above, below = (decode_partitions(compat.describe_partitions(one)) for one in (up, down))
+    how = decode_mapping(compat.describe_mapping(mapping))
+    parent = Asset("up", ("up",), "", partitions=above)
+    child = Asset("down", ("down",), "", partitions=below, parents=("up",), mappings=(("up", how),))
+    with context.partition_loading_context(now):
+        every = [str(key) for key in up.get_partition_keys()]
+        assert list(keys.every(above) or ()) == every
+        seen = set()
+        for key in every[:: max(1, len(every) // 40)] + every[-2:]:
+            subset = up.empty_subset().with_partition_keys([key])
+            theirs = mapping.get_downstream_partitions_for_partitions(subset, up, down)
+            found = partitions_below(parent, child, key, keys)
+            assert found.unknown is None
+            ours = {one for one in found.partitions if one and keys.problem(below, one) is None}
+            assert ours == set(theirs.get_partition_keys()), key
+            seen |= ours
+    assert seen
+
+
+def test_a_mapping_of_ones_own_is_left_to_dagster(compat: ModuleType) -> None:
+    class Own(dg.PartitionMapping):
+        """Some other rule."""
+
+    Own.__abstractmethods__ = frozenset()  # type: ignore[misc]
+    how = decode_mapping(compat.describe_mapping(Own()))
+    assert (how.kind, how.name) == ("other", "Own")

@@ -7,9 +7,10 @@ from datetime import datetime, timezone
 import pytest
 
 from raw_trigger.check import check
-from raw_trigger.model.assets import Partitions
+from raw_trigger.model.assets import PartitionMapping, Partitions
 from raw_trigger.model.changes import Entry
-from raw_trigger.planning import Options, make_plan
+from raw_trigger.model.plan import Target
+from raw_trigger.planning import Options, made_from, make_plan
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=timezone.utc).timestamp()
@@ -194,3 +195,129 @@ def test_what_is_downstream_of_a_deleted_partition() -> None:
         "2:materialize:raw/files|c",
         "3:materialize:total",
     ]
+
+
+WEEKLY = Partitions("time", format="%Y-%m-%d", start="2025-12-29", cron="0 0 * * 1", timezone="UTC")
+MONTHLY = Partitions("time", format="%Y-%m-%d", start="2025-12-01", cron="0 0 1 * *", timezone="UTC")
+OWN = PartitionMapping("other", name="Mine")
+BEFORE = PartitionMapping("time", start_offset=-1)
+
+TIMES = catalog(
+    days={"partitions": DAILY, "group": "raw"},
+    weekly={"partitions": WEEKLY, "parents": ("days",)},
+    monthly={"partitions": MONTHLY, "parents": ("days",)},
+    of_month={"partitions": MONTHLY, "parents": ("monthly",)},
+    both={"parents": ("monthly", "days")},
+    two_days={"partitions": DAILY, "parents": ("days",), "mappings": (("days", BEFORE),)},
+    mine={"partitions": WEEKLY, "parents": ("days",), "mappings": (("days", OWN),)},
+    after_weekly={"parents": ("weekly",)},
+    whole={"group": "raw"},
+    every_day={"partitions": DAILY, "parents": ("whole",)},
+    regions={"partitions": REGIONS, "group": "raw"},
+    grid={"partitions": BOTH, "parents": ("regions",)},
+    outside={"kind": "external", "group": "raw", "partitions": DAILY},
+    outside_weekly={"partitions": WEEKLY, "parents": ("outside",)},
+)
+PARTS = book(
+    *(rule(f"{key}/{{d}}", key, partition="{d}") for key in ("days", "regions", "outside")), assets=TIMES
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "+days/2026-01-03 +days/2026-01-04 +days/2026-01-08",
+            [
+                "skip:mine",
+                "skip:monthly|2026-01-01",
+                "skip:of_month|2026-01-01",
+                "skip:weekly|2026-01-05",
+                "materialize:days|2026-01-03",
+                "materialize:days|2026-01-04",
+                "materialize:days|2026-01-08",
+                "materialize:after_weekly",
+                "materialize:both",
+                "materialize:two_days|2026-01-03",
+                "materialize:two_days|2026-01-04",
+                "materialize:two_days|2026-01-05",
+                "materialize:two_days|2026-01-08",
+                "materialize:two_days|2026-01-09",
+                "materialize:weekly|2025-12-29",
+            ],
+        ),
+        (
+            "+whole.csv",
+            ["materialize:whole", *(f"materialize:every_day|2026-01-{n:02}" for n in range(1, 10))],
+        ),
+        (
+            "+regions/eu",
+            [
+                "materialize:regions|eu",
+                *(f"materialize:grid|2026-01-{n:02}|eu" for n in range(1, 10)),
+            ],
+        ),
+    ],
+)
+def test_what_is_downstream_of_partitions(words: str, expected: list[str]) -> None:
+    made = plan(PARTS, *words.split(), downstream="all", now=NOW)
+    actions = {f"{t.action}:{t.target.text}" for t in made.targets}
+    assert actions == set(expected)
+    assert made.warnings == tuple(
+        f"{t.target.asset}: {t.reason}: materialize it by hand" for t in made.targets if t.settles
+    )
+    numbers = {t.target: t.batch for t in made.targets}
+    for one in made.actionable:
+        assert all(numbers[before] <= one.batch for before in one.after)
+
+
+def test_what_waits_and_why() -> None:
+    made = plan(PARTS, "+days/2026-01-08", "+days/2026-01-10", downstream="all", now=NOW)
+    by_name = {t.target.text: t for t in made.targets}
+    open_ = {name: (t.reason, t.settles) for name, t in by_name.items() if t.action == "skip"}
+    month = "'2026-01-01' is no partition yet: its window ends 2026-02-01 00:00 UTC"
+    week = "'2026-01-05' is no partition yet: its window ends 2026-01-12 00:00 UTC"
+    assert open_ == {
+        "days|2026-01-10": (OPEN, False),
+        "two_days|2026-01-10": (OPEN, False),
+        "two_days|2026-01-11": (OPEN.replace("10", "11").replace("01-11 00", "01-12 00"), False),
+        "monthly|2026-01-01": (month, False),
+        "of_month|2026-01-01": (month, False),
+        "weekly|2026-01-05": (week, False),
+        "after_weekly": ("it waits for weekly|2026-01-05", False),
+        "mine": ("downstream of days, but only Mine knows which of its partitions are made from it", True),
+    }
+    assert by_name["both"].action == "materialize"
+    assert made.warnings[0] == f"days|2026-01-10: {OPEN}"
+    waits = {name: [t.text for t in one.after] for name, one in by_name.items()}
+    assert waits["two_days|2026-01-09"] == ["days|2026-01-08"]
+    assert waits["both"] == ["days|2026-01-08"]
+
+
+def test_a_week_waits_for_its_own_days_only() -> None:
+    made = plan(
+        PARTS, "+days/2026-01-01", "+days/2026-01-02", "+days/2026-01-06", downstream="all", now=NOW + 9e5
+    )
+    waits = {t.target.text: [a.text for a in t.after] for t in made.targets}
+    assert waits["weekly|2025-12-29"] == ["days|2026-01-01", "days|2026-01-02"]
+    assert waits["weekly|2026-01-05"] == ["days|2026-01-06"]
+
+
+def test_below_an_external_asset() -> None:
+    made = plan(PARTS, "+outside/2026-01-02", now=NOW)
+    assert summary(made) == ["1:report:outside|2026-01-02", "2:materialize:outside_weekly|2025-12-29"]
+
+
+def test_what_newly_feeds_a_day() -> None:
+    found = made_from(Target("days", "2026-01-02"), TIMES, "all", NOW)
+    assert [t.text for t in found] == [
+        "after_weekly",
+        "both",
+        "days|2026-01-02",
+        "monthly|2026-01-01",
+        "of_month|2026-01-01",
+        "two_days|2026-01-02",
+        "two_days|2026-01-03",
+        "weekly|2025-12-29",
+    ]
+    assert made_from(Target("days", "2026-01-02"), TIMES, "auto") == [Target("days", "2026-01-02")]

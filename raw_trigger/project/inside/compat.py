@@ -167,7 +167,11 @@ def _forget_namesake(target: Any, directory: str, seen: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Node:
-    """One asset of the graph; keys are Dagster's, ``partitions`` is the definition itself."""
+    """One asset of the graph; keys are Dagster's, ``partitions`` is the definition itself.
+
+    ``mappings`` are described partition mappings by parent; ``per_run`` says how many partitions one run
+    may make, 0 any number.
+    """
 
     key: Any
     kind: str
@@ -177,6 +181,8 @@ class Node:
     execution_set: frozenset[Any] = frozenset()
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
+    mappings: dict[Any, Any] = field(default_factory=dict)
+    per_run: int = 1
 
 
 KIND_RANK = {"materializable": 2, "observable": 1, "external": 0}
@@ -213,6 +219,8 @@ def _node(graph: Any, node: Any) -> Node:
         execution_set=frozenset(node.execution_set_asset_keys),
         metadata=dict(node.metadata or {}),
         checks=tuple(sorted(key.name for key in node.check_keys)),
+        mappings=_mappings(graph, node.key, node.partitions_def, parents),
+        per_run=_per_run(graph, node.key, node.partitions_def),
     )
 
 
@@ -248,6 +256,8 @@ def _old_nodes(repo: Any, graph: Any) -> list[Node]:  # before 1.6.14
                 execution_set=frozenset(together),
                 metadata=dict(metadata or {}),
                 checks=tuple(sorted(checks.get(key, ()))),
+                mappings=_mappings(graph, key, graph.get_partitions_def(key), graph.get_parents(key)),
+                per_run=_per_run(graph, key, graph.get_partitions_def(key)),
             )
         )
     return out
@@ -318,6 +328,80 @@ def _exclusion(one: Any) -> str:
     if isinstance(one, str):
         return one
     return datetime.fromtimestamp(one.timestamp, timezone.utc).isoformat()
+
+
+def _mappings(graph: Any, key: Any, partitions: Any, parents: Any) -> dict[Any, Any]:
+    """How the asset's partitions are made from those of each parent, where one of the two has some."""
+    found = {}
+    for parent in parents:
+        if parent == key:
+            continue
+        try:
+            above = (
+                graph.get(parent).partitions_def
+                if hasattr(graph, "get")
+                else graph.get_partitions_def(parent)
+            )
+            if above is not None or partitions is not None:
+                found[parent] = describe_mapping(graph.get_partition_mapping(key, parent))
+        except Exception:  # (a parent that is in no location, a definition that Dagster refuses)
+            continue
+    return found
+
+
+def describe_mapping(mapping: Any) -> dict[str, Any]:
+    """A partition mapping as JSON; ``other`` is one that only its own code understands."""
+    name = type(mapping).__name__
+    describe = _MAPPINGS.get(name)
+    if describe is None or not type(mapping).__module__.startswith("dagster."):
+        return {"kind": "other", "name": name}
+    return dict(describe(mapping))
+
+
+def _static_pairs(mapping: Any) -> list[Any]:
+    pairs = mapping.downstream_partition_keys_by_upstream_partition_key.items()
+    return [[up, [down] if isinstance(down, str) else sorted(down)] for up, down in pairs]
+
+
+def _dimensions(mapping: Any) -> list[Any]:
+    pairs = mapping.downstream_mappings_by_upstream_dimension.items()
+    return [[up, down.dimension_name, describe_mapping(down.partition_mapping)] for up, down in pairs]
+
+
+_MAPPINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "IdentityPartitionMapping": lambda _: {"kind": "identity"},
+    "AllPartitionMapping": lambda _: {"kind": "all"},
+    "LastPartitionMapping": lambda _: {"kind": "last"},
+    "SpecificPartitionsPartitionMapping": lambda one: {
+        "kind": "specific",
+        "keys": [str(key) for key in one.partition_keys],
+    },
+    "TimeWindowPartitionMapping": lambda one: {
+        "kind": "time",
+        "start_offset": one.start_offset,
+        "end_offset": one.end_offset,
+    },
+    "StaticPartitionMapping": lambda one: {"kind": "static", "pairs": _static_pairs(one)},
+    "MultiToSingleDimensionPartitionMapping": lambda one: {
+        "kind": "single",
+        "dimension": one.partition_dimension_name,
+    },
+    "MultiPartitionMapping": lambda one: {"kind": "multi", "dimensions": _dimensions(one)},
+}
+
+
+def _per_run(graph: Any, key: Any, partitions: Any) -> int:
+    """How many partitions of the asset one run may make; 0: any number."""
+    if partitions is None:
+        return 1
+    try:
+        node = graph.get(key) if hasattr(graph, "get") else None
+        policy = node.backfill_policy if node is not None else graph.get_backfill_policy(key)
+    except Exception:
+        return 1
+    if policy is None:
+        return 1
+    return policy.max_partitions_per_run or 0
 
 
 def prepare_partition(instance: Any, definition: Any, key: str) -> Any:

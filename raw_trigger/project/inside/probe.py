@@ -165,6 +165,11 @@ def _assets(compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str
                 else [],
                 "metadata": metadata,
                 "checks": list(node.checks),
+                "mappings": sorted(
+                    ([list(parent.path), how] for parent, how in node.mappings.items()),
+                    key=lambda one: one[0],
+                ),
+                "per_run": node.per_run,
             }
         )
     jobs = {name: location for location, repo in reversed(repositories) for name in compat.job_names(repo)}

@@ -1,0 +1,188 @@
+"""Which partitions of an asset are made from a partition of one above it.
+
+As Dagster's partition mappings say, held against them in ``tests/dagster/test_partitions.py``; but keys whose
+time window is still open are named too: they will be made from it once they are partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice, product
+
+from raw_trigger.mapping.partitions import SEPARATOR, PartitionKeys
+from raw_trigger.model.assets import Asset, PartitionMapping, Partitions
+
+MOST = 400
+"""More partitions than these are not made because of one that changed: a year of days and a bit."""
+
+IDENTITY = PartitionMapping("identity")
+ALL = PartitionMapping("all")
+TIME = PartitionMapping("time")
+SINGLE = PartitionMapping("single")
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The partitions (None: the asset has none), or why they cannot be told."""
+
+    partitions: tuple[str | None, ...] = ()
+    unknown: str | None = None
+
+
+class _UnknownError(Exception):
+    """What only Dagster knows, or what is too much."""
+
+
+def partitions_below(parent: Asset, child: Asset, partition: str | None, keys: PartitionKeys) -> Below:
+    """The partitions of the child that are made from this one of the parent.
+
+    Args:
+        partition: A partition of the parent; None if it has none.
+    """
+    above, below = parent.partitions, child.partitions
+    if below is None and (above is None or not child.mappings):
+        return Below((None,))
+    told = next((mapping for key, mapping in child.mappings if key == parent.key), None)
+    mapping = told or inferred(above, below)
+    if partition is None and above is not None:
+        return Below(unknown="no partition is given")
+    try:
+        found = tuple(islice(_mapped(mapping, above, below, partition, keys), MOST + 1))
+    except _UnknownError as error:
+        return Below(unknown=str(error))
+    if len(found) > MOST:
+        return Below(unknown=f"more than {MOST} of its partitions are made from it")
+    return Below(tuple(dict.fromkeys(found)))
+
+
+def inferred(above: Partitions | None, below: Partitions | None) -> PartitionMapping:
+    """The mapping that Dagster takes where none is given."""
+    if above is None or below is None:
+        return ALL
+    if above == below:
+        return IDENTITY
+    if (above.kind == "multi") != (below.kind == "multi"):
+        return SINGLE
+    return TIME if above.kind == below.kind == "time" else IDENTITY
+
+
+def _mapped(
+    mapping: PartitionMapping,
+    above: Partitions | None,
+    below: Partitions | None,
+    key: str | None,
+    keys: PartitionKeys,
+) -> Iterator[str | None]:
+    if mapping.kind in ("last", "specific") and above is not None:
+        hit = key in mapping.keys if mapping.kind == "specific" else key == _last(above, keys)
+        return iter(_every(below, keys) if hit else ())
+    if below is None:
+        return iter((None,))
+    if above is None or key is None or mapping.kind == "all":
+        return iter(_every(below, keys))
+    return iter(_of_key(mapping, above, below, key, keys))
+
+
+def _of_key(
+    mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
+) -> Iterable[str | None]:
+    if mapping.kind == "identity":
+        if above.kind != below.kind:
+            raise _UnknownError("it is partitioned differently")
+        return (key,)
+    if mapping.kind == "static":
+        return next((downs for up, downs in mapping.pairs if up == key), ())
+    if mapping.kind == "time":
+        return _windows(mapping, above, below, key, keys)
+    if mapping.kind == "single":
+        return _single(mapping, above, below, key, keys)
+    if mapping.kind == "multi":
+        return _multi(mapping, above, below, key, keys)
+    raise _UnknownError(f"only {mapping.name or 'Dagster'} knows which of its partitions are made from it")
+
+
+def _every(below: Partitions | None, keys: PartitionKeys) -> Iterable[str | None]:
+    if below is None:
+        return (None,)
+    found = keys.every(below)
+    if found is None:
+        raise _UnknownError("all of its partitions are made from it, and only Dagster knows them")
+    return found
+
+
+def _last(above: Partitions, keys: PartitionKeys) -> str | None:
+    if above.kind not in ("static", "time") or (above.kind == "time" and keys.windows(above) is None):
+        raise _UnknownError("it is made from the last partition, and only Dagster knows that")
+    return keys.last(above)
+
+
+def _windows(
+    mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
+) -> Iterator[str]:
+    """The windows that have something of this one's time in them; the offsets count in windows below."""
+    up, down = keys.windows(above), keys.windows(below)
+    if up is None or down is None or up.zone_name != down.zone_name:
+        raise _UnknownError("only Dagster knows its time windows")
+    start = up.start_of(key)
+    if start is None:
+        return
+    overlapping = down.overlapping(start.timestamp(), up.end_of(start).timestamp())
+    if not overlapping:
+        return
+    first = down.shifted(overlapping[0], -mapping.end_offset)
+    last = down.shifted(overlapping[-1], -mapping.start_offset)
+    if first is None or last is None:
+        return
+    for tick in down.starts(first.timestamp()):
+        if tick.timestamp() > last.timestamp() or (down.end is not None and tick.timestamp() >= down.end):
+            return
+        if down.within(tick):
+            yield down.key(tick)
+
+
+def _single(
+    mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
+) -> Iterable[str | None]:
+    """One of the two has several dimensions, one of which is that of the other."""
+    several, other = (above, below) if above.kind == "multi" else (below, above)
+    number = _dimension(mapping.dimension, several, other)
+    if number is None or other.kind == "multi":
+        raise _UnknownError("it is partitioned differently")
+    dimension = several.dimensions[number][1]
+    inner = IDENTITY if dimension == other else TIME
+    if several is above:
+        parts = key.split(SEPARATOR)
+        return _of_key(inner, dimension, below, parts[number], keys) if number < len(parts) else ()
+    choices = [_every(one, keys) for _, one in below.dimensions]
+    choices[number] = _of_key(inner, above, dimension, key, keys)
+    return _joined(choices)
+
+
+def _dimension(name: str | None, several: Partitions, other: Partitions) -> int | None:
+    """The dimension that belongs to the definition: the same one, else the only one of time."""
+    named = [n for n, (one, _) in enumerate(several.dimensions) if name in (None, one)]
+    same = [n for n in named if several.dimensions[n][1] == other]
+    timed = [n for n in named if several.dimensions[n][1].kind == other.kind == "time"]
+    found = same or timed
+    return found[0] if len(found) == 1 else None
+
+
+def _multi(
+    mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
+) -> Iterable[str]:
+    """Dimension by dimension; one that is not mapped is made from all."""
+    parts = dict(zip((name for name, _ in above.dimensions), key.split(SEPARATOR), strict=False))
+    ups, downs = dict(above.dimensions), dict(below.dimensions)
+    chosen: dict[str, Iterable[str | None]] = {}
+    for up, down, inner in mapping.dimensions:
+        if up not in ups or down not in downs or up not in parts:
+            raise _UnknownError("it is partitioned differently")
+        chosen[down] = _mapped(inner, ups[up], downs[down], parts[up], keys)
+    return _joined([chosen[name] if name in chosen else _every(one, keys) for name, one in below.dimensions])
+
+
+def _joined(choices: list[Iterable[str | None]]) -> Iterator[str]:
+    """Every combination, as far as it is of use."""
+    bounded = [list(islice(choice, MOST + 1)) for choice in choices]
+    return (SEPARATOR.join(part or "" for part in parts) for parts in product(*bounded))
