@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from raw_trigger.mapping.batches import Item, batch_numbers
 from raw_trigger.mapping.contents import Affected, at_content
 from raw_trigger.mapping.deletions import Feeds, on_deletion
 from raw_trigger.mapping.downstream import partitions_below
@@ -477,11 +478,13 @@ class _Planner:
             draft.after = order.before(draft.target)
 
     def _batched(self) -> tuple[PlannedTarget, ...]:
-        batches = _Batches(self.options.batch_size)
-        for draft in sorted(self.drafts.values(), key=lambda d: _sort_key(d.target)):
-            if draft.action != "skip":
-                batches.add(draft, self._asset(draft.target.asset))
-        numbers = batches.numbered()
+        drafts = sorted(self.drafts.values(), key=lambda d: _sort_key(d.target))
+        items = (
+            Item(d.target, d.action, d.after, self._asset(d.target.asset))
+            for d in drafts
+            if d.action != "skip"
+        )
+        numbers = batch_numbers(items, self.options.batch_size, self.keys)
         return tuple(
             PlannedTarget(
                 target=draft.target,
@@ -495,91 +498,8 @@ class _Planner:
                 ready=draft.ready,
                 unknown=draft.unknown,
             )
-            for draft in sorted(self.drafts.values(), key=lambda d: _sort_key(d.target))
+            for draft in drafts
         )
-
-
-class _Batches:
-    """Groups of targets that can share a run: one kind of action, one partition key, in dependency order."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._items: dict[Target, tuple[_Draft, tuple[str, ...]]] = {}
-        self._mates: dict[Target, list[Target]] = {}
-
-    def add(self, draft: _Draft, asset: Asset | None) -> None:
-        kind = "run" if draft.action == "materialize" else draft.action
-        if draft.target.job is not None:
-            kind = draft.target.text
-        partitions = repr(asset.partitions) if asset is not None and asset.partitions is not None else ""
-        location = asset.location if asset is not None else ""
-        group = (kind, location, partitions, draft.target.partition or "")
-        if draft.action == "delete-partition":  # is no run: it can do any number of them
-            group = (kind, "", "", "")
-        self._items[draft.target] = (draft, group)
-        if asset is not None and draft.action == "materialize":
-            self._mates[draft.target] = [Target(key, draft.target.partition) for key in asset.execution_set]
-
-    def numbered(self) -> dict[Target, int]:
-        """Target → number of its batch, from 1; a batch needs nothing of a later one."""
-        levels = self._levels()
-        grouped: dict[tuple[int, tuple[str, ...]], list[Target]] = {}
-        for target, (_, group) in self._items.items():
-            grouped.setdefault((levels[target], group), []).append(target)
-        numbers: dict[Target, int] = {}
-        number = 0
-        for _, members in sorted(grouped.items()):
-            for chunk in self._chunks(members):
-                number += 1
-                numbers.update(dict.fromkeys(chunk, number))
-        return numbers
-
-    def _levels(self) -> dict[Target, int]:
-        """Longest chain of group changes above each target. Within a run Dagster orders the steps itself."""
-        levels: dict[Target, int] = {}
-        for start in self._items:
-            stack = [start]
-            while stack:
-                target = stack[-1]
-                draft, group = self._items[target]
-                waits = [t for t in draft.after if t in self._items]
-                missing = [t for t in waits if t not in levels and t not in stack]
-                if target not in levels and missing:
-                    stack.extend(missing)
-                    continue
-                if target not in levels:
-                    levels[target] = max(
-                        (levels.get(t, 0) + (self._items[t][1] != group) for t in waits), default=0
-                    )
-                stack.pop()
-        return levels
-
-    def _chunks(self, members: list[Target]) -> Iterable[list[Target]]:
-        """At most ``size`` targets each, but never cutting what depends on each other or is made together."""
-        if len(members) <= self._size:
-            return [members]
-        inside = set(members)
-        parent = {t: t for t in members}
-
-        def find(t: Target) -> Target:
-            while parent[t] != t:
-                parent[t] = parent[parent[t]]
-                t = parent[t]
-            return t
-
-        for target in members:
-            for other in (*self._items[target][0].after, *self._mates.get(target, ())):
-                if other in inside:
-                    parent[find(other)] = find(target)
-        islands: dict[Target, list[Target]] = {}
-        for target in members:
-            islands.setdefault(find(target), []).append(target)
-        chunks: list[list[Target]] = [[]]
-        for island in islands.values():
-            if chunks[-1] and len(chunks[-1]) + len(island) > self._size:
-                chunks.append([])
-            chunks[-1].extend(island)
-        return chunks
 
 
 def made_from(

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.lock import runner_lock
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import PlannedTarget, Target, kind_of
 from raw_trigger.project import DagsterProject, RunBatch, RunError, RunnerEvent, RunTarget, TargetFinished
@@ -72,12 +73,17 @@ def _batches(order: Order) -> list[RunBatch]:
 def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) -> RunBatch:
     job = members[0].target.job
     partition, config = order.jobs.get(members[0].target, (members[0].target.partition, {}))
+    kind = kind_of(members)
+    is_range = kind == "materialize" and len({planned.target.partition for planned in members}) > 1
+    if is_range:
+        members = _in_order(order, members)
     return RunBatch(
         number=number,
-        kind=kind_of(members) if job is None else "job",
+        kind=kind if job is None else "job",
         job=job,
         run_id=order.run_ids.get(number),
-        partition=partition,
+        partition=None if is_range else partition,
+        is_range=is_range,
         run_config=config,
         tags={"raw_batch": f"{number}/{count}"},
         targets=tuple(
@@ -92,6 +98,18 @@ def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) 
             for planned in members
         ),
     )
+
+
+def _in_order(order: Order, members: list[PlannedTarget]) -> list[PlannedTarget]:
+    """The targets of a range in the order of its keys."""
+    keys = PartitionKeys()
+
+    def position(planned: PlannedTarget) -> float | str:
+        definition = order.catalog.assets[planned.target.asset].partitions
+        assert definition is not None
+        return keys.order(definition, planned.target.partition or "")
+
+    return sorted(members, key=position)
 
 
 def _parts(order: Order, target: Target) -> tuple[str, ...]:

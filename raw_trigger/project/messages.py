@@ -46,9 +46,11 @@ class RunTarget:
 
 @dataclass(frozen=True, slots=True)
 class RunBatch:
-    """What goes into one Dagster run: one partition key at most. What is no run has no ``run_id``.
+    """What goes into one Dagster run. What is no run has no ``run_id``.
 
-    ``job`` is the name of the job where the run is one's; its one target stands for the run as a whole.
+    It has one partition key at most, unless ``is_range``: then the keys of its targets are one range, in its
+    order, and the runner makes one run of them where it can. ``job`` is the name of the job where the run is
+    one's; its one target stands for the run as a whole.
     """
 
     number: int
@@ -56,6 +58,7 @@ class RunBatch:
     kind: Literal["materialize", "report", "job", "delete-partition"] = "materialize"
     run_id: str | None = None
     partition: str | None = None
+    is_range: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     run_config: Mapping[str, Any] = field(default_factory=dict)
     job: str | None = None
@@ -67,6 +70,7 @@ class RunBatch:
             "kind": self.kind,
             "run_id": self.run_id,
             "partition": self.partition,
+            "is_range": self.is_range,
             "tags": dict(self.tags),
             "run_config": dict(self.run_config),
             "job": self.job,

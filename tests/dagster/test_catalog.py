@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.model.assets import Asset, Partitions
+from raw_trigger.model.assets import Asset, PartitionMapping, Partitions
 
 DEFS = """
     import datetime
@@ -33,6 +33,19 @@ DEFS = """
     def by_code(): ...
 
     @dg.asset(
+        partitions_def=dg.WeeklyPartitionsDefinition("2024-01-01", timezone="Europe/Berlin"),
+        deps=[dg.AssetDep("by_day", partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1))],
+        backfill_policy=dg.BackfillPolicy.single_run())
+    def by_week(): ...
+    @dg.asset(
+        partitions_def=static, backfill_policy=dg.BackfillPolicy.multi_run(5),
+        deps=[dg.AssetDep("by_region", partition_mapping=dg.StaticPartitionMapping({"eu": ["us"]})), "by_region_too",
+              "seen"])
+    def moved(): ...
+    @dg.asset(deps=["by_region"])
+    def all_regions(): ...
+
+    @dg.asset(
         key_prefix=["raw", "shop"], group_name="raw", deps=["outside"],
         metadata={
             "path": dg.MetadataValue.path("data/1_raw/a.csv"),
@@ -53,7 +66,7 @@ DEFS = """
     def seen(): return dg.DataVersion("1")
 
     defs = dg.Definitions(
-        [by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, pair, free, seen,
+        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, pair, free, seen,
          dg.AssetSpec("outside", metadata={"path": "x.csv"}), dg.SourceAsset("old_style")],
         asset_checks=[not_empty])
 """
@@ -141,9 +154,23 @@ def test_kinds_and_execution_sets(catalog, key, kind, together):
     assert (catalog.assets[key].kind, catalog.assets[key].execution_set) == (kind, together)
 
 
+def test_how_partitions_are_made_from_others(catalog):
+    all_, identity = PartitionMapping("all"), PartitionMapping("identity")
+    moved = PartitionMapping("static", pairs=(("eu", ("us",)),))
+    assert {key: asset.mappings for key, asset in catalog.assets.items() if asset.mappings} == {
+        "all_regions": (("by_region", all_),),
+        "by_week": (("by_day", PartitionMapping("time", start_offset=-1)),),
+        "moved": (("by_region", moved), ("by_region_too", identity), ("seen", all_)),
+    }
+    assert {key: a.partitions_per_run for key, a in catalog.assets.items() if a.partitions_per_run != 1} == {
+        "by_week": 0,
+        "moved": 5,
+    }
+
+
 def test_everything_is_there(catalog):
     assert sorted(catalog.assets) == [
-        *("by_both", "by_code", "by_day", "by_file", "by_month", "by_region", "by_region_too"),
-        *("l", "left", "old_style", "outside", "r", "raw/shop/sales", "right", "seen"),
+        *("all_regions", "by_both", "by_code", "by_day", "by_file", "by_month", "by_region", "by_region_too"),
+        *("by_week", "l", "left", "moved", "old_style", "outside", "r", "raw/shop/sales", "right", "seen"),
     ]
     assert catalog.dagster_version is not None

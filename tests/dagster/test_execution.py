@@ -70,6 +70,19 @@ DEFS = """
     @dg.asset(partitions_def=dg.MultiPartitionsDefinition({"region": static, "file": files}))
     def both_dynamic(): ...
 
+    at_once = dg.BackfillPolicy.single_run()
+    @dg.asset(partitions_def=days, backfill_policy=at_once)
+    def series(context) -> None:
+        assert list(context.partition_keys) == ["2024-01-06", "2024-01-07", "2024-01-08"]
+    @dg.asset(partitions_def=days, backfill_policy=at_once, deps=[series])
+    def series_below() -> None: ...
+    @dg.asset(partitions_def=days, backfill_policy=at_once)
+    def torn(context) -> None: assert "2024-01-07" not in context.partition_keys, "on the seventh"
+    @dg.asset(partitions_def=static, backfill_policy=dg.BackfillPolicy.multi_run(2))
+    def pairs(context) -> None: assert len(context.partition_keys) == 2
+    @dg.asset(partitions_def=days, backfill_policy=at_once)
+    def gap(context) -> None: assert len(context.partition_keys) == 1
+
     @dg.multi_asset(outs={"left": dg.AssetOut(), "right": dg.AssetOut()})
     def pair(): return 1, 2
     @dg.multi_asset(outs={n: dg.AssetOut(is_required=False) for n in ("first", "second")}, can_subset=True)
@@ -102,7 +115,7 @@ DEFS = """
     def seen(): return dg.DataVersion("1")
 
     defs = dg.Definitions(
-        [good, bad, below, far_below, other, checked, warned, uncheckable, gate, behind_gate, region,
+        [series, series_below, torn, pairs, gap, good, bad, below, far_below, other, checked, warned, uncheckable, gate, behind_gate, region,
          region_below, day, by_file, both, both_dynamic, pair, half, from_graph, flaky, configured,
          leaves, seen,
          dg.AssetSpec("outside", partitions_def=None), dg.AssetSpec("sighted"),
@@ -141,6 +154,10 @@ def ran(sandbox):
         ),
         batch(11, "both_dynamic|gone.csv|us"),
         batch(12, "by_file|gone.csv", "by_file|never.csv", "region|asia", kind="delete-partition"),
+        batch(13, *(f"{key}|2024-01-0{n}" for key in ("series", "series_below") for n in (6, 7, 8)), is_range=True),
+        batch(14, "torn|2024-01-07", "torn|2024-01-08", is_range=True),
+        batch(15, "pairs|eu", "pairs|us", is_range=True),
+        batch(16, "gap|2024-01-06", "gap|2024-01-08", is_range=True),
         trigger="raw-trigger/test",
     )  # fmt: skip
 
@@ -167,7 +184,7 @@ def test_all_is_told_of_once(ran):
     assert ran.result.exit_code == 0
     assert isinstance(ran.events[0], Loaded)
     told = [(e.asset, e.partition) for e in ran.targets]
-    assert len(told) == len(set(told)) == 36
+    assert len(told) == len(set(told)) == 48
 
 
 def test_a_failure_keeps_nothing_else_from_running(ran):
@@ -263,6 +280,23 @@ def test_reports(ran):
     assert ran.target("sighted").status == "success"
     assert ran.target("not/there").status == "failed"
     assert ran.target("not/there").error.message == "not/there is not in the Dagster project"
+
+
+def test_ranges(ran):
+    """One run makes them all and each is told of; where they are no range it is one run for each."""
+    runs = {
+        n: [e.run_id for e in ran.events if isinstance(e, BatchStarted) and e.batch == n]
+        for n in range(13, 17)
+    }
+    assert {n: len(ids) for n, ids in runs.items()} == {13: 1, 14: 1, 15: 1, 16: 2}
+    told = {e.asset: [o for o in ran.targets if o.asset == e.asset] for e in ran.targets if e.batch in runs}
+    states = {key: [(one.partition, one.status) for one in ones] for key, ones in told.items()}
+    days = [(f"2024-01-0{n}", "success") for n in (6, 7, 8)]
+    assert states["series"] == states["series_below"] == days
+    assert states["torn"] == [("2024-01-07", "failed"), ("2024-01-08", "failed")]
+    assert ran.target("torn", "2024-01-08").error.message == "AssertionError: on the seventh"
+    assert states["pairs"] == [("eu", "success"), ("us", "success")]
+    assert states["gap"] == [("2024-01-06", "success"), ("2024-01-08", "success")]
 
 
 def test_partitions_are_deleted(ran):

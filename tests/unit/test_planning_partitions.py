@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -321,3 +322,56 @@ def test_what_newly_feeds_a_day() -> None:
         "weekly|2025-12-29",
     ]
     assert made_from(Target("days", "2026-01-02"), TIMES, "auto") == [Target("days", "2026-01-02")]
+
+
+RANGES = catalog(
+    one={"partitions": DAILY, "partitions_per_run": 0},
+    two={"partitions": DAILY, "partitions_per_run": 0, "parents": ("one",)},
+    pairs={"partitions": DAILY, "partitions_per_run": 2},
+    each={"partitions": DAILY, "parents": ("one",)},
+    above={"partitions": DAILY},
+    below={"partitions": DAILY, "partitions_per_run": 0, "parents": ("above",)},
+    left={"partitions": DAILY, "partitions_per_run": 0, "execution_set": ("left", "right")},
+    right={"partitions": DAILY, "partitions_per_run": 0, "execution_set": ("left", "right")},
+    letters={"partitions": Partitions("static", keys=("c", "a", "b", "d")), "partitions_per_run": 0},
+    files={"partitions": FILES, "partitions_per_run": 0},
+)
+EACH = book(*(rule(f"{key}/{{d}}", key, partition="{d}") for key in RANGES.assets), assets=RANGES)
+
+
+def batches(*words: str, **options: Any) -> list[list[str]]:
+    """The batches of a plan, in their order; days of January by their numbers."""
+    made = plan(EACH, *words, now=NOW, **options)
+    found: dict[int, list[str]] = {}
+    for one in made.actionable:
+        text = one.target.text.replace("2026-01-0", "")
+        found.setdefault(one.batch, []).append(text)
+    return [sorted(members) for _, members in sorted(found.items())]
+
+
+def days(key: str, numbers: str) -> list[str]:
+    return [f"+{key}/2026-01-0{n}" for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "expected"),
+    [
+        (days("one", "123"), {}, ["one|1 one|2 one|3"]),
+        (days("one", "12467"), {}, ["one|1 one|2", "one|4", "one|6 one|7"]),
+        (days("one", "12345"), {"batch_size": 2}, ["one|1 one|2", "one|3 one|4", "one|5"]),
+        (days("pairs", "12345"), {}, ["pairs|1 pairs|2", "pairs|3 pairs|4", "pairs|5"]),
+        (days("left", "123"), {}, ["left|1 left|2 left|3 right|1 right|2 right|3"]),
+        (days("left", "123"), {"batch_size": 4}, ["left|1 left|2 right|1 right|2", "left|3 right|3"]),
+        (days("one", "12"), {"downstream": 1}, ["one|1 one|2 two|1 two|2", "each|1", "each|2"]),
+        ([*days("one", "123"), *days("two", "12")], {}, ["one|1 one|2 one|3", "two|1 two|2"]),
+        # The third day of below has to wait for above: so has the whole range.
+        ([*days("below", "123"), *days("above", "3")], {}, ["above|3", "below|1 below|2 below|3"]),
+        (["+letters/a", "+letters/b", "+letters/c"], {}, ["letters|a letters|b letters|c"]),
+        (["+letters/a", "+letters/c", "+letters/d"], {}, ["letters|a letters|c", "letters|d"]),
+        (["+files/a", "+files/b"], {}, ["files|a", "files|b"]),
+    ],
+)
+def test_partitions_that_one_run_makes(
+    words: list[str], options: dict[str, Any], expected: list[str]
+) -> None:
+    assert batches(*words, **options) == [one.split() for one in expected]

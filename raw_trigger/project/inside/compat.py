@@ -23,6 +23,8 @@ DATA_VERSION_TAG = "dagster/data_version"
 FIRST_RUN_TAG = "raw_first_run"
 """On the further runs of a batch that is more than one: the id that was chosen for the first one, which may
 never have come to be."""
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
@@ -445,6 +447,21 @@ def _add_dynamic(instance: Any, definition: Any, key: str) -> None:
         instance.add_dynamic_partitions(definition.name, [key])
 
 
+def is_range(instance: Any, definition: Any, keys: list[str]) -> bool:
+    """Whether these keys are all there are from the first to the last one, in this order."""
+    try:
+        from dagster import PartitionKeyRange
+
+        wanted = PartitionKeyRange(keys[0], keys[-1])
+        try:
+            return list(definition.get_partition_keys_in_range(wanted)) == keys
+        except TypeError:
+            found = definition.get_partition_keys_in_range(wanted, dynamic_partitions_store=instance)
+            return list(found) == keys
+    except Exception:  # a key that it does not have, a version that cannot tell
+        return False
+
+
 def is_dynamic(definition: Any) -> bool:
     """Whether the definition's keys live in the instance."""
     return definition is not None and partitions_kind(definition) == "dynamic"
@@ -502,6 +519,7 @@ def execute(
 
     Args:
         keys: The assets that are materialized, or the name of a job.
+        partition: A key; a tuple of the first and the last key for a run over all of them; or None.
 
     Returns:
         Whether Dagster says that the run succeeded.
@@ -523,6 +541,9 @@ def execute(
             listener(event)
 
     instance.add_event_listener(run_id, relay)
+    if isinstance(partition, tuple):
+        tags = {**tags, RANGE_START_TAG: partition[0], RANGE_END_TAG: partition[1]}
+        partition = None
     try:
         result = job.execute_in_process(
             instance=instance,

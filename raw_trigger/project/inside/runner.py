@@ -73,7 +73,7 @@ def _text(parts: list[str] | tuple[str, ...]) -> str:
 class Run:
     """What one Dagster run does to its targets, from its events."""
 
-    def __init__(self, runner: Runner, batch: int, run_id: str, targets: dict[Any, Document]) -> None:
+    def __init__(self, runner: Runner, batch: int, run_id: str, targets: dict[Any, list[Document]]) -> None:
         self.runner = runner
         self.batch = batch
         self.run_id = run_id
@@ -83,6 +83,7 @@ class Run:
         self.check_steps: dict[Any, dict[str, str]] = {}
         self.checks: dict[Any, dict[str, Document]] = {}
         self.materialized: set[Any] = set()
+        self.partitions: set[tuple[Any, str | None]] = set()
         self.ended: dict[str, str] = {}
         self.errors: dict[str, Any] = {}
         self.began: dict[str, float] = {}
@@ -90,6 +91,7 @@ class Run:
         self.error: Any = None
         self.interrupted = False
         self.status: dict[Any, str] = {}
+        self.statuses: list[str] = []
 
     def on_event(self, event: Document) -> None:
         """Take in one event; tell of every target that nothing more can happen to."""
@@ -105,6 +107,7 @@ class Run:
             self.began[step] = event["time"]
         elif kind in ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
             self.materialized.add(event["asset"])
+            self.partitions.add((event["asset"], event.get("partition")))
             if step is not None and event["asset"] not in self.step_of:  # an observable source plans nothing
                 self.step_of[event["asset"]] = step
                 self.assets_of.setdefault(step, set()).add(event["asset"])
@@ -168,17 +171,29 @@ class Run:
         return self.runner.info(info) if info is not None else self.runner.plain("the step failed")
 
     def _tell(self, key: Any, status: str, error: Document | None) -> None:
+        """Tell of an asset, of each of its partitions where the run makes several."""
         self.status[key] = status
         step = self.step_of.get(key)
-        self.runner.tell(
-            self.batch,
-            self.targets[key],
-            status,
-            run_id=self.run_id,
-            seconds=self.seconds.get(step) if step is not None else None,
-            error=error,
-            checks=[one for _, one in sorted(self.checks.get(key, {}).items())],
-        )
+        seconds = self.seconds.get(step) if step is not None else None
+        targets = self.targets[key]
+        made = [(key, target["partition"]) in self.partitions for target in targets]
+        for target, is_made in zip(targets, made):  # noqa: B905  (Python 3.9)
+            status_of, error_of = status, error
+            if status == "success" and any(made) and not is_made and len(targets) > 1:
+                status_of, error_of = (
+                    "skipped",
+                    self.runner.plain("the run did not materialize this partition"),
+                )
+            self.statuses.append(status_of)
+            self.runner.tell(
+                self.batch,
+                target,
+                status_of,
+                run_id=self.run_id,
+                seconds=None if seconds is None else seconds / len(targets),
+                error=error_of,
+                checks=[one for _, one in sorted(self.checks.get(key, {}).items())],
+            )
 
     def finish(self, parents: dict[Any, frozenset[Any]], error: Document | None) -> None:
         """Tell of the targets that no event told of. ``error`` is what ended the run from outside a step."""
@@ -446,7 +461,7 @@ class Runner:
         """What can go into one run: one location, one partition. The rest waits.
 
         Returns:
-            The partition key for Dagster, the targets of the run, the targets left.
+            The partition key for Dagster (a tuple: first and last one), the targets of the run, those left.
         """
         number = batch["number"]
         bad: dict[Identity, str] = {}
@@ -461,6 +476,10 @@ class Runner:
         waiting = self._drop(number, waiting, bad, "failed", statuses)
         if not waiting:
             return None, [], []
+        if batch.get("is_range"):
+            ends = self._range(waiting)
+            if ends is not None:
+                return ends, waiting, []
         place, definition, text = self._place_of(batch, waiting)
         ready = self._ready(batch, waiting, place, definition, text)
         chosen = {_identity(target) for target in ready}
@@ -482,6 +501,26 @@ class Runner:
                 ready = self._drop(number, ready, unusable, status, statuses)
                 return None, [], [*ready, *rest]
         return partition, ready, rest
+
+    def _range(self, waiting: list[Document]) -> tuple[str, str] | None:
+        """The first and the last key, if these targets are a range that one run can make."""
+        keys: dict[tuple[str, ...], list[str]] = {}
+        for target in waiting:
+            keys.setdefault(tuple(target["asset"]), []).append(target["partition"])
+        nodes = [self._node({"asset": list(parts)}) for parts in keys]
+        first = next(iter(keys.values()))
+        if len(first) == 1 or any(other != first for other in keys.values()):
+            return None
+        alike = all(
+            node.partitions is not None
+            and node.partitions == nodes[0].partitions
+            and (not node.per_run or node.per_run >= len(first))
+            and self._place({"asset": list(node.key.path)}) == self._place(waiting[0])
+            for node in nodes
+        )
+        if alike and self.compat.is_range(self.instance, nodes[0].partitions, first):
+            return first[0], first[-1]
+        return None
 
     def _partition_of(self, batch: Document, target: Document) -> str | None:
         key: str | None = target["partition"]
@@ -550,7 +589,9 @@ class Runner:
         statuses: list[str],
         tags: dict[str, str],
     ) -> None:
-        keys = {self.compat.asset_key(target["asset"]): target for target in ready}
+        keys: dict[Any, list[Document]] = {}
+        for target in ready:
+            keys.setdefault(self.compat.asset_key(target["asset"]), []).append(target)
         run = Run(self, batch["number"], run_id, keys)
         error = None
         try:
@@ -569,7 +610,7 @@ class Runner:
         except (Exception, SystemExit) as raised:
             error = self.session.error_of(raised, whole=False)
         run.finish(self.parents, error)
-        statuses.extend(run.status.values())
+        statuses.extend(run.statuses)
         if run.interrupted:  # Dagster has closed the run and says nothing more about it
             raise Interrupted(signal.SIGINT)
 
