@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +13,20 @@ from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import Entry, show
 from raw_trigger.planning import Compare
 
+SHOWN = 5
+"""Partitions without a file that are named."""
+
+Severity = Literal["error", "warning", "note"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``where`` is ``raw-trigger.yaml:14:5``, a path or an asset key."""
+    """One thing found. ``where`` is ``raw-trigger.yaml:14:5``, a path or an asset key.
 
-    severity: Literal["error", "warning"]
+    A note is nothing wrong: the first rule that matches decides, and not every day has a file.
+    """
+
+    severity: Severity
     where: str
     message: str
 
@@ -49,6 +57,7 @@ def check(
         if match is not None and match.clause is not None
     }
     unknown = rules.unknown_assets()
+    keys = PartitionKeys(now)
     found = [
         *(Finding("error", str(at), unknown_asset(key, catalog)) for at, key in unknown),
         *(
@@ -56,13 +65,15 @@ def check(
             for path, told in inside.items()
             if told.problem is not None
         ),
-        *_targets(matches, inside, catalog, frozenset(key for _, key in unknown), PartitionKeys(now)),
+        *_targets(matches, inside, catalog, frozenset(key for _, key in unknown), keys),
         *(
             Finding("warning", str(rule.position), f"no file matches '{rule.path}'")
             for rule in rules.unused_rules(paths)
         ),
         *(Finding("warning", show(p), "no asset is made from it") for p, m in matches.items() if m is None),
         *_unfed(matches, catalog),
+        *_overlaps(rules, paths),
+        *_without_file(matches, inside, catalog, keys),
     ]
     if not paths:
         roots = ", ".join(root.rstrip("/") or "." for root in rules.roots)
@@ -105,7 +116,7 @@ def _targets(
             message = problem.message if asset is None else f"asset '{asset.key}': {problem.message}"
             if (match.rule, message) not in said:
                 said.add((match.rule, message))
-                severity: Literal["error", "warning"] = "error" if problem.ready is None else "warning"
+                severity: Severity = "error" if problem.ready is None else "warning"
                 yield Finding(severity, show(path), f"{message} ({match.rule})")
 
 
@@ -115,3 +126,33 @@ def _unfed(matches: dict[bytes, Match | None], catalog: Catalog) -> Iterator[Fin
         raw = asset.group == RAW or asset.parts[0] == RAW
         if raw and not asset.parents and key not in fed:
             yield Finding("warning", key, "no raw file feeds it")
+
+
+def _overlaps(rules: RuleBook, paths: Iterable[bytes]) -> Iterator[Finding]:
+    """Rules that match files which a rule above them decides about."""
+    for (lower, upper), hidden in rules.overlaps(paths).items():
+        what = "a file that it matches is" if len(hidden) == 1 else f"{len(hidden)} files that it matches are"
+        named = show(hidden[0]) + (", …" if len(hidden) > 1 else "")
+        yield Finding("note", str(lower), f"{what} decided by line {upper.line} before it: {named}")
+
+
+def _without_file(
+    matches: Mapping[bytes, Match | None],
+    inside: Mapping[bytes, Affected],
+    catalog: Catalog,
+    keys: PartitionKeys,
+) -> Iterator[Finding]:
+    """Partitions of assets that files feed for which there is no file."""
+    fed: dict[str, set[str | None]] = {}
+    for path, match in matches.items():
+        if match is not None:
+            for target in inside[path].targets if match.by_row else match.targets:
+                fed.setdefault(target.asset, set()).add(target.partition)
+    for key, named in sorted(fed.items()):
+        definition = catalog.assets[key].partitions if key in catalog.assets else None
+        every = None if definition is None else keys.every(definition)
+        listed = [] if every is None else list(every)
+        missing = [partition for partition in listed if partition not in named]
+        if missing and None not in named:
+            shown = ", ".join(missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
+            yield Finding("note", key, f"no file for {len(missing)} of {len(listed)} partitions: {shown}")

@@ -358,6 +358,12 @@ class _Planner:
                     together.action, together.settles, together.reason = "materialize", False, reason
 
     def _narrow(self) -> None:
+        ranges = self.options.narrowing.partitions
+        for draft in self.drafts.values() if ranges else ():
+            asset = self._asset(draft.target.asset)
+            definition, key = (None if asset is None else asset.partitions), draft.target.partition
+            if key is None or not any(self.keys.within(definition, key, *ends) for ends in ranges):
+                draft.action, draft.reason, draft.settles = "skip", "not asked for", False
         wanted = set(self.options.narrowing.assets)
         if not wanted:
             return

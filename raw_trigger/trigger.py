@@ -19,7 +19,7 @@ from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
 from raw_trigger.model.changes import Base, ChangeSet, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
-from raw_trigger.model.plan import Narrowing, Plan, Target
+from raw_trigger.model.plan import FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
 from raw_trigger.recording import Recorder, needed, settled
@@ -59,13 +59,17 @@ class Trigger(Survey):
 
         return Bookkeeper(self.workspace, self.warnings.append)
 
+    def failed(self) -> FailedContents:
+        """What failed when it was last run."""
+        return self._books.failed()
+
     def without_failed(self) -> Trigger:
         """One that does not try again what failed last time with the same content."""
-        return self._narrowed(replace(self.wishes.narrowing, not_again=self._books.failed()))
+        return self._narrowed(replace(self.wishes.narrowing, not_again=self.failed()))
 
     def only_failed(self) -> Trigger:
         """One that tries again what failed last time, and nothing else."""
-        return self._narrowed(replace(self.wishes.narrowing, failed=self._books.failed()))
+        return self._narrowed(replace(self.wishes.narrowing, failed=self.failed()))
 
     def _narrowed(self, narrowing: Narrowing) -> Trigger:
         other = Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))

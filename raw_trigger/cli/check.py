@@ -34,5 +34,6 @@ def check(
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])
     else:
         text_renderer().findings(found, len(files), len(catalog.assets))
-    if any(strict or finding.severity == "error" for finding in found):
+    wrong = ("error", "warning") if strict else ("error",)
+    if any(finding.severity in wrong for finding in found):
         raise typer.Exit(ConfigError.exit_code)

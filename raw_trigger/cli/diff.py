@@ -15,6 +15,7 @@ from raw_trigger.cli.session import (
     Format,
     FormatOption,
     NoCatalog,
+    PartitionRanges,
     Paths,
     Revisions,
     Staged,
@@ -31,6 +32,7 @@ def diff(
     form: FormatOption = Format.text,
     asset: Assets = None,
     path: Paths = None,
+    partition: PartitionRanges = None,
     everything: Everything = False,
     downstream: Downstream = None,
     environment: Environment = None,
@@ -44,6 +46,7 @@ def diff(
         environment=environment,
         assets=asset,
         paths=path,
+        partitions=partition,
         downstream=downstream,
         no_catalog=no_catalog,
     )

@@ -14,6 +14,7 @@ from raw_trigger.cli.session import (
     Format,
     FormatOption,
     NoCatalog,
+    PartitionRanges,
     Paths,
     Revisions,
     Staged,
@@ -38,6 +39,7 @@ def run(
     form: FormatOption = Format.text,
     asset: Assets = None,
     path: Paths = None,
+    partition: PartitionRanges = None,
     everything: Everything = False,
     downstream: Downstream = None,
     environment: Environment = None,
@@ -50,6 +52,7 @@ def run(
         environment=environment,
         assets=asset,
         paths=path,
+        partitions=partition,
         downstream=downstream,
         no_catalog=no_catalog,
     )

@@ -47,6 +47,10 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How to write the
 PlainFormatOption = Annotated[PlainFormat, typer.Option("--format", help="How to write the result.")]
 Assets = Annotated[list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset.")]
 Paths = Annotated[list[str] | None, typer.Option("--path", metavar="GLOB", help="Only these files.")]
+PartitionRanges = Annotated[
+    list[str] | None,
+    typer.Option("--partition", metavar="KEY|A..B", help="Only this partition, or those from A to B."),
+]
 Everything = Annotated[bool, typer.Option("--all", help="Every file, whatever is recorded.")]
 Downstream = Annotated[str | None, typer.Option(metavar="none|all|N", help="How far to go downstream.")]
 Environment = Annotated[str | None, typer.Option(metavar="NAME", help="Whose record to use.")]
@@ -99,6 +103,7 @@ def trigger_of(
     environment: str | None = None,
     assets: list[str] | None = None,
     paths: list[str] | None = None,
+    partitions: list[str] | None = None,
     downstream: str | None = None,
     no_catalog: bool = False,
 ) -> Trigger:
@@ -107,8 +112,26 @@ def trigger_of(
     from raw_trigger.survey import Wishes
     from raw_trigger.trigger import Trigger
 
-    wishes = Wishes(Narrowing(tuple(assets or ()), globs(paths)), depth(downstream), not no_catalog)
+    narrowing = Narrowing(tuple(assets or ()), globs(paths), ranges(partitions))
+    wishes = Wishes(narrowing, depth(downstream), not no_catalog)
     return Trigger(workspace_of(context, environment), wishes)
+
+
+def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """``--partition`` as it is planned with: the first and the last key of each.
+
+    Raises:
+        UsageError: a range has only one end.
+    """
+    from raw_trigger.errors import UsageError
+
+    found = []
+    for text in partitions or ():
+        first, dots, last = text.partition("..")
+        if dots and not (first and last):
+            raise UsageError(f"--partition '{text}' has only one end", "write A..B, or one key")
+        found.append((first, last) if dots else (text, text))
+    return tuple(found)
 
 
 def globs(paths: list[str] | None) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raw_trigger.cli.session import (
+    Assets,
     Environment,
     PlainFormat,
     PlainFormatOption,
@@ -15,16 +17,43 @@ from raw_trigger.cli.session import (
     write,
 )
 
+if TYPE_CHECKING:
+    from raw_trigger.trigger import Trigger
+
 
 def status(
-    context: typer.Context, form: PlainFormatOption = PlainFormat.text, environment: Environment = None
+    context: typer.Context,
+    form: PlainFormatOption = PlainFormat.text,
+    partitions: Annotated[
+        bool, typer.Option("--partitions", help="Draw which partitions are recorded, pending, failed.")
+    ] = False,
+    asset: Assets = None,
+    environment: Environment = None,
 ) -> None:
     """Show what is pending, in every environment that has a record, and what is at work in the background."""
+    from raw_trigger.errors import UsageError
     from raw_trigger.status import status_of
 
     trigger = trigger_of(context, environment=environment)
+    if partitions:
+        _grids(trigger, tuple(asset or ()), form)
+        return
+    if asset:
+        raise UsageError("--asset is for the partitions of an asset", "add --partitions")
     found = status_of(trigger)
     if form is PlainFormat.json:
         write([json.dumps(found.as_json(), indent=1) + "\n"])
     else:
         text_renderer().status(found)
+
+
+def _grids(trigger: Trigger, assets: tuple[str, ...], form: PlainFormat) -> None:
+    from raw_trigger.coverage import grids
+
+    found = grids(trigger, assets)
+    if form is PlainFormat.json:
+        document = {"version": 1, "environment": trigger.workspace.environment}
+        listed = [grid.as_json() for grid in found]
+        write([json.dumps({**document, "assets": listed}, indent=1) + "\n"])
+    else:
+        text_renderer().grids(found)

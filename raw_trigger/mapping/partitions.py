@@ -81,6 +81,15 @@ class PartitionKeys:
         windows = self.windows(definition)
         return windows is not None and windows.follows(key, other)
 
+    def within(self, definition: Partitions | None, key: str, first: str, last: str) -> bool:
+        """Whether the key lies between two others, ends included; where there is no order, is one of them."""
+        if definition is None or definition.kind not in ("static", "time"):
+            return key in (first, last)
+        if any(self.problem(definition, end) is not None for end in (first, last)):
+            return key in (first, last)
+        low, at, high = (self.order(definition, one) for one in (first, key, last))
+        return low <= at <= high  # type: ignore[operator]
+
     def order(self, definition: Partitions, key: str) -> float | str:
         """What keys of a static or time definition are sorted by."""
         if definition.kind == "static":

@@ -203,6 +203,20 @@ class RuleBook:
         partition = None if rule.partition is None else rule.partition.expand(values)
         return partition, rule.run_config.filled({**values, **of_run}, files)
 
+    def overlaps(self, paths: Iterable[bytes]) -> dict[tuple[Position, Position], list[bytes]]:
+        """Paths that a rule of the file matches though one before it decides, by the places of these two."""
+        found: dict[tuple[Position, Position], list[bytes]] = {}
+        for path in paths:
+            relative = self.relative(path)
+            decided = None if relative is None else self._file.deciding(relative)
+            if relative is None or decided is None:
+                continue
+            first = decided[0].rule
+            for other in self._file.matching(relative):
+                if other is not first:
+                    found.setdefault((other.position, first.position), []).append(path)
+        return found
+
     def unused_rules(self, paths: Iterable[bytes]) -> list[Rule]:
         """The rules of the file that decide about none of the paths."""
         unused = {rule.rule.position.line: rule.rule for rule in self._file.rules}
@@ -279,6 +293,10 @@ class _FileRules:
             return None
         rule, captures = decided
         return rule.match(relative, captures)
+
+    def matching(self, relative: str) -> Iterable[Rule]:
+        """Every rule that matches, whichever decides."""
+        return (one.rule for one in self.rules if one.pattern.match(relative) is not None)
 
     def literal_assets(self) -> Iterable[tuple[Position, str]]:
         for rule in self.rules:

@@ -133,7 +133,7 @@ FailedContents = frozenset[tuple[str, bytes, "str | None"]]
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What of the plan is wanted: asset keys and path globs; empty means everything.
+    """What of the plan is wanted: asset keys, path globs, ranges of partition keys; empty means everything.
 
     ``failed`` keeps only targets that failed last time with the content they are due for now;
     ``not_again`` leaves out what is due for just the contents it failed with: with one of them taken back
@@ -142,5 +142,6 @@ class Narrowing:
 
     assets: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    partitions: tuple[tuple[str, str], ...] = ()
     failed: FailedContents | None = None
     not_again: FailedContents = frozenset()

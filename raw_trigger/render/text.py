@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from raw_trigger.check import Finding
+from raw_trigger.coverage import Grid
 from raw_trigger.explain import AssetExplanation, PathExplanation
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import NO_CATALOG, Plan
-from raw_trigger.render import words
+from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
 from raw_trigger.status import Status
 
@@ -135,16 +136,26 @@ class TextRenderer:
                 behind = words.plural(environment.behind, "raw file") if environment.behind else "no raw file"
                 self.say(f"'{environment.name}' differs from HEAD in {behind}")
 
+    def grids(self, found: Sequence[Grid]) -> None:
+        """The partitions of each asset, and what the signs stand for."""
+        if not found:
+            self.say("No file feeds a partitioned asset.")
+            return
+        for one in found:
+            for line in grid.lines(one):
+                self.say(*line)
+        self.say(*grid.legend())
+
     def findings(self, findings: Sequence[Finding], files: int, assets: int) -> None:
         """What `check` found."""
         for finding in findings:
-            style = "bold red" if finding.severity == "error" else "yellow"
+            style = {"error": "bold red", "warning": "yellow"}.get(finding.severity, "dim")
             where = words.printable(finding.where)
             self.say(f"{where}: ", (finding.severity, style), f": {words.printable(finding.message)}")
         errors = sum(f.severity == "error" for f in findings)
         looked = f"{words.plural(files, 'raw file')} and {words.plural(assets, 'asset')} looked at"
         if findings:
-            warnings = words.plural(len(findings) - errors, "warning")
+            warnings = words.plural(sum(f.severity == "warning" for f in findings), "warning")
             self.say(f"{words.plural(errors, 'error')}, {warnings}; {looked}")
         else:
             self.say(("All is well: ", "green"), looked)

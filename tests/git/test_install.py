@@ -459,12 +459,13 @@ def test_entry_is_read_back_as_it_was_meant(rev: str) -> None:
 
 
 def test_manifest() -> None:
-    """The manifest has the ids that the entry asks for, one for each stage."""
-    hooks = yaml.safe_load((REPOSITORY_TOP / ".pre-commit-hooks.yaml").read_text())
+    """The manifest has the ids that the entry asks for, one for each stage, and one that runs nothing."""
+    *hooks, check = yaml.safe_load((REPOSITORY_TOP / ".pre-commit-hooks.yaml").read_text())
     assert [hook["args"] for hook in hooks] == [[name] for name in HOOKS]
     assert [hook["stages"] for hook in hooks] == [[name] for name in HOOKS]
     assert [{"id": hook["id"]} for hook in hooks] == yaml.safe_load(ENTRY)[0]["hooks"]
     assert all(hook["always_run"] and hook["require_serial"] and not hook["pass_filenames"] for hook in hooks)
+    assert (check["entry"], check["args"]) == ("raw-trigger check", ["--strict"])
     tool = [
         sys.executable,
         "-m",

@@ -1,0 +1,123 @@
+"""Which partitions of an asset are recorded, pending, failed, or have no file."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from raw_trigger.errors import UsageError
+from raw_trigger.events.revisions import from_arguments
+from raw_trigger.mapping.partitions import PartitionKeys
+from raw_trigger.mapping.rules import unknown_asset
+from raw_trigger.model.assets import Catalog, Partitions
+from raw_trigger.model.changes import NOTHING
+from raw_trigger.model.plan import Plan, Target
+from raw_trigger.repo import diff
+from raw_trigger.trigger import Trigger
+
+CellState = Literal["recorded", "pending", "failed", "no file", "no partition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One partition. ``no partition``: a file names it, but the definition does not have it."""
+
+    partition: str
+    state: CellState
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """All partitions of an asset, in the order of its definition; of a dynamic one those that files name."""
+
+    asset: str
+    definition: Partitions
+    cells: tuple[Cell, ...]
+
+    @property
+    def counts(self) -> dict[CellState, int]:
+        """How many partitions are in each state."""
+        return dict(Counter(cell.state for cell in self.cells))
+
+    def as_json(self) -> dict[str, object]:
+        """The grid as JSON values."""
+        cells = [{"partition": cell.partition, "state": cell.state} for cell in self.cells]
+        return {"asset": self.asset, "partitions": cells}
+
+
+def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
+    """The grids of the partitioned assets that files feed, or of those that are named.
+
+    Raises:
+        UsageError: one that is named is not there, or not partitioned.
+    """
+    catalog = trigger.catalog()
+    for key in assets:
+        if key not in catalog.assets:
+            raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
+        if catalog.assets[key].partitions is None:
+            raise UsageError(f"asset '{key}' is not partitioned", "name one that is")
+    workspace = trigger.workspace
+    base, desired = from_arguments(workspace.repo, workspace.environment, [])
+    plan = trigger.plan(trigger.detect(base, desired), launching=True)
+    fed: dict[str, set[str]] = {}
+    for target in _fed(trigger, catalog):
+        if target.partition is not None:
+            fed.setdefault(target.asset, set()).add(target.partition)
+    failed = {name for name, _, _ in trigger.failed()}
+    keys = PartitionKeys(time.time())
+    found = []
+    for key in sorted(assets or fed):
+        definition = catalog.assets[key].partitions if key in catalog.assets else None
+        if definition is not None:
+            found.append(_grid(key, definition, fed.get(key, set()), _pending(plan, key), failed, keys))
+    return found
+
+
+def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[Target]:
+    """Everything that the files on disk feed by their rules."""
+    workspace, rules = trigger.workspace, trigger.rules(catalog)
+    with trigger.contents(NOTHING, rules) as contents:
+        for path, entry in diff.worktree_paths(workspace.repo, workspace.roots):
+            match = rules.match(path)
+            if match is not None:
+                yield from contents(path, match, None, entry).targets if match.by_row else match.targets
+
+
+def _pending(plan: Plan, asset: str) -> set[str]:
+    """The partitions of the asset that are still to be made, or made with what is there now."""
+    planned = {one.target for one in plan.targets if one.action != "skip" or not one.settles}
+    waiting = {target for change in plan.waiting for target in change.targets}
+    return {one.partition for one in planned | waiting if one.asset == asset and one.partition is not None}
+
+
+def _grid(
+    asset: str,
+    definition: Partitions,
+    fed: set[str],
+    pending: set[str],
+    failed: set[str],
+    keys: PartitionKeys,
+) -> Grid:
+    def state(key: str, *, known: bool) -> CellState:
+        if not known:
+            return "no partition"
+        if key in pending:
+            return "failed" if Target(asset, key).text in failed else "pending"
+        return "recorded" if key in fed else "no file"
+
+    every = keys.every(definition)
+    named = sorted(fed | pending)
+    if every is None:
+        return Grid(asset, definition, tuple(Cell(key, state(key, known=True)) for key in named))
+    listed = list(every)
+    known = set(listed)
+    cells = [Cell(key, state(key, known=True)) for key in listed]
+    # A window that is still open is a partition that is about to be one.
+    others = [key for key in named if key not in known]
+    open_ones = {key for key in others if (problem := keys.problem(definition, key)) and problem.begun}
+    cells += [Cell(key, state(key, known=key in open_ones)) for key in others]
+    return Grid(asset, definition, tuple(cells))

@@ -1,0 +1,69 @@
+"""Partitions as a grid of signs for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from raw_trigger.coverage import Cell, CellState, Grid
+from raw_trigger.mapping.partitions import SEPARATOR
+from raw_trigger.render import words
+
+SIGNS: dict[CellState, tuple[str, str]] = {
+    "recorded": ("\N{BLACK SQUARE}", "green"),
+    "pending": ("\N{WHITE SQUARE}", "yellow"),
+    "failed": ("\N{HEAVY BALLOT X}", "red"),
+    "no file": ("\N{MIDDLE DOT}", "dim"),
+    "no partition": ("?", "red"),
+}
+NAMED = 12
+"""Partitions that are written with their names; more are signs only."""
+_WIDTH = 62
+
+Line = list["str | tuple[str, str]"]
+
+
+def lines(grid: Grid) -> Iterator[Line]:
+    """The asset with its numbers, then a line for each group of partitions."""
+    counts = ", ".join(f"{count} {state}" for state in SIGNS if (count := grid.counts.get(state)))
+    total = words.plural(len(grid.cells), "partition")
+    yield [(words.printable(grid.asset), "bold"), f"  {total}: {counts}" if grid.cells else f"  {total}"]
+    if len(grid.cells) <= NAMED:
+        for cell in grid.cells:
+            yield ["  ", SIGNS[cell.state], f" {words.printable(cell.partition)}", _why(cell)]
+        return
+    rows = [(label, list(cells)) for label, cells in _rows(grid)]
+    width = max(len(label) for label, _ in rows)
+    for label, cells in rows:
+        yield [f"  {label:{width}} ", *(SIGNS[cell.state] for cell in cells)]
+
+
+def legend() -> Line:
+    """What the signs stand for."""
+    signs: Line = []
+    for state, sign in SIGNS.items():
+        signs += [sign, f" {state}  "]
+    return signs
+
+
+def _why(cell: Cell) -> tuple[str, str]:
+    return ("" if cell.state == "recorded" else f"  {cell.state}", "dim")
+
+
+def _rows(grid: Grid) -> Iterator[tuple[str, Sequence[Cell]]]:
+    """Groups of at most a terminal's width; of time windows those of one month or day."""
+    for label, group in groupby(grid.cells, key=lambda cell: _group(grid, cell.partition)):
+        cells = list(group)
+        for start in range(0, len(cells), _WIDTH):
+            part = cells[start : start + _WIDTH]
+            first = part[0].partition
+            yield words.printable(label if label and start == 0 else "" if label else first), part
+
+
+def _group(grid: Grid, key: str) -> str:
+    """What is common to the keys of one line."""
+    if grid.definition.kind == "multi":
+        return key.partition(SEPARATOR)[0]
+    if grid.definition.kind != "time":
+        return ""
+    return key.removesuffix(":00").rstrip("0123456789").rstrip("-:/ T_") or key
