@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from raw_trigger.mapping.order import upstream_first
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.model.plan import Action, Target
@@ -46,6 +47,7 @@ class _Batches:
         self._members: dict[Target, list[Target]] = {target: [target] for target in items}
         self._group: dict[Target, _Group] = {target: self._group_of(item) for target, item in items.items()}
         self._mates: dict[Target, list[Target]] = {}
+        self._waited: dict[Target, set[Target]] = {}
         for target, item in items.items():
             if item.asset is not None and item.action == "materialize":
                 self._mates[target] = [Target(key, target.partition) for key in item.asset.execution_set]
@@ -139,28 +141,21 @@ class _Batches:
     def _levels(self) -> dict[Target, int]:
         """Longest chain of group changes above each unit. Within a run Dagster orders the steps itself."""
         levels: dict[Target, int] = {}
-        waits: dict[Target, set[Target]] = {}
         for start in self._items:
-            stack = [self._unit[start]]
-            on_stack = set(stack)
-            while stack:
-                unit = stack[-1]
-                if unit not in waits:
-                    after = (t for member in self._members[unit] for t in self._items[member].after)
-                    waits[unit] = {self._unit[t] for t in after if t in self._items} - {unit}
-                missing = [u for u in waits[unit] if u not in levels and u not in on_stack]
-                if unit not in levels and missing:
-                    stack.extend(missing)
-                    on_stack.update(missing)
-                    continue
-                if unit not in levels:
-                    group = self._group[unit]
-                    levels[unit] = max(
-                        (levels.get(u, 0) + (self._group[u] != group) for u in waits[unit]), default=0
-                    )
-                stack.pop()
-                on_stack.discard(unit)
+            for unit in upstream_first(self._unit[start], self._waits, levels):
+                group = self._group[unit]
+                levels[unit] = max(
+                    (levels.get(u, 0) + (self._group[u] != group) for u in self._waits(unit)), default=0
+                )
         return levels
+
+    def _waits(self, unit: Target) -> set[Target]:
+        """The units that this one comes after."""
+        known = self._waited.get(unit)
+        if known is None:
+            after = (t for member in self._members[unit] for t in self._items[member].after)
+            known = self._waited[unit] = {self._unit[t] for t in after if t in self._items} - {unit}
+        return known
 
     # Sizes
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.plan import Target
+
+_Node = TypeVar("_Node")
 
 
 class Order:
@@ -64,7 +67,7 @@ class Order:
 
 
 class _Ancestors:
-    """The planned assets above an asset; memoized, without recursion into deep graphs."""
+    """The planned assets above an asset; memoized."""
 
     def __init__(self, catalog: Catalog, planned: frozenset[str]) -> None:
         self._catalog = catalog
@@ -72,23 +75,37 @@ class _Ancestors:
         self._known: dict[str, frozenset[str]] = {}
 
     def of(self, key: str) -> frozenset[str]:
-        stack = [key]
-        on_stack = {key}
-        while stack:
-            top = stack[-1]
-            asset = self._catalog.assets.get(top)
-            parents = asset.parents if asset is not None else ()
-            missing = [p for p in parents if p not in self._known and p not in on_stack]
-            if top in self._known or not missing:
-                found: set[str] = set()
-                for parent in parents:
-                    found |= self._known.get(parent, frozenset())
-                    if parent in self._planned:
-                        found.add(parent)
-                self._known.setdefault(top, frozenset(found - {top}))
-                stack.pop()
-                on_stack.discard(top)
-            else:
-                stack.extend(missing)
-                on_stack.update(missing)
+        for asset in upstream_first(key, self._parents, self._known):
+            parents = self._parents(asset)
+            found = {parent for parent in parents if parent in self._planned}
+            found.update(*(self._known.get(parent, frozenset()) for parent in parents))
+            self._known[asset] = frozenset(found - {asset})
         return self._known[key]
+
+    def _parents(self, key: str) -> Sequence[str]:
+        asset = self._catalog.assets.get(key)
+        return asset.parents if asset is not None else ()
+
+
+def upstream_first(
+    start: _Node, upstream: Callable[[_Node], Iterable[_Node]], done: Container[_Node]
+) -> Iterator[_Node]:
+    """What the node depends on, however far up, and then itself: each after all that it depends on.
+
+    Without recursion, because graphs are deep; a circle is cut somewhere.
+
+    Args:
+        done: What is left out, with what is above it; the caller adds to it what this yields.
+    """
+    opened: set[_Node] = set()
+    stack = [start]
+    while stack:
+        node = stack.pop()
+        if node in done:
+            continue
+        if node in opened:
+            yield node
+            continue
+        opened.add(node)
+        stack.append(node)
+        stack.extend(one for one in upstream(node) if one not in done and one not in opened)

@@ -28,7 +28,7 @@ def catalog(**assets: Mapping[str, Any]) -> Catalog:
     made = {}
     for name, fields in assets.items():
         key = name.replace("__", "/")
-        made[key] = Asset(key=key, parts=tuple(key.split("/")), location="here", **fields)
+        made[key] = Asset(key=key, parts=tuple(key.split("/")), **{"location": "here", **fields})
     return Catalog(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -158,11 +159,40 @@ def test_a_batch_waits_for_those_before_it() -> None:
     }
 
 
-def test_a_long_chain_of_assets() -> None:
-    chain = {f"a{i:04}": {"parents": (f"a{i - 1:04}",) if i else (), "group": "raw"} for i in range(3000)}
-    made = plan(book(assets=catalog(**chain)), "~a0000.csv", downstream="all", batch_size=5000)
-    assert len(made.targets) == 3000
+@pytest.mark.parametrize("names", [range(1100), range(1100, 0, -1)], ids=["first to last", "last to first"])
+def test_a_long_chain_of_assets(names: range) -> None:
+    """Longer than Python's stack is deep."""
+    keys = [f"a{i:04}" for i in names]
+    chain = {key: {"parents": (above,)} for above, key in itertools.pairwise(keys)}
+    assets = catalog(**{keys[0]: {"group": "raw"}, **chain})
+    made = plan(book(assets=assets), f"~{keys[0]}.csv", downstream="all", batch_size=5000)
+    assert len(made.targets) == 1100
     assert {t.batch for t in made.targets} == {1}
+
+
+def test_what_is_above_by_way_of_two_is_waited_for() -> None:
+    """`raw/middle` is above the last one by itself too, and is not planned."""
+    assets = catalog(
+        raw__a={"parents": ("raw/middle", "raw/b")},
+        raw__b={"parents": ("raw/middle",)},
+        raw__middle={"parents": ("raw/first",)},
+        raw__first={},
+    )
+    made = plan(book(assets=assets), "~a.csv", "~b.csv", "~first.csv")
+    waits = {t.target.asset: [one.asset for one in t.after] for t in made.targets}
+    assert waits == {"raw/a": ["raw/b", "raw/first"], "raw/b": ["raw/first"], "raw/first": []}
+
+
+def test_no_batch_needs_anything_of_a_later_one() -> None:
+    """A chain between two locations, the last of which sorts first."""
+    keys = [f"a{i}" for i in range(9, 0, -1)]
+    chain = {
+        key: {"parents": (above,), "location": f"number {n % 2}"}
+        for n, (above, key) in enumerate(itertools.pairwise(keys))
+    }
+    assets = catalog(**{keys[0]: {"group": "raw"}, **chain})
+    made = plan(book(assets=assets), "~a9.csv", downstream="all")
+    assert {t.target.asset: t.batch for t in made.targets} == {key: n for n, key in enumerate(keys, 1)}
 
 
 def test_a_downstream_asset_that_is_partitioned_differently_is_said_to_be_left() -> None:
