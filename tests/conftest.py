@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         '[protocol "file"]\nallow = always\n[advice]\ndetachedHead = false\n'
     )
     yield
+
+
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Makes a Dagster home at a path, with the databases that Dagster takes a second to make."""
+    kept = tmp_path_factory.mktemp("kept") / "dagster_home"
+
+    def make(at: Path) -> Path:
+        if not kept.exists():
+            from dagster import DagsterInstance
+
+            kept.mkdir()
+            (kept / "dagster.yaml").touch()
+            with DagsterInstance.from_config(str(kept)) as opened:
+                opened.get_runs(limit=1)
+                opened.all_asset_keys()
+        shutil.copytree(kept, at)
+        return at
+
+    return make
 
 
 class Repo:

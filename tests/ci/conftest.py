@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,8 @@ from tests.ci.ground import Ground
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("ground"))
+def place(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Ground:
+    return Ground(tmp_path_factory.mktemp("ground"), new_home)
 
 
 @pytest.fixture

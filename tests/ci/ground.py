@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,11 +106,9 @@ class Ground:
     so the asset graph that one job kept is good for the next one (``actions/cache``).
     """
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, new_home: Callable[[Path], Path]) -> None:
         self.top = top
-        self.home = top / "dagster_home"
-        self.home.mkdir()
-        (self.home / "dagster.yaml").touch()
+        self.home = new_home(top / "dagster_home")
         self.cache = top / "cache"
         self.origin = Repo(top / "origin.git")
         self.desk = Project(top / "desk", self.home)

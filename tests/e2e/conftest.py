@@ -88,15 +88,15 @@ def instance(home: Path) -> DagsterInstance:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]
+) -> Callable[..., Project]:
     """Makes a committed project: one asset per ``name=[paths]``, mapped by convention or by rules."""
 
     def make(config: str | None = None, **assets: list[str]) -> Project:
         top = tmp_path / "project"
         top.mkdir()
-        home = tmp_path / "dagster_home"
-        home.mkdir()
-        (home / "dagster.yaml").touch()
+        home = new_home(tmp_path / "dagster_home")
         monkeypatch.setenv("DAGSTER_HOME", str(home))
         made = Project(top, home)
         made.git("init", "-q")

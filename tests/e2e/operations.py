@@ -244,9 +244,9 @@ class Workshop:
     At the same place, because the asset graph is cached by the paths it came from.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, new_home: Callable[[Path], Path]) -> None:
         self._work, self._kept = folder / "work", folder / "kept"
-        self.project = Project(self._work / "project", folder / "dagster_home")
+        self.project = Project(self._work / "project", new_home(folder / "dagster_home"))
 
     def anew(self, monkeypatch: pytest.MonkeyPatch, install: Callable[[Project], None]) -> Project:
         """The repository as it was once ``install`` had installed the hooks; nothing materialized since."""
@@ -261,8 +261,6 @@ class Workshop:
 
     def _make(self, install: Callable[[Project], None]) -> None:
         project = self.project
-        project.home.mkdir()
-        (project.home / "dagster.yaml").touch()
         project.top.mkdir(parents=True)
         names = "abcd"
         project.write(

@@ -138,8 +138,8 @@ def test_a_whole_day(shop: Project) -> None:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("framework"))
+def workshop(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("framework"), new_home)
 
 
 @through_a_framework

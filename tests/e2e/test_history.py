@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,9 @@ def changed(project: Project, old: str, new: str) -> list[str]:
 )
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_commit_materializes_what_it_changed(
-    part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]
 ) -> None:
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    (home / "dagster.yaml").touch()
+    home = new_home(tmp_path / "dagster_home")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     top = tmp_path / "replay"
     subprocess.run(["git", "clone", "-q", "--no-checkout", str(BUNDLE), "-b", "main", str(top)], check=True)

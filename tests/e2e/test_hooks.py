@@ -141,8 +141,8 @@ def test_what_a_run_read_is_what_is_recorded(project: Make) -> None:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("native"))
+def workshop(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("native"), new_home)
 
 
 @natively
