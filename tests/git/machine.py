@@ -14,9 +14,10 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from raw_trigger import hooking, state
-from raw_trigger.config import load_config
+from raw_trigger.config import Config, load_config
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
@@ -311,9 +312,17 @@ class World:
 
     # raw-trigger
 
+    configurations: ClassVar[dict[str, Config]] = {}
+
+    def configuration(self, text: str) -> Config:
+        """What the text of the file says: parsed once, because every step of the machine asks."""
+        if text not in self.configurations:
+            self.configurations[text] = load_config(self.top / "raw-trigger.yaml", self.top)
+        return self.configurations[text]
+
     def workspace(self) -> Workspace:
         repo = Repository.discover(self.top)
-        config = load_config(self.top / "raw-trigger.yaml", self.top)
+        config = self.configuration((self.top / "raw-trigger.yaml").read_text())
         return Workspace(repo, config, StandInProject(self.top), "local")  # type: ignore[arg-type]
 
     def surroundings(self) -> dict[str, bytes]:
