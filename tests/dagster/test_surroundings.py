@@ -22,7 +22,9 @@ from tests.dagster.sandbox import batch
 SIMPLE = "import dagster as dg\n@dg.asset\ndef a(): ...\n"
 
 
-@pytest.mark.parametrize("environ", [{}, {"PYTHONSAFEPATH": "1"}], ids=["plain", "safe path"])
+@pytest.mark.parametrize(
+    "environ", [pytest.param({}, marks=pytest.mark.soak), {"PYTHONSAFEPATH": "1"}], ids=["plain", "safe path"]
+)
 def test_no_module_of_the_users_is_hidden(sandbox_factory, environ):
     """Neither while loading nor when an asset's body imports."""
     sandbox = sandbox_factory(
@@ -53,6 +55,7 @@ def test_pythonpath_of_the_user_is_kept(sandbox_factory):
     assert sandbox.project(python_file=("defs.py",)).catalog().assets
 
 
+@pytest.mark.soak
 def test_an_interpreter_command_that_closes_descriptors(sandbox_factory):
     """What `uv run` and `conda run` are like: a program that starts another one."""
     sandbox = sandbox_factory(
@@ -103,6 +106,7 @@ def test_the_environment_of_user_code(sandbox_factory):
     assert "PATH /foreign/bin" not in log
 
 
+@pytest.mark.soak
 def test_the_garbage_collector_is_the_users_again(sandbox_factory):
     sandbox = sandbox_factory(
         {
@@ -195,7 +199,14 @@ def test_a_killed_probe_is_an_error(sandbox_factory):
         sandbox.project(python_file=("defs.py",)).catalog()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.soak),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.soak),
+    ],
+)
 def test_an_interruption_closes_the_run(sandbox_factory, number):
     """The run is marked as failed, its events arrive, nothing after it runs, then we are interrupted."""
     sandbox = sandbox_factory({"defs.py": SLOW})

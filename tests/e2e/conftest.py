@@ -87,34 +87,36 @@ def instance(home: Path) -> DagsterInstance:
     return DagsterInstance.from_config(str(home))
 
 
+def write_project(made: Project, config: str | None = None, **assets: list[str]) -> None:
+    """Make and commit it: one asset per ``name=[paths]``, mapped by convention or by rules."""
+    made.top.mkdir()
+    made.git("init", "-q")
+    listed = ", ".join(f"table({name!r}, {', '.join(map(repr, paths))})" for name, paths in assets.items())
+    made.write(
+        {
+            "definitions.py": DEFINITIONS % listed,
+            "pyproject.toml": '[tool.dagster]\nmodule_name = "definitions"\n',
+            ".gitignore": "__pycache__/\n",
+            **{f"data/1_raw/{path}": f"{path}\n" for paths in assets.values() for path in paths},
+        }
+    )
+    if config is not None:
+        made.write({"raw-trigger.yaml": config})
+    made.git("add", "-A")
+    made.git("commit", "-q", "-m", "start")
+
+
 @pytest.fixture
 def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]
 ) -> Callable[..., Project]:
-    """Makes a committed project: one asset per ``name=[paths]``, mapped by convention or by rules."""
+    """Makes a committed project, see :func:`write_project`."""
 
     def make(config: str | None = None, **assets: list[str]) -> Project:
-        top = tmp_path / "project"
-        top.mkdir()
         home = new_home(tmp_path / "dagster_home")
         monkeypatch.setenv("DAGSTER_HOME", str(home))
-        made = Project(top, home)
-        made.git("init", "-q")
-        listed = ", ".join(
-            f"table({name!r}, {', '.join(map(repr, paths))})" for name, paths in assets.items()
-        )
-        made.write(
-            {
-                "definitions.py": DEFINITIONS % listed,
-                "pyproject.toml": '[tool.dagster]\nmodule_name = "definitions"\n',
-                ".gitignore": "__pycache__/\n",
-                **{f"data/1_raw/{path}": f"{path}\n" for paths in assets.values() for path in paths},
-            }
-        )
-        if config is not None:
-            made.write({"raw-trigger.yaml": config})
-        made.git("add", "-A")
-        made.git("commit", "-q", "-m", "start")
+        made = Project(tmp_path / "project", home)
+        write_project(made, config, **assets)
         return made
 
     return make

@@ -181,23 +181,9 @@ OPERATIONS = (
     Operation("push", "git push -q origin main:new side"),
 )  # fmt: skip
 
-_THROUGH_A_FRAMEWORK = frozenset(
-    (
-        "commit",
-        "commit -a",
-        "commit -n",
-        "commit --amend",
-        "merge, fast-forward",
-        "rebase",
-        "rebase -i, reword",
-        "cherry-pick",
-        "am",
-        "switch",
-        "stash pop",
-    )
-)
-"""One of each kind that a framework calls its hooks for, or does not. `make soak` takes the others too: they
-call the same hooks in other numbers, and a framework takes its time for each.
+_THROUGH_A_FRAMEWORK = frozenset(("commit", "rebase"))
+"""One hook, and one after the other. `make soak` takes the rest too: they call the same hooks in other numbers,
+and a framework takes its time for each.
 """
 
 _VARIANTS = frozenset(
@@ -228,6 +214,16 @@ _VARIANTS = frozenset(
         "rebase with a conflict",
         "update-ref",
         "revert",
+        "commit -a",
+        "commit -n",
+        "root commit",
+        "merge, octopus",
+        "merge --squash",
+        "rebase, fast-forward",
+        "rebase --apply",
+        "rebase -i, edit",
+        "stash pop",
+        "checkout of a file",
     )
 )
 """Those that differ little from another row: left to `make soak` with git's own hooks too."""

@@ -121,7 +121,7 @@ def test_the_commit_is_there_before_its_assets_are(shop: Project) -> None:
     assert run["face"] == "post-commit"
 
 
-@pytest.mark.parametrize("args", [["-a"], ["--amend"]])
+@pytest.mark.parametrize("args", [["-a"], pytest.param(["--amend"], marks=pytest.mark.soak)])
 def test_the_index_of_one_commit_is_not_handed_on(shop: Project, args: list[str]) -> None:
     """Its file is gone as soon as the commit is made."""
     flag = halt(shop, "a")
@@ -157,6 +157,7 @@ def test_commits_that_are_made_meanwhile_are_taken_along(shop: Project) -> None:
     assert len(list(folder(shop).glob("logs/*.log"))) == 1
 
 
+@pytest.mark.soak
 def test_a_change_that_is_taken_back_meanwhile(shop: Project) -> None:
     """By then nothing differs from the record, but it is about to."""
     flag = halt(shop, "a")
@@ -194,6 +195,7 @@ def test_a_commit_without_raw_data_starts_nothing_meanwhile(shop: Project) -> No
     assert commit(shop, {"README": "y"}).stderr == ""
 
 
+@pytest.mark.soak
 def test_a_file_that_is_edited_meanwhile(shop: Project) -> None:
     """What was read of it is not known, so it stays pending; nothing else does."""
     flag = halt(shop, "b")
@@ -241,6 +243,7 @@ def test_a_failure_is_told_once_by_the_next_hook(plain: Project) -> None:
     assert plain.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_a_failure_that_was_mended_meanwhile_is_not_told(plain: Project) -> None:
     commit(plain, {R + "a.csv": "broken"})
     assert ended(plain)["state"] == "failed"
@@ -298,6 +301,7 @@ def test_one_that_is_killed_is_told_and_nothing_is_lost(shop: Project) -> None:
     assert "did not come to its end" not in commit(shop, {R + "new.csv": "2"}).stderr
 
 
+@pytest.mark.soak
 def test_one_that_is_gone_is_told_by_a_commit_without_raw_data(shop: Project) -> None:
     """As after a restart of the machine: its number stands for nothing."""
     flag = halt(shop, "a")
@@ -340,6 +344,7 @@ def test_however_a_change_arrives(plain: Project, commands: str, face: str) -> N
     assert plain.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_a_rebase_that_is_begun_before_it_looks(shop: Project) -> None:
     """Nothing is made of a commit in the middle; given up, the next hook looks at what is left."""
     flag = halt(shop, "a")
@@ -359,6 +364,7 @@ def test_a_rebase_that_is_begun_before_it_looks(shop: Project) -> None:
     assert shop.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_first_use_takes_what_was_there_before_the_commit(plain: Project) -> None:
     plain.git("update-ref", "-d", "refs/raw-trigger/local")
     done = commit(plain, {R + "a.csv": "2"})
@@ -405,7 +411,9 @@ def test_a_git_directory_elsewhere(project: Make, tmp_path: Path) -> None:
     assert made.materialized() == ["raw/a"]
 
 
-@pytest.mark.parametrize("name", ["PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY"])
+@pytest.mark.parametrize(
+    "name", ["PRE_COMMIT", pytest.param("PRE_COMMIT_RUNNING_LEGACY", marks=pytest.mark.soak)]
+)
 def test_under_a_framework_it_is_run_at_once(plain: Project, name: str) -> None:
     done = commit(plain, {R + "a.csv": "2"}, **{name: "1"})
     assert "raw-trigger: run now, not in the background: the framework puts unstaged edits" in done.stderr

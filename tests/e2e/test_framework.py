@@ -64,7 +64,7 @@ def install(project: Project, tool: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(params=["pre-commit", "prek"])
+@pytest.fixture
 def shop(
     request: pytest.FixtureRequest,
     project: Callable[..., Project],
@@ -86,6 +86,7 @@ def shop(
     return made
 
 
+@pytest.mark.parametrize("shop", ["pre-commit", pytest.param("prek", marks=pytest.mark.soak)], indirect=True)
 def test_a_whole_day(shop: Project) -> None:
     """One test of many steps: each framework builds an environment, which takes its time."""
     shop.stage({R + "a.csv": "2"})
@@ -161,6 +162,7 @@ def test_operations(
     judge(workshop.anew(monkeypatch, through_pre_commit), operation)
 
 
+@pytest.mark.parametrize("shop", [pytest.param("pre-commit", marks=pytest.mark.soak), "prek"], indirect=True)
 def test_both_ways_at_once_run_once(shop: Project) -> None:
     assert shop.tool("install").returncode == 0
     shop.stage({R + "a.csv": "2"})

@@ -73,28 +73,37 @@ def healed(shop: Project, ran: str) -> None:
 FULL, READ_ONLY = "No space left on device", "Read-only file system"
 
 
-@pytest.mark.parametrize("how", [FULL, READ_ONLY])
+BEFORE: dict[str, tuple[str, int, list[str], str, str]] = {
+    "git": (".git", 3, ["{problem}", ROOM], "", "ab"),
+    "objects": (
+        ".git/objects",
+        3,
+        ["nothing was run, as it could not be recorded: git's {folder} takes no files: {problem}", ROOM],
+        "",
+        "ab",
+    ),
+    "ledger": (
+        "books",
+        0,
+        ["warning: the run is not in the history: the ledger {folder}/l.sqlite", LEDGER],
+        "ab",
+        "ab",
+    ),
+    "dagster": ("../dagster_home", 3, ["the Dagster home {folder} cannot be used: ", ROOM], "", "ab"),
+}
+IN_THE_GATE = (("objects", READ_ONLY), ("ledger", FULL))
+"""The others differ little from these, from a commit while the Dagster home is full, or from a run meanwhile."""
+
+
 @pytest.mark.parametrize(
-    ("where", "code", "words", "ran", "then"),
+    ("how", "where", "code", "words", "ran", "then"),
     [
-        (".git", 3, ["{problem}", ROOM], "", "ab"),
-        (
-            ".git/objects",
-            3,
-            ["nothing was run, as it could not be recorded: git's {folder} takes no files: {problem}", ROOM],
-            "",
-            "ab",
-        ),
-        (
-            "books",
-            0,
-            ["warning: the run is not in the history: the ledger {folder}/l.sqlite", LEDGER],
-            "ab",
-            "ab",
-        ),
-        ("../dagster_home", 3, ["the Dagster home {folder} cannot be used: ", ROOM], "", "ab"),
+        pytest.param(
+            how, *row, id=f"{name}-{how}", marks=() if (name, how) in IN_THE_GATE else pytest.mark.soak
+        )
+        for name, row in BEFORE.items()
+        for how in (FULL, READ_ONLY)
     ],
-    ids=["git", "objects", "ledger", "dagster"],
 )
 def test_before_the_run(
     project: Make, small: Mounts, how: str, where: str, code: int, words: list[str], ran: str, then: str
@@ -118,7 +127,9 @@ def test_before_the_run(
     ("where", "code", "words", "then"),
     [
         (".git", 3, ["git hash-object failed: ", FULL, ROOM], "ab"),
-        (".git/objects", 3, ["git hash-object failed: ", FULL, ROOM], "ab"),
+        pytest.param(
+            ".git/objects", 3, ["git hash-object failed: ", FULL, ROOM], "ab", marks=pytest.mark.soak
+        ),
         ("books", 0, ["warning: how the run ended is not in the history: ", "disk is full", LEDGER], "ab"),
         ("../dagster_home", 1, [], "aab"),
     ],
@@ -161,7 +172,7 @@ def test_a_commit_while_the_dagster_home_is_full(project: Make, small: Mounts) -
     assert shop.plan()["changes"] == []
 
 
-@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("recorded", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_what_else_writes_says_so_too(project: Make, small: Mounts, recorded: bool) -> None:
     shop = shop_of(project)
     if not recorded:
@@ -195,7 +206,7 @@ prlimit --fsize=100 --pid "$tool"
 """
 
 
-@pytest.mark.parametrize("when", ["before", "while"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.soak), "while"])
 def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
     """As of ``ulimit -f``; it kills git without a word. Nothing has to be mounted for it."""
     shop = shop_of(project)

@@ -188,6 +188,7 @@ def test_every_way_to_say_what_is_committed(shop: Project, args: list[str]) -> N
     assert pending(shop) == []
 
 
+@pytest.mark.soak
 def test_first_use_takes_what_was_there_before_the_commit(project: Make) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("install")
@@ -266,7 +267,7 @@ def test_a_linked_worktree_has_a_record_of_its_own_where_its_assets_are(
     assert (shop.top / ".git/worktrees/linked/raw-trigger/dagster_home/history").is_dir()
 
 
-@pytest.mark.parametrize("skip", [{"RAW_TRIGGER_SKIP": "1"}, {}])
+@pytest.mark.parametrize("skip", [{"RAW_TRIGGER_SKIP": "1"}, pytest.param({}, marks=pytest.mark.soak)])
 def test_a_first_commit_that_no_hook_looked_at_is_not_taken_as_done(
     project: Make, skip: dict[str, str]
 ) -> None:
@@ -325,6 +326,7 @@ def test_an_edited_rule_brings_back_what_it_newly_maps(project: Make) -> None:
     assert pending(shop) == []
 
 
+@pytest.mark.soak
 def test_a_file_that_becomes_a_folder_while_its_asset_fails(project: Make) -> None:
     config = "on_delete: materialize\nassets: [{path: x, asset: raw/a}, {path: 'x/*', asset: raw/b}]\n"
     shop = project(config=config, a=["a.csv"], b=["b.csv"])
@@ -344,7 +346,7 @@ def test_a_file_that_becomes_a_folder_while_its_asset_fails(project: Make) -> No
     ("mark", "words"),
     [
         ("--assume-unchanged", "git is told not to look at it"),
-        ("--skip-worktree", "git is told not to look at it"),
+        pytest.param("--skip-worktree", "git is told not to look at it", marks=pytest.mark.soak),
     ],
 )
 def test_what_git_is_told_not_to_look_at_is_not_taken_for_what_it_says(
@@ -382,6 +384,7 @@ def test_an_intended_file_does_not_stop_a_commit_of_others(shop: Project) -> Non
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.soak
 def test_a_folder_that_becomes_a_link(project: Make) -> None:
     shop = project(config="assets: [{path: '**', asset: raw/a}]\n", a=["a.csv"])
     shop.commit({R + "x/y": "1", "other/y": "1"})

@@ -219,7 +219,8 @@ def test_killed_while_the_second_of_two_runs(project: Make, batches: int) -> Non
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("halted", [pytest.param("a", marks=pytest.mark.soak), "b"])
+@pytest.mark.soak
+@pytest.mark.parametrize("halted", ["a", "b"])
 def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, halted: str) -> None:
     """The runner ends, its run is closed, and the next one waits for that before it settles."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -248,6 +249,7 @@ def test_the_parent_alone_is_killed_and_its_runner_notices(shop: Project, halted
     assert_settled(shop)
 
 
+@pytest.mark.soak
 def test_killed_before_anything_is_finished(shop: Project) -> None:
     shop.write({R + "a.csv": "2"})
     kill_while_running(shop, "a")
@@ -283,6 +285,7 @@ def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.soak
 def test_killed_while_git_moves_the_ref(shop: Project) -> None:
     """Its lock file stays: nothing can be recorded, so nothing is run either, until it is taken away."""
     shop.write({R + "a.csv": "2"})
@@ -297,6 +300,7 @@ def test_killed_while_git_moves_the_ref(shop: Project) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.soak
 def test_killed_before_the_ledgers_row(shop: Project) -> None:
     shop.write({R + "a.csv": "2"})
     locks = shop.top / ".git/raw-trigger/locks"
@@ -310,6 +314,7 @@ def test_killed_before_the_ledgers_row(shop: Project) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.soak
 def test_killed_after_the_ref_moved(shop: Project) -> None:
     """Only the ledger was not told any more."""
     shop.write({R + "a.csv": "2"})
@@ -334,6 +339,7 @@ def test_a_hook_settles_too(shop: Project) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.soak
 def test_a_file_that_was_changed_since_is_read_again(shop: Project) -> None:
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
     kill_while_running(shop, "b")
@@ -364,7 +370,8 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("halted", [pytest.param("a", marks=pytest.mark.soak), "b"])
+@pytest.mark.soak
+@pytest.mark.parametrize("halted", ["a", "b"])
 def test_a_file_that_was_changed_back_since_is_read_again(shop: Project, halted: str) -> None:
     """Nothing differs from the record, but the asset was, or may have been, made from something else."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -414,6 +421,7 @@ def test_what_a_check_failed_for_is_not_finished(project: Make) -> None:
     assert made.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
     made = prepared(project(a=["a.csv"]), EXTERNAL)
     made.write({R + "a.csv": "2"})
@@ -424,6 +432,7 @@ def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
     assert_settled(made)
 
 
+@pytest.mark.soak
 def test_a_ledger_damaged_meanwhile_is_a_warning(shop: Project) -> None:
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
     kill_while_running(shop, "b")

@@ -59,6 +59,7 @@ def test_a_hook_does_not_try_again_what_fails_with_the_same_content(shop: Projec
     assert shop.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 def test_a_hook_tries_again_once_the_file_that_failed_is_mended(project: Make) -> None:
     """Taken back, it is no change any more: what is left to do is a part of what failed."""
     made = project("assets: [{path: 'a*.csv', asset: raw/a}]\n", a=["a.csv", "a2.csv"])
@@ -81,7 +82,10 @@ def test_only_what_failed(shop: Project) -> None:
     assert shop.materialized() == ["raw/b"]
 
 
-@pytest.mark.parametrize("harm", ["garbage", "folder", "url"])
+@pytest.mark.parametrize(
+    "harm",
+    [pytest.param("garbage", marks=pytest.mark.soak), "folder", pytest.param("url", marks=pytest.mark.soak)],
+)
 def test_a_ledger_that_cannot_be_used_is_a_warning(shop: Project, harm: str) -> None:
     path = shop.top / ".git/raw-trigger/ledger.sqlite"
     if harm == "garbage":
@@ -98,6 +102,7 @@ def test_a_ledger_that_cannot_be_used_is_a_warning(shop: Project, harm: str) -> 
     assert shop.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_its_tables_are_those_that_dashboards_read(shop: Project) -> None:
     shop.write({R + "a.csv": "2"})
     assert shop.tool("run").returncode == 0

@@ -68,6 +68,7 @@ def test_two_at_once_run_once_and_the_second_says_for_whom_it_waits(project: Mak
     first.communicate()
 
 
+@pytest.mark.soak
 def test_a_lock_whose_owner_is_gone_blocks_nobody(project: Make) -> None:
     shop = project(a=["a.csv"])
     shop.commit({"definitions.py": SLOW, ".gitignore": "__pycache__/\nstarted\ngo_on\n"})
