@@ -154,7 +154,7 @@ def build_wheel(folder, settings=None, metadata=None):
 """
 
 
-@pytest.mark.parametrize("how", ["auto", "uv", "pip"])
+@pytest.mark.parametrize("how", ["auto", pytest.param("uv", marks=pytest.mark.soak), "pip"])
 def test_installed_beside_the_project(ground: Ground, how: str, tmp_path: Path) -> None:
     """Into an environment of its own, without Dagster; what lies about in the repository has no say in it."""
     event = ground.push({"pip.py": "boom", "venv.py": "boom", "uv.toml": "boom", ".python-version": "3.8\n"})

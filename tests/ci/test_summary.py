@@ -238,7 +238,16 @@ def test_any_text_means_itself(value: str) -> None:
     assert cells == [[["x"], [f"{expected}."]]]
 
 
-@pytest.mark.parametrize("limit", [300, 2_000, 20_000, summary.COMMENT_LIMIT, summary.SUMMARY_LIMIT])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        300,
+        2_000,
+        pytest.param(20_000, marks=pytest.mark.soak),
+        summary.COMMENT_LIMIT,
+        pytest.param(summary.SUMMARY_LIMIT, marks=pytest.mark.soak),
+    ],
+)
 def test_never_longer(limit: int) -> None:
     """Ten thousand files with the most expensive names: rows and sections are left out, and it says so."""
     targets = [Target("\N{PILE OF POO}|" * 40 + str(n)) for n in range(10_000)]

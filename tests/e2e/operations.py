@@ -224,6 +224,8 @@ _VARIANTS = frozenset(
         "rebase -i, edit",
         "stash pop",
         "checkout of a file",
+        "reset --hard",
+        "switch",
     )
 )
 """Those that differ little from another row: left to `make soak` with git's own hooks too."""

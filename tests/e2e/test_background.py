@@ -171,6 +171,7 @@ def test_a_change_that_is_taken_back_meanwhile(shop: Project) -> None:
     assert shop.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_one_that_has_not_looked_yet_is_enough(shop: Project) -> None:
     """However fast commits follow one another, the last of them is materialized."""
     for content in "23456":

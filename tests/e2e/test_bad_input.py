@@ -411,7 +411,7 @@ defs = Definitions(assets=[a, b])
             marks=pytest.mark.soak,
         ),
         ("git update-ref -d refs/raw-trigger/local", 0),
-        ("echo garbage >.git/refs/raw-trigger/local", 3),
+        pytest.param("echo garbage >.git/refs/raw-trigger/local", 3, marks=pytest.mark.soak),
     ],
     ids=["moved", "deleted", "garbage"],
 )

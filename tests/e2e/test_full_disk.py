@@ -206,7 +206,8 @@ prlimit --fsize=100 --pid "$tool"
 """
 
 
-@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.soak), "while"])
+@pytest.mark.soak
+@pytest.mark.parametrize("when", ["before", "while"])
 def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
     """As of ``ulimit -f``; it kills git without a word. Nothing has to be mounted for it."""
     shop = shop_of(project)

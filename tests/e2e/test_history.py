@@ -19,8 +19,8 @@ from tests.e2e.conftest import Project
 HISTORIES = Path(os.environ.get("RAW_TRIGGER_HISTORIES", REPOSITORY_TOP.parent / "shared" / "histories"))
 BUNDLE = HISTORIES / "daydreaming-raw.bundle"
 ROOT = "data/1_raw/"
-PARTS = 2
-NEWEST = 12
+PARTS = 2 if SOAK else 1
+NEWEST = 7
 """How many commits the gate replays; `make soak` takes the whole history."""
 
 CONFIG = """\

@@ -124,6 +124,7 @@ def test_a_deletion_is_told_and_settled(shop: Project) -> None:
     assert shop.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_what_a_run_read_is_what_is_recorded(project: Make) -> None:
     shop = project(both=["both/a.csv", "both/b.csv"], config="assets: [{path: 'both/*', asset: raw/both}]\n")
     shop.tool("install")
@@ -222,7 +223,7 @@ def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
-@pytest.mark.parametrize("program_is_there", [pytest.param(True, marks=pytest.mark.soak), False])
+@pytest.mark.parametrize("program_is_there", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_a_project_below_the_top(
     project: Make, program_is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +285,7 @@ def test_a_first_commit_that_no_hook_looked_at_is_not_taken_as_done(
     assert pending(shop) == []
 
 
+@pytest.mark.soak
 def test_of_a_path_that_feeds_two_only_the_failed_one_is_run_again(project: Make) -> None:
     config = "assets: [{path: a.csv, assets: [raw/a, raw/b]}]\n"
     shop = project(config=config, a=["a.csv"], b=["b.csv", "a.csv"])
@@ -309,6 +311,7 @@ def test_what_a_narrowed_run_left_out_is_still_pending(project: Make) -> None:
     assert done.stdout == "Nothing to do: 1 changed raw file, but none that was asked for.\n"
 
 
+@pytest.mark.soak
 def test_an_edited_rule_brings_back_what_it_newly_maps(project: Make) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("install")
@@ -376,6 +379,7 @@ def test_a_file_that_git_ignores_now_but_is_still_there(project: Make) -> None:
     assert shop.materialized() == []
 
 
+@pytest.mark.soak
 def test_an_intended_file_does_not_stop_a_commit_of_others(shop: Project) -> None:
     shop.write({R + "later.csv": ""})
     shop.git("add", "-N", R + "later.csv")

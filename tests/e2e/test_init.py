@@ -244,8 +244,10 @@ def test_where_there_is_pre_commit_it_is_used(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("files", "install"),
     [
-        ({}, '"pip install -e ."'),
-        ({"requirements.txt": "dagster\n"}, '"pip install -r requirements.txt"'),
+        pytest.param({}, '"pip install -e ."', marks=pytest.mark.soak),
+        pytest.param(
+            {"requirements.txt": "dagster\n"}, '"pip install -r requirements.txt"', marks=pytest.mark.soak
+        ),
         ({"uv.lock": "", "requirements.txt": ""}, '"pip install uv && uv sync --frozen"'),
     ],
 )
@@ -308,7 +310,11 @@ def test_a_pre_commit_file_that_cannot_be_added_to_is_left(repo: Repo) -> None:
     ("files", "words"),
     [
         ({"defs.py": "import not_there_at_all\n"}, ["not_there_at_all", "  | ", "init --no-catalog"]),
-        ({"pyproject.toml": None}, ["no Dagster project here", "raw-trigger -m my_project.definitions init"]),
+        pytest.param(
+            {"pyproject.toml": None},
+            ["no Dagster project here", "raw-trigger -m my_project.definitions init"],
+            marks=pytest.mark.soak,
+        ),
         (
             {"pyproject.toml": None, "app/pyproject.toml": SMALL["pyproject.toml"]},
             ["there is one in app: use `raw-trigger -C`"],

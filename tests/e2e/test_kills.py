@@ -329,6 +329,7 @@ def test_killed_after_the_ref_moved(shop: Project) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.soak
 def test_a_hook_settles_too(shop: Project) -> None:
     assert shop.tool("install").returncode == 0
     shop.stage({R + "a.csv": "2", R + "b.csv": "2"})

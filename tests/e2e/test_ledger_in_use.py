@@ -82,9 +82,10 @@ def test_only_what_failed(shop: Project) -> None:
     assert shop.materialized() == ["raw/b"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "harm",
-    [pytest.param("garbage", marks=pytest.mark.soak), "folder", pytest.param("url", marks=pytest.mark.soak)],
+    ["garbage", "folder", "url"],
 )
 def test_a_ledger_that_cannot_be_used_is_a_warning(shop: Project, harm: str) -> None:
     path = shop.top / ".git/raw-trigger/ledger.sqlite"

@@ -11,10 +11,14 @@ import pytest
 
 from raw_trigger.errors import LedgerError
 from raw_trigger.ledger import Ledger
-from tests.conftest import REPOSITORY_TOP
+from tests.conftest import REPOSITORY_TOP, SOAK
 from tests.ledger.conftest import at, batch, launch, outcome, record, rows
 
-PROCESSES, LAUNCHES = 4, 5
+PROCESSES, LAUNCHES = (4, 5) if SOAK else (3, 3)
+not_postgres = pytest.mark.parametrize(
+    "url", ["sqlite", "duckdb", pytest.param("postgres", marks=pytest.mark.soak)], indirect=True
+)
+"""A server is made for several processes; a file is not."""
 
 WRITER = """
     import sys
@@ -54,6 +58,7 @@ def test_nothing_is_lost_from_the_first_moment(ledger: Ledger) -> None:
     assert len(rows(ledger, "asset_watermarks")) == 1 + PROCESSES
 
 
+@not_postgres
 def test_two_that_settle_the_same_launch_close_it_once(ledger: Ledger) -> None:
     made = launch(batch(*(record(f"raw/{n}") for n in range(50))))
     ledger.begin(made)
@@ -113,6 +118,7 @@ def test_a_database_that_somebody_else_keeps_open(kind: str, tmp_path: Path) -> 
     assert len(patient.runs()) == 2
 
 
+@not_postgres
 def test_the_database_is_free_between_two_writes(ledger: Ledger) -> None:
     """A process that holds a ledger does not keep others out while a run is on."""
     made = launch(batch(record("raw/mine")))
