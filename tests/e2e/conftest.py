@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ def table(name, *paths):
 
 defs = Definitions(assets=[%s])
 """
+GRAPH = ".git/raw-trigger/cache/catalog.json"
 
 
 class Project(Repo):
@@ -106,9 +107,33 @@ def write_project(made: Project, config: str | None = None, **assets: list[str])
     made.git("commit", "-q", "-m", "start")
 
 
+@pytest.fixture(scope="session")
+def graphs() -> dict[str, bytes]:
+    """The asset graph of each ``definitions.py`` that was loaded at the one place."""
+    return {}
+
+
+@pytest.fixture
+def one_place(tmp_path_factory: pytest.TempPathFactory, graphs: dict[str, bytes]) -> Iterator[Path]:
+    """A ``tmp_path`` that is the same for one test after the other, none of which may leave a process there.
+
+    The asset graph is cached by the paths it came from, and loading it takes Dagster two seconds.
+    """
+    place = tmp_path_factory.getbasetemp() / "place"
+    place.mkdir()
+    yield place
+    definitions, graph = place / "project/definitions.py", place / "project" / GRAPH
+    if definitions.is_file() and graph.is_file():
+        graphs[definitions.read_text()] = graph.read_bytes()
+    place.rename(tmp_path_factory.mktemp("left") / "place")
+
+
 @pytest.fixture
 def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_home: Callable[[Path], Path],
+    graphs: dict[str, bytes],
 ) -> Callable[..., Project]:
     """Makes a committed project, see :func:`write_project`."""
 
@@ -117,6 +142,9 @@ def project(
         monkeypatch.setenv("DAGSTER_HOME", str(home))
         made = Project(tmp_path / "project", home)
         write_project(made, config, **assets)
+        graph = graphs.get((made.top / "definitions.py").read_text())
+        if graph is not None:
+            made.write({GRAPH: graph})
         return made
 
     return make

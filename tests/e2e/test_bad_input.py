@@ -22,6 +22,11 @@ Make = Callable[..., Project]
 R = "data/1_raw/"
 
 
+@pytest.fixture
+def tmp_path(one_place: Path) -> Path:
+    return one_place
+
+
 def tool(cwd: Path, *args: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "raw_trigger", *args],

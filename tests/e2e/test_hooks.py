@@ -21,6 +21,11 @@ R = "data/1_raw/"
 
 
 @pytest.fixture
+def tmp_path(one_place: Path) -> Path:
+    return one_place
+
+
+@pytest.fixture
 def shop(project: Make) -> Project:
     """Two tables, each from its file, recorded as they are; hooks installed."""
     made = project(a=["a.csv"], b=["b.csv"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,11 @@ from tests.e2e.conftest import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
+
+
+@pytest.fixture
+def tmp_path(one_place: Path) -> Path:
+    return one_place
 
 
 @pytest.fixture
