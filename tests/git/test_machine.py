@@ -26,7 +26,7 @@ from tests.conftest import SOAK
 from tests.git.machine import CONTENTS, PATHS, ROOT, RULES, TARGETS, Mischief, World, start
 
 STEPS = 25
-EXAMPLES = 42
+EXAMPLES = 45
 HALVES = 2
 """Two tests, so that two processes share the work."""
 
