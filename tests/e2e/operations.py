@@ -181,8 +181,8 @@ OPERATIONS = (
     Operation("push", "git push -q origin main:new side"),
 )  # fmt: skip
 
-_THROUGH_A_FRAMEWORK = frozenset(("commit", "rebase"))
-"""One hook, and one after the other. `make soak` takes the rest too: they call the same hooks in other numbers,
+_THROUGH_A_FRAMEWORK = frozenset(("rebase",))
+"""One hook after the other. `make soak` takes the rest too: they call the same hooks in other numbers,
 and a framework takes its time for each.
 """
 
