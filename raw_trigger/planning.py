@@ -135,6 +135,7 @@ class _Planner:
         self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
         self.drafts: dict[Target, _Draft] = {}
+        self.lost: set[Target] = set()
         self.warnings: list[str] = []
         self.errors: list[str] = []
 
@@ -422,7 +423,12 @@ class _Planner:
             if asset.kind != "materializable":
                 continue
             if draft.action == "delete-partition" and asset.partitions == parent.partitions:
-                continue  # it loses the partition too
+                # It loses the partition too, and what is made from all of its partitions is made without.
+                lost = Target(key, draft.target.partition)
+                if lost not in self.lost:
+                    self.lost.add(lost)
+                    yield _Draft(lost, "downstream", via=dict(draft.via), action="delete-partition")
+                continue
             below = partitions_below(parent, asset, draft.target.partition, self.keys)
             if below.unknown is not None:
                 self._left(Target(key), draft, below.unknown)

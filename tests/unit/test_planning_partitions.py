@@ -107,6 +107,7 @@ DELETED = catalog(
     outside={"kind": "external"},
     below={"parents": ("raw/files",), "partitions": FILES},
     total={"parents": ("raw/files",)},
+    far_total={"parents": ("below",)},
 )
 DELETIONS = book(
     rule("users", "raw/users"),
@@ -194,7 +195,13 @@ def test_what_is_downstream_of_a_deleted_partition() -> None:
         "1:delete-partition:raw/files|b",
         "2:materialize:below|c",
         "2:materialize:raw/files|c",
+        "3:materialize:far_total",
         "3:materialize:total",
+    ]
+    assert summary(plan(DELETIONS, "-files/a", downstream="all")) == [
+        "1:delete-partition:raw/files|a",
+        "2:materialize:far_total",
+        "2:materialize:total",
     ]
 
 

@@ -1,0 +1,90 @@
+"""Partitions from file to Dagster: ranges, months from days, keys that come, go and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.e2e.conftest import Project, instance
+
+Make = Callable[..., Project]
+R = "data/1_raw/"
+
+DEFINITIONS = """
+from pathlib import Path
+import dagster as dg
+
+days = dg.DailyPartitionsDefinition("2024-01-01")
+months = dg.MonthlyPartitionsDefinition("2024-01-01")
+files = dg.DynamicPartitionsDefinition(name="files")
+at_once = dg.BackfillPolicy.single_run()
+
+@dg.asset(key_prefix="raw", partitions_def=days, backfill_policy=at_once)
+def days_(context) -> None:
+    context.log.info(f"made {list(context.partition_keys)}")
+@dg.asset(partitions_def=months, deps=[days_])
+def monthly() -> None: ...
+@dg.asset(key_prefix="raw", partitions_def=files)
+def files_() -> None: ...
+@dg.asset(partitions_def=files, deps=[files_])
+def below() -> None: ...
+@dg.asset(deps=[below])
+def total() -> None: ...
+
+defs = dg.Definitions([days_, monthly, files_, below, total])
+"""
+CONFIG = """
+downstream: all
+assets:
+  - path: "days/{day:%Y-%m-%d}.csv"
+    asset: raw/days_
+    partition: "{day}"
+  - path: "files/{name}.csv"
+    asset: raw/files_
+    partition: "{name}"
+"""
+
+
+def keys(shop: Project) -> list[str]:
+    with instance(shop.home) as opened:
+        return sorted(opened.get_dynamic_partitions("files"))
+
+
+def runs(shop: Project) -> int:
+    with instance(shop.home) as opened:
+        return opened.get_runs_count()
+
+
+def test_partitions_from_file_to_dagster(project: Make) -> None:
+    shop = project(CONFIG)
+    shop.commit({"definitions.py": DEFINITIONS})
+    days = ("2024-01-30", "2024-01-31", "2024-02-01", "2999-01-01")
+    shop.write({**{f"{R}days/{day}.csv": day for day in days}, R + "files/a.csv": "a"})
+
+    done = shop.tool("run")
+    assert done.returncode == 0, done.stderr
+    assert shop.materialized() == [
+        *("below|a", "monthly|2024-01-01", "monthly|2024-02-01"),
+        *(f"raw/days_|{day}" for day in days[:3]),
+        *("raw/files_|a", "total"),
+    ]
+    # The three days at once, two months, the file with what is below it, and the total.
+    assert runs(shop) == 5
+    assert keys(shop) == ["a"]
+    # A window that is still open is said, and stays pending.
+    reason = "'2999-01-01' is no partition yet: its window ends 2999-01-02 00:00 UTC"
+    assert f"warning: raw/days_|2999-01-01: {reason}" in done.stdout
+    targets = shop.plan()["targets"]
+    assert {(t["asset"], t["partition"], t["action"]) for t in targets} == {  # type: ignore[attr-defined]
+        ("raw/days_", "2999-01-01", "skip"),
+        ("monthly", "2999-01-01", "skip"),
+    }
+
+    (shop.top / R / "files/a.csv").unlink()
+    assert "1 materialized, 1 partition deleted" in shop.tool("run").stdout
+    assert (shop.materialized(), keys(shop)) == (["total"], [])
+    assert not shop.tool("run", "--path", "files/*").returncode
+    assert (shop.materialized(), runs(shop)) == ([], 6)
+
+    shop.write({R + "files/a.csv": "a"})
+    assert shop.tool("run").returncode == 0
+    assert (shop.materialized(), keys(shop)) == (["below|a", "raw/files_|a", "total"], ["a"])
