@@ -1,15 +1,18 @@
-"""Progress while a plan is carried out: a line for every finished target, a status line at a terminal."""
+"""Progress while a plan is carried out: a line for every finished target, a bar below them at a terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.status import Status
 
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.render import words
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 
 class Progress:
@@ -19,7 +22,7 @@ class Progress:
         self._tell = tell
         self._expected = expected
         self._done = 0
-        self._status: Status | None = None
+        self._bar: Bar | None = None
 
     def expect(self, count: int) -> None:
         """How many targets there will be."""
@@ -34,19 +37,38 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def __call__(self, done: TargetOutcome) -> None:
         self._done += 1
         self._tell(done)
-        self._show(f"{self._done} of {words.plural(self._expected, 'asset')}")
+        self._show("at work")
 
     def _show(self, text: str) -> None:
-        console = Console(stderr=True)
-        if not console.is_terminal or not self._expected:
-            return
-        if self._status is None:
-            self._status = console.status(text)
-            self._status.start()
-        self._status.update(text)
+        if self._bar is None:
+            console = Console(stderr=True)
+            if not console.is_terminal or not self._expected:
+                return
+            self._bar = _bar(console)
+            self._bar.add_task(text, total=self._expected)
+            self._bar.start()
+        self._bar.update(
+            self._bar.task_ids[0], description=text, completed=self._done, total=self._expected, refresh=True
+        )
+
+
+def _bar(console: Console) -> Bar:
+    # Imported here: most runs have no terminal.
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    # What goes to a file or a pipe has to stay there.
+    return Bar(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
