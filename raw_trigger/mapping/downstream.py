@@ -44,7 +44,20 @@ def partitions_below(parent: Asset, child: Asset, partition: str | None, keys: P
     if below is None and (above is None or not child.mappings):
         return Below((None,))
     told = next((mapping for key, mapping in child.mappings if key == parent.key), None)
-    mapping = told or inferred(above, below)
+    asked = (id(told), id(above), id(below), partition)
+    known = keys.memo.get(asked)
+    if not isinstance(known, Below):
+        known = keys.memo[asked] = _below(told or inferred(above, below), above, below, partition, keys)
+    return known
+
+
+def _below(
+    mapping: PartitionMapping,
+    above: Partitions | None,
+    below: Partitions | None,
+    partition: str | None,
+    keys: PartitionKeys,
+) -> Below:
     if partition is None and above is not None:
         return Below(unknown="no partition is given")
     try:

@@ -43,11 +43,15 @@ class PartitionKeys:
 
     Args:
         now: Seconds since 1970; None: every window counts as past.
+
+    Attributes:
+        memo: What others found out with them; definitions are told apart by being the same object.
     """
 
     def __init__(self, now: float | None = None) -> None:
         self.now = now
         self._windows: dict[int, tuple[Partitions, TimeWindows | None]] = {}
+        self.memo: dict[object, object] = {}
         self._static: dict[int, tuple[Partitions, dict[str, int]]] = {}
 
     def problem(self, definition: Partitions, key: str) -> KeyProblem | None:
@@ -233,10 +237,9 @@ def _not_text(key: str) -> KeyProblem | None:
 def _unparsed(windows: TimeWindows, definition: Partitions, key: str) -> str:
     """Why no window is called that."""
     try:
-        moment = windows.parse(key)
+        written = windows.key(datetime.fromtimestamp(windows.parse(key), windows.zone))
     except (ValueError, OverflowError):
         return f"it is not written as {windows.format}"
-    written = windows.key(datetime.fromtimestamp(moment, windows.zone))
     if written != key:
         near = windows.start_of(written)
         if near is not None:

@@ -10,9 +10,10 @@ that is skipped is the end of the gap, one that comes twice is the later one.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timezone, tzinfo
 from itertools import islice
 
 from raw_trigger.model.assets import Partitions
@@ -38,7 +39,11 @@ _RANGES: tuple[_Range, ...] = (
     (0, 7, {name: n for n, name in enumerate(_WEEKDAYS)}),
 )
 _HORIZON = 9 * 366
-"""Days within which a schedule has to have a tick: 29 February can be eight years away."""
+"""Days (or more) within which a schedule has to have a tick: 29 February can be eight years away."""
+_DAY = 86_400
+_LAST_DAY = date(9998, 12, 31).toordinal()
+_FEW = 4
+"""Ticks in a day."""
 _SHIFTED_HOURS = frozenset({1, 2, 3})
 """The only hours that Dagster takes to be skipped or to come twice."""
 
@@ -108,18 +113,29 @@ def _field(text: str, low: int, high: int, names: dict[str, int]) -> frozenset[i
 
 
 class Ticks:
-    """When a schedule ticks, by the clock of one time zone."""
+    """When a schedule ticks, by the clock of one time zone; kept by day, or by year where ticks are few."""
 
     def __init__(self, cron: Cron, zone: tzinfo) -> None:
         self._cron = cron
         self._zone = zone
-        self._days: dict[date, list[datetime]] = {}
+        self._by_year = len(cron.hours) * len(cron.minutes) <= _FEW
+        self._pages: dict[int, tuple[list[float], list[datetime]]] = {}
 
-    def of(self, day: date) -> list[datetime]:
-        """The ticks of a day, in order."""
-        known = self._days.get(day)
+    def _page_of(self, moment: float) -> int:
+        day = datetime.fromtimestamp(moment, self._zone).date()
+        return day.year if self._by_year else day.toordinal()
+
+    def _page(self, number: int) -> tuple[list[float], list[datetime]]:
+        """The moments and the ticks of a page, in order."""
+        known = self._pages.get(number)
         if known is None:
-            known = self._days[day] = self._of(day) if self._cron.on(day) else []
+            if self._by_year:
+                first, last = date(number, 1, 1).toordinal(), date(number, 12, 31).toordinal()
+            else:
+                first = last = number
+            days = map(date.fromordinal, range(first, last + 1))
+            ticks = [tick for day in days if self._cron.on(day) for tick in self._of(day)]
+            known = self._pages[number] = ([tick.timestamp() for tick in ticks], ticks)
         return known
 
     def _of(self, day: date) -> list[datetime]:
@@ -148,23 +164,23 @@ class Ticks:
 
     def since(self, moment: float) -> Iterator[datetime]:
         """The ticks at this moment (seconds since 1970) and after it."""
-        day = datetime.fromtimestamp(moment, self._zone).date() - timedelta(days=1)
-        quiet = 0
-        while quiet < _HORIZON and day.year < 9998:  # noqa: PLR2004
-            ticks = self.of(day)
+        page, quiet = self._page_of(moment - _DAY), 0
+        while quiet < _HORIZON and page < (9999 if self._by_year else _LAST_DAY):
+            moments, ticks = self._page(page)
             quiet = 0 if ticks else quiet + 1
-            yield from (tick for tick in ticks if tick.timestamp() >= moment)
-            day += timedelta(days=1)
+            for at in range(bisect_left(moments, moment), len(ticks)):
+                yield ticks[at]
+            page += 1
 
     def until(self, moment: float) -> Iterator[datetime]:
         """The ticks at this moment and before it, the latest first."""
-        day = datetime.fromtimestamp(moment, self._zone).date() + timedelta(days=1)
-        quiet = 0
-        while quiet < _HORIZON and day.year > 2:  # noqa: PLR2004
-            ticks = self.of(day)
+        page, quiet = self._page_of(moment + _DAY), 0
+        while quiet < _HORIZON and page > 1:
+            moments, ticks = self._page(page)
             quiet = 0 if ticks else quiet + 1
-            yield from (tick for tick in reversed(ticks) if tick.timestamp() <= moment)
-            day -= timedelta(days=1)
+            for at in range(bisect_right(moments, moment) - 1, -1, -1):
+                yield ticks[at]
+            page -= 1
 
     def has(self, moment: float) -> bool:
         """Whether it ticks at that very moment."""
@@ -197,6 +213,7 @@ class TimeWindows:
             _moment(text, self.zone) for text in definition.exclusions if _is_moment(text)
         }
         self._starts: dict[str, datetime | None] = {}
+        self._ends: dict[float, datetime] = {}
 
     # Keys
 
@@ -243,7 +260,12 @@ class TimeWindows:
 
     def end_of(self, start: datetime) -> datetime:
         """When the window that begins then ends, excluded or not."""
-        return next(islice(self.ticks.since(start.timestamp()), 1, 2))
+        moment = start.timestamp()
+        known = self._ends.get(moment)
+        if known is None:
+            # At the end of the calendar there is no further tick.
+            known = self._ends[moment] = next(islice(self.ticks.since(moment), 1, 2), start)
+        return known
 
     def within(self, start: datetime) -> bool:
         """Whether a window is neither before the definition's start nor after its end."""

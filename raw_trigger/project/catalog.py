@@ -231,6 +231,12 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
     """
     partitions = [decode_partitions(one) for one in answer["partitions"]]
     assets: dict[str, Asset] = {}
+    same: dict[PartitionMapping, PartitionMapping] = {}
+
+    def mapping(how: Mapping[str, Any]) -> PartitionMapping:
+        made = decode_mapping(how)
+        return same.setdefault(made, made)  # one object for equal ones: what is known of it is known by that
+
     for one in answer["assets"]:
         parts = tuple(one["key"])
         number = one["partitions"]
@@ -246,7 +252,7 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             execution_set=_keys(one["execution_set"]),
             metadata=tuple((name, value) for name, value in one["metadata"]),
             checks=tuple(one["checks"]),
-            mappings=tuple(("/".join(parts), decode_mapping(how)) for parts, how in one["mappings"]),
+            mappings=tuple(("/".join(parts), mapping(how)) for parts, how in one["mappings"]),
             partitions_per_run=one["per_run"],
         )
     return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]))

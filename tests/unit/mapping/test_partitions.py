@@ -91,6 +91,17 @@ def test_why_a_text_is_no_key(definition: Partitions, key: str, message: str | N
     assert (problem is not None and problem.ready is not None) == waits
 
 
+@pytest.mark.parametrize(
+    "key", ["0001-01-01", "0001-01-02", "0002-12-31", "9998-12-31", "9999-12-30", "9999-12-31"]
+)
+@pytest.mark.parametrize("definition", [DAYS, UTC_DAYS, AHEAD, WEEKS, HOURS, ODD])
+def test_the_ends_of_the_calendar(definition: Partitions, key: str) -> None:
+    """Whatever is said of such a key, it is said."""
+    text = key + "-00:00" if definition is HOURS else key
+    problem = PartitionKeys(NOW).problem(definition, text)
+    assert (problem is None) == (definition is ODD)
+
+
 def test_without_a_clock_every_window_is_past() -> None:
     assert PartitionKeys().problem(UTC_DAYS, "2999-01-01") is None
     assert PartitionKeys().every(UTC_DAYS) is None
