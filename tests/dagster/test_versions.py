@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from raw_trigger.model.assets import PartitionMapping
 from tests.dagster.sandbox import batch, target
 
 PYTHONS = [path for path in os.environ.get("RAW_TRIGGER_DAGSTER_PYTHONS", "").split(os.pathsep) if path]
@@ -32,12 +33,18 @@ DEFS = """
     def by_file(): ...
     @dg.asset(partitions_def=dg.MultiPartitionsDefinition({"region": static, "day": days}))
     def both(): ...
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def series(context) -> None: context.log.info(str(context.partition_key_range))
+    @dg.asset(
+        partitions_def=dg.WeeklyPartitionsDefinition("2024-01-07"),
+        deps=[dg.AssetDep(series, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1))])
+    def weekly(): ...
     @dg.multi_asset(outs={"left": dg.AssetOut(), "right": dg.AssetOut()})
     def pair(): return 1, 2
     @dg.observable_source_asset
     def seen(): return dg.DataVersion("1")
     defs = dg.Definitions(
-        [good, bad, below, checked, region, by_file, both, pair, seen, dg.SourceAsset("outside")],
+        [series, weekly, good, bad, below, checked, region, by_file, both, pair, seen, dg.SourceAsset("outside")],
         asset_checks=[has_rows])
 """
 
@@ -57,7 +64,10 @@ def test_probe_and_run(sandbox_factory, python):
     catalog = project.catalog()
     assert {key: asset.kind for key, asset in catalog.assets.items()} == {
         **dict.fromkeys(
-            ("below", "both", "by_file", "checked", "left", "raw/bad", "raw/good", "region", "right"),
+            (
+                *("below", "both", "by_file", "checked", "left", "raw/bad", "raw/good", "region", "right"),
+                *("series", "weekly"),
+            ),
             "materializable",
         ),
         "outside": "external",
@@ -69,6 +79,8 @@ def test_probe_and_run(sandbox_factory, python):
     assert catalog.assets["raw/good"].metadata == (("path", "data/1_raw/good.csv"),)
     days = dict(catalog.assets["both"].partitions.dimensions)["day"]
     assert (days.kind, days.start, days.cron) == ("time", "2024-01-05T00:00:00+00:00", "0 0 * * *")
+    assert catalog.assets["weekly"].mappings == (("series", PartitionMapping("time", start_offset=-1)),)
+    assert catalog.assets["series"].partitions_per_run == 0
     assert not project.catalog().fresh
     ran = sandbox.run(
         batch(1, "raw/good", "raw/bad", "below", "checked", "left", "right", "seen"),
@@ -77,6 +89,8 @@ def test_probe_and_run(sandbox_factory, python):
         batch(4, "by_file|new.csv"),
         batch(5, "both|2024-01-05|us"),
         batch(6, target("outside", data_version="abc"), kind="report"),
+        batch(7, "by_file|new.csv.gz", "by_file|never", kind="delete-partition"),
+        batch(8, "series|2024-01-06", "series|2024-01-07", is_range=True),
         project=project,
     )
     assert ran.result.problem is None
@@ -95,7 +109,10 @@ def test_probe_and_run(sandbox_factory, python):
         "4 by_file": "success",
         "5 both": "success",
         "6 outside": "success",
+        "7 by_file": "success",
+        "8 series": "success",
     }
+    assert ran.target("series", "2024-01-06").run_id == ran.target("series", "2024-01-07").run_id
     assert ran.target("raw/bad").error.message == "ValueError: line 3"
     assert ran.target("below").error.message == "upstream raw/bad failed"
     assert ran.target("checked").error.message == "asset check has_rows failed: rows: 0"
