@@ -137,6 +137,7 @@ class _Planner:
         self.drafts: dict[Target, _Draft] = {}
         self.lost: set[Target] = set()
         self.warnings: list[str] = []
+        self.said: list[tuple[Target, str]] = []
         self.errors: list[str] = []
 
     def plan(self, changes: ChangeSet) -> Plan:
@@ -151,6 +152,7 @@ class _Planner:
         self._narrow()
         self._add_downstream()
         self._drop_reflected()
+        self.warnings += self._said_of()
         self._narrow_by_failure()
         planned = self._without_reflected(planned)
         self._order()
@@ -268,6 +270,14 @@ class _Planner:
                     kept[mate.target] = mate
         self.drafts = kept
 
+    def _said_of(self) -> Iterable[str]:
+        """The warnings about what is left; of what is downstream only where something above it is made."""
+        made = {path for draft in self.drafts.values() if draft.action != "skip" for path in draft.due}
+        for target, text in self.said:
+            draft = self.drafts.get(target)
+            if draft is not None and (draft.origin == "raw" or not made.isdisjoint(draft.due)):
+                yield text
+
     def _without_reflected(self, planned: Iterable[PlannedChange]) -> tuple[PlannedChange, ...]:
         """A planned change that nothing is due for is none."""
         due = {path for draft in self.drafts.values() for path in draft.due}
@@ -323,8 +333,12 @@ class _Planner:
         if problem is not None:
             draft.action, draft.reason, draft.ready = "skip", problem.message, problem.ready
             draft.unknown = problem.ready is None
-            draft.settles = not draft.living  # what cannot be made leaves nothing behind
-            self.warnings.append(f"{draft.target.text}: {problem.message}")
+            key, has = draft.target.partition, asset.partitions
+            if not draft.living and has is not None and key is not None:
+                # What was never made leaves nothing behind; but a rule may be at fault.
+                draft.settles = problem == self.keys.problem(has, key)
+                draft.ready = None
+            self.said.append((draft.target, f"{draft.target.text}: {problem.message}"))
             return
         if asset.kind != "materializable":
             draft.action = "report"
@@ -338,7 +352,7 @@ class _Planner:
         if what.severity == "error":
             self.errors.append(what.said or what.reason)
         elif what.severity == "warning":
-            self.warnings.append(f"{draft.target.text}: {what.reason}")
+            self.said.append((draft.target, f"{draft.target.text}: {what.reason}"))
 
     def _complete_sets(self) -> None:
         """Add the assets that one function makes together with a planned one."""
@@ -476,7 +490,7 @@ class _Planner:
             reason = f"downstream of {draft.target.asset}, but {why}"
             known = self.drafts[target] = _Draft(target, "downstream", reason=reason)
             known.action, known.settles = "skip", True
-            self.warnings.append(f"{target.asset}: {reason}: materialize it by hand")
+            self.said.append((target, f"{target.asset}: {reason}: materialize it by hand"))
         for path, via in draft.via.items():
             self._feed(known, path, via)
 

@@ -113,6 +113,17 @@ class Plan:
         return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
 
     @property
+    def asleep(self) -> frozenset[bytes]:
+        """Paths that everything is made from but what is downstream and waits for its time window to end."""
+        waits: set[bytes] = set()
+        others: set[bytes] = set()
+        for target in self.targets:
+            waiting = target.action == "skip" and target.ready is not None and target.origin == "downstream"
+            if waiting or not target.settles:
+                (waits if waiting else others).update(target.paths)
+        return frozenset(waits - others)
+
+    @property
     def pending(self) -> bool:
         """Whether somebody or something still has to act on these changes."""
         undecided = any(c.reason == NO_CATALOG for c in self.changes)

@@ -48,8 +48,11 @@ class TextRenderer:
             if plan.base.reason:
                 self.say(("  " + plan.base.reason, "dim"))
             return
-        shown = words.lines(plan)
-        self.say((f"{words.plural(len(shown), 'raw file')} changed", "bold"), f"  {words.comparison(plan)}")
+        shown, asleep = words.lines(plan), words.asleep(plan)
+        if shown or asleep is None:
+            self.say(
+                (f"{words.plural(len(shown), 'raw file')} changed", "bold"), f"  {words.comparison(plan)}"
+            )
         if plan.base.reason:
             self.say(("  " + plan.base.reason, "dim"))
         for line in shown:
@@ -62,6 +65,8 @@ class TextRenderer:
                 (line.fate, style),
                 (f"  {line.rows}" if line.rows else "", "dim"),
             )
+        if asleep is not None:
+            self.say((asleep if not shown else f"  {asleep}", "dim"))
         if not brief:
             self._targets(plan)
         self.warnings(plan)

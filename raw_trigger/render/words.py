@@ -38,13 +38,14 @@ class Line:
 
 
 def lines(plan: Plan) -> list[Line]:
-    """The changed files, each rename as one line under its new path."""
+    """The changed files but for those that are asleep, each rename as one line under its new path."""
+    asleep = plan.asleep
     renamed = {p.change.old_path for p in plan.changes if p.change.old_path is not None}
     left = {p.change.path: p for p in plan.changes if p.change.path in renamed}
     out = []
     for planned in plan.changes:
         change = planned.change
-        if change.path in left:
+        if change.path in left or change.path in asleep:
             continue
         if change.old_path in left:
             fates = dict.fromkeys((fate(left[change.old_path]), fate(planned)))
@@ -53,6 +54,13 @@ def lines(plan: Plan) -> list[Line]:
         else:
             out.append(Line(_LETTERS[change.status], printable(change.path), fate(planned), planned))
     return out
+
+
+def asleep(plan: Plan) -> str | None:
+    """How many files wait for time windows to end; None: no one."""
+    count = len(plan.asleep)
+    verb = "waits" if count == 1 else "wait"
+    return f"{plural(count, 'file')} {verb} for partitions whose time window is open" if count else None
 
 
 def printable(path: bytes | str) -> str:
@@ -151,9 +159,15 @@ def left_undone(plan: Plan, outcome: Outcome | None) -> str | None:
         if done.status == "failed":
             error = (done.error or "it failed").splitlines()[0]
             said.append(f"{done.target.text}: {error}")
-    said += [f"{t.target.text}: {t.reason}" for t in plan.targets if t.action == "skip" and not t.settles]
+    said += [f"{t.target.text}: {t.reason}" for t in plan.targets if _is_open(t)]
     said += [f"{show(change.change.path)} has to wait: {change.reason}" for change in plan.waiting]
     return sample([printable(one) for one in said], 3) if said else None
+
+
+def _is_open(target: PlannedTarget) -> bool:
+    """Whether it was left out and is still to be made, but for what is downstream and waits."""
+    waits = target.ready is not None and target.origin == "downstream"
+    return target.action == "skip" and not target.settles and not waits
 
 
 def background(job: Job) -> str:

@@ -16,6 +16,8 @@ import dagster as dg
 days = dg.DailyPartitionsDefinition("2024-01-01")
 months = dg.MonthlyPartitionsDefinition("2024-01-01")
 files = dg.DynamicPartitionsDefinition(name="files")
+far_years = dg.TimeWindowPartitionsDefinition(
+    start="2024", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=-900)
 at_once = dg.BackfillPolicy.single_run()
 
 @dg.asset(key_prefix="raw", partitions_def=days, backfill_policy=at_once)
@@ -23,6 +25,8 @@ def days_(context) -> None:
     context.log.info(f"made {list(context.partition_keys)}")
 @dg.asset(partitions_def=months, deps=[days_])
 def monthly() -> None: ...
+@dg.asset(partitions_def=far_years, deps=[days_])
+def late() -> None: ...
 @dg.asset(key_prefix="raw", partitions_def=files)
 def files_() -> None: ...
 @dg.asset(partitions_def=files, deps=[files_])
@@ -30,7 +34,7 @@ def below() -> None: ...
 @dg.asset(deps=[below])
 def total() -> None: ...
 
-defs = dg.Definitions([days_, monthly, files_, below, total])
+defs = dg.Definitions([days_, monthly, late, files_, below, total])
 """
 CONFIG = """
 downstream: all
@@ -77,7 +81,15 @@ def test_partitions_from_file_to_dagster(project: Make) -> None:
     assert {(t["asset"], t["partition"], t["action"]) for t in targets} == {  # type: ignore[attr-defined]
         ("raw/days_", "2999-01-01", "skip"),
         ("monthly", "2999-01-01", "skip"),
+        ("late", "2024", "skip"),
+        ("late", "2999", "skip"),
     }
+    told = shop.tool("diff").stdout
+    assert "1 raw file changed" in told
+    assert "\n  3 files wait for partitions whose time window is open\n" in told
+    assert (
+        "\n  skip late|2024  ('2024' is no partition yet: it is one from 2925-01-01 00:00 UTC on)\n" in told
+    )
 
     (shop.top / R / "files/a.csv").unlink()
     assert "1 materialized, 1 partition deleted" in shop.tool("run").stdout
@@ -88,3 +100,4 @@ def test_partitions_from_file_to_dagster(project: Make) -> None:
     shop.write({R + "files/a.csv": "a"})
     assert shop.tool("run").returncode == 0
     assert (shop.materialized(), keys(shop)) == (["below|a", "raw/files_|a", "total"], ["a"])
+    assert shop.tool("history").returncode == 0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from raw_trigger.check import check
 from raw_trigger.model.assets import PartitionMapping, Partitions
-from raw_trigger.model.changes import Entry
+from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Target
+from raw_trigger.model.record import Record
 from raw_trigger.planning import Options, made_from, make_plan
+from raw_trigger.render import words
+from raw_trigger.render.text import TextRenderer
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=timezone.utc).timestamp()
@@ -63,6 +68,29 @@ def test_keys_that_are_none(word: str, target: str, reason: str | None, state: s
     assert made.warnings == (() if reason is None else (f"{one.target.text}: {reason}",))
     flags = {"unknown": one.unknown, "settles": one.settles, "waits": one.ready is not None}
     assert {name for name, is_so in flags.items() if is_so} == set(state.split())
+
+
+def test_a_file_that_only_waits_is_not_told_every_time() -> None:
+    """Its content is recorded, its month is not over."""
+    path = b"data/1_raw/days/2026-01-08"
+    entry = Entry("100644", "1")
+    reflecting = ("days|2026-01-08", "weekly|2026-01-05", "two_days|2026-01-08", "two_days|2026-01-09")
+    record = Record("tree", {path: dict.fromkeys((*reflecting, "both", "after_weekly"), "1")})
+    seen = ChangeSet(Base("recorded", "", "tree", ""), Desired("worktree", ""), (Change(path, None, entry),))
+    made = make_plan(seen, PARTS, Options("local", downstream="all", now=NOW), record=record)
+    assert {t.target.text: t.action for t in made.targets} == {
+        "monthly|2026-01-01": "skip",
+        "of_month|2026-01-01": "skip",
+        "mine": "skip",
+    }
+    assert made.asleep == {path}
+    out = io.StringIO()
+    TextRenderer(Console(file=out)).plan(made, brief=True)
+    assert out.getvalue() == "1 file waits for partitions whose time window is open\n"
+    assert words.left_undone(made, None) is None
+    later = make_plan(seen, PARTS, Options("local", downstream="all", now=NOW + 30 * 86400), record=record)
+    assert summary(later)[1:] == ["1:materialize:monthly|2026-01-01", "1:materialize:of_month|2026-01-01"]
+    assert not later.asleep
 
 
 def test_check_tells_of_keys_that_the_definition_does_not_have() -> None:
