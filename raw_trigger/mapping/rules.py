@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from raw_trigger.errors import ConfigError
 from raw_trigger.mapping.contents import Clause
@@ -444,7 +444,7 @@ def _under_root(value: str, config: Config, top: str) -> str | None:
     if not value or "\n" in value:
         return None
     if value.startswith("file:"):
-        value = unquote(urlsplit(value).path)
+        value = _of_url(value)
     if value.startswith("/"):
         candidates = [value.removeprefix(top + "/")] if value.startswith(top + "/") else []
     else:
@@ -457,6 +457,14 @@ def _under_root(value: str, config: Config, top: str) -> str | None:
         if any(root in (".", text) or text.startswith(root + "/") for root in config.roots):
             return text
     return None
+
+
+def _of_url(url: str) -> str:
+    """The path of a ``file:`` URL. A ``?`` is one of a glob: such a URL has no query."""
+    rest = url.removeprefix("file:").split("#", 1)[0]
+    if rest.startswith("//"):
+        rest = "/" + rest[2:].partition("/")[2].lstrip("/")  # what comes first is a host's name, or nothing
+    return unquote(rest, errors="surrogateescape")
 
 
 def _collapse(path: PurePosixPath) -> PurePosixPath:

@@ -8,6 +8,7 @@ from raw_trigger.model.assets import Asset, PartitionMapping, Partitions
 
 DEFS = """
     import datetime
+    from pathlib import Path
     import dagster as dg
 
     static = dg.StaticPartitionsDefinition(["eu", "us"])
@@ -50,7 +51,9 @@ DEFS = """
         metadata={
             "path": dg.MetadataValue.path("data/1_raw/a.csv"),
             "url": dg.MetadataValue.url("data/1_raw/b.csv"),
-            "text": "data/1_raw/c.csv", "many": ["d.csv", "e.csv"], "number": 3, "table": {"f": "g"},
+            "text": "data/1_raw/c.csv", "many": ["d.csv", "e.csv"], "number": 3,
+            "json": dg.MetadataValue.json({"paths": ["f.csv", {"sheet": "g.csv"}], "rows": 3}),
+            "home": Path("data/1_raw/h.csv"), "dagster/uri": "file:data/1_raw/i.csv",
         })
     def sales(): ...
 
@@ -103,6 +106,10 @@ def test_one_asset_exactly(catalog):
             ("text", "data/1_raw/c.csv"),
             ("many", "d.csv"),
             ("many", "e.csv"),
+            ("json", "f.csv"),
+            ("json", "g.csv"),
+            ("home", "data/1_raw/h.csv"),
+            ("dagster/uri", "file:data/1_raw/i.csv"),
         ),
         checks=("not_empty",),
     )

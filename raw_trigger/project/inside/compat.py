@@ -26,6 +26,8 @@ never have come to be."""
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 INTERRUPTED = "DagsterExecutionInterruptedError"
+MOST_VALUES = 1000
+"""More of them in one metadata value are data, not names of files."""
 
 
 class ProjectNotFoundError(Exception):
@@ -266,7 +268,7 @@ def _old_nodes(repo: Any, graph: Any) -> list[Node]:  # before 1.6.14
 
 
 def texts(value: Any) -> list[str]:
-    """The strings in a metadata value that may name files: text, paths, URLs, and lists of text."""
+    """The strings in a metadata value that may name files: text, paths, URLs, and those inside of JSON."""
     if type(value).__name__ in (
         "TextMetadataValue",
         "PathMetadataValue",
@@ -277,9 +279,11 @@ def texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, os.PathLike):
-        return [os.fspath(value)]
-    if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
-        return list(value)
+        return [os.fsdecode(value)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [text for one in value[:MOST_VALUES] for text in texts(one)][:MOST_VALUES]
     return []
 
 

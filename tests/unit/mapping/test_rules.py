@@ -6,6 +6,7 @@ import pytest
 
 from raw_trigger.errors import ConfigError
 from raw_trigger.mapping.rules import Match, RuleBook
+from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.plan import Target
 from raw_trigger.model.settings import Config
 from tests.unit.conftest import book, catalog, rule
@@ -45,6 +46,33 @@ def test_what_the_catalog_tells(path: str, rule_name: str | None, targets: list[
     match = book(assets=PROJECT).match(f"data/1_raw/{path}".encode())
     assert (match.rule if match else None) == rule_name
     assert [t.asset for t in (match.targets if match else ())] == targets
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("data/1_raw/x.csv", "x.csv"),
+        ("./data//1_raw/x.csv", "x.csv"),
+        ("data/1_raw", "any/where.csv"),
+        ("data/1_raw/*/x?.csv", "a/x1.csv"),
+        ("data/1_raw/**/*.csv", "a/b/x.csv"),
+        ("file:data/1_raw/x.csv", "x.csv"),
+        ("file:/top/data/1_raw/x.csv", "x.csv"),
+        ("file:///top/data/1_raw/x.csv", "x.csv"),
+        ("file://localhost/top/data/1_raw/x.csv", "x.csv"),
+        ("file:////top/data/1_raw/x.csv", "x.csv"),
+        ("file:///top/data/1_raw/x?.csv#sheet", "x1.csv"),
+        ("file:///top/data/1_raw/%FF%3f.csv", "\udcff?.csv"),
+        ("file:///elsewhere/data/1_raw/x.csv", None),
+        ("s3://bucket/data/1_raw/x.csv", None),
+        ("data/1_rawer/x.csv", None),
+        ("nothing but\ndata/1_raw/x.csv", None),
+    ],
+)
+def test_ways_to_name_a_path_in_metadata(value: str, path: str | None) -> None:
+    rules = book(assets=catalog(a={"metadata": (("dagster/uri", value),)}))
+    fed = [name for name in ("x.csv", path) if name and rules.feeds(to_bytes(f"data/1_raw/{name}"))]
+    assert (path in fed) if path else not fed
 
 
 def test_the_first_rule_of_the_file_decides_before_all_others() -> None:
