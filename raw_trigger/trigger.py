@@ -22,6 +22,7 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
+from raw_trigger.project import Watching
 from raw_trigger.recording import Recorder, needed, settled
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
@@ -40,17 +41,26 @@ class Trigger(Survey):
 
     Args:
         records: Whether what ran is recorded; else the run leaves no trace but in Dagster and the ledger.
+        thorough: Whether to watch for what is read in every folder, however many there are.
 
     Attributes:
         warnings: What the user should be told at the end.
         results: What the run came to, as it was recorded here; None if nothing was.
     """
 
-    def __init__(self, workspace: Workspace, wishes: Wishes | None = None, *, records: bool = True) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        wishes: Wishes | None = None,
+        *,
+        records: bool = True,
+        thorough: bool = False,
+    ) -> None:
         super().__init__(workspace, wishes)
         self.warnings: list[str] = []
         self.results: Results | None = None
         self._records = records
+        self._thorough = thorough
 
     @cached_property
     def _books(self) -> Bookkeeper:
@@ -185,8 +195,19 @@ class Trigger(Survey):
         if report.problem is not None:
             raise report.problem
         outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
+        self._compare(outcomes)
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
+
+    def _compare(self, outcomes: tuple[TargetOutcome, ...]) -> None:
+        """Warn of what was read and feeds nothing of it by the rules, and keep what was read."""
+        from raw_trigger import edges, reads
+
+        repo = self.workspace.repo
+        reads.remember(repo, reads.readings(outcomes))
+        made = (outcome for outcome in outcomes if outcome.status == "success")
+        found = edges.missed(made, self.rules(self.known_catalog()), self._options().downstream)
+        self.warnings += edges.warnings(found, lambda paths: reads.visible(repo, paths))
 
     def _order(self, plan: Plan, face: str) -> Order:
         workspace, catalog = self.workspace, self.known_catalog()
@@ -217,6 +238,7 @@ class Trigger(Survey):
             data_versions={target: version for target, (version, _) in contents.items()},
             metadata={target: metadata for target, (_, metadata) in contents.items()},
             report_as=workspace.config.report_as,
+            watching=Watching(workspace.roots, self._thorough),
         )
 
     def _tags(self, plan: Plan, face: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan, Target
+from raw_trigger.project import Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Order:
 
     ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start; ``data_versions``
     and ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run
-    configuration of those that are named jobs.
+    configuration of those that are named jobs. ``watching``: what is read there is told.
     """
 
     plan: Plan
@@ -29,6 +30,7 @@ class Order:
     metadata: Mapping[Target, Mapping[str, str | int]] = field(default_factory=dict)
     report_as: str = "materialization"
     jobs: Mapping[Target, tuple[str | None, Mapping[str, Any]]] = field(default_factory=dict)
+    watching: Watching | None = None
 
 
 @dataclass(frozen=True, slots=True)

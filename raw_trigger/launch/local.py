@@ -47,13 +47,14 @@ class LocalLauncher:
                     seconds=event.seconds,
                     error=None if event.error is None else _words(event.error),
                     checks=event.checks,
+                    reads=event.reads,
                 )
             )
 
         with self._project.starting() as execute:
             order = prepare()
             lock = None if self._locks is None else runner_lock(self._locks, order.plan.environment)
-            result = execute(_batches(order), heard, order.tags, lock)
+            result = execute(_batches(order), heard, order.tags, lock, order.watching)
         return Report(tuple(run_ids), str(result.log), result.problem)
 
 

@@ -22,8 +22,27 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Reads:
+    """Which raw files were opened while a target was made. Paths are relative to the repository's top.
+
+    Args:
+        step: What made it in its run; what one function makes has one step.
+        files: What its process read.
+        unsure: What was read by another process, such as a child of the step, or a stranger.
+        folders: What it listed.
+        complete: Whether nothing else can have been read.
+    """
+
+    step: str
+    files: tuple[bytes, ...] = ()
+    unsure: tuple[bytes, ...] = ()
+    folders: tuple[bytes, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class TargetOutcome:
-    """What became of one target. ``seconds`` is None where no step ran."""
+    """What became of one target. ``seconds`` is None where no step ran, ``reads`` where nobody watched."""
 
     target: Target
     status: TargetStatus
@@ -31,6 +50,7 @@ class TargetOutcome:
     seconds: float | None = None
     error: str | None = None
     checks: tuple[CheckResult, ...] = ()
+    reads: Reads | None = None
 
     @property
     def refuted(self) -> bool:

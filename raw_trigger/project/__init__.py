@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from raw_trigger.project.project import DagsterProject, ExecutionResult
+from raw_trigger.project.project import DagsterProject, ExecutionResult, Watching
 
 if TYPE_CHECKING:
     from raw_trigger.project.messages import (
@@ -27,6 +27,7 @@ __all__ = [
     "RunTarget",
     "RunnerEvent",
     "TargetFinished",
+    "Watching",
 ]
 
 

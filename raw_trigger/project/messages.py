@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from raw_trigger.model.outcome import CheckResult
+from raw_trigger.model.changes import to_bytes
+from raw_trigger.model.outcome import CheckResult, Reads
 
 Identity = tuple[tuple[str, ...], str | None]
 """The parts of an asset's key, and a partition key or None."""
@@ -120,6 +121,7 @@ class TargetFinished:
     seconds: float | None = None
     error: RunError | None = None
     checks: tuple[CheckResult, ...] = ()
+    reads: Reads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
                 CheckResult(one["name"], one["passed"], one["severity"], one["message"])
                 for one in document["checks"]
             ),
+            reads=parse_reads(document["reads"]),
         )
     if kind == "loaded":
         return Loaded(document["seconds"], document["dagster"])
@@ -160,6 +163,19 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
     if kind == "batch-finished":
         return BatchFinished(document["batch"], document["run_id"], document["success"], document["seconds"])
     return None
+
+
+def parse_reads(document: Mapping[str, Any] | None) -> Reads | None:
+    """The part of an event that says what was read."""
+    if document is None:
+        return None
+
+    def paths(kind: str) -> tuple[bytes, ...]:
+        return tuple(map(to_bytes, document[kind]))
+
+    return Reads(
+        document["step"], paths("files"), paths("unsure"), paths("folders"), bool(document["complete"])
+    )
 
 
 def parse_error(document: Mapping[str, Any] | None) -> RunError | None:

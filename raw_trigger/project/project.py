@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,29 @@ if TYPE_CHECKING:  # the planning path needs none of them
 REQUEST_VERSION = 1
 
 Execute = Callable[
-    ["Sequence[RunBatch]", "Callable[[RunnerEvent], None]", Mapping[str, str], "Path | None"],
+    [
+        "Sequence[RunBatch]",
+        "Callable[[RunnerEvent], None]",
+        Mapping[str, str],
+        "Path | None",
+        "Watching | None",
+    ],
     "ExecutionResult",
 ]
 """Carries batches out; its arguments are those of :meth:`DagsterProject.execute`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Where it is watched which files are read.
+
+    Args:
+        roots: Folders, relative to the repository's top.
+        thorough: Whatever that costs in a tree of many folders.
+    """
+
+    roots: tuple[str, ...]
+    thorough: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +148,14 @@ class DagsterProject:
                 on_event: Callable[[RunnerEvent], None],
                 tags: Mapping[str, str],
                 lock: Path | None,
+                watching: Watching | None,
             ) -> ExecutionResult:
+                reading = None if watching is None else {"top": str(self.top), **asdict(watching)}
                 request = {
                     **self._request(),
                     "tags": dict(tags),
                     "lock": None if lock is None else str(lock),
+                    "reading": reading,
                     "batches": [batch.as_json() for batch in batches],
                 }
                 code, problem, untold = run_batches(
@@ -149,6 +171,7 @@ class DagsterProject:
         on_event: Callable[[RunnerEvent], None],
         tags: Mapping[str, str] | None = None,
         lock: Path | None = None,
+        watching: Watching | None = None,
     ) -> ExecutionResult:
         """Carry out the batches in one process of the project's interpreter, in order.
 
@@ -157,13 +180,14 @@ class DagsterProject:
             on_event: Called, in this thread, for every event as it arrives.
             tags: For every run.
             lock: A file that the process locks for as long as it is there.
+            watching: Where to look which files are read.
 
         Raises:
             ProjectError: No interpreter, or the project does not load. Nothing was run then.
             KeyboardInterrupt: Interrupted; Dagster has closed its run, its events have been passed on.
         """
         with self.starting() as execute:
-            return execute(batches, on_event, tags or {}, lock)
+            return execute(batches, on_event, tags or {}, lock, watching)
 
     def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
         """What the instance knows of these runs, and of those that went on with what is left of the same

@@ -30,6 +30,7 @@ Document = dict[str, Any]
 Identity = tuple[tuple[str, ...], "str | None"]
 
 LOAD_FAILED = 3
+READ_KINDS = ("files", "unsure", "folders")
 LOOK_SECONDS = 0.5
 """Between two looks whether the process that started this one is still there."""
 LOADED_OBJECTS = 100_000
@@ -92,6 +93,7 @@ class Run:
         self.interrupted = False
         self.status: dict[Any, str] = {}
         self.statuses: list[str] = []
+        self.read: dict[str, list[Document]] = {}
 
     def on_event(self, event: Document) -> None:
         """Take in one event; tell of every target that nothing more can happen to."""
@@ -105,6 +107,7 @@ class Run:
             self.assets_of.setdefault(step, set()).add(event["asset"])
         elif kind == "STEP_START":
             self.began[step] = event["time"]
+            self.runner.reading.begin()
         elif kind in ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
             self.materialized.add(event["asset"])
             self.partitions.add((event["asset"], event.get("partition")))
@@ -125,6 +128,9 @@ class Run:
 
     def _step_ended(self, kind: str, step: str, event: Document) -> None:
         self.ended[step] = kind
+        read = self.runner.reading.end()
+        if read is not None:
+            self.read.setdefault(_node_of(step), []).append(read)
         if kind == "STEP_FAILURE":
             self.errors[step] = event["error"]
         self.seconds[step] = event.get("seconds", event["time"] - self.began.get(step, event["time"]))
@@ -175,7 +181,7 @@ class Run:
         self.status[key] = status
         step = self.step_of.get(key)
         seconds = self.seconds.get(step) if step is not None else None
-        targets = self.targets[key]
+        targets, reads = self.targets[key], self._reads(key)
         made = [(key, target["partition"]) in self.partitions for target in targets]
         for target, is_made in zip(targets, made):  # noqa: B905  (Python 3.9)
             status_of, error_of = status, error
@@ -193,7 +199,20 @@ class Run:
                 seconds=None if seconds is None else seconds / len(targets),
                 error=error_of,
                 checks=[one for _, one in sorted(self.checks.get(key, {}).items())],
+                reads=reads,
             )
+
+    def _reads(self, key: Any) -> Document | None:
+        """What was read for the asset, by its own step or ops and by those of its checks."""
+        own = self.step_of.get(key)
+        steps = {
+            _node_of(step) for step in (own, *self.check_steps.get(key, {}).values()) if step is not None
+        }
+        found = [one for step in steps for one in self.read.get(step, ())]
+        if own is None or not found:
+            return None
+        names = {kind: sorted({path for one in found for path in one[kind]}) for kind in READ_KINDS}
+        return {**names, "complete": all(one["complete"] for one in found), "step": _node_of(own)}
 
     def finish(self, parents: dict[Any, frozenset[Any]], error: Document | None) -> None:
         """Tell of the targets that no event told of. ``error`` is what ended the run from outside a step."""
@@ -268,6 +287,8 @@ class Runner:
         self.channel = channel
         self.request = request
         self.states: dict[Identity, str] = {}
+        opened = session.sibling("opened")
+        self.reading = session.sibling("reading").Reading(request.get("reading"), opened)
 
     def plain(self, message: str) -> Document:
         """An error without a traceback."""
@@ -314,6 +335,7 @@ class Runner:
         seconds: float | None = None,
         error: Document | None = None,
         checks: list[Document] | None = None,
+        reads: Document | None = None,
     ) -> None:
         """Send what became of one target, and remember it for those that come after it."""
         self.states[_identity(target)] = status
@@ -328,6 +350,7 @@ class Runner:
                 "seconds": None if seconds is None else round(seconds, 3),
                 "error": error,
                 "checks": checks or [],
+                "reads": reads,
             }
         )
 

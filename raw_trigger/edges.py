@@ -1,0 +1,81 @@
+"""What was read, held against what the rules say feeds it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.model.changes import show
+from raw_trigger.model.outcome import Reads, TargetOutcome
+from raw_trigger.planning import made_from
+
+MOST_WARNINGS = 5
+_MOST_PATHS = 3
+
+Missed = Mapping[tuple[str, ...], tuple[bytes, ...]]
+"""Asset keys, those of one function together → the files that they read and no rule says so."""
+
+
+def fed_by(rules: RuleBook, path: bytes, downstream: str | int) -> frozenset[str] | None:
+    """The assets that a change of the path starts; None: the file says that the path is ignored."""
+    match = rules.match(path)
+    if match is None:
+        return frozenset()
+    if match.ignore:
+        return None
+    return frozenset(
+        t.asset for target in match.targets for t in made_from(target, rules.catalog, downstream)
+    )
+
+
+def by_step(outcomes: Iterable[TargetOutcome]) -> list[tuple[tuple[str, ...], list[Reads]]]:
+    """What each step of a run read, and the assets that it made."""
+    steps: dict[tuple[str | None, str], tuple[dict[str, None], list[Reads]]] = {}
+    for outcome in outcomes:
+        if outcome.reads is not None:
+            assets, reads = steps.setdefault((outcome.run_id, outcome.reads.step), ({}, []))
+            assets[outcome.target.asset] = None
+            reads.append(outcome.reads)
+    return [(tuple(assets), reads) for assets, reads in steps.values()]
+
+
+def missed(outcomes: Iterable[TargetOutcome], rules: RuleBook, downstream: str | int) -> Missed:
+    """The edges that the rules miss: files that assets read and that feed none of what the same step makes.
+
+    Only what their own process read counts; of anything else nobody knows whose reading it was.
+    """
+    found: dict[tuple[str, ...], set[bytes]] = {}
+    known: dict[bytes, frozenset[str] | None] = {}
+    for assets, reads in by_step(outcomes):
+        for path in (path for one in reads for path in one.files):
+            if path not in known:
+                known[path] = fed_by(rules, path, downstream)
+            fed = known[path]
+            if fed is not None and fed.isdisjoint(assets):
+                found.setdefault(assets, set()).add(path)
+    return {assets: tuple(sorted(paths)) for assets, paths in found.items()}
+
+
+def warnings(found: Missed, visible: Callable[[Sequence[bytes]], set[bytes]]) -> list[str]:
+    """One sentence for each function that read what does not feed it, and only a few of them.
+
+    Args:
+        visible: Which of some paths git sees: others change unnoticed, whatever the rules say.
+    """
+    if not found:
+        return []
+    seen = visible(sorted({path for paths in found.values() for path in paths}))
+    told = []
+    for assets, paths in found.items():
+        shown = [show(path) for path in paths if path in seen]
+        if shown:
+            more = len(shown) - _MOST_PATHS
+            names = ", ".join(shown[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
+            who = "`, `".join(assets[:_MOST_PATHS]) + ("` …" if len(assets) > _MOST_PATHS else "`")
+            does, it = "does" if len(shown) == 1 else "do", "it" if len(assets) == 1 else "them"
+            told.append(
+                f"`{who} read {names}, which {does} not feed {it} by any rule: add a rule, or run"
+                " `raw-trigger learn --watch-runs`"
+            )
+    rest = len(told) - MOST_WARNINGS
+    return told[:MOST_WARNINGS] + ([f"{rest} more read files that do not feed them"] if rest > 0 else [])

@@ -1,0 +1,170 @@
+"""Which files in some folders are opened, as the kernel tells it: also by libraries that ask it themselves.
+
+Linux only. fanotify tells of each opening whether it was this very process (man 7 fanotify: without
+privileges since 5.13, and then of no other process which one it was). Where it may not be used, as in many
+containers, there is inotify, which never tells who it was.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+_READ_BYTES = 1 << 16
+
+_AT_FDCWD = -100
+_FAN_CLOSE_WRITE = 0x8
+_FAN_OPEN = 0x20
+_FAN_Q_OVERFLOW = 0x4000
+_FAN_EVENT_ON_CHILD = 0x08000000
+_FAN_ONDIR = 0x40000000
+_FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_REPORT_DFID_NAME = 0x1, 0x2, 0xC00
+_FAN_MARK_ADD = 0x1
+_FAN_EVENT = struct.Struct("=IBBHQii")  # length, version, -, length of this, mask, descriptor, process
+_FAN_NAME = struct.Struct("=BBHiiIi")  # kind, -, length, file system (two), size and type of the handle
+_HANDLE = struct.Struct("=Ii")
+_MAX_HANDLE = 128
+
+_IN_CLOSE_WRITE = 0x8
+_IN_OPEN = 0x20
+_IN_Q_OVERFLOW = 0x4000
+_IN_ISDIR = 0x40000000
+_IN_EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the name
+
+
+class Opening(NamedTuple):
+    """One file or, with ``listed``, folder that was opened; ``own``: by this process, None: who knows."""
+
+    path: str
+    own: bool | None
+    listed: bool = False
+    written: bool = False
+
+
+class OverflowedError(Exception):
+    """There was more than the kernel keeps."""
+
+
+class Fanotify:
+    """Raises OSError where the kernel does not have it or does not allow it."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            flags = _FAN_CLOEXEC | _FAN_NONBLOCK | _FAN_REPORT_DFID_NAME
+            self._fd = _checked(self._libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
+        except AttributeError as error:
+            raise OSError("no fanotify") from error
+        kinds: Any = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p]
+        self._libc.fanotify_mark.argtypes = kinds  # the mask is wider than what is passed by default
+        self._folders: dict[Any, str] = {}
+
+    def add(self, folder: str) -> None:
+        """Watch what is in the folder, not below."""
+        name = os.fsencode(folder)
+        buffer = ctypes.create_string_buffer(_HANDLE.size + _MAX_HANDLE)
+        _HANDLE.pack_into(buffer, 0, _MAX_HANDLE, 0)
+        mount = ctypes.c_int()
+        _checked(self._libc.name_to_handle_at(_AT_FDCWD, name, buffer, ctypes.byref(mount), 0))
+        size, kind = _HANDLE.unpack_from(buffer)
+        mask = _FAN_OPEN | _FAN_CLOSE_WRITE | _FAN_EVENT_ON_CHILD | _FAN_ONDIR
+        _checked(self._libc.fanotify_mark(self._fd, _FAN_MARK_ADD, mask, _AT_FDCWD, name))
+        self._folders[kind, buffer.raw[_HANDLE.size : _HANDLE.size + size]] = folder
+
+    def take(self) -> Iterator[Opening]:
+        """Everything since the last time; never waits.
+
+        Raises:
+            OverflowedError: some of it is lost.
+        """
+        for data in _readings(self._fd):
+            at = 0
+            while at < len(data):
+                length, _, _, begin, mask, _, process = _FAN_EVENT.unpack_from(data, at)
+                if mask & _FAN_Q_OVERFLOW:
+                    raise OverflowedError
+                _, _, size, _, _, bytes_, kind = _FAN_NAME.unpack_from(data, at + begin)
+                end = at + begin + _FAN_NAME.size + bytes_
+                folder = self._folders.get((kind, data[at + begin + _FAN_NAME.size : end]))
+                name = data[end : at + begin + size].split(b"\0")[0]
+                listed = bool(mask & _FAN_ONDIR)
+                if folder is not None and (name == b".") == listed:
+                    path = folder if listed else os.path.join(folder, os.fsdecode(name))  # noqa: PTH118
+                    yield Opening(path, process == os.getpid(), listed, bool(mask & _FAN_CLOSE_WRITE))
+                at += length
+
+
+class Inotify:
+    """Raises OSError where the kernel does not have it or has no more of it to give."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            self._fd = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        except AttributeError as error:
+            raise OSError("no inotify") from error
+        self._folders: dict[int, str] = {}
+
+    def add(self, folder: str) -> None:
+        """Watch what is in the folder, not below."""
+        mask = _IN_OPEN | _IN_CLOSE_WRITE
+        number = _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+        self._folders[number] = folder
+
+    def take(self) -> Iterator[Opening]:
+        """Everything since the last time; never waits.
+
+        Raises:
+            OverflowedError: some of it is lost.
+        """
+        for data in _readings(self._fd):
+            at = 0
+            while at < len(data):
+                number, mask, _, length = _IN_EVENT.unpack_from(data, at)
+                if mask & _IN_Q_OVERFLOW:
+                    raise OverflowedError
+                at += _IN_EVENT.size + length
+                name = data[at - length : at].split(b"\0")[0]
+                folder = self._folders.get(number)
+                listed = bool(mask & _IN_ISDIR)
+                if folder is not None and (not name) == listed:
+                    path = folder if listed else os.path.join(folder, os.fsdecode(name))  # noqa: PTH118
+                    yield Opening(path, None, listed, bool(mask & _IN_CLOSE_WRITE))
+
+
+def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> Any:
+    """Something that watches all of these folders; None if nothing here can."""
+    for kind in kinds:
+        try:
+            made = kind()
+        except OSError:
+            continue
+        try:
+            for folder in folders:
+                made.add(folder)
+        except OSError:
+            os.close(made._fd)
+            continue
+        return made
+    return None
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _readings(descriptor: int) -> Iterator[bytes]:
+    while True:
+        try:
+            data = os.read(descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            return
+        yield data

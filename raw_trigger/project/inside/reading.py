@@ -1,0 +1,194 @@
+"""Which raw files a step reads: what Python opens, and what the kernel says that others open.
+
+A step is one at a time in a process, so everything that this process opens meanwhile is the step's. What
+another process opens may be a child's of the step or a stranger's (an editor, a backup, git): it counts as
+``unsure``, and only while there are children.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+Document = dict[str, Any]
+
+MOST_FOLDERS = 1000
+MOST_ENTRIES = 50_000
+"""More of a tree is not looked through for folders to watch; a few hundredths of a second."""
+MOST_FILES = 10_000
+"""More files of one step are not told."""
+_NO_DATA = (".git", ".dvc", "__pycache__")
+_CODE = (".py", ".pyc")
+_HEARD = frozenset(("open", "os.listdir", "os.scandir"))
+_WRITES = os.O_WRONLY | os.O_TRUNC | os.O_CREAT
+
+
+class Reading:
+    """Watches the raw roots while a step runs.
+
+    Args:
+        request: ``top`` and, relative to it, ``roots``; ``thorough``: watch every folder, however many there
+            are. None: nothing is watched.
+        opened: The module of that name beside this one.
+    """
+
+    def __init__(self, request: Document | None, opened: Any) -> None:
+        self._opened = opened
+        self._active = False
+        self._ready = False
+        self._thorough = bool(request and request["thorough"])
+        self._top = os.path.realpath(request["top"]) if request else ""
+        self._roots = [os.path.realpath(f"{self._top}/{root}") for root in (request or {}).get("roots", ())]
+        self._kernel: Any = None
+        self._complete = True
+        self._children = 0
+        self._heard: set[tuple[str, str]] = set()
+        self._real: dict[str, str | None] = {}
+
+    def begin(self) -> None:
+        """A step starts."""
+        if not self._roots:
+            return
+        if not self._ready:
+            self._ready = True
+            self._set_up()
+        self._heard = set()
+        self._children = _reaped()
+        with suppress(self._opened.OverflowedError):
+            list(self._kernel.take() if self._kernel is not None else ())
+        self._active = True
+
+    def end(self) -> Document | None:
+        """What the step that ends has read; None if none had started.
+
+        ``files`` it did read, ``unsure`` perhaps, ``folders`` it listed, all relative to the top.
+        ``complete``: whether nothing else can have been read.
+        """
+        if not self._active:
+            return None
+        self._active = False
+        heard: dict[str, set[str]] = {"read": set(), "written": set(), "listed": set()}
+        for kind, path in self._heard:
+            real = self._inside(path)
+            if real is not None:
+                heard[kind].add(real)
+        read, written, listed = heard.values()
+        unsure: set[str] = set()
+        complete = self._complete and self._kernel is not None
+        others = _reaped() != self._children or _has_children()
+        openings: list[Any] = []
+        try:
+            for opening in self._kernel.take() if self._kernel is not None else ():
+                openings.append(opening)
+        except self._opened.OverflowedError:
+            complete = False
+        written |= {one.path for one in openings if one.written and one.path not in read}
+        for one in openings:
+            if one.own:
+                (listed if one.listed else read).add(one.path)
+            elif not one.listed and (others or one.own is None):
+                unsure.add(one.path)
+        read = {path for path in read - written if not path.endswith(_CODE) and os.path.isfile(path)}  # noqa: PTH113
+        unsure = {path for path in unsure - written - read if os.path.isfile(path)}  # noqa: PTH113
+        return {
+            "files": self._told(read),
+            "unsure": self._told(unsure),
+            "folders": self._told(listed),
+            "complete": complete and len(read) <= MOST_FILES and len(unsure) <= MOST_FILES,
+        }
+
+    def _set_up(self) -> None:
+        sys.addaudithook(self._hook)
+        if not sys.platform.startswith("linux"):
+            return
+        folders: list[str] = []
+        for folder in self._folders():
+            if not self._thorough and len(folders) == MOST_FOLDERS:
+                self._complete = False
+                break
+            folders.append(folder)
+        self._kernel = self._opened.watch(folders)
+
+    def _folders(self) -> Iterator[str]:
+        """The folders that hold files, the upper ones first."""
+        waiting, entries = list(self._roots), 0
+        for folder in waiting:
+            holds = False
+            try:
+                with os.scandir(folder) as found:
+                    for entry in found:
+                        entries += 1
+                        if entry.is_dir(follow_symlinks=False):
+                            if entry.name not in _NO_DATA:
+                                waiting.append(entry.path)
+                        else:
+                            holds = True
+                        if entries > MOST_ENTRIES and not self._thorough:
+                            self._complete = False
+                            break
+            except OSError:
+                continue
+            if holds or folder in self._roots:
+                yield folder
+            if entries > MOST_ENTRIES and not self._thorough:
+                # What was found so far is watched: it costs little beside having found it.
+                yield from waiting[waiting.index(folder) + 1 :]
+                return
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        """An audit hook: called for everything that happens, so the common case is left first."""
+        if not self._active or event not in _HEARD:
+            return
+        # An error here would be one of the code that is watched.
+        with suppress(Exception):
+            path = args[0]
+            if isinstance(path, int):
+                return
+            text = "." if path is None else os.fsdecode(path)
+            if not text.startswith("/"):
+                text = os.path.join(os.getcwd(), text)  # noqa: PTH109, PTH118
+            kind = "listed"
+            if event == "open":
+                kind = "written" if isinstance(args[2], int) and args[2] & _WRITES else "read"
+            self._heard.add((kind, text))
+
+    def _inside(self, path: str) -> str | None:
+        """The path under its real name; None if it is below no root."""
+        folder, name = os.path.split(path.rstrip("/") or "/")
+        if name in ("..", "."):
+            folder, name = path, ""
+        if folder not in self._real:
+            real = os.path.realpath(folder)
+            below = any(
+                f"{real}/".startswith(f"{root}/") or root.startswith(f"{real}/") for root in self._roots
+            )
+            self._real[folder] = real if below else None
+        found = self._real[folder]
+        if found is None:
+            return None
+        whole = os.path.join(found, name).rstrip("/")  # noqa: PTH118
+        return whole if any(f"{whole}/".startswith(f"{root}/") for root in self._roots) else None
+
+    def _told(self, paths: set[str]) -> list[str]:
+        """Relative to the top; bytes that are no UTF-8 as lone surrogates, whatever the system's encoding."""
+        names = (os.fsencode(os.path.relpath(path, self._top)) for path in sorted(paths)[:MOST_FILES])
+        return [name.decode("utf-8", "surrogateescape") for name in names]
+
+
+def _reaped() -> int:
+    """Grows with every child process that has ended and been waited for."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+
+
+def _has_children() -> bool:
+    """Whether there are child processes, of whatever thread."""
+    with suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208
+            with open(f"/proc/self/task/{thread}/children") as file:  # noqa: PTH123
+                if file.read().strip():
+                    return True
+    return False

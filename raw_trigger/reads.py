@@ -1,0 +1,111 @@
+"""What targets read when they were last made, kept under the git directory of the working tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from raw_trigger.install.atomic import replace_file
+from raw_trigger.model.changes import show, to_bytes
+from raw_trigger.model.outcome import Reads, TargetOutcome
+from raw_trigger.model.plan import Target
+from raw_trigger.repo.repository import Repository
+
+VERSION = 1
+FILE = "reads.json"
+MOST_PATHS = 200_000
+"""What is kept at most, in paths: a few tens of megabytes. What was made longest ago goes first."""
+_ARGUMENTS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a target read, and the assets that the same step made."""
+
+    target: Target
+    assets: tuple[str, ...]
+    reads: Reads
+
+
+def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
+    """What was read for each target that was made."""
+    steps: dict[tuple[str | None, str], dict[str, None]] = {}
+    made = [one for one in outcomes if one.reads is not None and one.status == "success"]
+    for one in made:
+        assert one.reads is not None
+        steps.setdefault((one.run_id, one.reads.step), {})[one.target.asset] = None
+    return [
+        Reading(one.target, tuple(steps[one.run_id, one.reads.step]), one.reads)
+        for one in made
+        if one.reads is not None
+    ]
+
+
+def recall(repo: Repository) -> list[Reading]:
+    """What every target read when it was last made here, the one that was made longest ago first."""
+    try:
+        document = json.loads((repo.private_dir / FILE).read_bytes())
+        if document["version"] != VERSION:
+            return []
+        return [
+            Reading(Target(one["asset"], one["partition"]), tuple(one["assets"]), _reads(one))
+            for one in document["targets"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def remember(repo: Repository, new: Sequence[Reading]) -> None:
+    """Keep what was read, in the place of what the same targets had read before.
+
+    It is of use to people only: where it cannot be written nothing else suffers.
+    """
+    if not new:
+        return
+    known = {one.target: one for one in recall(repo)}
+    if all(known.get(one.target) == one for one in new):
+        return
+    for one in new:
+        known.pop(one.target, None)
+        known[one.target] = one
+    kept, room = [], MOST_PATHS
+    for one in reversed(known.values()):
+        room -= len(one.reads.files) + len(one.reads.unsure) + len(one.reads.folders)
+        if room < 0:
+            break
+        kept.append(one)
+    document = {"version": VERSION, "targets": [_as_json(one) for one in reversed(kept)]}
+    with suppress(OSError):
+        repo.private_dir.mkdir(parents=True, exist_ok=True)
+        replace_file(repo.private_dir / FILE, json.dumps(document).encode() + b"\n", 0o644)
+
+
+def visible(repo: Repository, paths: Sequence[bytes]) -> set[bytes]:
+    """Those of the paths that git knows or does not ignore."""
+    found: set[bytes] = set()
+    for at in range(0, len(paths), _ARGUMENTS):
+        some = paths[at : at + _ARGUMENTS]
+        out = repo.git.run("ls-files", "-z", "-c", "-o", "--exclude-standard", "--", *some, index=True)
+        found.update(out.split(b"\0")[:-1])
+    return found & set(paths)
+
+
+def _as_json(one: Reading) -> dict[str, object]:
+    reads = one.reads
+    return {
+        "asset": one.target.asset,
+        "partition": one.target.partition,
+        "assets": list(one.assets),
+        "step": reads.step,
+        "files": [show(path) for path in reads.files],
+        "unsure": [show(path) for path in reads.unsure],
+        "folders": [show(path) for path in reads.folders],
+        "complete": reads.complete,
+    }
+
+
+def _reads(one: Mapping[str, list[str]]) -> Reads:
+    files, unsure, folders = (tuple(map(to_bytes, one[kind])) for kind in ("files", "unsure", "folders"))
+    return Reads(str(one["step"]), files, unsure, folders, bool(one["complete"]))

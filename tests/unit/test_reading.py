@@ -1,0 +1,149 @@
+"""What is known of the files that are opened: by this process, by others, in how many folders."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from raw_trigger.project.child import INSIDE
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tested_{name}", INSIDE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+OPENED, READING = script("opened"), script("reading")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's word is Linux only")
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "top" / "raw"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a", "b", "deep/c", os.fsdecode(b"\xff")):
+        (folder / name).write_text("1\n")
+    return folder
+
+
+def watching(raw: Path, **request: Any) -> Any:
+    return READING.Reading({"top": str(raw.parent), "roots": ["raw"], "thorough": False, **request}, OPENED)
+
+
+def cat(*paths: Path) -> None:
+    subprocess.run(["cat", *paths], check=True, capture_output=True)
+
+
+def reads(reading: Any, work: Callable[[], Any]) -> dict[str, Any]:
+    reading.begin()
+    try:
+        work()
+    finally:
+        told = reading.end()
+    return dict(told)
+
+
+@linux
+@pytest.mark.parametrize("kind", ["Fanotify", "Inotify"])
+def test_what_the_kernel_tells(raw: Path, kind: str) -> None:
+    try:
+        watch = OPENED.watch([str(raw), str(raw / "deep")], (getattr(OPENED, kind),))
+    except AttributeError:
+        watch = None
+    if watch is None:
+        pytest.skip("not allowed here")
+    own, other = (True, False) if kind == "Fanotify" else (None, None)
+    (raw / "a").read_text()
+    list((raw / "deep").iterdir())
+    (raw / "new").write_text("x")
+    cat(raw / "deep" / "c")
+    found = list(watch.take())
+    assert OPENED.Opening(str(raw / "a"), own) in found
+    assert OPENED.Opening(str(raw / "deep"), own, listed=True) in found
+    assert any(one.path == str(raw / "new") and one.written for one in found)
+    assert OPENED.Opening(str(raw / "deep" / "c"), other) in found
+    assert list(watch.take()) == []
+    os.close(watch._fd)
+
+
+def test_a_step_has_read_what_is_opened_between_its_beginning_and_its_end(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = watching(raw)
+    monkeypatch.chdir(raw)
+    (raw.parent / "link").symlink_to(raw)
+
+    def work() -> None:
+        Path("a").read_text()
+        (raw.parent / "link" / "deep" / ".." / "deep" / "c").read_text()
+        Path(os.fsdecode(b"\xff")).read_bytes()
+        Path("written").write_text("x")
+        Path("written").read_text()
+        (raw.parent / "outside").write_text("x")
+        list((raw / "deep").iterdir())
+        with pytest.raises(FileNotFoundError):
+            (raw / "nowhere").read_text()
+
+    assert reading.end() is None
+    told = reads(reading, work)
+    assert told["files"] == ["raw/a", "raw/deep/c", "raw/\udcff"]
+    assert (told["unsure"], told["folders"]) == ([], ["raw/deep"])
+    (raw / "b").read_text()
+    assert reads(reading, lambda: None)["files"] == []
+
+
+@linux
+def test_what_others_open_is_unsure_and_counts_only_beside_children(raw: Path) -> None:
+    reading = watching(raw)
+    told = reads(reading, lambda: cat(raw / "b"))
+    assert (told["files"], told["unsure"]) == ([], ["raw/b"])
+    if not isinstance(reading._kernel, OPENED.Fanotify):
+        return
+    if READING._has_children():
+        pytest.skip("something else has left a child process")
+    # A stranger is no child of the process that watches: here it is the child of a shell that is gone.
+    gate = raw.parent / "gate"
+    os.mkfifo(gate)
+    done = raw.parent / "done"
+    cat_later = (
+        f"(read x < '{gate}'; cat '{raw}/b' > '{done}.new'; mv '{done}.new' '{done}') > /dev/null 2>&1 &"
+    )
+    subprocess.run(["sh", "-c", cat_later], check=True)
+
+    def meanwhile() -> None:
+        gate.write_text("go\n")
+        while not done.exists():
+            time.sleep(0.005)
+
+    told = reads(reading, meanwhile)
+    assert (told["files"], told["unsure"]) == ([], [])
+
+
+@linux
+def test_only_so_many_folders_are_watched_and_it_says_so(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(READING, "MOST_FOLDERS", 1)
+    assert reads(watching(raw), lambda: None)["complete"] is False
+    thorough = watching(raw, thorough=True)
+    assert reads(thorough, lambda: None)["complete"] is (thorough._kernel is not None)
+    monkeypatch.setattr(READING, "MOST_FOLDERS", 1000)
+    monkeypatch.setattr(READING, "MOST_ENTRIES", 1)
+    assert reads(watching(raw), lambda: None)["complete"] is False
+
+
+def test_nothing_is_watched_unless_asked_for(raw: Path) -> None:
+    nobody = READING.Reading(None, OPENED)
+    nobody.begin()
+    (raw / "a").read_text()
+    assert nobody.end() is None
