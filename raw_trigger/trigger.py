@@ -205,6 +205,8 @@ class Trigger(Survey):
 
         repo = self.workspace.repo
         reads.remember(repo, reads.readings(outcomes))
+        if self._thorough:  # whoever asked for that is told the whole of it
+            return
         made = (outcome for outcome in outcomes if outcome.status == "success")
         found = edges.missed(made, self.rules(self.known_catalog()), self._options().downstream)
         self.warnings += edges.warnings(found, lambda paths: reads.visible(repo, paths))

@@ -19,6 +19,7 @@ from raw_trigger.cli import (
     hook,
     init,
     install,
+    learn,
     run,
     schema,
     status,
@@ -94,6 +95,7 @@ for verb in (
     adopt.adopt,
     install.install,
     install.uninstall,
+    learn.learn,
     schema.schema,
     demo.demo,
 ):

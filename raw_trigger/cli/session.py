@@ -178,13 +178,13 @@ def depth(downstream: str | None) -> str | int | None:
     raise UsageError(f"--downstream is auto, none, all or a number of levels, not '{downstream}'")
 
 
-def text_renderer() -> TextRenderer:
-    """A renderer for stdout, in colour where that is a terminal."""
+def text_renderer(*, stderr: bool = False) -> TextRenderer:
+    """A renderer for stdout (or stderr), in colour where that is a terminal."""
     from rich.console import Console
 
     from raw_trigger.render.text import TextRenderer
 
-    return TextRenderer(Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
+    return TextRenderer(Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True))
 
 
 def tell_stderr(line: str) -> None:

@@ -1,0 +1,78 @@
+"""``raw-trigger learn``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raw_trigger.cli.session import (
+    Environment,
+    PlainFormat,
+    PlainFormatOption,
+    tell_stderr,
+    text_renderer,
+    workspace_of,
+    write,
+)
+
+if TYPE_CHECKING:
+    from raw_trigger.model.outcome import Outcome
+    from raw_trigger.trigger import Trigger
+
+
+def learn(
+    context: typer.Context,
+    asset: Annotated[
+        list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset; else all raw ones.")
+    ] = None,
+    watch_runs: Annotated[
+        bool, typer.Option("--watch-runs", help="Run nothing: take what was read by the runs up to now.")
+    ] = False,
+    write_: Annotated[bool, typer.Option("--write", help="Write the file, too.")] = False,
+    form: PlainFormatOption = PlainFormat.text,
+    environment: Environment = None,
+) -> None:
+    """Materialize raw assets, see which files they read, and propose the rules that are missing."""
+    from raw_trigger import learn as learning
+    from raw_trigger.render.learned import as_json, remarks
+    from raw_trigger.trigger import Trigger
+
+    trigger = Trigger(workspace_of(context, environment), thorough=True)
+    outcome = None if watch_runs else _run(trigger, asset or [], form)
+    readings = learning.known(trigger, outcome, asset or [])
+    found = learning.learned(trigger.workspace, trigger.known_catalog(), readings)
+    written = write_ and bool(found.diff)
+    if written:
+        learning.write(trigger.workspace, found)
+    if form is PlainFormat.json:
+        write([json.dumps(as_json(found, written), indent=1) + "\n"])
+    else:
+        write([found.diff])
+        for line in remarks(found, written):
+            tell_stderr(line)
+    for warning in trigger.warnings:
+        tell_stderr(f"warning: {warning}")
+    if outcome is not None and outcome.status in ("failed", "partial"):
+        raise typer.Exit(1)
+
+
+def _run(trigger: Trigger, assets: list[str], form: PlainFormat) -> Outcome:
+    from raw_trigger import learn as learning
+    from raw_trigger.launch.local import LocalLauncher
+
+    workspace = trigger.workspace
+    launcher = LocalLauncher(workspace.project, workspace.locks)
+    if form is PlainFormat.json:
+        return learning.run(trigger, launcher, assets, waiting=tell_stderr)
+    text = text_renderer(stderr=True)
+    with text.progress(0) as finished:
+        return learning.run(
+            trigger,
+            launcher,
+            assets,
+            waiting=tell_stderr,
+            planned=lambda plan: finished.expect(len(plan.actionable)),
+            on_target=finished,
+        )

@@ -1,0 +1,7 @@
+"""Rules from what the assets were seen to read: a diff of ``raw-trigger.yaml`` that maps just that."""
+
+from __future__ import annotations
+
+from raw_trigger.learn.learning import Learned, known, learned, run, write
+
+__all__ = ["Learned", "known", "learned", "run", "write"]

@@ -1,0 +1,237 @@
+"""From what was read to rules: names, globs for whole folders, templates for names that repeat. Pure.
+
+A pattern is proposed only if, of the files there are, it matches those that were read and no other; those of
+partitions that were not run are taken by the pattern of those that were.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raw_trigger.initialize.keys import Shape, cuts, dimensions, is_key
+from raw_trigger.initialize.values import Compiled, Proposal, as_pattern, as_template, is_text, sample, shown
+from raw_trigger.learn.choosing import joined_key
+from raw_trigger.mapping.patterns import built_in
+from raw_trigger.model.assets import Asset, Catalog
+
+GENERAL = 3
+"""From how many files on a pattern is taken for more than chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRule:
+    """A rule, its pattern and templates as they stand in the file, and the names it is for."""
+
+    path: str
+    assets: tuple[str, ...]
+    names: tuple[str, ...]
+    partition: tuple[tuple[str | None, str], ...] = ()
+    many: bool = False
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What has to feed what. Names are relative to the root.
+
+    Args:
+        catalog: The assets.
+        names: Every raw file.
+        readers: Name → asset → the partitions that it is read for (None: the asset has none).
+        folders: Folders that were listed, by asset; ``""`` is the root itself.
+        ran: The partitions that were seen, by asset.
+    """
+
+    catalog: Catalog
+    names: tuple[str, ...]
+    readers: dict[str, dict[str, set[str | None]]] = field(default_factory=dict)
+    folders: dict[str, set[str]] = field(default_factory=dict)
+    ran: dict[str, set[str | None]] = field(default_factory=dict)
+
+
+def propose(wanted: Wanted) -> tuple[list[NewRule], list[str]]:
+    """The rules, single names first, and sentences about what no rule can say."""
+    return _Proposing(wanted).run()
+
+
+class _Proposing:
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.rules: list[NewRule] = []
+        self.notes: list[str] = []
+        self.by_place: dict[tuple[str, str], list[str]] = {}
+        for name in wanted.names:
+            parts = built_in(name)
+            self.by_place.setdefault((parts["parent"], parts["suffix"]), []).append(name)
+
+    def run(self) -> tuple[list[NewRule], list[str]]:
+        plain: dict[tuple[str, ...], list[str]] = {}
+        parted: dict[tuple[str, ...], dict[str, str]] = {}
+        shared: dict[str, list[str]] = {}
+        for name, readers in sorted(self.wanted.readers.items()):
+            assets = tuple(sorted(readers))
+            partitions = {partition for found in readers.values() for partition in found}
+            if not is_text(name):
+                self.notes.append(f"{shown(name)} is no UTF-8, so no rule can name it: {_feeds(assets)}")
+            elif partitions == {None}:
+                plain.setdefault(assets, []).append(name)
+            elif len(partitions) == 1 and None not in partitions and len(self._definitions(assets)) == 1:
+                parted.setdefault(assets, {})[name] = str(*partitions)
+            elif None in partitions or len(self._definitions(assets)) > 1:
+                self.notes.append(
+                    f"{shown(name)}: a rule gives all its assets one partition: {_feeds(assets)}"
+                )
+            else:
+                shared.setdefault(", ".join(f"`{one}`" for one in assets), []).append(name)
+        for who, names in shared.items():
+            shortly = sample([shown(name) for name in names])
+            self.notes.append(f"{shortly}: read by several partitions of {who}, and a rule gives a file one")
+        self._templates(plain)
+        for assets, names in plain.items():
+            self._plain(assets, names)
+        for assets, keys in parted.items():
+            self._partitions(assets, keys)
+        return sorted(self.rules, key=lambda one: one.many), self.notes
+
+    def _definitions(self, assets: Iterable[str]) -> set[str]:
+        return {repr(self.wanted.catalog.assets[one].partitions) for one in assets}
+
+    # Without partitions
+
+    def _templates(self, plain: dict[tuple[str, ...], list[str]]) -> None:
+        """Files of a folder each of which is one asset's, named after it. What is found is taken out."""
+        groups: dict[tuple[str, str, str, str], dict[str, str]] = {}
+        for assets, names in plain.items():
+            if len(assets) == len(names) == 1:
+                parts = built_in(names[0])
+                head, _, last = assets[0].rpartition("/")
+                before, found, after = last.partition(parts["stem"])
+                if found:
+                    prefix = f"{head}/{before}" if head else before
+                    place = (parts["parent"], parts["suffix"], prefix, after)
+                    groups.setdefault(place, {})[names[0]] = assets[0]
+        for (parent, suffix, prefix, after), members in groups.items():
+            if len(members) < GENERAL:
+                continue
+            stems = [built_in(name)["stem"] for name in members]
+            end = _common([stem[:0:-1] for stem in stems])[::-1]
+            begin = _common([stem[:-1] for stem in stems])
+            folder = as_pattern(f"{parent}/" if parent else "")
+            for a, b in (("", ""), ("", end), (begin, "")):
+                path = f"{folder}{as_pattern(a)}{{name}}{as_pattern(b + suffix)}"
+                asset = as_template(prefix + a) + "{name}" + as_template(b + after)
+                if self._exact(Proposal(path, asset, ""), members):
+                    self.rules.append(NewRule(path, (asset,), tuple(sorted(members)), many=True))
+                    for name, key in members.items():
+                        plain[key,].remove(name)
+                    break
+
+    def _exact(self, proposal: Proposal, members: Mapping[str, str]) -> bool:
+        try:
+            compiled = Compiled(proposal)
+        except ValueError:
+            return False
+        taken = compiled.among(dict.fromkeys(self.wanted.names))
+        return set(taken) == set(members) and all(compiled.target(n)[0] == members[n] for n in taken)
+
+    def _plain(self, assets: tuple[str, ...], names: Sequence[str]) -> None:
+        """One glob for each folder that was read as a whole, else every file by its name."""
+        templates = tuple(map(as_template, assets))
+        rest = set(names)
+        for path, taken in self._globs(assets, names):
+            if rest.issuperset(taken):
+                self.rules.append(NewRule(path, templates, tuple(sorted(taken)), many=True))
+                rest -= taken
+        self.rules += [NewRule(as_pattern(name), templates, (name,)) for name in sorted(rest)]
+
+    def _globs(self, assets: tuple[str, ...], names: Sequence[str]) -> Iterator[tuple[str, set[str]]]:
+        """Patterns of folders of which everything with one suffix was read, the widest first."""
+        read = set(names)
+        listed = {folder for asset in assets for folder in self.wanted.folders.get(asset, ())}
+        for folder in sorted(listed, key=lambda one: (one.count("/"), one)):
+            below = [name for name in self.wanted.names if _is_below(name, folder)]
+            for suffix in sorted({built_in(name)["suffix"] for name in below}):
+                found = {name for name in below if built_in(name)["suffix"] == suffix}
+                if found <= read and len({posixpath.dirname(name) for name in found}) > 1:
+                    yield as_pattern(f"{folder}/" if folder else "") + "**/*" + as_pattern(suffix), found
+        for (parent, suffix), members in sorted(self.by_place.items()):
+            if read.issuperset(members) and (parent in listed or len(members) >= GENERAL):
+                path = as_pattern(f"{parent}/" if parent else "") + "*" + as_pattern(suffix)
+                # A file without a suffix would have the pattern take those with one.
+                if suffix or read.issuperset(n for n in self.wanted.names if posixpath.dirname(n) == parent):
+                    yield path, set(members)
+
+    # With partitions
+
+    def _partitions(self, assets: tuple[str, ...], keys: Mapping[str, str]) -> None:
+        """A pattern that gives each file its partition, else every file by its name."""
+        asset = self.wanted.catalog.assets[assets[0]]
+        templates = tuple(map(as_template, assets))
+        rest = dict(keys)
+        for loose, strict, partition in self._shapes(asset, keys):
+            for path in (loose, strict):
+                taken = self._taken(asset, assets, Proposal(path, assets[0], "", partition), rest)
+                if taken:
+                    names = tuple(sorted(taken))
+                    self.rules.append(NewRule(path, templates, names, partition, many=True))
+                    rest = {name: key for name, key in rest.items() if name not in taken}
+                    break
+        for name, key in sorted(rest.items()):
+            names_of = [one for one, _ in dimensions(asset.partitions)]
+            texts = key.split("|") if len(names_of) > 1 else [key]
+            ordered = sorted(names_of, key=lambda one: one or "")
+            literal = tuple((one, as_template(text)) for one, text in zip(ordered, texts, strict=False))
+            self.rules.append(NewRule(as_pattern(name), templates, (name,), literal))
+
+    def _shapes(self, asset: Asset, keys: Mapping[str, str]) -> list[Shape]:
+        found: Counter[Shape] = Counter()
+        for name, key in keys.items():
+            for shape, _, _ in cuts(name, asset.partitions):
+                try:
+                    values = Compiled(Proposal(shape[0], "", "", shape[2])).target(name)[1]
+                except ValueError:
+                    continue
+                if joined_key(values) == key:
+                    found[shape] += 1
+        return [shape for shape, _ in found.most_common()]
+
+    def _taken(
+        self, asset: Asset, assets: tuple[str, ...], proposal: Proposal, keys: Mapping[str, str]
+    ) -> set[str]:
+        """The files that were read and that the pattern gives their partition; none if it is wrong of one."""
+        try:
+            compiled = Compiled(proposal)
+        except ValueError:
+            return set()
+        taken = set()
+        seen = {partition for one in assets for partition in self.wanted.ran.get(one, ())}
+        for name in compiled.among(dict.fromkeys(self.wanted.names)):
+            values = compiled.target(name)[1]
+            key = joined_key(values)
+            if name in keys:
+                if keys[name] != key:
+                    return set()
+                taken.add(name)
+            elif (
+                name in self.wanted.readers
+                or key in seen
+                or not all(is_key(part, values.get(one, "")) for one, part in dimensions(asset.partitions))
+            ):
+                return set()
+        return taken
+
+
+def _common(texts: Sequence[str]) -> str:
+    """What all of them begin with."""
+    first, last = min(texts), max(texts)
+    return next((first[:i] for i in range(len(first)) if first[i] != last[i]), first)
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
+
+
+def _feeds(assets: Sequence[str]) -> str:
+    return "it feeds " + sample([f"`{one}`" for one in assets])

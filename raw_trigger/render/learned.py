@@ -1,0 +1,60 @@
+"""What was learned, as text for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from raw_trigger.model.changes import show
+from raw_trigger.render import words
+
+if TYPE_CHECKING:
+    from raw_trigger.learn import Learned
+
+
+def as_json(found: Learned, written: bool) -> dict[str, Any]:
+    """The whole of it; paths as in the plan."""
+    return {
+        "version": 1,
+        "file": found.file,
+        "read": [
+            {
+                "asset": one.target.asset,
+                "partition": one.target.partition,
+                "files": [show(path) for path in one.reads.files],
+                "unsure": [show(path) for path in one.reads.unsure],
+                "folders": [show(path) for path in one.reads.folders],
+                "complete": one.reads.complete,
+            }
+            for one in found.readings
+        ],
+        "rules": [
+            {
+                "path": rule.path,
+                "assets": list(rule.assets),
+                "partition": [[dimension, text] for dimension, text in rule.partition],
+                "files": list(rule.names),
+            }
+            for rule in found.rules
+        ],
+        "notes": list(found.notes),
+        "diff": found.diff,
+        "written": written,
+    }
+
+
+def remarks(found: Learned, written: bool) -> Iterator[str]:
+    """What is said beside the diff."""
+    files = {path for one in found.readings for path in (*one.reads.files, *one.reads.unsure)}
+    who = words.plural(len({one.target.asset for one in found.readings}), "asset")
+    yield f"{who} read {words.plural(len(files), 'raw file')}"
+    unwatched = [one for one in found.readings if not one.reads.complete]
+    if unwatched:
+        yield "not everything was watched: what libraries open by themselves may be missing"
+    yield from found.notes
+    if not found.diff:
+        yield "nothing is to be added: the rules say as much"
+    elif written:
+        yield f"wrote {found.file}; the next run materializes what it newly maps once more"
+    else:
+        yield "`--watch-runs --write` writes this, and materializes nothing"
