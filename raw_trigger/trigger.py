@@ -17,7 +17,7 @@ from raw_trigger.errors import UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
-from raw_trigger.model.changes import Base, ChangeSet, Desired, show
+from raw_trigger.model.changes import Base, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
@@ -294,6 +294,30 @@ class Trigger(Survey):
             first = {} if plan.base.kind == "recorded" else needed(plan)
             self.results = Results.of(self.record, seen, kept, unsure, first)
         state.promote(repo, self.workspace.environment, kept, seen, unsure)
+
+    def record_made(self, made: set[Target], before: Mapping[bytes, Entry]) -> None:
+        """Record what targets reflect that were made just now, by rules that were not there yet then.
+
+        Args:
+            before: Paths, and what was there before the targets were made. What is another one now is left.
+
+        Raises:
+            RecordError: it cannot be written.
+        """
+        if self.record is None:
+            return
+        recorder = self.recorder(before.keys())
+        unsure = recorder.unsure(made)
+        verdicts = {
+            path: verdict
+            for path, verdict in recorder.verdicts(made).items()
+            if path not in unsure and path in before and before[path] == verdict.entry
+        }
+        repo = self.workspace.repo
+        stored = diff.store(repo, {path: verdict.entry for path, verdict in verdicts.items()})
+        kept = {path: verdict for path, verdict in verdicts.items() if path in stored}
+        seen = self._by_todays(self.rules(self.known_catalog()), self.record)
+        state.promote(repo, self.workspace.environment, kept, seen)
 
     def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> int:
         """Record a tree's raw files as materialized, without running anything.

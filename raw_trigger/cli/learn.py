@@ -18,7 +18,7 @@ from raw_trigger.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from raw_trigger.model.outcome import Outcome
+    from raw_trigger.learn import Ran
     from raw_trigger.trigger import Trigger
 
 
@@ -40,12 +40,14 @@ def learn(
     from raw_trigger.trigger import Trigger
 
     trigger = Trigger(workspace_of(context, environment), thorough=True)
-    outcome = None if watch_runs else _run(trigger, asset or [], form)
-    readings = learning.known(trigger, outcome, asset or [])
+    ran = None if watch_runs else _run(trigger, asset or [], form)
+    readings = learning.known(trigger, None if ran is None else ran.outcome, asset or [])
     found = learning.learned(trigger.workspace, trigger.known_catalog(), readings)
     written = write_ and bool(found.diff)
     if written:
         learning.write(trigger.workspace, found)
+        if ran is not None:
+            learning.record(Trigger(workspace_of(context, environment)), found, ran)
     if form is PlainFormat.json:
         write([json.dumps(as_json(found, written), indent=1) + "\n"])
     else:
@@ -54,11 +56,11 @@ def learn(
             tell_stderr(line)
     for warning in trigger.warnings:
         tell_stderr(f"warning: {warning}")
-    if outcome is not None and outcome.status in ("failed", "partial"):
+    if ran is not None and ran.outcome.status in ("failed", "partial"):
         raise typer.Exit(1)
 
 
-def _run(trigger: Trigger, assets: list[str], form: PlainFormat) -> Outcome:
+def _run(trigger: Trigger, assets: list[str], form: PlainFormat) -> Ran:
     from raw_trigger import learn as learning
     from raw_trigger.launch.local import LocalLauncher
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from raw_trigger.learn.learning import Learned, known, learned, run, write
+from raw_trigger.learn.learning import Learned, Ran, known, learned, record, run, write
 
-__all__ = ["Learned", "known", "learned", "run", "write"]
+__all__ = ["Learned", "Ran", "known", "learned", "record", "run", "write"]

@@ -55,6 +55,6 @@ def remarks(found: Learned, written: bool) -> Iterator[str]:
     if not found.diff:
         yield "nothing is to be added: the rules say as much"
     elif written:
-        yield f"wrote {found.file}; the next run materializes what it newly maps once more"
+        yield f"wrote {found.file}"
     else:
-        yield "`--watch-runs --write` writes this, and materializes nothing"
+        yield "nothing was written: `raw-trigger learn --write` does, and records what it materialized"

@@ -1,0 +1,222 @@
+"""What was read, held against the rules: which are missing, and the file with them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from raw_trigger.config.parsing import parse
+from raw_trigger.edges import fed_by
+from raw_trigger.errors import ConfigError
+from raw_trigger.initialize.text import unlike_root
+from raw_trigger.initialize.values import Findings, sample, shown
+from raw_trigger.learn.editing import inserted, lines_of, new_file
+from raw_trigger.learn.proposing import NewRule, Wanted, propose
+from raw_trigger.mapping.rules import CONVENTION, Match, RuleBook
+from raw_trigger.model.assets import Catalog
+from raw_trigger.model.changes import show
+from raw_trigger.model.plan import Target
+from raw_trigger.model.settings import Config
+from raw_trigger.reads import Reading
+
+
+class Lesson:
+    """Holds what was read against the rules. Pure.
+
+    Args:
+        config: The file as it is.
+        top: The repository's top.
+        files: Every raw file that git sees.
+        readings: What was read.
+
+    Attributes:
+        notes: What people should know; complete after :meth:`text`.
+    """
+
+    def __init__(
+        self, config: Config, catalog: Catalog, top: str, files: Sequence[bytes], readings: Sequence[Reading]
+    ) -> None:
+        self.config = config
+        self.catalog = catalog
+        self.top = top
+        self.book = RuleBook(config, catalog, top)
+        self.names = {path: str(self.book.relative(path)) for path in files}
+        self.notes: list[str] = []
+        self.wanted = Wanted(catalog, tuple(self.names.values()))
+        self._before = {path: self.book.match(path) for path in files}
+        self._look(readings)
+        self._unread(readings)
+
+    def _look(self, readings: Sequence[Reading]) -> None:
+        """Fill in what has to feed what, beside what the rules say already."""
+        wanted = self.wanted
+        fed: dict[bytes, frozenset[str] | None] = {}
+        ignored: dict[tuple[str, str], None] = {}
+        for one in readings:
+            asset = one.target.asset
+            wanted.ran.setdefault(asset, set()).add(one.target.partition)
+            for folder in one.reads.folders:
+                relative = self.book.relative(folder + b"/")
+                if relative is not None:
+                    wanted.folders.setdefault(asset, set()).add(relative.strip("/"))
+            for path in {*one.reads.files, *one.reads.unsure} & self.names.keys():
+                if path not in fed:
+                    fed[path] = fed_by(self.book, path, self.config.downstream)
+                already = fed[path]
+                match = self._before[path]
+                if already is None:
+                    assert match is not None
+                    ignored[match.rule, show(path)] = None
+                elif already.isdisjoint(one.assets):
+                    readers = wanted.readers.setdefault(self.names[path], {})
+                    readers.setdefault(asset, set()).add(one.target.partition)
+        for (rule, path_), who in self._by(ignored, readings).items():
+            self.notes.append(f"{rule} ignores {shown(path_)}, which `{who}` reads")
+        for path, match in self._before.items():
+            if match is not None and self.names[path] in wanted.readers:
+                self._keep(path, match)
+
+    def _by(
+        self, ignored: Iterable[tuple[str, str]], readings: Sequence[Reading]
+    ) -> dict[tuple[str, str], str]:
+        readers: dict[str, str] = {}
+        for one in readings:
+            for path in (*one.reads.files, *one.reads.unsure):
+                readers.setdefault(show(path), one.target.asset)
+        return {key: readers[key[1]] for key in ignored}
+
+    def _keep(self, path: bytes, match: Match) -> None:
+        """What fed the path already goes on to do so, but for a name that was seen to mislead."""
+        name = self.names[path]
+        if match.clause is not None or match.on_delete is not None:
+            keys = sample([f"`{key}`" for key in sorted(self.wanted.readers.pop(name))])
+            self.notes.append(f"{match.rule} says more of {shown(name)} than its assets: add {keys} there")
+            return
+        for target in match.targets:
+            if match.rule != CONVENTION or target.asset not in self.wanted.ran:
+                self.wanted.readers[name].setdefault(target.asset, set()).add(target.partition)
+
+    def _unread(self, readings: Sequence[Reading]) -> None:
+        """Say what is mapped to a target and was not read for it."""
+        read: dict[Target, set[bytes]] = {}
+        for one in readings:
+            if one.reads.complete:
+                for asset in one.assets:
+                    target = replace(one.target, asset=asset)
+                    read.setdefault(target, set()).update((*one.reads.files, *one.reads.unsure))
+        found: dict[tuple[str, str], list[str]] = {}
+        for path, match in self._before.items():
+            if match is None or match.by_row or path.endswith(b".dvc"):
+                continue
+            if self.names[path] in self.wanted.readers and match.rule == CONVENTION:
+                continue
+            for target in match.targets:
+                if target in read and path not in read[target]:
+                    found.setdefault((match.rule, target.asset), []).append(shown(self.names[path]))
+        for (rule, asset), names in found.items():
+            self.notes.append(f"{rule}: `{asset}` did not read {sample(names)}")
+
+    def text(self, before: str | None, file: str) -> tuple[list[NewRule], str | None]:
+        """The rules, and the file with them; None: there are none, or they have to be added by hand."""
+        rules, notes = propose(self.wanted)
+        self.notes += notes
+        kept = [one for one in map(self._unlike_roots, rules) if self._can_stand(one, file)]
+        while kept:
+            after = self._written(before, kept)
+            config = None if after is None else _parsed(after, file)
+            if config is None or not self._same_else(config, len(kept)):
+                self.notes += [_by_hand(rule, "add it by hand") for rule in kept]
+                return [], None
+            wrong = self._wrong(config, kept)
+            if not wrong:
+                return kept, after
+            self.notes += [
+                _by_hand(rule, "among the other rules it would say something else") for rule in wrong
+            ]
+            kept = [rule for rule in kept if rule not in wrong]
+        return [], None
+
+    def _unlike_roots(self, rule: NewRule) -> NewRule:
+        folder = self.config.folder
+        path = rule.path
+        for root in self.config.roots:
+            below = root[len(folder) + 1 :] if folder and root != folder else root
+            path = unlike_root(path, Findings("", folder, below or ".", self.top, ()))
+        return replace(rule, path=path)
+
+    def _can_stand(self, rule: NewRule, file: str) -> bool:
+        text = new_file(self._root(), [rule])
+        if _parsed(text, file) is not None:
+            return True
+        self.notes.append(_by_hand(rule, "it cannot stand in the file"))
+        return False
+
+    def _root(self) -> str:
+        root, folder = self.config.roots[0], self.config.folder
+        return root[len(folder) + 1 :] or "." if folder else root
+
+    def _written(self, before: str | None, rules: Sequence[NewRule]) -> str | None:
+        if before is None:
+            return new_file(self._root(), rules)
+        places: dict[int | None, list[NewRule]] = {}
+        for rule in rules:
+            places.setdefault(self._place(rule), []).append(rule)
+        return inserted(before, places)
+
+    def _place(self, rule: NewRule) -> int | None:
+        """The first of the rules that decides about one of the names by now."""
+        numbers = {one.position.short: number for number, one in enumerate(self.config.rules)}
+        names = set(rule.names)
+        deciding = (
+            numbers.get(match.rule)
+            for path, match in self._before.items()
+            if match is not None and self.names[path] in names
+        )
+        return min((number for number in deciding if number is not None), default=None)
+
+    def _same_else(self, config: Config, more: int) -> bool:
+        mine = self.config
+        plain = replace(config, rules=(), digest="", file=mine.file)
+        return plain == replace(mine, rules=(), digest="") and len(config.rules) == len(mine.rules) + more
+
+    def _wrong(self, config: Config, rules: Sequence[NewRule]) -> list[NewRule]:
+        """The new rules that, in the file as it will be, map something else than was read."""
+        book = RuleBook(config, self.catalog, self.top)
+        by_text = {(rule.path, rule.partition): rule for rule in rules}
+        by_place = {
+            one.position.short: by_text.get((one.path, _pairs(one.partition))) for one in config.rules
+        }
+        wrong: dict[NewRule, None] = {}
+        for path, old in self._before.items():
+            match, name = book.match(path), self.names[path]
+            readers = self.wanted.readers.get(name)
+            rule = None if match is None else by_place.get(match.rule)
+            found = set() if match is None else set(match.targets)
+            if rule is None:
+                continue
+            if readers is not None:
+                good = found == {Target(a, p) for a, some in readers.items() for p in some}
+            else:  # a partition that was not run
+                good = bool(rule.partition) and (old is None or old.rule == CONVENTION)
+            if not good:
+                wrong[rule] = None
+        return list(wrong)
+
+
+def _pairs(partition: object) -> tuple[tuple[str | None, str], ...]:
+    if partition is None:
+        return ()
+    if isinstance(partition, str):
+        return ((None, partition),)
+    return tuple((str(name), str(text)) for name, text in partition)  # type: ignore[attr-defined]
+
+
+def _parsed(text: str, file: str) -> Config | None:
+    try:
+        return parse(text.encode(), file)
+    except (ConfigError, UnicodeEncodeError):
+        return None
+
+
+def _by_hand(rule: NewRule, why: str) -> str:
+    return f"{why}: " + " ".join(line.strip() for line in lines_of(rule))
