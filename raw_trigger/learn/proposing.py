@@ -93,7 +93,7 @@ class _Proposing:
             self._plain(assets, names)
         for assets, keys in parted.items():
             self._partitions(assets, keys)
-        return sorted(self.rules, key=lambda one: one.many), self.notes
+        return sorted(self.rules, key=lambda one: (one.many, one.path)), self.notes
 
     def _definitions(self, assets: Iterable[str]) -> set[str]:
         return {repr(self.wanted.catalog.assets[one].partitions) for one in assets}

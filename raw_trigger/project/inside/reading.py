@@ -114,7 +114,7 @@ class Reading:
         self._kernel = self._opened.watch(folders)
 
     def _folders(self) -> Iterator[str]:
-        """The folders that hold files, the upper ones first."""
+        """The folders that hold files, the upper ones first; thoroughly also those that are only listed."""
         waiting, entries = list(self._roots), 0
         for folder in waiting:
             holds = False
@@ -132,7 +132,7 @@ class Reading:
                             break
             except OSError:
                 continue
-            if holds or folder in self._roots:
+            if holds or self._thorough or folder in self._roots:
                 yield folder
             if entries > MOST_ENTRIES and not self._thorough:
                 # What was found so far is watched: it costs little beside having found it.
