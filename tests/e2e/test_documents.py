@@ -46,7 +46,7 @@ def test_every_command_is_documented_and_every_documented_one_is_there() -> None
     assert documented - {"raw-trigger.yaml", "raw-trigger[dagster]"} <= set(commands())
 
 
-@pytest.mark.parametrize("command", ["diff", "run", "init", "ci"])
+@pytest.mark.parametrize("command", ["diff", "run", "init", "ci", "learn"])
 def test_every_option_is_documented(command: str) -> None:
     options = {word.rstrip(",.") for word in help_of(command).split() if word.startswith("--")}
     missing = {option for option in options - {"--help"} if option not in README}
