@@ -17,11 +17,14 @@ Missed = Mapping[tuple[str, ...], tuple[bytes, ...]]
 
 
 def fed_by(rules: RuleBook, path: bytes, downstream: str | int) -> frozenset[str] | None:
-    """The assets that a change of the path starts; None: the file says that the path is ignored."""
+    """The assets that a change of the path starts.
+
+    None: nobody can tell, or need not. The file says that the path is ignored, or launches a job for it.
+    """
     match = rules.match(path)
     if match is None:
         return frozenset()
-    if match.ignore:
+    if match.ignore or any(target.job is not None for target in match.targets):
         return None
     return frozenset(
         t.asset for target in match.targets for t in made_from(target, rules.catalog, downstream)

@@ -66,7 +66,8 @@ class Lesson:
                 match = self._before[path]
                 if already is None:
                     assert match is not None
-                    ignored[match.rule, show(path)] = None
+                    if match.ignore:
+                        ignored[match.rule, show(path)] = None
                 elif already.isdisjoint(one.assets):
                     readers = wanted.readers.setdefault(self.names[path], {})
                     readers.setdefault(asset, set()).add(one.target.partition)

@@ -206,6 +206,7 @@ NOTHING: dict[str, tuple[str | None, str, dict[str, str], list[str]]] = {
         {"a": "p.csv"},
         ["raw-trigger.yaml:4 ignores data/p.csv, which `a` reads"],
     ),
+    "what a job does nobody knows": (HEAD + "  - {path: p.csv, job: j}\n", "p.csv", {"a": "p.csv"}, []),
     "mapped and not read": (
         HEAD + "  - {path: '*.csv', asset: a}\n",
         "p.csv q.csv",
