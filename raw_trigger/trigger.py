@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raw_trigger import state
-from raw_trigger.errors import UsageError
+from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
@@ -209,7 +209,8 @@ class Trigger(Survey):
             return
         made = (outcome for outcome in outcomes if outcome.status == "success")
         found = edges.missed(made, self.rules(self.known_catalog()), self._options().downstream)
-        self.warnings += edges.warnings(found, lambda paths: reads.visible(repo, paths))
+        with suppress(RawTriggerError):  # what ran is recorded by now
+            self.warnings += edges.warnings(found, lambda paths: reads.visible(repo, paths))
 
     def _order(self, plan: Plan, face: str) -> Order:
         workspace, catalog = self.workspace, self.known_catalog()

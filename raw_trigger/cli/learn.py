@@ -49,7 +49,7 @@ def learn(
         if ran is not None:
             learning.record(Trigger(workspace_of(context, environment)), found, ran)
     if form is PlainFormat.json:
-        write([json.dumps(as_json(found, written), indent=1) + "\n"])
+        write([json.dumps(as_json(found, None if ran is None else ran.outcome, written), indent=1) + "\n"])
     else:
         write([found.diff])
         for line in remarks(found, written):

@@ -10,10 +10,11 @@ from raw_trigger.render import words
 
 if TYPE_CHECKING:
     from raw_trigger.learn import Learned
+    from raw_trigger.model.outcome import Outcome
 
 
-def as_json(found: Learned, written: bool) -> dict[str, Any]:
-    """The whole of it; paths as in the plan."""
+def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str, Any]:
+    """The whole of it; paths as in the plan. ``outcome``: None where nothing was run."""
     return {
         "version": 1,
         "file": found.file,
@@ -38,6 +39,11 @@ def as_json(found: Learned, written: bool) -> dict[str, Any]:
             for rule in found.rules
         ],
         "notes": list(found.notes),
+        "failed": [
+            {"asset": one.target.asset, "partition": one.target.partition, "error": one.error}
+            for one in (() if outcome is None else outcome.targets)
+            if one.status != "success"
+        ],
         "diff": found.diff,
         "written": written,
     }
@@ -51,7 +57,11 @@ def remarks(found: Learned, written: bool) -> Iterator[str]:
     unwatched = [one for one in found.readings if not one.reads.complete]
     if unwatched:
         yield "not everything was watched: what libraries open by themselves may be missing"
-    yield from found.notes
+    for one in found.readings:
+        if one.reads.unsure:
+            shortly = words.sample([words.printable(path) for path in one.reads.unsure])
+            yield f"{shortly}: opened by another process while {words.printable(one.target.text)} was made"
+    yield from (words.printable(note) for note in found.notes)
     if not found.diff:
         yield "nothing is to be added: the rules say as much"
     elif written:

@@ -187,6 +187,9 @@ def test_the_rules_are_learned_from_what_the_assets_read(project: Project) -> No
     told = json.loads(done.stdout)
     assert (project.top / "raw-trigger.yaml").read_text() == LEARNED
     assert project.git("diff", "--stat", "--", "raw-trigger.yaml") and told["written"]
+    assert [(one["asset"], one["error"].split("\n")[0]) for one in told["failed"]] == [
+        ("in/fails", "ValueError: a,b")
+    ]
     read: dict[str, Any] = {f"{one['asset']}|{one['partition'] or ''}": one for one in told["read"]}
     assert {key: one["folders"] for key, one in read.items() if one["folders"]} == {
         "in/with_pathlib|": ["data/1_raw/notes"],

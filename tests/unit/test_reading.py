@@ -59,11 +59,13 @@ def reads(reading: Any, work: Callable[[], Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["Fanotify", "Inotify"])
 def test_what_the_kernel_tells(raw: Path, kind: str) -> None:
     try:
-        watch = OPENED.watch([str(raw), str(raw / "deep")], (getattr(OPENED, kind),))
+        folders = [str(raw), str(raw / "gone"), str(raw / "deep")]
+        watch, everything = OPENED.watch(folders, (getattr(OPENED, kind),))
     except AttributeError:
-        watch = None
+        watch, everything = None, False
     if watch is None:
         pytest.skip("not allowed here")
+    assert everything
     own, other = (True, False) if kind == "Fanotify" else (None, None)
     (raw / "a").read_text()
     list((raw / "deep").iterdir())
@@ -75,7 +77,7 @@ def test_what_the_kernel_tells(raw: Path, kind: str) -> None:
     assert any(one.path == str(raw / "new") and one.written for one in found)
     assert OPENED.Opening(str(raw / "deep" / "c"), other) in found
     assert list(watch.take()) == []
-    os.close(watch._fd)
+    os.close(watch.descriptor)
 
 
 def test_a_step_has_read_what_is_opened_between_its_beginning_and_its_end(
@@ -140,6 +142,26 @@ def test_only_so_many_folders_are_watched_and_it_says_so(raw: Path, monkeypatch:
     monkeypatch.setattr(READING, "MOST_FOLDERS", 1000)
     monkeypatch.setattr(READING, "MOST_ENTRIES", 1)
     assert reads(watching(raw), lambda: None)["complete"] is False
+
+
+@linux
+def test_what_the_kernel_lost_is_told_after_what_it_kept(raw: Path) -> None:
+    watch, _ = OPENED.watch([str(raw)], (OPENED.Inotify,))
+    if watch is None:
+        pytest.skip("not allowed here")
+    os.close(watch.descriptor)
+    watch.descriptor, writing = os.pipe()
+    os.set_blocking(watch.descriptor, False)
+    lost = OPENED._IN_EVENT.pack(-1, OPENED._IN_Q_OVERFLOW, 0, 0)
+    opened = OPENED._IN_EVENT.pack(1, OPENED._IN_OPEN, 0, 4) + b"a\0\0\0"
+    os.write(writing, lost + opened)
+    taking = watch.take()
+    assert next(taking) == OPENED.Opening(str(raw / "a"), None)
+    with pytest.raises(OPENED.OverflowedError):
+        next(taking)
+    assert list(watch.take()) == []
+    os.close(watch.descriptor)
+    os.close(writing)
 
 
 def test_nothing_is_watched_unless_asked_for(raw: Path) -> None:

@@ -8,6 +8,7 @@ containers, there is inotify, which never tells who it was.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ _FAN_EVENT = struct.Struct("=IBBHQii")  # length, version, -, length of this, ma
 _FAN_NAME = struct.Struct("=BBHiiIi")  # kind, -, length, file system (two), size and type of the handle
 _HANDLE = struct.Struct("=Ii")
 _MAX_HANDLE = 128
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 _IN_CLOSE_WRITE = 0x8
 _IN_OPEN = 0x20
@@ -55,7 +58,7 @@ class Fanotify:
         self._libc = ctypes.CDLL(None, use_errno=True)
         try:
             flags = _FAN_CLOEXEC | _FAN_NONBLOCK | _FAN_REPORT_DFID_NAME
-            self._fd = _checked(self._libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
+            self.descriptor = _checked(self._libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
         except AttributeError as error:
             raise OSError("no fanotify") from error
         kinds: Any = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p]
@@ -71,30 +74,35 @@ class Fanotify:
         _checked(self._libc.name_to_handle_at(_AT_FDCWD, name, buffer, ctypes.byref(mount), 0))
         size, kind = _HANDLE.unpack_from(buffer)
         mask = _FAN_OPEN | _FAN_CLOSE_WRITE | _FAN_EVENT_ON_CHILD | _FAN_ONDIR
-        _checked(self._libc.fanotify_mark(self._fd, _FAN_MARK_ADD, mask, _AT_FDCWD, name))
+        _checked(self._libc.fanotify_mark(self.descriptor, _FAN_MARK_ADD, mask, _AT_FDCWD, name))
         self._folders[kind, buffer.raw[_HANDLE.size : _HANDLE.size + size]] = folder
 
     def take(self) -> Iterator[Opening]:
         """Everything since the last time; never waits.
 
         Raises:
-            OverflowedError: some of it is lost.
+            OverflowedError: some of it is lost; comes after all the rest.
         """
-        for data in _readings(self._fd):
+        lost = False
+        for data in _readings(self.descriptor):
             at = 0
             while at < len(data):
                 length, _, _, begin, mask, _, process = _FAN_EVENT.unpack_from(data, at)
+                at += length
                 if mask & _FAN_Q_OVERFLOW:
-                    raise OverflowedError
-                _, _, size, _, _, bytes_, kind = _FAN_NAME.unpack_from(data, at + begin)
-                end = at + begin + _FAN_NAME.size + bytes_
-                folder = self._folders.get((kind, data[at + begin + _FAN_NAME.size : end]))
-                name = data[end : at + begin + size].split(b"\0")[0]
+                    lost = True
+                    continue
+                info = at - length + begin
+                _, _, size, _, _, bytes_, kind = _FAN_NAME.unpack_from(data, info)
+                end = info + _FAN_NAME.size + bytes_
+                folder = self._folders.get((kind, data[info + _FAN_NAME.size : end]))
+                name = data[end : info + size].split(b"\0")[0]
                 listed = bool(mask & _FAN_ONDIR)
                 if folder is not None and (name == b".") == listed:
                     path = folder if listed else os.path.join(folder, os.fsdecode(name))  # noqa: PTH118
                     yield Opening(path, process == os.getpid(), listed, bool(mask & _FAN_CLOSE_WRITE))
-                at += length
+        if lost:
+            raise OverflowedError
 
 
 class Inotify:
@@ -103,7 +111,7 @@ class Inotify:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         try:
-            self._fd = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+            self.descriptor = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         except AttributeError as error:
             raise OSError("no inotify") from error
         self._folders: dict[int, str] = {}
@@ -111,21 +119,21 @@ class Inotify:
     def add(self, folder: str) -> None:
         """Watch what is in the folder, not below."""
         mask = _IN_OPEN | _IN_CLOSE_WRITE
-        number = _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+        number = _checked(self._libc.inotify_add_watch(self.descriptor, os.fsencode(folder), mask))
         self._folders[number] = folder
 
     def take(self) -> Iterator[Opening]:
         """Everything since the last time; never waits.
 
         Raises:
-            OverflowedError: some of it is lost.
+            OverflowedError: some of it is lost; comes after all the rest.
         """
-        for data in _readings(self._fd):
+        lost = False
+        for data in _readings(self.descriptor):
             at = 0
             while at < len(data):
                 number, mask, _, length = _IN_EVENT.unpack_from(data, at)
-                if mask & _IN_Q_OVERFLOW:
-                    raise OverflowedError
+                lost = lost or bool(mask & _IN_Q_OVERFLOW)
                 at += _IN_EVENT.size + length
                 name = data[at - length : at].split(b"\0")[0]
                 folder = self._folders.get(number)
@@ -133,23 +141,30 @@ class Inotify:
                 if folder is not None and (not name) == listed:
                     path = folder if listed else os.path.join(folder, os.fsdecode(name))  # noqa: PTH118
                     yield Opening(path, None, listed, bool(mask & _IN_CLOSE_WRITE))
+        if lost:
+            raise OverflowedError
 
 
-def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> Any:
-    """Something that watches all of these folders; None if nothing here can."""
+def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> tuple[Any, bool]:
+    """Something that watches these folders, None if nothing here can; and whether it watches all of them."""
     for kind in kinds:
         try:
             made = kind()
         except OSError:
             continue
-        try:
-            for folder in folders:
+        for number, folder in enumerate(folders):
+            try:
                 made.add(folder)
-        except OSError:
-            os.close(made._fd)
-            continue
-        return made
-    return None
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    continue
+                if number:
+                    return made, False  # there are as many as one may have
+                os.close(made.descriptor)
+                break
+        else:
+            return made, True
+    return None, False
 
 
 def _checked(result: int) -> int:

@@ -111,7 +111,8 @@ class Reading:
                 self._complete = False
                 break
             folders.append(folder)
-        self._kernel = self._opened.watch(folders)
+        self._kernel, all_of_them = self._opened.watch(folders)
+        self._complete = self._complete and all_of_them
 
     def _folders(self) -> Iterator[str]:
         """The folders that hold files, the upper ones first; thoroughly also those that are only listed."""
