@@ -1,4 +1,4 @@
-"""What targets read when they were last made, kept under the git directory of the working tree."""
+"""What targets read when they were last made, kept beside the project's catalog."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.model.changes import show, to_bytes
@@ -43,10 +44,14 @@ def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
     ]
 
 
-def recall(repo: Repository) -> list[Reading]:
-    """What every target read when it was last made here, the one that was made longest ago first."""
+def recall(folder: Path) -> list[Reading]:
+    """What every target read when it was last made here, the one that was made longest ago first.
+
+    Args:
+        folder: The project's own, where its catalog is kept.
+    """
     try:
-        document = json.loads((repo.private_dir / FILE).read_bytes())
+        document = json.loads((folder / FILE).read_bytes())
         if document["version"] != VERSION:
             return []
         return [
@@ -57,14 +62,14 @@ def recall(repo: Repository) -> list[Reading]:
         return []
 
 
-def remember(repo: Repository, new: Sequence[Reading]) -> None:
+def remember(folder: Path, new: Sequence[Reading]) -> None:
     """Keep what was read, in the place of what the same targets had read before.
 
     It is of use to people only: where it cannot be written nothing else suffers.
     """
     if not new:
         return
-    known = {one.target: one for one in recall(repo)}
+    known = {one.target: one for one in recall(folder)}
     if all(known.get(one.target) == one for one in new):
         return
     for one in new:
@@ -78,8 +83,8 @@ def remember(repo: Repository, new: Sequence[Reading]) -> None:
         kept.append(one)
     document = {"version": VERSION, "targets": [_as_json(one) for one in reversed(kept)]}
     with suppress(OSError):
-        repo.private_dir.mkdir(parents=True, exist_ok=True)
-        replace_file(repo.private_dir / FILE, json.dumps(document).encode() + b"\n", 0o644)
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / FILE, json.dumps(document).encode() + b"\n", 0o644)
 
 
 def visible(repo: Repository, paths: Sequence[bytes]) -> set[bytes]:

@@ -204,7 +204,7 @@ class Trigger(Survey):
         from raw_trigger import edges, reads
 
         repo = self.workspace.repo
-        reads.remember(repo, reads.readings(outcomes))
+        reads.remember(self.workspace.project.cache_dir, reads.readings(outcomes))
         if self._thorough:  # whoever asked for that is told the whole of it
             return
         made = (outcome for outcome in outcomes if outcome.status == "success")

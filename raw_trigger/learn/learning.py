@@ -148,7 +148,7 @@ def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> l
     for key in assets:
         if key not in catalog.assets:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
-    recalled = recall(trigger.workspace.repo)
+    recalled = recall(trigger.workspace.project.cache_dir)
     if outcome is None:
         if not recalled:
             raise UsageError(

@@ -1,6 +1,8 @@
-"""What targets have read is kept under the git directory, and compared only where git sees it."""
+"""What targets have read is kept, and compared only where git sees it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.outcome import Reads, TargetOutcome
@@ -15,8 +17,8 @@ def outcome(text: str, *names: str, step: str | None = None, run_id: str = "1") 
     return TargetOutcome(Target(key, partition if bar else None), "success", run_id, reads=reads)
 
 
-def test_what_was_read_is_kept_until_the_target_is_made_again(repo: Repo) -> None:
-    opened = repo.open()
+def test_what_was_read_is_kept_until_the_target_is_made_again(tmp_path: Path) -> None:
+    opened = tmp_path / "cache"
     assert recall(opened) == []
     first = readings(
         [
@@ -36,7 +38,7 @@ def test_what_was_read_is_kept_until_the_target_is_made_again(repo: Repo) -> Non
     again = readings([outcome("a", "r.csv", run_id="2")])
     remember(opened, again)
     assert recall(opened) == [*first[1:], *again]
-    (opened.private_dir / "reads.json").write_text("{")
+    (opened / "reads.json").write_text("{")
     assert recall(opened) == []
 
 
