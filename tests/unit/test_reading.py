@@ -134,6 +134,22 @@ def test_what_others_open_is_unsure_and_counts_only_beside_children(raw: Path) -
 
 
 @linux
+def test_where_the_kernel_does_not_say_who_only_what_python_opens_is_sure(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anyone = OPENED.watch
+    monkeypatch.setattr(OPENED, "watch", lambda folders: anyone(folders, (OPENED.Inotify,)))
+    reading = watching(raw)
+    reading.begin()
+    (raw / "a").read_text()
+    cat(raw / "b")
+    told = reading.end()
+    if reading._kernel is None:
+        pytest.skip("not allowed here")
+    assert (told["files"], told["unsure"]) == (["raw/a"], ["raw/b"])
+
+
+@linux
 def test_only_so_many_folders_are_watched_and_it_says_so(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(READING, "MOST_FOLDERS", 1)
     assert reads(watching(raw), lambda: None)["complete"] is False
