@@ -19,6 +19,8 @@ from raw_trigger.cli.session import (
 
 if TYPE_CHECKING:
     from raw_trigger.learn import Ran
+    from raw_trigger.model.outcome import TargetOutcome
+    from raw_trigger.model.plan import Plan
     from raw_trigger.trigger import Trigger
 
 
@@ -63,18 +65,21 @@ def learn(
 def _run(trigger: Trigger, assets: list[str], form: PlainFormat) -> Ran:
     from raw_trigger import learn as learning
     from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.render.learned import announcement
 
     workspace = trigger.workspace
     launcher = LocalLauncher(workspace.project, workspace.locks)
-    if form is PlainFormat.json:
-        return learning.run(trigger, launcher, assets, waiting=tell_stderr)
-    text = text_renderer(stderr=True)
-    with text.progress(0) as finished:
+    with text_renderer(stderr=True).progress(0) as finished:
+
+        def planned(plan: Plan) -> None:
+            tell_stderr(announcement(plan))
+            if form is PlainFormat.text:
+                finished.expect(len(plan.actionable))
+
+        def on_target(done: TargetOutcome) -> None:
+            if form is PlainFormat.text:
+                finished(done)
+
         return learning.run(
-            trigger,
-            launcher,
-            assets,
-            waiting=tell_stderr,
-            planned=lambda plan: finished.expect(len(plan.actionable)),
-            on_target=finished,
+            trigger, launcher, assets, waiting=tell_stderr, planned=planned, on_target=on_target
         )

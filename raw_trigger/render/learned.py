@@ -11,6 +11,7 @@ from raw_trigger.render import words
 if TYPE_CHECKING:
     from raw_trigger.learn import Learned
     from raw_trigger.model.outcome import Outcome
+    from raw_trigger.model.plan import Plan
 
 
 def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str, Any]:
@@ -47,6 +48,12 @@ def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str,
         "diff": found.diff,
         "written": written,
     }
+
+
+def announcement(plan: Plan) -> str:
+    """What will be run."""
+    targets = [words.printable(one.target.text) for one in plan.actionable]
+    return f"materializing {words.sample(targets)}, to see what is read"
 
 
 def remarks(found: Learned, written: bool) -> Iterator[str]:
