@@ -11,7 +11,7 @@ from raw_trigger.errors import ConfigError
 from raw_trigger.initialize.text import unlike_root
 from raw_trigger.initialize.values import Findings, sample, shown
 from raw_trigger.learn.editing import inserted, lines_of, new_file
-from raw_trigger.learn.proposing import NewRule, Wanted, propose
+from raw_trigger.learn.proposing import NewRule, Wanted, by_name, propose
 from raw_trigger.mapping.rules import CONVENTION, Match, RuleBook
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import show
@@ -44,6 +44,7 @@ class Lesson:
         self.notes: list[str] = []
         self.wanted = Wanted(catalog, tuple(self.names.values()))
         self._before = {path: self.book.match(path) for path in files}
+        self._read: dict[bytes, set[Target]] = {}
         self._look(readings)
         self._unread(readings)
 
@@ -60,6 +61,7 @@ class Lesson:
                 if relative is not None:
                     wanted.folders.setdefault(asset, set()).add(relative.strip("/"))
             for path in {*one.reads.files, *one.reads.unsure} & self.names.keys():
+                self._read.setdefault(path, set()).update(replace(one.target, asset=a) for a in one.assets)
                 if path not in fed:
                     fed[path] = fed_by(self.book, path, self.config.downstream)
                 already = fed[path]
@@ -94,7 +96,8 @@ class Lesson:
             self.notes.append(f"{match.rule} says more of {shown(name)} than its assets: add {keys} there")
             return
         for target in match.targets:
-            if match.rule != CONVENTION or target.asset not in self.wanted.ran:
+            misled = target.asset in self.wanted.ran and target not in self._read.get(path, ())
+            if match.rule != CONVENTION or not misled:
                 self.wanted.readers[name].setdefault(target.asset, set()).add(target.partition)
 
     def _unread(self, readings: Sequence[Reading]) -> None:
@@ -131,10 +134,19 @@ class Lesson:
             wrong = self._wrong(config, kept)
             if not wrong:
                 return kept, after
+            plain = [rule for rule in wrong if rule.many and not rule.partition]
             self.notes += [
-                _by_hand(rule, "among the other rules it would say something else") for rule in wrong
+                _by_hand(rule, "among the other rules it would say something else")
+                for rule in wrong
+                if rule not in plain
             ]
-            kept = [rule for rule in kept if rule not in wrong]
+            kept = sorted(
+                [
+                    *(rule for rule in kept if rule not in wrong),
+                    *(one for rule in plain for one in map(self._unlike_roots, by_name(rule))),
+                ],
+                key=lambda one: (one.many, one.path),
+            )
         return [], None
 
     def _unlike_roots(self, rule: NewRule) -> NewRule:

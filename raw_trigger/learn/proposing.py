@@ -51,6 +51,15 @@ class Wanted:
     ran: dict[str, set[str | None]] = field(default_factory=dict)
 
 
+def by_name(rule: NewRule) -> list[NewRule]:
+    """A pattern that gives no partitions, as one rule for each of its names."""
+    compiled = [Compiled(Proposal(rule.path, asset, "")) for asset in rule.assets]
+    return [
+        NewRule(as_pattern(name), tuple(as_template(one.target(name)[0]) for one in compiled), (name,))
+        for name in rule.names
+    ]
+
+
 def propose(wanted: Wanted) -> tuple[list[NewRule], list[str]]:
     """The rules, single names first, and sentences about what no rule can say."""
     return _Proposing(wanted).run()
@@ -154,12 +163,13 @@ class _Proposing:
             below = [name for name in self.wanted.names if _is_below(name, folder)]
             for suffix in sorted({built_in(name)["suffix"] for name in below}):
                 found = {name for name in below if built_in(name)["suffix"] == suffix}
-                if found <= read and len({posixpath.dirname(name) for name in found}) > 1:
+                # Without a suffix the pattern takes the files that have one, too.
+                whole = found <= read and (suffix or len(found) == len(below))
+                if whole and len({posixpath.dirname(name) for name in found}) > 1:
                     yield as_pattern(f"{folder}/" if folder else "") + "**/*" + as_pattern(suffix), found
         for (parent, suffix), members in sorted(self.by_place.items()):
             if read.issuperset(members) and (parent in listed or len(members) >= GENERAL):
                 path = as_pattern(f"{parent}/" if parent else "") + "*" + as_pattern(suffix)
-                # A file without a suffix would have the pattern take those with one.
                 if suffix or read.issuperset(n for n in self.wanted.names if posixpath.dirname(n) == parent):
                     yield path, set(members)
 

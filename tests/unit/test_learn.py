@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raw_trigger.config.parsing import parse
 from raw_trigger.edges import missed, warnings
@@ -271,6 +274,11 @@ def test_where_a_rule_goes(before: str, after: str) -> None:
     assert notes == []
 
 
+def test_a_name_that_did_not_mislead_is_kept() -> None:
+    after, notes = lesson(None, "x.csv", {"raw/x": "x.csv", "a": "x.csv"})
+    assert (after, notes) == (HEAD + "  - path: x.csv\n    assets: [a, raw/x]\n", [])
+
+
 def test_a_name_that_misled_is_left_out() -> None:
     """`raw/x` has the file's name, but was seen to read another one."""
     after, notes = lesson(None, "x.csv y.csv", {"raw/x": "y.csv", "a": "x.csv"})
@@ -354,3 +362,57 @@ def test_a_run_warns_of_what_the_rules_miss() -> None:
     assert missed(ran[2:3], book, "none") == {("below",): data("o.csv")}
     many = missed([outcome(f"in/{n}_tab", "p.csv") for n in "klmnopq"], book, "auto")
     assert warnings(many, set)[-1] == "2 more read files that do not feed them"
+
+
+FOLDERS = ("", "f/", "f/g/", "h/")
+NAMES = [
+    f"{folder}{stem}{suffix}"
+    for folder in FOLDERS
+    for stem in ("k", "l", "x", "eu", "2025-02-03")
+    for suffix in (".csv", "")
+]
+BEFORE = (
+    None,
+    "root: data\n",
+    HEAD + "  - {path: 'f/*.csv', asset: a}\n  - {path: '**/x*', ignore: true}\n",
+    HEAD + "  - path: k.csv\n    assets: [a, b]\n  # all\n  - path: '**'\n    asset: raw/z\n",
+)
+TARGETS = ("a", "b", "raw/x", "raw/z", "in/k_tab", "parted|eu", "parted|us", "daily|2025-02-03")
+
+
+@given(
+    st.sets(st.sampled_from(NAMES), min_size=1),
+    st.dictionaries(
+        st.sampled_from(TARGETS), st.sets(st.sampled_from([*NAMES, "/", "f/", "h/"])), min_size=1
+    ),
+    st.sampled_from(BEFORE),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_file_maps_what_was_read_and_everything_else_as_before(
+    files: set[str], read: dict[str, set[str]], before: str | None
+) -> None:
+    names = {one: " ".join(sorted(some)) for one, some in read.items() if some}
+    after, notes = lesson(before, " ".join(sorted(files)), names)
+    old, new = (
+        RuleBook(Config(roots=("data",)) if text is None else parse(text.encode(), "y"), CATALOG, "/top")
+        for text in (before, before if after is None else after)
+    )
+    ran = {target(one).asset for one in names}
+    for name in files:
+        path = data(name)[0]
+        then, now = old.match(path), new.match(path)
+        mapped = set() if now is None else set(now.targets)
+        missing = {
+            target(one)
+            for one in names
+            if name in read[one] and target(one).asset not in {t.asset for t in mapped}
+        }
+        if missing and not (then is not None and then.ignore):
+            words = {word.removeprefix("data/") for note in notes for word in re.split("[ ,:]+", note)}
+            assert name in words or any(" more" in note for note in notes), (name, missing, after, notes)
+        lost = set() if then is None else set(then.targets) - mapped
+        assert all(then is not None and then.rule == "convention" and t.asset in ran for t in lost)
+        gained = mapped - (set() if then is None else set(then.targets))
+        for one in gained:
+            is_read = one.text in names and name in read[one.text]
+            assert is_read or (one.partition is not None and one.text not in names), (name, one, after)
