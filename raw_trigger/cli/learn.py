@@ -54,7 +54,7 @@ def learn(
         write([json.dumps(as_json(found, None if ran is None else ran.outcome, written), indent=1) + "\n"])
     else:
         write([found.diff])
-        for line in remarks(found, written):
+        for line in remarks(found, written, ran is not None):
             tell_stderr(line)
     for warning in trigger.warnings:
         tell_stderr(f"warning: {warning}")

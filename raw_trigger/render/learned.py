@@ -56,8 +56,8 @@ def announcement(plan: Plan) -> str:
     return f"materializing {words.sample(targets)}, to see what is read"
 
 
-def remarks(found: Learned, written: bool) -> Iterator[str]:
-    """What is said beside the diff."""
+def remarks(found: Learned, written: bool, ran: bool) -> Iterator[str]:
+    """What is said beside the diff. ``ran``: what was learned from was materialized just now."""
     files = {path for one in found.readings for path in (*one.reads.files, *one.reads.unsure)}
     who = words.plural(len({one.target.asset for one in found.readings}), "asset")
     yield f"{who} read {words.plural(len(files), 'raw file')}"
@@ -72,6 +72,6 @@ def remarks(found: Learned, written: bool) -> Iterator[str]:
     if not found.diff:
         yield "nothing is to be added: the rules say as much"
     elif written:
-        yield f"wrote {found.file}"
+        yield f"wrote {found.file}" + (". What it newly maps is materialized once more" if not ran else "")
     else:
         yield "nothing was written: `raw-trigger learn --write` does, and records what it materialized"
