@@ -23,25 +23,34 @@ _ARGUMENTS = 400
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a target read, and the assets that the same step made."""
+    """What a target read, and the assets that the same step made.
+
+    ``together`` are the partitions that the step made at once: which of them a file was read for is not seen.
+    """
 
     target: Target
     assets: tuple[str, ...]
     reads: Reads
+    together: tuple[str, ...] = ()
 
 
 def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
     """What was read for each target that was made."""
     steps: dict[tuple[str | None, str], dict[str, None]] = {}
+    ranges: dict[tuple[str | None, str], dict[str, None]] = {}
     made = [one for one in outcomes if one.reads is not None and one.status == "success"]
     for one in made:
         assert one.reads is not None
         steps.setdefault((one.run_id, one.reads.step), {})[one.target.asset] = None
-    return [
-        Reading(one.target, tuple(steps[one.run_id, one.reads.step]), one.reads)
-        for one in made
-        if one.reads is not None
-    ]
+        if one.target.partition is not None:
+            ranges.setdefault((one.run_id, one.reads.step), {})[one.target.partition] = None
+    found = []
+    for one in made:
+        assert one.reads is not None
+        step = one.run_id, one.reads.step
+        together = tuple(ranges.get(step, ())) if len(ranges.get(step, ())) > 1 else ()
+        found.append(Reading(one.target, tuple(steps[step]), one.reads, together))
+    return found
 
 
 def recall(folder: Path) -> list[Reading]:
@@ -55,7 +64,12 @@ def recall(folder: Path) -> list[Reading]:
         if document["version"] != VERSION:
             return []
         return [
-            Reading(Target(one["asset"], one["partition"]), tuple(one["assets"]), _reads(one))
+            Reading(
+                Target(one["asset"], one["partition"]),
+                tuple(one["assets"]),
+                _reads(one),
+                tuple(one["together"]),
+            )
             for one in document["targets"]
         ]
     except (OSError, ValueError, KeyError, TypeError):
@@ -103,6 +117,7 @@ def _as_json(one: Reading) -> dict[str, object]:
         "asset": one.target.asset,
         "partition": one.target.partition,
         "assets": list(one.assets),
+        "together": list(one.together),
         "step": reads.step,
         "files": [show(path) for path in reads.files],
         "unsure": [show(path) for path in reads.unsure],

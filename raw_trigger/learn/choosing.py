@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from raw_trigger.errors import UsageError
 from raw_trigger.initialize.keys import cuts, dimensions, is_key
 from raw_trigger.initialize.values import Compiled, Proposal
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import RAW, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Target
@@ -54,19 +55,29 @@ def keys_of(asset: Asset, names: Sequence[str]) -> list[str]:
     definition = asset.partitions
     if definition is None or any(part.kind in ("dynamic", "other") for _, part in dimensions(definition)):
         return []
+    known = PartitionKeys()
     found: dict[str, None] = {}
     for name in names[:: len(names) // _MOST_NAMES + 1]:
+        found.update(dict.fromkeys(sorted(keys_told(asset, name, known))))
+    if definition.kind == "static":
+        ordered = sorted(definition.keys, key=lambda key: key not in found)
+        return ordered[:KEYS]
+    return sorted(found)[-KEYS:]
+
+
+def keys_told(asset: Asset, name: str, known: PartitionKeys) -> set[str]:
+    """The partition keys that a file may be named after."""
+    definition = asset.partitions
+    found = set()
+    if definition is not None:
         for (path, _, partition), _, _ in cuts(name, definition):
             try:
                 values = Compiled(Proposal(path, "", "", partition)).target(name)[1]
             except ValueError:
                 continue
-            if all(is_key(part, values.get(one, "")) for one, part in dimensions(definition)):
-                found[joined_key(values)] = None
-    if definition.kind == "static":
-        ordered = sorted(definition.keys, key=lambda key: key not in found)
-        return ordered[:KEYS]
-    return sorted(found)[-KEYS:]
+            if all(is_key(known, part, values.get(one, "")) for one, part in dimensions(definition)):
+                found.add(joined_key(values))
+    return found
 
 
 def joined_key(values: dict[str | None, str]) -> str:

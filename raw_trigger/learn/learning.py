@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,7 +127,10 @@ def _plan(trigger: Trigger, targets: Sequence[Target]) -> Plan:
     if not targets:
         raise UsageError("there is no asset to materialize", "name one with --asset")
     options = Options(
-        environment=workspace.environment, downstream="none", batch_size=workspace.config.batch_size
+        environment=workspace.environment,
+        downstream="none",
+        batch_size=workspace.config.batch_size,
+        now=time.time(),
     )
     rules = _Everything(workspace.config, trigger.catalog(), str(workspace.repo.top), targets)
     made = make_plan(ChangeSet(base, desired, (_NOWHERE,)), rules, options)

@@ -10,8 +10,10 @@ from raw_trigger.edges import fed_by
 from raw_trigger.errors import ConfigError
 from raw_trigger.initialize.text import unlike_root
 from raw_trigger.initialize.values import Findings, sample, shown
+from raw_trigger.learn.choosing import keys_told
 from raw_trigger.learn.editing import inserted, lines_of, new_file
 from raw_trigger.learn.proposing import NewRule, Wanted, by_name, propose
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import CONVENTION, Match, RuleBook
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import show
@@ -44,6 +46,7 @@ class Lesson:
         self.notes: list[str] = []
         self.wanted = Wanted(catalog, tuple(self.names.values()))
         self._before = {path: self.book.match(path) for path in files}
+        self._keys = PartitionKeys()
         self._read: dict[bytes, set[Target]] = {}
         self._look(readings)
         self._unread(readings)
@@ -70,7 +73,7 @@ class Lesson:
                     assert match is not None
                     if match.ignore:
                         ignored[match.rule, show(path)] = None
-                elif already.isdisjoint(one.assets):
+                elif already.isdisjoint(one.assets) and not self._of_another(one, self.names[path]):
                     readers = wanted.readers.setdefault(self.names[path], {})
                     readers.setdefault(asset, set()).add(one.target.partition)
         for (rule, path_), who in self._by(ignored, readings).items():
@@ -87,6 +90,13 @@ class Lesson:
             for path in (*one.reads.files, *one.reads.unsure):
                 readers.setdefault(show(path), one.target.asset)
         return {key: readers[key[1]] for key in ignored}
+
+    def _of_another(self, one: Reading, name: str) -> bool:
+        """Whether, of partitions that were made at once, the file is named after another one."""
+        if not one.together:
+            return False
+        told = keys_told(self.catalog.assets[one.target.asset], name, self._keys).intersection(one.together)
+        return bool(told) and one.target.partition not in told
 
     def _keep(self, path: bytes, match: Match) -> None:
         """What fed the path already goes on to do so, but for a name that was seen to mislead."""

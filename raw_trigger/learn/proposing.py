@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from raw_trigger.initialize.keys import Shape, cuts, dimensions, is_key
 from raw_trigger.initialize.values import Compiled, Proposal, as_pattern, as_template, is_text, sample, shown
 from raw_trigger.learn.choosing import joined_key
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import built_in
 from raw_trigger.model.assets import Asset, Catalog
 
@@ -70,6 +71,7 @@ class _Proposing:
         self.wanted = wanted
         self.rules: list[NewRule] = []
         self.notes: list[str] = []
+        self.known = PartitionKeys()
         self.by_place: dict[tuple[str, str], list[str]] = {}
         for name in wanted.names:
             parts = built_in(name)
@@ -224,13 +226,13 @@ class _Proposing:
                 if keys[name] != key:
                     return set()
                 taken.add(name)
-            elif (
-                name in self.wanted.readers
-                or key in seen
-                or not all(is_key(part, values.get(one, "")) for one, part in dimensions(asset.partitions))
-            ):
+            elif name in self.wanted.readers or key in seen or not self._is_key(asset, values):
                 return set()
         return taken
+
+    def _is_key(self, asset: Asset, values: Mapping[str | None, str]) -> bool:
+        parts = dimensions(asset.partitions)
+        return all(is_key(self.known, part, values.get(one, "")) for one, part in parts)
 
 
 def _common(texts: Sequence[str]) -> str:

@@ -33,6 +33,12 @@ def test_what_was_read_is_kept_until_the_target_is_made_again(tmp_path: Path) ->
         ("b", ("a", "b")),
         ("parted|eu", ("parted",)),
     ]
+    assert [one.together for one in first] == [(), (), ()]
+    ranged = readings([outcome("parted|eu", step="one"), outcome("parted|us", step="one")])
+    assert [one.together for one in ranged] == [("eu", "us")] * 2
+    remember(opened, ranged)
+    assert recall(opened) == ranged
+    (opened / "reads.json").unlink()
     remember(opened, first)
     assert recall(opened) == first
     again = readings([outcome("a", "r.csv", run_id="2")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -272,6 +273,16 @@ def test_where_a_rule_goes(before: str, after: str) -> None:
     told, notes = lesson(before, "p.csv", {"b": "p.csv"})
     assert told == after
     assert notes == []
+
+
+def test_of_partitions_that_one_run_made_names_tell_which_read_what() -> None:
+    files, both = ("s/eu.csv", "s/us.csv"), ("eu", "us")
+    every = [replace(reading(f"parted|{key}", files), together=both) for key in both]
+    made = Lesson(Config(roots=("data",)), CATALOG, "/top", data(*files), every)
+    assert made.text(None, "raw-trigger.yaml")[1] == (
+        HEAD + '  - path: "s/{name}.csv"\n    asset: parted\n    partition: "{name}"\n'
+    )
+    assert made.notes == []
 
 
 def test_a_name_that_did_not_mislead_is_kept() -> None:
