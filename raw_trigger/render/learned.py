@@ -69,7 +69,11 @@ def remarks(found: Learned, written: bool, ran: bool) -> Iterator[str]:
             shortly = words.sample([words.printable(path) for path in one.reads.unsure])
             yield f"{shortly}: opened by another process while {words.printable(one.target.text)} was made"
     yield from (words.printable(note) for note in found.notes)
-    if not found.diff:
+    if not found.readings:
+        yield "nothing is known of what is read: no asset was made"
+    elif not found.diff and found.notes:
+        yield "no rule is to be added"
+    elif not found.diff:
         yield "nothing is to be added: the rules say as much"
     elif written:
         yield f"wrote {found.file}" + (". What it newly maps is materialized once more" if not ran else "")
