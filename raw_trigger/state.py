@@ -77,6 +77,23 @@ def environments(repo: Repository) -> dict[str, str]:
     return {ref.removeprefix(PREFIX): oid for ref, oid in pairs}
 
 
+def named(repo: Repository, *environments: str) -> dict[str, str]:
+    """Those of the environments that are recorded, each with its tree's id."""
+    refs = [PREFIX + environment for environment in environments]
+    out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", *refs)
+    pairs = (show(line).split(" ") for line in out.splitlines())
+    return {ref.removeprefix(PREFIX): oid for ref, oid in pairs if ref in refs}
+
+
+def take_over(repo: Repository, environment: str, tree: str) -> None:
+    """Record for an environment that has no record yet what was recorded under another name.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    _move(repo, environment, tree, None)
+
+
 def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
     """A tree that holds nothing of ``tree`` but its raw roots, under their full paths."""
     if "." in roots:

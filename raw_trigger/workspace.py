@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raw_trigger import state
 from raw_trigger.config import Config, default_config, find_config, load_config
+from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import UsageError
-from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME
+from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, folder_name, local_environment
+from raw_trigger.places import Place, named_place, places_from, require_own_environment, several
 from raw_trigger.project import DagsterProject
 from raw_trigger.repo.repository import Repository
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Everything that stays the same while a command runs."""
+    """Everything that stays the same while a command runs.
+
+    Attributes:
+        title: What the project is called where there are several; None where there is but one.
+    """
 
     repo: Repository
     config: Config
     project: DagsterProject
     environment: str
+    title: str | None = None
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -37,32 +45,71 @@ def open_workspace(
     start: Path,
     *,
     config_file: Path | None = None,
+    folder: Path | None = None,
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Workspace:
     """Find the repository that ``start`` is in and read its configuration.
 
     Args:
-        config_file: The configuration; otherwise the nearest ``raw-trigger.yaml`` at or above ``start``.
+        config_file: The configuration; otherwise the nearest ``raw-trigger.yaml`` at or above ``start``, or
+            the only one below it.
+        folder: The project's folder, in place of both.
         environment: Overrides the configured one.
 
     Raises:
         GitError: there is no usable repository.
         ConfigError: the configuration is wrong, or ``config_file`` outside the repository.
-        UsageError: ``config_file`` is not there, or ``environment`` cannot be one's name.
+        UsageError: ``config_file`` or a project in ``folder`` is not there, several projects could be meant,
+            or ``environment`` cannot be one's name.
+    """
+    repo = Repository.discover(start, os.environ if environ is None else environ)
+    places = places_of(repo, start, config_file=config_file, folder=folder)
+    if len(places) > 1:
+        raise several(places)
+    return open_place(repo, places[0], environment=environment, environ=environ)
+
+
+def places_of(
+    repo: Repository, start: Path, *, config_file: Path | None = None, folder: Path | None = None
+) -> tuple[Place, ...]:
+    """The projects that a command is about; for the arguments and errors see :func:`open_workspace`."""
+    if config_file is not None and folder is not None:
+        raise UsageError("--config and --project name a project both", "leave one of them away")
+    if folder is not None:
+        return (named_place(repo, folder),)
+    if config_file is None:
+        return places_from(repo, start)
+    if not os.path.lexists(config_file):
+        raise UsageError(f"there is no file {config_file}", "leave --config away to take the nearest one")
+    return (Place("", config_file.absolute(), single=True),)
+
+
+def open_place(
+    repo: Repository,
+    place: Place,
+    *,
+    environment: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Workspace:
+    """Read a project's configuration.
+
+    Raises:
+        ConfigError: it is wrong, or names an environment that is another project's too.
+        UsageError: ``environment`` cannot be one's name.
     """
     if environment is not None and not ENVIRONMENT_NAME.fullmatch(environment):
         raise UsageError(f"the environment {environment!r} cannot be part of a git ref", ENVIRONMENT_HINT)
-    if config_file is not None and not os.path.lexists(config_file):
-        raise UsageError(f"there is no file {config_file}", "leave --config away to take the nearest one")
     environ = os.environ if environ is None else environ
-    repo = Repository.discover(start, environ)
     top = repo.top
-    found = config_file.absolute() if config_file is not None else find_config(start.resolve(), top)
-    if found is None:
-        config = default_config(_default_folder(start.resolve(), top))
+    if place.file is None:
+        config = default_config(place.folder)
     else:
-        config = load_config(found, top, repo.shared_dir / "cache")
+        if place.file.name in NAMES:
+            find_config(place.file.parent, top)
+        config = load_config(place.file, top, repo.shared_dir / "cache")
+    if config.environment is not None:
+        require_own_environment(repo, config, (config.environment,))
     project = DagsterProject(
         directory=top / config.folder,
         options=config.dagster,
@@ -71,24 +118,45 @@ def open_workspace(
         top=top,
         environ=environ,
     )
-    return Workspace(repo, config, project, environment or _environment(repo, config, project))
+    own = config.environment or _local(repo, config, project)
+    if config.folder:
+        name = folder_name(config.folder)
+        project = replace(project, cache_dir=project.cache_dir / name)
+        if own == _own_local(repo, config, project):
+            # Assets of two projects may have the same key, and then one file in the same place.
+            project = replace(project, default_home=repo.private_dir / "projects" / name / "dagster_home")
+    title = None if place.single else place.name
+    return Workspace(repo, config, project, environment or own, title)
 
 
-def _default_folder(start: Path, top: Path) -> str:
-    """The project folder where no file names one: the nearest with ``data/1_raw``, else the top."""
-    for folder in (start, *start.parents):
-        if (folder / "data" / "1_raw").is_dir():
-            relative = folder.relative_to(top).as_posix() if folder.is_relative_to(top) else ""
-            return "" if relative == "." else relative
-        if folder == top:
-            break
-    return ""
+def _own_local(repo: Repository, config: Config, project: DagsterProject) -> str:
+    """The environment that is a project's by its folder, and the linked worktree's if that has assets of
+    its own.
+    """
+    return local_environment(config.folder, _worktree(repo, project))
 
 
-def _environment(repo: Repository, config: Config, project: DagsterProject) -> str:
-    """``local``, or ``local-<worktree>`` in a linked worktree whose assets are stored on their own."""
-    if config.environment is not None:
-        return config.environment
-    if repo.worktree_name is not None and project.has_private_home():
-        return f"local-{repo.worktree_name}"
-    return "local"
+def _worktree(repo: Repository, project: DagsterProject) -> str | None:
+    return repo.worktree_name if project.has_private_home() else None
+
+
+def _local(repo: Repository, config: Config, project: DagsterProject) -> str:
+    """The environment where the configuration names none.
+
+    What was recorded for a project below the top before it had a name of its own goes on to be its record,
+    until there is a project at the top, whose name that is.
+    """
+    own = _own_local(repo, config, project)
+    if not config.folder:
+        return own
+    before = local_environment("", _worktree(repo, project))
+    found = state.named(repo, own, before)
+    if own in found or before not in found:
+        return own
+    out = repo.git.run("ls-tree", "-z", "--full-tree", "--name-only", found[before], "--", *config.roots)
+    if not out:
+        return own
+    if not any(os.path.lexists(repo.top / name) for name in NAMES):
+        return before
+    state.take_over(repo, own, found[before])
+    return own

@@ -25,7 +25,7 @@ from raw_trigger.cli import (
     status,
 )
 from raw_trigger.cli.errors import handled
-from raw_trigger.cli.session import Globals
+from raw_trigger.cli.session import Globals, each_project
 from raw_trigger.errors import RawTriggerError
 
 app = typer.Typer(
@@ -53,6 +53,9 @@ def options(
     directory: Annotated[
         Path | None, typer.Option("-C", "--directory", help="Work as if started in this folder.")
     ] = None,
+    project: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Only the project in this folder, of several.")
+    ] = None,
     module_name: Annotated[
         list[str] | None, typer.Option("-m", "--module-name", help="As of `dagster dev`.")
     ] = None,
@@ -73,6 +76,7 @@ def options(
         module_name=tuple(module_name or ()),
         python_file=tuple(python_file or ()),
         workspace=tuple(workspace or ()),
+        project=None if project is None else _absolute(project),
     )
 
 
@@ -85,14 +89,14 @@ def _absolute(path: Path) -> Path:
 
 for verb in (
     init.init,
-    diff.diff,
-    run.run,
-    status.status,
+    each_project(diff.diff),
+    each_project(run.run),
+    each_project(status.status),
     explain.explain,
-    check.check,
+    each_project(check.check),
     ci.ci,
     history.history,
-    adopt.adopt,
+    each_project(adopt.adopt),
     install.install,
     install.uninstall,
     learn.learn,

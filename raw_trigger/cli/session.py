@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from raw_trigger.model.changes import Base, Desired
     from raw_trigger.model.outcome import Outcome
     from raw_trigger.model.plan import Plan
+    from raw_trigger.places import Place
     from raw_trigger.render.text import TextRenderer
+    from raw_trigger.repo.repository import Repository
     from raw_trigger.trigger import Trigger
     from raw_trigger.workspace import Workspace
 
@@ -61,29 +64,108 @@ NoCatalog = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options before the verb."""
+    """The options before the verb.
+
+    Attributes:
+        found: What they come to, where that is known already.
+    """
 
     config: Path | None
     directory: Path
     module_name: tuple[str, ...] = ()
     python_file: tuple[str, ...] = ()
     workspace: tuple[str, ...] = ()
+    project: Path | None = None
+    found: tuple[Repository, Place] | None = None
 
     def arguments(self) -> list[str]:
         """The same options for another process, which may be started elsewhere."""
         one = [("-C", str(self.directory))]
         one += [] if self.config is None else [("--config", str(self.config))]
+        one += [] if self.project is None else [("--project", str(self.project))]
         named = (("-m", self.module_name), ("-f", self.python_file), ("-w", self.workspace))
         one += [(option, value) for option, values in named for value in values]
         return [word for pair in one for word in pair]
 
 
 def workspace_of(context: typer.Context, environment: str | None = None) -> Workspace:
-    """The workspace the command was started in."""
-    from raw_trigger.workspace import open_workspace
+    """The workspace the command was started in.
+
+    Raises:
+        UsageError: it could be several.
+    """
+    from raw_trigger.places import several
+    from raw_trigger.workspace import open_place
 
     chosen: Globals = context.obj
-    opened = open_workspace(chosen.directory, config_file=chosen.config, environment=environment)
+    if chosen.found is None:
+        repo, places = found_from(chosen)
+        if len(places) > 1:
+            raise several(places)
+        chosen = dataclasses.replace(chosen, found=(repo, places[0]))
+    assert chosen.found is not None
+    return as_named(chosen, open_place(*chosen.found, environment=environment))
+
+
+def found_from(chosen: Globals) -> tuple[Repository, Sequence[Place]]:
+    """The repository, and the projects that a command is about."""
+    from raw_trigger.repo.repository import Repository
+    from raw_trigger.workspace import places_of
+
+    repo = Repository.discover(chosen.directory)
+    return repo, places_of(repo, chosen.directory, config_file=chosen.config, folder=chosen.project)
+
+
+def each_project(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb, called for each of the projects that it is about, one after the other. What goes wrong with
+    one keeps none of the others from it; the worst exit code is the last word.
+
+    A result that is one document, and a record that was named, are those of one project: then there must
+    not be several.
+    """
+
+    @functools.wraps(verb)
+    def wrapper(context: typer.Context, **options: Any) -> None:
+        chosen: Globals = context.obj
+        repo, places = found_from(chosen)
+        if len(places) == 1:
+            context.obj = dataclasses.replace(chosen, found=(repo, places[0]))
+            verb(context, **options)
+            return
+        form = options.get("form")
+        named = chosen.module_name or chosen.python_file or chosen.workspace
+        if (form is not None and form.value != "text") or options.get("environment") or named:
+            from raw_trigger.places import several
+
+            raise several(places)
+        worst = 0
+        for number, place in enumerate(places):
+            typer.echo(f"{place.name}:" if number == 0 else f"\n{place.name}:")
+            sys.stdout.flush()
+            context.obj = dataclasses.replace(chosen, found=(repo, place))
+            worst = max(worst, _exit_code(verb, context, options))
+        if worst:
+            raise typer.Exit(worst)
+
+    return wrapper
+
+
+def _exit_code(verb: Callable[..., None], context: typer.Context, options: dict[str, Any]) -> int:
+    from raw_trigger.cli.errors import tell
+    from raw_trigger.errors import RawTriggerError
+
+    try:
+        verb(context, **options)
+    except RawTriggerError as error:
+        tell(error)
+        return error.exit_code
+    except typer.Exit as ended:
+        return ended.exit_code
+    return 0
+
+
+def as_named(chosen: Globals, opened: Workspace) -> Workspace:
+    """The workspace with the Dagster project that the options name, if they do."""
     if not (chosen.module_name or chosen.python_file or chosen.workspace):
         return opened
     options = dataclasses.replace(

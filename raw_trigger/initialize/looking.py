@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from raw_trigger.model.changes import show, to_bytes
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.model.settings import Config
 from raw_trigger.project import DagsterProject
+from raw_trigger.project.presence import has_project
 from raw_trigger.repo.repository import Repository
 
 PRE_COMMIT = ".pre-commit-config.yaml"
@@ -146,9 +146,9 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Cata
         return project.catalog(fresh=True)
     except ProjectError as error:
         hint = error.hint
-        if not _has_project(home) and place.options == DagsterOptions():
+        if not has_project(home) and place.options == DagsterOptions():
             folders = {posixpath.dirname(show(p)) for p in place.listed if p.endswith((b".toml", b".yaml"))}
-            other = next((f for f in sorted(folders) if _has_project(repo.top / f)), None)
+            other = next((f for f in sorted(folders) if has_project(repo.top / f)), None)
             hint = "name it: `raw-trigger -m my_project.definitions init`"
             if other is not None:
                 hint = f"there is one in {shown(other)}: use `raw-trigger -C` with that folder"
@@ -173,7 +173,7 @@ def _home(start: Path, top: Path, names: Sequence[str], options: DagsterOptions)
     above = [folder for folder in (start, *start.parents) if folder.is_relative_to(top)]
     if options == DagsterOptions():
         for folder in above:
-            if _has_project(folder):
+            if has_project(folder):
                 return folder
     folders = {parent for name in names for parent in folders_of(name)}
     for folder in above:
@@ -181,17 +181,6 @@ def _home(start: Path, top: Path, names: Sequence[str], options: DagsterOptions)
         if any(joined(relative, root) in folders for root in _ROOTS):
             return folder
     return top
-
-
-def _has_project(folder: Path) -> bool:
-    """Whether ``dagster dev`` would find something to load in the folder."""
-    if any((folder / name).is_file() for name in ("workspace.yaml", "workspace.yml", "dg.toml")):
-        return True
-    try:
-        text = (folder / "pyproject.toml").read_text("utf-8", "replace")
-    except OSError:
-        return False
-    return re.search(r"^\s*\[tool\.(dagster|dg)\b", text, re.MULTILINE) is not None
 
 
 def _require_new(file: Path, top: Path, *, named: bool) -> None:

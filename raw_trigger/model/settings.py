@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ ENVIRONMENT_HINT = (
     " in '.' or '.lock'"
 )
 
+LOCAL = "local"
+"""The environment of the project at the top, where its file names none."""
+
 DEFAULT_ROOT = "data/1_raw"
 
 DEFAULT_PRE_PUSH: PushAction = "off"
@@ -36,6 +40,10 @@ DEFAULT_HOOKS: Mapping[str, HookAction] = {
     "post-checkout": "notify",
     "pre-push": DEFAULT_PRE_PUSH,
 }
+
+
+_PLAIN = re.compile(r"\w(?:[\w-]*\w)?", re.ASCII)
+_LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,32 @@ def default_config(folder: str = "") -> Config:
         folder: The project folder relative to the repository's top, ``""`` for the top.
     """
     return Config(folder=folder, roots=(below(folder, DEFAULT_ROOT),))
+
+
+def local_environment(folder: str, worktree: str | None = None) -> str:
+    """The environment of a project whose file names none: its record is that of no other project here.
+
+    Args:
+        folder: The project folder relative to the repository's top, ``""`` for the top.
+        worktree: The name of a linked worktree whose assets are stored on their own.
+    """
+    if not folder:
+        return LOCAL if worktree is None else f"{LOCAL}-{worktree}"
+    name = f"{LOCAL}.{folder_name(folder)}"
+    return name if worktree is None else f"{name}--{worktree}"
+
+
+def folder_name(folder: str) -> str:
+    """A project folder as a part of a git ref or of a file's name: different for different folders.
+
+    A dot stands for the slash; where a folder has other characters, or would read as another one, a
+    digest tells them apart.
+    """
+    parts = folder.split("/")
+    if all(_PLAIN.fullmatch(part) for part in parts) and "--" not in folder and len(folder) <= _LONGEST:
+        return ".".join(parts)
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", folder).strip("-")[:_LONGEST] or "folder"
+    return f"{readable}-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def below(folder: str, path: str) -> str:

@@ -1,0 +1,162 @@
+"""Where the projects of a repository are: one for each ``raw-trigger.yaml``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from raw_trigger.config import Config, find_config, load_config
+from raw_trigger.config.loader import NAMES
+from raw_trigger.errors import ConfigError, UsageError
+from raw_trigger.model.settings import below, folder_name
+from raw_trigger.project.presence import has_project
+from raw_trigger.repo.git import failed
+from raw_trigger.repo.repository import Repository
+
+_DEFAULT = Path("data", "1_raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A project: its folder relative to the repository's top (``""`` for the top), and its configuration.
+
+    ``file`` is absolute, None where the defaults apply. ``single`` says that it was named by itself, or is
+    the only one: nothing has to tell it from others.
+    """
+
+    folder: str
+    file: Path | None = None
+    single: bool = False
+
+    @property
+    def name(self) -> str:
+        """How it is called, and what ``--project`` takes."""
+        return self.folder or "."
+
+
+def all_places(repo: Repository) -> tuple[Place, ...]:
+    """Every project of the repository, by folder: those with a configuration that is tracked or could be,
+    and beside them the one at the top that needs none. None at all where there is no configuration.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    # Of two in one folder either will do: opening it tells of both.
+    files: dict[str, Path | None] = {
+        name.rpartition("/")[0]: repo.top / name for name in _listed(repo, untracked=True)
+    }
+    if files and "" not in files and (repo.top / _DEFAULT).is_dir() and has_project(repo.top):
+        files[""] = None
+    return tuple(Place(folder, files[folder], single=len(files) == 1) for folder in sorted(files))
+
+
+def named_place(repo: Repository, named: Path) -> Place:
+    """The project that ``--project`` names.
+
+    Args:
+        named: Its folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    top, home = repo.top.resolve(), named.resolve()
+    if not home.is_dir() or not home.is_relative_to(top):
+        raise UsageError(f"--project: {named} is not a folder of this repository")
+    file = find_config(home, top)
+    place = Place(_relative(home, top), None if file is None or file.parent != home else file, single=True)
+    if place.file is None and not (home / _DEFAULT).is_dir():
+        raise UsageError(f"--project: {place.name} has neither {NAMES[0]} nor {_DEFAULT.as_posix()}")
+    return place
+
+
+def places_from(repo: Repository, start: Path) -> tuple[Place, ...]:
+    """What a command that is started in a folder is about: the nearest project at or above it, else those
+    below it, else the defaults.
+
+    Raises:
+        GitError: git cannot tell.
+        ConfigError: a folder has two configurations.
+    """
+    top, start = repo.top.resolve(), start.resolve()
+    start = start if start.is_relative_to(top) else top
+    found = find_config(start, top)
+    if found is not None:
+        return (Place(_relative(found.parent, top), found, single=True),)
+    nearest = next((folder for folder in _upwards(start, top) if (folder / _DEFAULT).is_dir()), top)
+    if nearest == top:
+        inside = _relative(start, top)
+        further = [place for place in all_places(repo) if not inside or _is_below(place.folder, inside)]
+        if further:
+            return tuple(replace(place, single=len(further) == 1) for place in further)
+    return (Place(_relative(nearest, top), single=True),)
+
+
+def several(places: Sequence[Place], hint: str | None = None) -> UsageError:
+    """What to say where one project has to be named."""
+    named = ", ".join(place.name for place in places)
+    return UsageError(
+        f"there are {len(places)} projects here: {named}",
+        hint or f"name one of them: raw-trigger --project {places[-1].name} …",
+    )
+
+
+def require_own_environment(repo: Repository, config: Config, names: Sequence[str]) -> None:
+    """Make sure that no other project of the repository names one of these environments as its own: two
+    would take each other's record for theirs.
+
+    Raises:
+        ConfigError: another one does.
+    """
+    for other in _others(repo, config):
+        taken = [name for name in names if name in _named(other)]
+        if taken:
+            end = folder_name(config.folder) if config.folder else "top"
+            raise ConfigError(
+                f"{config.file}: the environment '{taken[0]}' is also that of {other.file}, and each project "
+                "has a record of its own",
+                f"give it another name in one of the two, such as {taken[0]}-{end}",
+            )
+
+
+def _named(config: Config) -> list[str]:
+    return [
+        *([config.environment] if config.environment else []),
+        *(name for name, _ in config.ci_environments),
+    ]
+
+
+def _others(repo: Repository, config: Config) -> Iterator[Config]:
+    for name in _listed(repo, untracked=False):
+        if name != config.file:
+            # It is told of what is wrong there by whoever works with it.
+            with suppress(ConfigError):
+                yield load_config(repo.top / name, repo.top, repo.shared_dir / "cache")
+
+
+def _listed(repo: Repository, *, untracked: bool) -> list[str]:
+    """The configurations that are on disk, relative to the top."""
+    further = ("-o", "--exclude-standard") if untracked else ()
+    wanted = [f":(top,glob)**/{name}" for name in NAMES]
+    done = repo.git.attempt("ls-files", "-z", "-c", *further, "--", *wanted, index=True, literal=False)
+    if done.returncode != 0:
+        raise failed("ls-files", done.returncode, done.stderr)
+    names = sorted({os.fsdecode(name) for name in done.stdout.split(b"\0")[:-1]})
+    return [name for name in names if os.path.lexists(repo.top / name)]
+
+
+def _relative(folder: Path, top: Path) -> str:
+    return "" if folder == top else folder.relative_to(top).as_posix()
+
+
+def _upwards(start: Path, top: Path) -> Iterator[Path]:
+    for folder in (start, *start.parents):
+        yield folder
+        if folder == top:
+            return
+
+
+def _is_below(folder: str, above: str) -> bool:
+    return folder == above or folder.startswith(below(above, ""))
