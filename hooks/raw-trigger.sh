@@ -14,6 +14,8 @@ rt_exec_found() { exec raw-trigger "$@"; }
 rt_roots() { "$@" 'data/1_raw'; }
 # shellcheck disable=SC2329  # rt_roots runs it
 rt_config() { "$@" 'raw-trigger.yaml'; }
+rt_staged() { "$@" ':(top,literal)data/1_raw'; }
+rt_new() { "$@" ':(top,glob)**/raw-trigger.yaml' ':(top,glob)**/raw-trigger.yml' ':(top,exclude,literal)raw-trigger.yaml'; }
 # end of settings
 
 rt_hook=$1
@@ -117,10 +119,22 @@ rt_start() {
     exit "$rt_status"
 }
 
-# Whether the index holds anything under a root that HEAD does not, in git's words: 0 is no, 1 is yes.
+# Whether the index holds anything under a root that HEAD does not, or a configuration of which nothing is
+# known here yet, in git's words: 0 is no, 1 is yes.
 rt_staged_against() {
-    rt_roots git --literal-pathspecs diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
+    rt_staged rt_new git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
         --ita-invisible-in-index "$1" -- 2>/dev/null
+}
+
+# Whether what has just happened brought such a configuration. There may be no commit before.
+rt_has_new() {
+    case "$rt_hook ${1-}" in
+    post-checkout*) rt_from=$1 ;;
+    post-merge* | 'post-rewrite rebase') rt_from=ORIG_HEAD ;;
+    *) rt_from=HEAD^ ;;
+    esac
+    rt_new git diff-tree --quiet --no-ext-diff -r "$rt_from" HEAD -- 2>/dev/null
+    [ $? = 1 ]
 }
 
 # What a commit has under the roots, and its configuration.
@@ -223,6 +237,8 @@ if [ -r "$rt_dir/raw-trigger/seen" ]; then
 fi
 if rt_now=$(rt_listed HEAD) && [ "$rt_now" = "${rt_seen%"$rt_newline"}" ] && ! rt_has_untold; then
     # With the apply backend post-checkout has looked at what the rebase begins with, and only told it.
-    [ "$rt_hook ${1-}" = 'post-rewrite rebase' ] && [ "$rt_now" != "$(rt_listed ORIG_HEAD)" ] || exit "$rt_status"
+    if [ "$rt_hook ${1-}" != 'post-rewrite rebase' ] || [ "$rt_now" = "$(rt_listed ORIG_HEAD)" ]; then
+        rt_has_new "$@" || exit "$rt_status"
+    fi
 fi
 rt_start "$@"

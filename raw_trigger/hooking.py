@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger import background, settling
 from raw_trigger.background import Job
-from raw_trigger.errors import RecordError
+from raw_trigger.config.loader import NAMES
+from raw_trigger.errors import RawTriggerError, RecordError
+from raw_trigger.events.hooks import NAMES as NAMES_OF_HOOKS
 from raw_trigger.events.hooks import HookEvent, hook_event
 from raw_trigger.events.revisions import recorded, revision_desired
 from raw_trigger.install import (
+    HOOKS,
     ShimSettings,
     forget_seen,
     hooks_folder,
+    is_touched,
     program,
     read_seen,
     rebake,
@@ -24,8 +28,12 @@ from raw_trigger.install import (
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan
+from raw_trigger.model.settings import below
+from raw_trigger.places import Place, all_places
+from raw_trigger.repo import diff
+from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace import Workspace, open_place, places_of
 
 _FRAMEWORK = ("PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY", "PREK_RUNNING_LEGACY")
 """Set by the frameworks for the hooks that they call."""
@@ -182,22 +190,116 @@ def _carry_out(
         return Attended(event, plan, outcome, trigger.warnings)
 
 
-def shim_settings(workspace: Workspace) -> ShimSettings:
-    """What the installed hooks have to know of this workspace."""
-    config = workspace.config
-    off = frozenset(name for name, action in config.hooks.items() if action == "off")
-    if config.hooks.get("pre-commit") == "background":
-        # There is no commit yet whose files could be materialized after this: post-commit does it.
-        off |= {"pre-commit"}
-    # Hooks run at the top, where a configuration further down is not found.
-    options = ("--config", config.file) if config.file and config.folder else ()
-    return ShimSettings(program(), config.roots, config.file or "raw-trigger.yaml", off, options)
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """The projects of a repository that a hook is about.
+
+    Attributes:
+        broken: Those whose configuration cannot be used, and why.
+        options: What names the one project to a hook, which is called at the top; none where all are meant.
+        whole: Whether these are all that the installed hooks look after.
+    """
+
+    repo: Repository
+    workspaces: tuple[Workspace, ...]
+    broken: tuple[tuple[Place, RawTriggerError], ...] = ()
+    options: tuple[str, ...] = ()
+    whole: bool = True
 
 
-def mark_seen(workspace: Workspace, *, rebased: bool = False) -> None:
-    """Tell the installed hooks what was looked at, and what the configuration says by now.
+def find_projects(start: Path, *, config_file: Path | None = None, folder: Path | None = None) -> Projects:
+    """Every project of the repository, or the one that is named.
 
-    Also where something is left undone: that does not make every later commit slow.
+    Raises:
+        RawTriggerError: there is no repository, or the only project cannot be used.
+    """
+    repo = Repository.discover(start)
+    named = config_file is not None or folder is not None
+    every = all_places(repo)
+    places = every or places_of(repo, start)
+    whole = True
+    options: tuple[str, ...] = ()
+    if named:
+        places = places_of(repo, start, config_file=config_file, folder=folder)
+        file = places[0].file
+        others = [
+            place for place in every if place.file is None or file is None or not _same(place.file, file)
+        ]
+        # A configuration under another name is found by nobody who is not told of it.
+        own = file is not None and file.name not in NAMES
+        whole = own or not others
+    if len(places) == 1:
+        workspace = open_place(repo, places[0])
+        config = workspace.config
+        if config.file is not None and config.file.rpartition("/")[2] not in NAMES:
+            options = ("--config", config.file)
+        elif config.file is None and config.folder:
+            options = ("--project", config.folder)
+        return Projects(repo, (workspace,), options=options, whole=whole)
+    opened: list[Workspace] = []
+    broken: list[tuple[Place, RawTriggerError]] = []
+    for place in places:
+        try:
+            opened.append(open_place(repo, place))
+        except RawTriggerError as error:
+            broken.append((place, error))
+    return Projects(repo, tuple(opened), tuple(broken))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.parent.resolve() / one.name == other.parent.resolve() / other.name
+
+
+def concerned(projects: Projects, name: str, args: Sequence[str]) -> Projects:
+    """Those of several projects that what has happened may have touched.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    repo = projects.repo
+    if len(projects.workspaces) + len(projects.broken) == 1:
+        return projects
+    if name == "pre-commit":
+        # What is staged of the others is looked at by themselves.
+        head = repo.head()
+        tree = repo.empty_tree if head is None else head.tree
+        broken = [one for one in projects.broken if diff.to_index(repo, tree, (one[0].folder or ".",))]
+        return replace(projects, broken=tuple(broken))
+    # The installed hooks compare the end of a rebase with its beginning.
+    if name not in NAMES_OF_HOOKS or name == "pre-push" or [name, *args][:2] == ["post-rewrite", "rebase"]:
+        return projects
+    seen, everything = read_seen(repo.git_dir), _listing(repo, shim_settings(projects)) or b""
+    touched = []
+    for workspace in projects.workspaces:
+        own = shim_settings(replace(projects, workspaces=(workspace,)))
+        listing = _listing(repo, own)
+        wanted = (*own.roots, *own.config_files)
+        if listing is not None and is_touched(listing, everything, seen, wanted):
+            touched.append(workspace)
+    return replace(projects, workspaces=tuple(touched))
+
+
+def shim_settings(projects: Projects) -> ShimSettings:
+    """What the installed hooks have to know of these projects."""
+    configs = [workspace.config for workspace in projects.workspaces]
+    off: frozenset[str] = frozenset(HOOKS) if configs else frozenset()
+    for config in configs:
+        idle = {name for name, action in config.hooks.items() if action == "off"}
+        if config.hooks.get("pre-commit") == "background":
+            # There is no commit yet whose files could be materialized after this: post-commit does it.
+            idle.add("pre-commit")
+        off &= idle
+    roots = dict.fromkeys(root for config in configs for root in config.roots)
+    files = (config.file or below(config.folder, NAMES[0]) for config in configs)
+    return ShimSettings(program(), tuple(roots), tuple(files), off, projects.options)
+
+
+def mark_seen(projects: Projects, *, rebased: bool = False) -> None:
+    """Tell the installed hooks what was looked at, and what the configurations say by now.
+
+    Also where something is left undone: that does not make every later commit slow. Where a configuration
+    cannot be used the next hook has to look again, and where this is about one of several the others were
+    not looked at.
 
     Args:
         rebased: Whether a rebase has just ended, though git has not yet put away what it kept for it.
@@ -205,36 +307,56 @@ def mark_seen(workspace: Workspace, *, rebased: bool = False) -> None:
     Raises:
         RawTriggerError: the hooks folder cannot be written.
     """
-    repo = workspace.repo
-    settings = shim_settings(workspace)
-    done = repo.git.attempt(*seen_command(settings.roots, settings.config_file))
-    if done.returncode == 0 and (rebased or not repo.hooks_busy()):
-        write_seen(repo.git_dir, done.stdout)
-    rebake(hooks_folder(repo.top, repo.git_dir), settings)
+    if projects.broken or not projects.whole:
+        return
+    repo = projects.repo
+    listing = _listing(repo, shim_settings(projects))
+    if listing is not None and (rebased or not repo.hooks_busy()):
+        write_seen(repo.git_dir, listing)
+    mark_known(projects)
 
 
-def is_seen(workspace: Workspace) -> bool:
+def mark_known(projects: Projects) -> None:
+    """Tell the installed hooks which projects there are by now.
+
+    Raises:
+        RawTriggerError: the hooks folder cannot be written.
+    """
+    if not projects.broken and projects.whole:
+        repo = projects.repo
+        rebake(hooks_folder(repo.top, repo.git_dir), shim_settings(projects))
+
+
+def is_seen(projects: Projects) -> bool:
     """Whether HEAD is what was last looked at."""
-    settings = shim_settings(workspace)
-    done = workspace.repo.git.attempt(*seen_command(settings.roots, settings.config_file))
-    return done.returncode == 0 and done.stdout == read_seen(workspace.repo.git_dir)
+    listing = _listing(projects.repo, shim_settings(projects))
+    return listing is not None and listing == read_seen(projects.repo.git_dir)
 
 
-def untold(workspace: Workspace) -> Job | None:
+def _listing(repo: Repository, settings: ShimSettings) -> bytes | None:
+    done = repo.git.attempt(*seen_command(settings.roots, settings.config_files))
+    return done.stdout if done.returncode == 0 else None
+
+
+def untold(projects: Projects) -> Job | None:
     """Work in the background that went wrong, to be told once; None too if all of it is done by now.
 
     Raises:
         RawTriggerError: it cannot be noted that it is told, or the record cannot be read.
     """
-    repo = workspace.repo
+    repo = projects.repo
     job = background.take_untold(repo)
     if job is None:
         return None
-    head, base = repo.head(), recorded(repo, workspace.environment)
+    head = repo.head()
+    return job if projects.broken or any(_is_behind(one, head) for one in projects.workspaces) else None
+
+
+def _is_behind(workspace: Workspace, head: Revision | None) -> bool:
+    base = recorded(workspace.repo, workspace.environment)
     if head is None or base is None:
-        return job
-    trigger = Trigger(workspace)
-    return job if _may_have_work(trigger, HookEvent("", base, revision_desired(head))) else None
+        return True
+    return _may_have_work(Trigger(workspace), HookEvent("", base, revision_desired(head)))
 
 
 def _refusal(plan: Plan) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from raw_trigger.config import Config, find_config, load_config
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import ConfigError, UsageError
-from raw_trigger.model.settings import below, folder_name
+from raw_trigger.model.settings import below, folder_name, local_environment
 from raw_trigger.project.presence import has_project
 from raw_trigger.repo.git import failed
 from raw_trigger.repo.repository import Repository
@@ -119,6 +119,23 @@ def require_own_environment(repo: Repository, config: Config, names: Sequence[st
                 "has a record of its own",
                 f"give it another name in one of the two, such as {taken[0]}-{end}",
             )
+
+
+def environments_of_others(repo: Repository, config: Config) -> Callable[[str], bool]:
+    """Says of an environment's name whether it is another project's of this repository.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    others = list(_others(repo, config))
+    named = {name for other in others for name in _named(other)}
+    local = {local_environment(other.folder) for other in others if other.environment is None}
+    own = {*_named(config), local_environment(config.folder)}
+
+    def is_foreign(name: str) -> bool:
+        return name not in own and (name in named or name.partition("--")[0] in local)
+
+    return is_foreign
 
 
 def _named(config: Config) -> list[str]:

@@ -9,6 +9,7 @@ from raw_trigger.background import Job
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan
+from raw_trigger.places import environments_of_others
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
 from raw_trigger.trigger import Trigger
@@ -80,9 +81,11 @@ def status_of(trigger: Trigger) -> Status:
     plan = trigger.plan(trigger.detect(base, desired), launching=True)
     head = repo.head()
     tip = repo.empty_tree if head is None else head.tree
+    is_foreign = environments_of_others(repo, workspace.config)
     found = tuple(
         EnvironmentStatus(name, tree, len(diff.between_trees(repo, tree, tip, roots)))
         for name, tree in sorted(state.environments(repo).items())
+        if name == workspace.environment or not is_foreign(name)
     )
     name = None if head is None or head.commit is None else headline(repo, head.commit)
     job = background.read(repo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from functools import partial
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raw_trigger.cli.errors import tell
-from raw_trigger.cli.session import Globals, tell_stderr, text_renderer, workspace_of
+from raw_trigger.cli.session import Globals, as_named, tell_stderr, text_renderer
 from raw_trigger.errors import RawTriggerError
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
-    from raw_trigger.hooking import Attended
+    from raw_trigger.hooking import Attended, Projects
     from raw_trigger.model.plan import Plan
     from raw_trigger.render.text import TextRenderer
+    from raw_trigger.workspace import Workspace
 
 REFUSED = "the commit is refused; `git commit --no-verify` commits all the same"
 
@@ -38,68 +40,108 @@ def hook(
     if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
         typer.echo(f"raw-trigger: {name} skipped (RAW_TRIGGER_SKIP)", err=True)
         return
-    from raw_trigger.hooking import attend, is_seen, mark_seen, untold
-    from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.hooking import concerned, is_seen, mark_known, mark_seen, untold
 
-    workspace = workspace_of(context)
+    projects = _projects(context)
     text = text_renderer()
-    job = untold(workspace)
+    job = untold(projects)
     if job is not None:
         _tell_of(text, job)
         # It was started to tell this and nothing else: what failed is not tried again by itself.
-        if name.startswith("post-") and is_seen(workspace):
+        if name.startswith("post-") and is_seen(projects):
             return
     stdin = (
         b"" if sys.stdin is None or sys.stdin.isatty() or name != "post-rewrite" else sys.stdin.buffer.read()
     )
+    passed = args or []
+    codes = [0]
+    try:
+        found = concerned(projects, name, passed)
+        codes += [_told(problem) for _, problem in found.broken]
+        for workspace in found.workspaces:
+            try:
+                codes.append(_attended(context.obj, workspace, text, name, passed, stdin))
+            except RawTriggerError as error:
+                if workspace.title is not None:
+                    error.message = f"{workspace.title}: {error.message}"
+                codes.append(_told(error))
+    finally:
+        if name == "pre-commit":
+            mark_known(projects)
+        else:
+            mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
+    if max(codes):
+        if name == "pre-commit":
+            text.say(f"raw-trigger: {REFUSED}")
+        raise typer.Exit(max(codes))
+
+
+def _projects(context: typer.Context) -> Projects:
+    from raw_trigger.hooking import find_projects
+
+    chosen: Globals = context.obj
+    found = find_projects(chosen.directory, config_file=chosen.config, folder=chosen.project)
+    if len(found.workspaces) == 1:
+        found = dataclasses.replace(found, workspaces=(as_named(chosen, found.workspaces[0]),))
+    return found
+
+
+def _told(error: RawTriggerError) -> int:
+    """Tell the error; returns its exit code."""
+    tell(error)
+    return error.exit_code
+
+
+def _attended(
+    chosen: Globals, workspace: Workspace, text: TextRenderer, name: str, args: list[str], stdin: bytes
+) -> int:
+    """Attend one project; returns the exit code."""
+    from raw_trigger.hooking import attend
+    from raw_trigger.launch.local import LocalLauncher
+
     progress = text.progress(0)
 
     def told(plan: Plan) -> None:
-        text.say(("raw-trigger", "bold"), f" {name}")
+        text.say(("raw-trigger", "bold"), f" {_titled(name, workspace)}")
         text.plan(plan, brief=True)
         progress.expect(len(plan.actionable))
 
-    try:
-        with progress as finished:
-            done = attend(
-                workspace,
-                name,
-                args or [],
-                stdin=stdin,
-                environ=os.environ,
-                launcher=LocalLauncher(workspace.project, workspace.locks),
-                on_plan=told,
-                on_target=finished,
-                tell=tell_stderr,
-                detached=partial(_command, context.obj, name),
-            )
-    except RawTriggerError as error:
-        if name == "pre-commit":
-            error.hint = f"{error.hint}\n  {REFUSED}" if error.hint else REFUSED
-        raise
-    finally:
-        if name != "pre-commit":
-            mark_seen(workspace, rebased=[name, *(args or [])][:2] == ["post-rewrite", "rebase"])
-    _conclude(text, name, done)
+    with progress as finished:
+        done = attend(
+            workspace,
+            name,
+            args,
+            stdin=stdin,
+            environ=os.environ,
+            launcher=LocalLauncher(workspace.project, workspace.locks),
+            on_plan=told,
+            on_target=finished,
+            tell=tell_stderr,
+            detached=partial(_command, chosen, name),
+        )
+    return _conclude(text, name, workspace, done)
 
 
-def _conclude(text: TextRenderer, name: str, done: Attended) -> None:
-    """The last lines, and the exit code."""
+def _titled(name: str, workspace: Workspace) -> str:
+    return name if workspace.title is None else f"{name}  {workspace.title}"
+
+
+def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attended) -> int:
+    """The last lines; returns the exit code."""
     _tell_end(text, done)
     if done.job is not None:
         pid = f"process {done.job.owner.pid}"
         how = f"is taken along by {pid}" if done.joined else f"goes on in {pid}"
-        text.say(f"raw-trigger {name}: {how}; its log is {done.job.log}")
+        text.say(f"raw-trigger {_titled(name, workspace)}: {how}; its log is {done.job.log}")
     if done.refused is not None:
         text.say(("raw-trigger: ", "bold red"), done.refused)
     elif done.plan is not None and done.plan.actionable and done.outcome is None:
         text.say("run `raw-trigger run` to materialize them")
-    if done.failed:
-        if name == "pre-commit":
-            text.say(f"raw-trigger: {REFUSED}")
-        elif done.outcome is not None:
-            text.say("it stays pending: mend it, then `raw-trigger run`")
-        raise typer.Exit(0 if name == "post-checkout" else 1)
+    if not done.failed:
+        return 0
+    if name != "pre-commit" and done.outcome is not None:
+        text.say("it stays pending: mend it, then `raw-trigger run`")
+    return 0 if name == "post-checkout" else 1
 
 
 def _tell_end(text: TextRenderer, done: Attended) -> None:
@@ -134,32 +176,48 @@ def _work(context: typer.Context, name: str, log: Path) -> None:
 
 def _reconcile(context: typer.Context, name: str) -> str | None:
     """Says what was left undone."""
+    text = text_renderer()
+    try:
+        # Read anew each time: what is committed meanwhile may be the configuration.
+        projects = _projects(context)
+    except RawTriggerError as error:
+        tell(error)
+        return error.message.splitlines()[0]
+    undone: list[str | None] = []
+    for _, problem in projects.broken:
+        tell(problem)
+        undone.append(problem.message.splitlines()[0])
+    for workspace in projects.workspaces:
+        if workspace.title is not None and "background" not in workspace.config.hooks.values():
+            continue
+        try:
+            undone.append(_reconciled(workspace, text, name))
+        except RawTriggerError as error:
+            tell(error)
+            undone.append(error.message.splitlines()[0])
+    return "; ".join(one for one in undone if one is not None) or None
+
+
+def _reconciled(workspace: Workspace, text: TextRenderer, name: str) -> str | None:
     from raw_trigger.hooking import reconcile
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import left_undone
 
-    text = text_renderer()
     progress = text.progress(0)
 
     def told(plan: Plan) -> None:
         text.plan(plan, brief=True)
         progress.expect(len(plan.actionable))
 
-    try:
-        # Read anew each time: what is committed meanwhile may be the configuration.
-        workspace = workspace_of(context)
-        text.say(f"raw-trigger {name}, in the background as process {os.getpid()}")
-        with progress as finished:
-            done = reconcile(
-                workspace,
-                name,
-                launcher=LocalLauncher(workspace.project, workspace.locks),
-                on_plan=told,
-                on_target=finished,
-                tell=tell_stderr,
-            )
-    except RawTriggerError as error:
-        tell(error)
-        return error.message.splitlines()[0]
+    text.say(f"raw-trigger {_titled(name, workspace)}, in the background as process {os.getpid()}")
+    with progress as finished:
+        done = reconcile(
+            workspace,
+            name,
+            launcher=LocalLauncher(workspace.project, workspace.locks),
+            on_plan=told,
+            on_target=finished,
+            tell=tell_stderr,
+        )
     _tell_end(text, done)
     return None if done.plan is None else left_undone(done.plan, done.outcome)

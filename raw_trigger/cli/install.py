@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raw_trigger.cli.session import text_renderer, trigger_of, workspace_of
+from raw_trigger.cli.session import Globals, text_renderer
 
 if TYPE_CHECKING:
     from raw_trigger.install import Written
@@ -21,22 +22,30 @@ def install(
 ) -> None:
     """Put the git hooks in place. Hooks that are already there are kept and called first."""
     from raw_trigger.events.revisions import head_base
-    from raw_trigger.hooking import mark_seen, shim_settings
+    from raw_trigger.hooking import find_projects, mark_seen, shim_settings
     from raw_trigger.install import HOOKS, hooks_folder, install_hooks
+    from raw_trigger.trigger import Trigger
 
-    trigger = trigger_of(context)
-    workspace = trigger.workspace
-    repo = workspace.repo
+    chosen: Globals = context.obj
+    projects = find_projects(chosen.directory, **_own(chosen))
+    for _, error in projects.broken:
+        raise error
+    repo = projects.repo
     folder = hooks_folder(repo.top, repo.git_dir)
-    first = trigger.record is None
-    trigger.ensure_record(head_base(repo))
-    written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(workspace), tuple(names or HOOKS))
-    mark_seen(workspace)
+    first = False
+    for workspace in projects.workspaces:
+        trigger = Trigger(workspace)
+        first = first or trigger.record is None
+        trigger.ensure_record(head_base(repo))
+    written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(projects), tuple(names or HOOKS))
+    mark_seen(projects)
     _tell(written)
-    actions = workspace.config.hooks
-    told = ", ".join(f"{name} {action}" for name, action in actions.items() if not names or name in names)
     text = text_renderer()
-    text.say(f"Installed in {folder}: {told}.")
+    for workspace in projects.workspaces:
+        actions = workspace.config.hooks.items()
+        told = ", ".join(f"{name} {action}" for name, action in actions if not names or name in names)
+        whose = "" if workspace.title is None else f" for {workspace.title}"
+        text.say(f"Installed in {folder}{whose}: {told}.")
     if first:
         text.say(
             "Nothing was recorded yet: HEAD's raw files are now taken as what is materialized. If they are "
@@ -44,11 +53,23 @@ def install(
         )
 
 
+def _own(chosen: Globals) -> dict[str, Path | None]:
+    """The one project that the hooks are to look after: of those with a configuration that is found without
+    being named, all are looked after.
+    """
+    from raw_trigger.config.loader import NAMES
+
+    if chosen.config is None or chosen.config.name in NAMES:
+        return {}
+    return {"config_file": chosen.config}
+
+
 def uninstall(context: typer.Context) -> None:
     """Take the git hooks away, and put back what was there before."""
     from raw_trigger.install import hooks_folder, uninstall_hooks
+    from raw_trigger.repo.repository import Repository
 
-    repo = workspace_of(context).repo
+    repo = Repository.discover(context.obj.directory)
     folder = hooks_folder(repo.top, repo.git_dir)
     written = uninstall_hooks(folder)
     _tell(written)

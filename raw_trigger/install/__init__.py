@@ -16,7 +16,7 @@ from raw_trigger.install.native import (
     shared_warning,
     uninstall_hooks,
 )
-from raw_trigger.install.seen import forget_seen, read_seen, seen_command, write_seen
+from raw_trigger.install.seen import forget_seen, is_touched, read_seen, seen_command, write_seen
 from raw_trigger.install.settings import ShimSettings, program
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "hooks_folder",
     "install_hooks",
     "installed",
+    "is_touched",
     "program",
     "read_seen",
     "rebake",

@@ -9,23 +9,25 @@ from pathlib import Path
 from raw_trigger.install.atomic import replace_file
 
 
-def pathspecs(roots: Sequence[str], config_file: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The raw roots and the configuration file as git is asked about them.
+def pathspecs(roots: Sequence[str], config_files: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The raw roots and the configuration files as git is asked about them.
 
     A slash at a root's end would make git list what is in the folder instead of the folder.
     """
-    return tuple(root.rstrip("/") or "." for root in roots), () if config_file is None else (config_file,)
+    return tuple(root.rstrip("/") or "." for root in roots), tuple(config_files)
 
 
-def seen_command(roots: Sequence[str], config_file: str | None, revision: str = "HEAD") -> tuple[str, ...]:
+def seen_command(
+    roots: Sequence[str], config_files: Sequence[str], revision: str = "HEAD"
+) -> tuple[str, ...]:
     """Arguments of the git command whose output the marker holds; ``hooks/raw-trigger.sh`` runs the same.
 
     Args:
         roots: Raw roots relative to the repository's top.
-        config_file: The configuration file, relative to the same; None where there is none.
+        config_files: The configuration files, relative to the same.
         revision: The commit that was looked at.
     """
-    wanted, config = pathspecs(roots, config_file)
+    wanted, config = pathspecs(roots, config_files)
     options = ("-c", "core.quotePath=true", "--literal-pathspecs", "ls-tree", "--full-tree")
     return (*options, revision, "--", *wanted, *config)
 
@@ -33,6 +35,25 @@ def seen_command(roots: Sequence[str], config_file: str | None, revision: str = 
 def seen_file(git_dir: Path) -> Path:
     """Where the marker of a working tree is; ``git_dir`` is that working tree's own."""
     return git_dir / "raw-trigger" / "seen"
+
+
+def is_touched(listing: bytes, everything: bytes, seen: bytes | None, wanted: Sequence[str]) -> bool:
+    """Whether anything of one project is not as it was last looked at.
+
+    Args:
+        listing: What :func:`seen_command` gives for the project.
+        everything: The same for all projects together.
+        seen: The marker.
+        wanted: The project's roots and configuration files.
+    """
+    if seen is None:
+        return True
+    now, known = set(listing.splitlines()), set(seen.splitlines())
+    if now - known:
+        return True
+    # Names are quoted there. What is gone may be this project's where it lacks something.
+    gone = known - set(everything.splitlines())
+    return bool(gone) and ("." in wanted or len(now) < len(wanted))
 
 
 def read_seen(git_dir: Path) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,14 @@ class ShimSettings:
     Attributes:
         program: What is started: the absolute path of a program, and its first arguments.
         roots: The raw roots relative to the repository's top, with ``/``.
-        config_file: The configuration file relative to the same; None where there is none.
+        config_files: The configuration files relative to the same.
         off: Names of hooks that do nothing of ours.
         options: What the program is given before its verb.
     """
 
     program: tuple[str, ...]
     roots: tuple[str, ...]
-    config_file: str | None = None
+    config_files: tuple[str, ...] = ()
     off: frozenset[str] = frozenset({"pre-push"})
     options: tuple[str, ...] = ()
 
@@ -70,7 +70,7 @@ def _block(settings: ShimSettings) -> str:
         there = " && ".join(f"[ -x {shlex.quote(path)} ]" for path in (command[0], *_interpreter(command[0])))
     else:
         there = f"command -v {shlex.quote(command[0])} >/dev/null"
-    roots, config = pathspecs(settings.roots, settings.config_file)
+    roots, config = pathspecs(settings.roots, settings.config_files)
     return (
         f"rt_off={shlex.quote(' '.join(sorted(settings.off)))}\n"
         f"rt_program={shlex.quote(command[0])}\n"
@@ -81,7 +81,22 @@ def _block(settings: ShimSettings) -> str:
         f'rt_roots() {{ "$@" {_words(roots)}; }}\n'
         "# shellcheck disable=SC2329  # rt_roots runs it\n"
         f'rt_config() {{ "$@" {_words(config)}; }}\n'
+        f'rt_staged() {{ "$@" {_words(_staged(roots))}; }}\n'
+        f'rt_new() {{ "$@" {_words(_new(roots, config))}; }}\n'
     )
+
+
+def _staged(roots: Sequence[str]) -> list[str]:
+    return [":(top,glob)**" if root == "." else f":(top,literal){root}" for root in roots]
+
+
+def _new(roots: Sequence[str], config: Sequence[str]) -> list[str]:
+    """Pathspecs of the configurations that a project of which nothing is known here yet could have."""
+    known = [file for file in config if not any(root == "." or file.startswith(f"{root}/") for root in roots)]
+    return [
+        *(f":(top,glob)**/{name}" for name in ("raw-trigger.yaml", "raw-trigger.yml")),
+        *(f":(top,exclude,literal){file}" for file in known),
+    ]
 
 
 def _words(words: Iterable[str]) -> str:

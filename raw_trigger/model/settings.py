@@ -166,7 +166,8 @@ def folder_name(folder: str) -> str:
     digest tells them apart.
     """
     parts = folder.split("/")
-    if all(_PLAIN.fullmatch(part) for part in parts) and "--" not in folder and len(folder) <= _LONGEST:
+    plain = all(_PLAIN.fullmatch(part) for part in parts) and parts[-1] != "lock"
+    if plain and "--" not in folder and len(folder) <= _LONGEST:
         return ".".join(parts)
     readable = re.sub(r"[^A-Za-z0-9_]+", "-", folder).strip("-")[:_LONGEST] or "folder"
     return f"{readable}-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger.hooking import is_seen
-from raw_trigger.workspace import open_workspace
+from raw_trigger.hooking import find_projects, is_seen
 from tests.e2e.conftest import Project
 from tests.e2e.operations import Operation, Workshop, begin, judge, natively
 
@@ -449,4 +448,4 @@ def test_after_a_rebase_a_commit_without_raw_data_starts_nothing(shop: Project) 
     shop.commit({R + "a.csv": "from main"})
     shop.git("checkout", "-q", "side")
     shop.git("rebase", "-q", "main")
-    assert is_seen(open_workspace(shop.top))
+    assert is_seen(find_projects(shop.top))

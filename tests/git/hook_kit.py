@@ -39,7 +39,7 @@ class Hooked(Repo):
         self.program = tools / "stand in.py"
         self.answer(0)
         command = (sys.executable, "-I", "-S", str(self.program))
-        self.settings = settings or ShimSettings(command, ROOTS, "raw-trigger.yaml")
+        self.settings = settings or ShimSettings(command, ROOTS, ("raw-trigger.yaml",))
 
     def answer(self, status: int) -> None:
         """Let the program end with this status from now on."""
@@ -59,7 +59,7 @@ class Hooked(Repo):
 
     def look(self) -> None:
         """What the program does once it has looked: moves the marker to HEAD, and forget the calls."""
-        command = ["git", *seen_command(self.settings.roots, self.settings.config_file)]
+        command = ["git", *seen_command(self.settings.roots, self.settings.config_files)]
         write_seen(
             self.git_dir, subprocess.run(command, cwd=self.top, capture_output=True, check=True).stdout
         )

