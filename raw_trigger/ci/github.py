@@ -53,6 +53,7 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
         batches=done.batches,
         run_url=_run_url(environ),
         notes=tuple(notes),
+        project=request.project,
     )
     _summarize(summary.render(report), environ)
     unmapped = found.workspace.config.unmapped != "ignore"
@@ -88,11 +89,12 @@ def publish_error(
         values = {**_outputs(plan, Done(found, plan), request), "outcome": "failed"}
         if file := environ.get("GITHUB_OUTPUT"):
             outputs.write(values, Path(file))
-        report = summary.Report(plan, rows=_rows(plan), run_url=_run_url(environ))
-    _summarize(summary.render_error(error, report), environ)
+        report = summary.Report(plan, rows=_rows(plan), run_url=_run_url(environ), project=request.project)
+    project = None if request is None else request.project
+    _summarize(summary.render_error(error, report, project=project), environ)
     told = [Annotation("error", "raw-trigger", error)]
     if comment and found is not None and request is not None:
-        body = summary.render_error(error, report, summary.COMMENT_LIMIT)
+        body = summary.render_error(error, report, summary.COMMENT_LIMIT, project=project)
         told += _comment(found, request, body, environ, create=True)
     yield from commands(told)
 

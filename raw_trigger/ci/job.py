@@ -23,6 +23,7 @@ from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import Results
+from raw_trigger.places import require_own_environment
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
@@ -46,6 +47,7 @@ class Request:
         plan_file: Where the plan is written, and read where a batch is asked for or results are recorded.
             Where results are recorded it may be missing: then the job that was to plan failed.
         results: The folder for what the batches come to.
+        project: The project's folder where there are several.
         token: For fetching from and pushing to origin.
     """
 
@@ -57,6 +59,7 @@ class Request:
     most: int | None = None
     batch: str | None = None
     results: Path | None = None
+    project: str | None = None
     token: str | None = field(default=None, repr=False)
 
 
@@ -189,6 +192,7 @@ def _environment(workspace: Workspace, event: CiEvent, sides: Sides) -> str | No
         return None
     for name, patterns in workspace.config.ci_environments:
         if any(compile_glob(pattern).match(event.branch) is not None for pattern in patterns):
+            require_own_environment(workspace.repo, workspace.config, (name,))
             return name
     return None
 

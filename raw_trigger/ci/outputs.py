@@ -68,8 +68,8 @@ def outputs(
     """
     incomplete: list[str] = []
 
-    def listed(name: str, items: Iterable[object]) -> str:
-        text, whole = _listed(items)
+    def kept(name: str, items: Iterable[object]) -> str:
+        text, whole = listed(items)
         if not whole:
             incomplete.append(name)
         return text
@@ -78,9 +78,9 @@ def outputs(
     assets = sorted({planned.target.asset for planned in todo if planned.target.job is None})
     values = {
         "changed": "true" if plan.changes else "false",
-        "changed-files": listed("changed-files", (show(p.change.path) for p in plan.changes)),
-        "assets": listed("assets", assets),
-        "targets": listed(
+        "changed-files": kept("changed-files", (show(p.change.path) for p in plan.changes)),
+        "assets": kept("assets", assets),
+        "targets": kept(
             "targets", ({"asset": p.target.asset, "partition": p.target.partition} for p in todo)
         ),
     }
@@ -161,7 +161,8 @@ def _delimiter(value: str) -> str:
     return word
 
 
-def _listed(items: Iterable[object]) -> tuple[str, bool]:
+def listed(items: Iterable[object]) -> tuple[str, bool]:
+    """A JSON list of as many of the items as fit into :data:`LIMIT`, and whether these are all."""
     pieces: list[str] = []
     length = 2
     for item in items:

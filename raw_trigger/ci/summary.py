@@ -35,7 +35,8 @@ _TAIL = 200
 class Report:
     """What is to be told. ``rows`` are the counts of the files where they could be had.
 
-    ``run_url`` is the page of the run on the CI system; ``notes`` are sentences that the caller has to add.
+    ``project`` is its folder where there are several projects; ``run_url`` is the page of the run on the CI
+    system; ``notes`` are sentences that the caller has to add.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Report:
     batches: Sequence[Batch] = ()
     run_url: str | None = None
     notes: tuple[str, ...] = ()
+    project: str | None = None
 
 
 def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
@@ -68,15 +70,18 @@ def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
     return str(page)
 
 
-def render_error(error: str, report: Report | None = None, limit: int = SUMMARY_LIMIT) -> str:
+def render_error(
+    error: str, report: Report | None = None, limit: int = SUMMARY_LIMIT, *, project: str | None = None
+) -> str:
     """The same for a job that an error ended.
 
     Args:
         error: Its words.
         report: What was known by then.
+        project: Its folder where there are several.
     """
     page = Page(limit)
-    page.add("### Raw data: failed\n\n")
+    page.add(f"### {_named(project)}: failed\n\n")
     page.add(f"{preformatted(cut(words.harmless(error, lines=True), _ERROR))}\n\n")
     return f"{page}{render(report, page.left)}" if report is not None else str(page)
 
@@ -90,7 +95,7 @@ def _head(page: Page, report: Report) -> None:
         title = f"{words.plural(len(plan.changes), 'changed file')}, {todo} to materialize or report"
     else:
         title = words.summary(plan, outcome)
-    page.add(f"### Raw data: {text(title)}\n\n")
+    page.add(f"### {_named(report.project)}: {text(title)}\n\n")
     page.add(
         f"Compared {_side(plan.base)} with {_side(plan.desired)}, environment {code(plan.environment)}.\n"
     )
@@ -102,6 +107,10 @@ def _head(page: Page, report: Report) -> None:
         page.add(f"\nSee {link('the run', report.run_url)}.\n")
     if not plan.changes:
         page.add(f"\nThe answer: {text(cut(words.nothing(plan), _SENTENCE))}.\n")
+
+
+def _named(project: str | None) -> str:
+    return "Raw data" if project is None else f"Raw data, {text(cut(words.printable(project), _NAME))}"
 
 
 def _sentence(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
@@ -16,12 +16,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raw_trigger.cli.errors import sentence
-from raw_trigger.cli.session import Downstream, Environment, NoCatalog, depth, text_renderer, workspace_of
+from raw_trigger.cli.session import (
+    Downstream,
+    Environment,
+    Globals,
+    NoCatalog,
+    depth,
+    text_renderer,
+    workspace_of,
+)
 from raw_trigger.errors import RawTriggerError, UsageError
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from raw_trigger.ci.job import Done, Request, Situation
     from raw_trigger.model.plan import Plan
+    from raw_trigger.places import Place
     from raw_trigger.workspace import Workspace
 
 
@@ -59,7 +70,24 @@ def ci(
 ) -> None:
     """Plan or run what an event on a CI system changed."""
     from raw_trigger.ci import github
+    from raw_trigger.places import several
 
+    places = _several(context.obj)
+    if places:
+        if batch is not None or environment is not None:
+            raise several(places, "a batch, and an environment, are of one project: name it with --project")
+        given = (
+            ("mode", mode.value),
+            ("base", base),
+            ("head", head),
+            ("downstream", downstream),
+            ("matrix", matrix),
+            ("results", results),
+        )
+        words = [f"--{name}={value}" for name, value in given if value is not None]
+        words += [f"--{name}" for name, on in (("no-catalog", no_catalog), ("comment", comment)) if on]
+        _each(context.obj, places, words, plan_file, written=mode is not Mode.record)
+        return
     # The project's code runs in children of this process: it gets no token.
     token = os.environ.pop("RAW_TRIGGER_TOKEN", "") or None
     on_github = github.here(os.environ)
@@ -77,15 +105,17 @@ def ci(
         if mode is Mode.record and (plan_file is None or results is None):
             raise UsageError("--mode record needs --plan-file FILE and --results FOLDER")
         known.workspace = workspace_of(context, environment)
+        plan, found = _own(known.workspace, mode, plan_file, results, batch)
         return Request(
             mode=mode.value,
-            plan_file=plan_file or known.workspace.repo.private_dir / "plan.json",
+            plan_file=plan,
             environment=environment,
             base=base,
             head=head,
             most=matrix,
             batch=batch,
-            results=results,
+            results=found,
+            project=None if context.obj.project is None else known.workspace.config.folder or ".",
             token=token,
         )
 
@@ -112,6 +142,93 @@ def ci(
         raise typer.Exit(1)
 
 
+def _several(chosen: Globals) -> tuple[Place, ...]:
+    """The projects that the job is about, if these are several."""
+    from raw_trigger.places import all_places
+    from raw_trigger.repo.repository import Repository
+
+    if chosen.config is not None or chosen.project is not None:
+        return ()
+    try:
+        repo = Repository.discover(chosen.directory)
+    except RawTriggerError:
+        # Whoever goes on will be told.
+        return ()
+    if chosen.directory.resolve() != repo.top.resolve():
+        return ()
+    places = all_places(repo)
+    return places if len(places) > 1 else ()
+
+
+def _own(
+    workspace: Workspace, mode: Mode, plan_file: Path | None, results: Path | None, batch: str | None
+) -> tuple[Path, Path | None]:
+    """The plan file and the folder of results of this one project, which may be one of several."""
+    from raw_trigger.ci.several import own_plan, own_results, take_plan
+    from raw_trigger.places import Place
+
+    if plan_file is None:
+        return workspace.repo.private_dir / "plan.json", results
+    place = Place(workspace.config.folder)
+    if (mode is Mode.record or batch is not None) and take_plan(plan_file, place):
+        return own_plan(plan_file, place), None if results is None else own_results(results, place)
+    return plan_file, results
+
+
+def _each(
+    chosen: Globals, places: Sequence[Place], words: Sequence[str], plan_file: Path | None, *, written: bool
+) -> None:
+    """Have each project dealt with by a process of its own, and put together what they leave.
+
+    Args:
+        words: What this command was given, but for the plan file.
+        written: Whether plans are written, not read.
+    """
+    import tempfile
+
+    from raw_trigger.ci import github, outputs
+    from raw_trigger.ci.several import merged, own_plan, read_outputs, write_plans
+    from raw_trigger.install import program
+    from raw_trigger.repo.repository import Repository
+
+    if github.here(os.environ):
+        github.begin(os.environ)
+    top = Repository.discover(chosen.directory).top
+    codes, found = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, place in enumerate(places):
+            output = Path(folder) / str(number)
+            output.touch()
+            command = [*program(), "-C", str(top), "--project", str(top / place.folder), "ci", *words]
+            if plan_file is not None:
+                file = own_plan(plan_file, place) if written else plan_file
+                if written:
+                    file.unlink(missing_ok=True)
+                command.append(f"--plan-file={file}")
+            codes.append(_run_out(command, output))
+            found.append((place, read_outputs(output.read_text("utf-8", "replace"))))
+    if plan_file is not None and written:
+        write_plans(plan_file, places)
+    there = plan_file is not None and plan_file.exists()
+    values = merged(found, str(plan_file) if there else "")
+    if name := os.environ.get("GITHUB_OUTPUT"):
+        outputs.write(values, Path(name))
+    if max(codes):
+        raise typer.Exit(max(codes))
+
+
+def _run_out(command: Sequence[str], output: Path) -> int:
+    """Run the command to its end, with its outputs in a file of its own; returns its exit code."""
+    import subprocess
+
+    environ = {**os.environ, "GITHUB_OUTPUT": str(output)} if "GITHUB_OUTPUT" in os.environ else None
+    sys.stdout.flush()
+    with _passed_on() as begun:
+        child = subprocess.Popen(command, env=environ)
+        begun(child)
+        return child.wait()
+
+
 @dataclass
 class _Known:
     """What is known so far."""
@@ -136,6 +253,8 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
 
     def told(found: Situation) -> None:
         known.situation = found
+        if request.project is not None:
+            text.say(("project  ", "bold"), request.project)
         side = "nothing" if found.base is None else found.base.name
         text.say(("base  ", "bold"), f"{side}: {found.reason}")
         text.say(("head  ", "bold"), f"{found.desired.name} {(found.desired.oid or '')[:12]}")
@@ -200,6 +319,29 @@ def _log() -> Iterator[None]:
             # Not to stderr, which the runner reads apart from what stops its commands.
             typer.echo(sentence(error))
             raise _ToldError(error) from error
+
+
+@contextmanager
+def _passed_on() -> Iterator[Callable[[Popen[bytes]], None]]:
+    """Signals end the process that is named to what this gives, which says how it ends; and then this one."""
+    children: list[Popen[bytes]] = []
+    ended = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+        for child in children:
+            child.send_signal(signal.SIGINT)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield children.append
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if ended:
+        raise KeyboardInterrupt
 
 
 @contextmanager

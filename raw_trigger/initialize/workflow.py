@@ -8,11 +8,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 from raw_trigger import __version__
-from raw_trigger.errors import RawTriggerError
+from raw_trigger.config.loader import NAMES
+from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.initialize.looking import create
 from raw_trigger.initialize.text import scalar
 from raw_trigger.initialize.values import joined
 from raw_trigger.install.framework import REPOSITORY
+from raw_trigger.model.settings import folder_name
+from raw_trigger.places import all_places
 from raw_trigger.repo.repository import Repository
 
 FILE = Path(".github/workflows/raw-data.yml")
@@ -48,7 +51,7 @@ def default_branch(repo: Repository) -> str:
     return repo.git.line("symbolic-ref", "--quiet", "--short", "HEAD") or "main"
 
 
-def workflow(folder: str, config: str, install: str, branch: str) -> str:
+def workflow(folder: str, config: str, install: str, branch: str, environment: str = ENVIRONMENT) -> str:
     """The workflow's text.
 
     Args:
@@ -56,16 +59,17 @@ def workflow(folder: str, config: str, install: str, branch: str) -> str:
         config: The configuration's path, relative to the repository's top.
         install: See :func:`install_command`.
         branch: The branch whose pushes are recorded.
+        environment: What they are recorded as.
     """
     here = "github.ref == 'refs/heads/{}'".format(branch.replace("'", "''"))
-    environment = f"{here} && secrets.RAW_TRIGGER_ENVIRONMENT || secrets.RAW_TRIGGER_PULL_REQUEST"
+    secret = f"{here} && secrets.RAW_TRIGGER_ENVIRONMENT || secrets.RAW_TRIGGER_PULL_REQUEST"
     repository = REPOSITORY.removeprefix("https://github.com/")
     name = config.rpartition("/")[2]
     own = "" if name == "raw-trigger.yaml" else f"      config: {scalar(name)}\n"
     place = f"      working-directory: {scalar(folder)}\n" if folder else ""
     return f"""\
 # Materializes what is made from the raw files that a pull request or push changes, and nothing else.
-# What pushes to {branch} materialized is recorded in this repository, refs/raw-trigger/{ENVIRONMENT}.
+# What pushes to {branch} materialized is recorded in this repository, refs/raw-trigger/{environment}.
 # In branch protection require the job `raw-data / result`.
 name: raw data
 
@@ -97,13 +101,13 @@ jobs:
     secrets:
       # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or what its storage needs. A pull
       # request gets others, or none: it is not to write where {branch} does.
-      environment: ${{{{ {environment} }}}}
+      environment: ${{{{ {secret} }}}}
 """
 
 
-def environments(branch: str) -> str:
+def environments(branch: str, environment: str = ENVIRONMENT) -> str:
     """What ``raw-trigger.yaml`` has to say, so that pushes to the branch are recorded."""
-    return f"ci:\n  environments: {{{ENVIRONMENT}: [{scalar(branch)}]}}\n"
+    return f"ci:\n  environments: {{{environment}: [{scalar(branch)}]}}\n"
 
 
 def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
@@ -124,25 +128,35 @@ def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
     install = install_command(folder, os.fsdecode(names).split("\0"))
     branch = default_branch(repo)
     file = repo.top / FILE
+    environment = ENVIRONMENT
+    if len(all_places(repo)) > 1:
+        # One workflow is for all of them, and each has a record of its own.
+        environment = f"{ENVIRONMENT}-{folder_name(folder)}" if folder else ENVIRONMENT
+        if os.path.lexists(file):
+            raise UsageError(
+                f"{file} is there already; nothing was changed",
+                "with `working-directory: .` in it, and no `config:`, it is for every project of the"
+                f" repository; add to {config.name}:\n  {environments(branch, environment).strip()}",
+            )
+        folder, shown = "", NAMES[0]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RawTriggerError(f"{file.parent} cannot be made: {error.strerror}") from error
-    create(file, workflow(folder, shown, install, branch))
-    return file, None if _added(config, branch) else environments(branch)
+    create(file, workflow(folder, shown, install, branch, environment))
+    return file, None if _added(config, branch, environment) else environments(branch, environment)
 
 
-def _added(config: Path, branch: str) -> bool:
+def _added(config: Path, branch: str, environment: str) -> bool:
     """Add the branch to the configuration, unless it says something of CI already."""
     try:
         text = config.read_text(encoding="utf-8")
         if re.search(r"(?m)^[\"']?ci[\"']?\s*:", text):
-            return ENVIRONMENT in text
+            return environment in text
         line = "" if text.endswith("\n") or not text else "\n"
         with config.open("a", encoding="utf-8") as opened:
-            opened.write(
-                f"{line}\n# Which branches record on CI what was materialized.\n{environments(branch)}"
-            )
+            opened.write(f"{line}\n# Which branches record on CI what was materialized.\n")
+            opened.write(environments(branch, environment))
     except OSError as error:
         raise RawTriggerError(f"{config} cannot be written: {error.strerror}") from error
     return True

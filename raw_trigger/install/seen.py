@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,9 +51,13 @@ def is_touched(listing: bytes, everything: bytes, seen: bytes | None, wanted: Se
     now, known = set(listing.splitlines()), set(seen.splitlines())
     if now - known:
         return True
-    # Names are quoted there. What is gone may be this project's where it lacks something.
-    gone = known - set(everything.splitlines())
+    # What is gone may be this project's where it lacks something.
+    gone = _names(known) - _names(everything.splitlines())
     return bool(gone) and ("." in wanted or len(now) < len(wanted))
+
+
+def _names(lines: Iterable[bytes]) -> set[bytes]:
+    return {line.partition(b"\t")[2] for line in lines}
 
 
 def read_seen(git_dir: Path) -> bytes | None:

@@ -301,7 +301,10 @@ class Workflow:
                 files = [source] if source.is_file() else source.iterdir()
                 put.mkdir()
                 for file in files:
-                    shutil.copy(file, put)
+                    if file.is_dir():
+                        shutil.copytree(file, put / file.name)
+                    else:
+                        shutil.copy(file, put)
             else:
                 assert given["if-no-files-found"] == "ignore", source
         elif uses == "actions/download-artifact":

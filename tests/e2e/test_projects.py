@@ -144,3 +144,16 @@ def test_commands_at_the_top_go_through_all(empty: Project) -> None:
     assert "a/raw-trigger.yaml:1:1" in done.stderr
     assert "b:\nNothing to do" in done.stdout
     assert empty.tool("run", "--environment", "dev").returncode == 2
+
+
+def test_the_workflow_is_one_for_all(empty: Project) -> None:
+    """And what each of them records has a name of its own."""
+    empty.commit(of_nothing("a") | of_nothing("b"))
+    assert empty.tool("-C", "a", "init", "--github").returncode == 0
+    text = (empty.top / ".github/workflows/raw-data.yml").read_text()
+    assert "refs/raw-trigger/production-a." in text
+    assert "working-directory" not in text
+    assert "environments: {production-a: [main]}" in (empty.top / "a" / CONFIG).read_text()
+    done = empty.tool("-C", "b", "init", "--github")
+    assert done.returncode == 2
+    assert "environments: {production-b: [main]}" in done.stderr

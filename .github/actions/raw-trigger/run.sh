@@ -6,6 +6,9 @@ arguments=()
 if [ -n "$CONFIG" ]; then
     arguments+=(--config "$CONFIG")
 fi
+if [ -n "$PROJECT" ]; then
+    arguments+=(--project "$PROJECT")
+fi
 arguments+=(ci "--mode=$MODE" "--plan-file=${PLAN:-$RUNNER_TEMP/raw-trigger-plan.json}")
 
 give() {
