@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raw_trigger.errors import UsageError
+from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.rules import RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired, Entry, show, to_bytes
@@ -54,9 +55,11 @@ class Explainer:
         self._recorded = trigger.record
         self._catalog: Catalog = trigger.catalog()
         self._rules: RuleBook = trigger.rules(self._catalog)
-        self._files = dict(diff.worktree_paths(self._repo, workspace.roots))
+        self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
-        self._changes = {c.path: c for c in diff.to_worktree(self._repo, base, workspace.roots)}
+        watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
+        changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched))
+        self._changes = {change.path: change for change in changes}
 
     def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
         """Explain a path (relative to ``cwd`` or to the repository's top) or an asset key.

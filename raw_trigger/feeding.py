@@ -12,6 +12,7 @@ from raw_trigger.model.plan import PlannedTarget, Target
 from raw_trigger.planning import Compare
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Tracked
 
 
 class Feeding:
@@ -24,14 +25,14 @@ class Feeding:
     def __init__(
         self,
         repo: Repository,
-        roots: tuple[str, ...],
+        tracked: Tracked,
         changes: ChangeSet,
         rules: RuleBook,
         compare: Compare,
     ) -> None:
         self._compare = compare
         self._repo = repo
-        self._roots = roots
+        self._tracked = tracked
         self._changes = changes
         self._rules = rules
 
@@ -68,16 +69,18 @@ class Feeding:
     @cached_property
     def _mapped(self) -> list[tuple[bytes, Entry, Match]]:
         gone = {change.path for change in self._changes.changes if change.new is None}
-        paths = desired_paths(self._repo, self._roots, self._changes.desired)
+        paths = desired_paths(self._repo, self._tracked, self._changes.desired)
         matched = ((path, entry, self._rules.match(path)) for path, entry in paths if path not in gone)
         return [(path, entry, match) for path, entry, match in matched if match is not None]
 
 
-def desired_paths(repo: Repository, roots: tuple[str, ...], desired: Desired) -> list[tuple[bytes, Entry]]:
+def desired_paths(repo: Repository, tracked: Tracked, desired: Desired) -> list[tuple[bytes, Entry]]:
     """Every raw file of the desired side."""
+    watched = tracked.watched(desired)
     if desired.kind == "revision" and desired.oid is not None:
-        return diff.all_paths(repo, desired.oid, roots)
-    return (diff.index_paths if desired.kind == "index" else diff.worktree_paths)(repo, roots)
+        return tracked.paths(diff.all_paths(repo, desired.oid, watched))
+    listed = (diff.index_paths if desired.kind == "index" else diff.worktree_paths)(repo, watched)
+    return tracked.paths(listed)
 
 
 def content_of(

@@ -18,6 +18,7 @@ from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
     NO_CATALOG,
+    UNLISTED,
     Action,
     Narrowing,
     Origin,
@@ -168,10 +169,14 @@ class _Planner:
             warnings=tuple(self.warnings),
             errors=tuple(self.errors),
             left_out=left_out,
+            pointed=changes.pointed,
         )
 
     def _change(self, change: Change) -> PlannedChange:
         match = self.rules.match(change.path)
+        if match is None and change.new is not None and change.new.is_folder:
+            # A rule for one of its files may well know it.
+            return PlannedChange(change, "missing-content", None, UNLISTED)
         if match is None:
             return self._unmapped(change)
         if match.ignore:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from raw_trigger.model.changes import Change, ChangeSet
+from raw_trigger.model.changes import Change, ChangeSet, Entry
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import Verdict
+from raw_trigger.repo.tracked import Tracked
 
 Snapshot = Callable[[], ChangeSet]
 """Every path that is on disk other than recorded, or that has exceptions."""
@@ -47,7 +48,7 @@ class Recorder:
             for change in self._before.changes
             if change.path in after and after[change.path] == change.new
         )
-        whole = self._whole if len(steady) == len(self._before.changes) else self._planned(steady)
+        whole = self.whole if len(steady) == len(self._before.changes) else self._planned(steady)
         names = {target.text for target in succeeded}
         entries = {planned.change.path: planned.change.new for planned in whole.changes}
         due = self._due(replace(self._before, changes=steady))
@@ -75,7 +76,7 @@ class Recorder:
         names = {target.text for target in succeeded}
         moved = {} if moving is None else needed(moving)
         found = {path: targets & names for path, targets in moved.items()}
-        for planned in (*(() if moving is None else moving.changes), *self._whole.changes):
+        for planned in (*(() if moving is None else moving.changes), *self.whole.changes):
             # One with targets that is unmapped is a table that cannot be read as one.
             if planned.disposition in ("dirty", "missing-content", "unmapped"):
                 fed = frozenset(name for name in names if any(_covers(t, name) for t in planned.targets))
@@ -87,7 +88,8 @@ class Recorder:
         return self._snapshot()
 
     @cached_property
-    def _whole(self) -> Plan:
+    def whole(self) -> Plan:
+        """Everything that was there before the run, as if nothing reflected it."""
         return self._plan(self._before)
 
     def _planned(self, changes: tuple[Change, ...]) -> Plan:
@@ -97,6 +99,53 @@ class Recorder:
 def _covers(target: Target, name: str) -> bool:
     """Whether the named target is this one, or a partition of it where its rows name them."""
     return name == target.text or (target.partition is None and name.startswith(f"{target.asset}|"))
+
+
+def by_outs(
+    verdicts: Mapping[bytes, Verdict], whole: Plan, tracked: Tracked, shown: Iterable[bytes] = ()
+) -> dict[bytes, Verdict]:
+    """The verdicts as they are recorded: those of a DVC folder's files as one of the folder.
+
+    A folder of which a file was not looked at, or could not be read, is left out.
+
+    Args:
+        whole: Everything that was looked at.
+        shown: Further paths that some targets do not reflect.
+    """
+    outs: dict[bytes, Entry | None] = {}
+    members: dict[bytes, set[bytes]] = {}
+    for pointed in whole.pointed:
+        for path, entry in pointed.outs.items():
+            outs[path] = entry
+            members.setdefault(path, set()).update(pointed.paths[path])
+    for path in (*(planned.change.path for planned in whole.changes), *shown, *verdicts):
+        out = tracked.out(path)
+        if out is not None:
+            outs.setdefault(out.path, out.entry)
+            members.setdefault(out.path, set()).add(path)
+    due = needed(whole)
+    found = {path: verdict for path, verdict in verdicts.items() if tracked.out_of(path) not in members}
+    for out_path, paths in members.items():
+        told = [verdicts[path] for path in paths if path in verdicts]
+        left = [due.get(path, frozenset()) for path in paths if path not in verdicts]
+        if not all(left) or (paths and not told):
+            continue
+        if paths == {out_path}:
+            found[out_path] = told[0]
+            continue
+        targets = frozenset[str]().union(*(one.targets for one in told), *left)
+        failed = frozenset[str]().union(*(one.targets - one.succeeded for one in told), *left)
+        found[out_path] = Verdict(outs[out_path], targets, targets - failed)
+    return found
+
+
+def by_out(fed: Mapping[bytes, frozenset[str]], tracked: Tracked) -> dict[bytes, frozenset[str]]:
+    """Targets by where their files are recorded."""
+    found: dict[bytes, frozenset[str]] = {}
+    for path, targets in fed.items():
+        out = tracked.out_of(path)
+        found[out] = found.get(out, frozenset()) | targets
+    return found
 
 
 def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:

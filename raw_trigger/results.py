@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from raw_trigger.errors import RecordError
-from raw_trigger.model.changes import Entry, show, to_bytes
+from raw_trigger.model.changes import DVC_MODE, Entry, is_pointer, show, to_bytes
 from raw_trigger.model.record import Results, Verdict
 
 _VERSION = 1
 _MODES = frozenset({"100644", "100755", "120000", "160000"})
 _OID = re.compile(r"(?!0+\Z)([0-9a-f]{40}|[0-9a-f]{64})\Z")
+_DVC = re.compile(r"([0-9a-f]{32}(\.dir)?|[0-9a-f]{40})\Z")
 
 Fed = Mapping[bytes, frozenset[str]]
 
@@ -38,6 +39,10 @@ def dumps(results: Results) -> str:
         "unsure": _listed(results.unsure),
         "newly_fed": _listed(results.newly_fed),
         "planned": _listed(results.planned),
+        "pointers": [
+            {"path": show(path), "mode": entry.mode if entry else None, "oid": entry.oid if entry else None}
+            for path, entry in sorted(results.pointers.items())
+        ],
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -70,6 +75,7 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
             rules=None if rules is None else _of(str, rules, "rules"),
             newly_fed=_fed(document["newly_fed"], roots),
             planned=_fed(document["planned"], roots),
+            pointers=_pointers(document["pointers"], roots),
         )
     except KeyError as error:
         raise _refused(name, f"{error} is missing") from error
@@ -111,6 +117,7 @@ def _one(group: list[Results]) -> Results:
         rules=group[0].rules,
         newly_fed=_joined(one.newly_fed for one in group),
         planned=_joined(one.planned for one in group),
+        pointers=_same(group),
     )
 
 
@@ -120,6 +127,15 @@ def _joined(each: Iterable[Fed]) -> dict[bytes, frozenset[str]]:
         for path, targets in fed.items():
             found[path] = found.get(path, frozenset()) | targets
     return found
+
+
+def _same(group: list[Results]) -> dict[bytes, Entry | None]:
+    """The pointer files of which the jobs say the same."""
+    said: dict[bytes, set[Entry | None]] = {}
+    for one in group:
+        for path, entry in one.pointers.items():
+            said.setdefault(path, set()).add(entry)
+    return {path: next(iter(entries)) for path, entries in said.items() if len(entries) == 1}
 
 
 def _listed(fed: Fed) -> list[dict[str, Any]]:
@@ -140,9 +156,23 @@ def _verdict(item: dict[str, Any]) -> Verdict:
         raise ValueError(f"a target of {item['path']!r} succeeded that is none of its targets")
     if item["oid"] is None:
         return Verdict(None, targets, succeeded, alike)
+    return Verdict(_entry(item), targets, succeeded, alike)
+
+
+def _entry(item: dict[str, Any]) -> Entry:
+    if item["mode"] == DVC_MODE and isinstance(item["oid"], str) and _DVC.match(item["oid"]):
+        return Entry(DVC_MODE, item["oid"])
     if item["mode"] not in _MODES:
         raise ValueError(f"{item['mode']!r} is not the mode of a file")
-    return Verdict(Entry(item["mode"], _oid(item["oid"])), targets, succeeded, alike)
+    return Entry(item["mode"], _oid(item["oid"]))
+
+
+def _pointers(value: object, roots: Sequence[str]) -> dict[bytes, Entry | None]:
+    found: dict[bytes, Entry | None] = {}
+    for item in _of(list, value, "pointers"):
+        path = _path(_of(dict, item, "a pointer")["path"], roots, above=True)
+        found[path] = None if item["oid"] is None else _entry(item)
+    return found
 
 
 def _targets(value: object) -> frozenset[str]:
@@ -155,12 +185,17 @@ def _oid(value: object) -> str:
     return value
 
 
-def _path(value: object, roots: Sequence[str]) -> bytes:
+def _path(value: object, roots: Sequence[str], *, above: bool = False) -> bytes:
+    """A path under a root; with ``above``, a pointer file in a folder above one too."""
     path = to_bytes(_of(str, value, "a path"))
     parts = path.split(b"/")
     if b"\0" in path or any(part.lower() in (b"", b".", b"..", b".git") for part in parts):
         raise ValueError(f"{value!r} is not a path of a repository")
-    inside = any(
+    folder = path.rpartition(b"/")[0]
+    around = is_pointer(path) and any(
+        not folder or to_bytes(root).startswith(folder + b"/") for root in roots
+    )
+    inside = (above and around) or any(
         root == "." or path.startswith(to_bytes(root) + b"/") or path == to_bytes(root) for root in roots
     )
     if not inside or parts[0] == b".raw-trigger":

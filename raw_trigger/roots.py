@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from raw_trigger.errors import UsageError
@@ -12,11 +12,14 @@ from raw_trigger.model.settings import Config
 from raw_trigger.repo.repository import Repository
 
 
-def require_roots(repo: Repository, config: Config, trees: Sequence[str]) -> None:
+def require_roots(
+    repo: Repository, config: Config, trees: Sequence[str], elsewhere: Callable[[], bool] = lambda: False
+) -> None:
     """Make sure that git can see the raw roots.
 
     Args:
         trees: The trees or commits that are looked at.
+        elsewhere: Asked where git has nothing under a root: whether files there are told of elsewhere.
 
     Raises:
         UsageError: a root is nowhere, behind a link, in another repository, or ignored by git.
@@ -29,6 +32,8 @@ def require_roots(repo: Repository, config: Config, trees: Sequence[str]) -> Non
             out = repo.git.run("ls-tree", "-z", "--name-only", "--full-tree", tree, "--", *missing)
             there = {show(name) for name in out.split(b"\0")}
             missing = [root for root in missing if root not in there and root != "."]
+    if missing and elsewhere():
+        return
     for root in missing:
         where = config.file or "there is no raw-trigger.yaml, so the default applies"
         if not os.path.lexists(repo.top / root):

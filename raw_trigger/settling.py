@@ -27,6 +27,7 @@ from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Verdict
 from raw_trigger.project.project import DagsterRun
+from raw_trigger.recording import by_out
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Survey
@@ -99,19 +100,23 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
 def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
     repo, roots = survey.workspace.repo, survey.workspace.roots
     paths = {path for attempt in tried for path, _ in attempt.record.files}
-    verdicts = survey.recorder(paths).verdicts({attempt.record.target for attempt in tried})
+    recorder = survey.recorder(paths)
+    verdicts = recorder.verdicts({attempt.record.target for attempt in tried})
     rules = survey.rules(survey.known_catalog())
     with survey.contents(NOTHING, rules) as contents:
-        feeding = Feeding(repo, roots, NOTHING, rules, contents)
+        feeding = Feeding(repo, survey.tracked, NOTHING, rules, contents)
         found = settlement(
             tried,
             verdicts,
             feeding=lambda target: [path for path, _ in feeding.paths(target)],
             changed_at=lambda path: last_change(repo, path),
         )
-    stored = diff.store(repo, {path: verdict.entry for path, verdict in found.certain.items()})
-    kept = {path: verdict for path, verdict in found.certain.items() if path in stored}
-    state.promote(repo, survey.workspace.environment, kept, unsure=found.unknown)
+    certain, pointers = survey.as_recorded(found.certain, recorder.whole)
+    stored = diff.store(repo, {**{path: verdict.entry for path, verdict in certain.items()}, **pointers})
+    kept = {path: verdict for path, verdict in certain.items() if path in stored}
+    pointers = {path: entry for path, entry in pointers.items() if path in stored}
+    unknown = by_out(found.unknown, survey.tracked)
+    state.promote(repo, survey.workspace.environment, kept, unsure=unknown, pointers=pointers, roots=roots)
 
 
 def has_interrupted(workspace: Workspace) -> bool | None:

@@ -16,10 +16,11 @@ from typing import Literal
 
 from raw_trigger import state
 from raw_trigger.errors import RecordError
-from raw_trigger.model.changes import SUBMODULE_MODE, Entry
+from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import Record, Reflected, Results, Verdict
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Tracked
 from raw_trigger.repo.trees import TREE_MODE, rewrite
 from raw_trigger.results import united
 
@@ -94,7 +95,7 @@ def publish(
             if not runs:
                 return Publication("done", latest.tree if latest else None)
             start = latest or _first(repo, remote, runs[0].planned_with, roots)
-            tree, pending = _applied(repo, remote, start, runs)
+            tree, pending = _applied(repo, remote, start, runs, roots)
             if latest is not None and tree == latest.tree:
                 return Publication("done", tree, pending)
             pushed = publishing.push(repo, remote, ref, tree, latest.tree if latest else None)
@@ -199,19 +200,24 @@ def _agree(
 
 
 def _applied(
-    repo: Repository, remote: str, start: Record, runs: Iterable[Results]
+    repo: Repository, remote: str, start: Record, runs: Iterable[Results], roots: Sequence[str]
 ) -> tuple[str, dict[bytes, frozenset[str]]]:
     """The tree that these results make of a record."""
     record, pending = start, dict[bytes, frozenset[str]]()
     for run in runs:
         paths = sorted({*run.verdicts, *run.planned})
-        now = Side(record, diff.entries_at(repo, record.tree, paths))
+        tracked = Tracked(repo, roots)
+        now = Side(record, tracked.recorded(record.tree, paths, run.pointers)[0])
         before: Side | None = now
         if run.planned_with != record.tree:
             known = _recorded(repo, remote, run.planned_with)
-            before = None if known is None else Side(known, diff.entries_at(repo, known.tree, paths))
+            before = None
+            if known is not None:
+                before = Side(known, tracked.recorded(known.tree, paths, run.pointers)[0])
         merged = merge(run, before, now)
-        tree = state.promoted(repo, record, merged.verdicts, merged.seen, merged.unsure)
+        tree = state.promoted(
+            repo, record, merged.verdicts, merged.seen, merged.unsure, pointers=run.pointers, roots=roots
+        )
         for path, targets in merged.unsure.items():
             pending[path] = pending.get(path, frozenset()) | targets
         if tree is not None:
@@ -238,7 +244,8 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
             f"the tree {tree} that was planned with is neither here nor on {remote}",
             "record its base before the results are published: `raw-trigger ci` does with the same event",
         )
-    raw = state.raw_tree(repo, tree, roots)
+    watched = Tracked(repo, roots).watched(tree)
+    raw = state.raw_tree(repo, tree, watched)
     own = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", state.FOLDER)
     if own:
         raw = rewrite(
@@ -246,7 +253,7 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
         )
     # A base that was fetched to be compared with came without the contents of its files.
     head = repo.head()
-    changes = diff.between_trees(repo, head.tree if head else repo.empty_tree, raw, roots)
+    changes = diff.between_trees(repo, head.tree if head else repo.empty_tree, raw, watched)
     wanted = {change.new for change in changes if change.new is not None}
     lacking = _absent(repo, remote, wanted)
     if lacking:
@@ -259,7 +266,8 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
 
 def _with_contents(repo: Repository, remote: str, results: Results) -> Results:
     """The results without verdicts about contents that are nowhere to be had: no tree can name them."""
-    lacking = _absent(repo, remote, {v.entry for v in results.verdicts.values() if v.entry is not None})
+    files = (*(verdict.entry for verdict in results.verdicts.values()), *results.pointers.values())
+    lacking = _absent(repo, remote, {entry for entry in files if entry is not None})
     if not lacking:
         return results
     unsure = dict(results.unsure)
@@ -269,12 +277,13 @@ def _with_contents(repo: Repository, remote: str, results: Results) -> Results:
             kept[path] = verdict
         elif verdict.succeeded:
             unsure[path] = unsure.get(path, frozenset()) | verdict.succeeded
-    return replace(results, verdicts=kept, unsure=unsure)
+    pointers = {path: entry for path, entry in results.pointers.items() if entry not in lacking}
+    return replace(results, verdicts=kept, unsure=unsure, pointers=pointers)
 
 
 def _absent(repo: Repository, remote: str, entries: Iterable[Entry]) -> set[Entry]:
     """Which of these files' contents are neither here nor given by the remote."""
-    wanted = {entry for entry in entries if entry.mode != SUBMODULE_MODE}
+    wanted = {entry for entry in entries if entry.mode not in (SUBMODULE_MODE, DVC_MODE)}
     lacking = _no_blobs(repo, wanted)
     if lacking:
         publishing.obtain(repo, remote, sorted({entry.oid for entry in lacking}))

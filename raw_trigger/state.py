@@ -13,15 +13,16 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from raw_trigger.errors import ROOM, RecordError
-from raw_trigger.model.changes import Entry, show, to_bytes
+from raw_trigger.model.changes import DVC_MODE, Entry, show, to_bytes
 from raw_trigger.model.record import Record, Reflected, Verdict
 from raw_trigger.repo import diff
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Out, Tracked
 from raw_trigger.repo.trees import rewrite
 
 PREFIX = "refs/raw-trigger/"
@@ -128,6 +129,9 @@ def promote(
     verdicts: Mapping[bytes, Verdict],
     seen: Record | None = None,
     unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
+    *,
+    pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
+    roots: Sequence[str] = (),
 ) -> None:
     """Record what a run came to, path by path.
 
@@ -136,13 +140,16 @@ def promote(
         seen: The record as it was planned with: its rules, and the exceptions that came in with them,
             are recorded too.
         unsure: For a path the targets of which nobody knows what they reflect of it.
+        pointers: Pointer files that stand for some of the paths, as they are to be recorded once all that
+            they stand for is whole; until then the verdicts about that are exceptions.
+        roots: The raw roots; needed with ``pointers``.
 
     Raises:
         RecordError: it cannot be written, or others moved it again and again.
     """
     for _ in range(_TRIES):
         old = read(repo, environment)
-        new = promoted(repo, old, verdicts, seen, unsure)
+        new = promoted(repo, old, verdicts, seen, unsure, pointers=pointers, roots=roots)
         if new is None or _move(repo, environment, new, old):
             return
         time.sleep(random.uniform(0, _PAUSE))
@@ -157,9 +164,12 @@ def promoted(
     verdicts: Mapping[bytes, Verdict],
     seen: Record | None = None,
     unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
+    *,
+    pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
+    roots: Sequence[str] = (),
 ) -> str | None:
     """The tree that :func:`promote` makes of the record ``old``; None if nothing changes. No ref is moved."""
-    edits = _edits(repo, old, verdicts, seen, unsure)
+    edits = _edits(repo, old, verdicts, seen, unsure, _Pointers(repo, roots, old, verdicts, pointers))
     return rewrite(repo, old.tree if old else repo.empty_tree, edits) if edits else None
 
 
@@ -169,6 +179,7 @@ def _edits(
     verdicts: Mapping[bytes, Verdict],
     seen: Record | None,
     unsure: Mapping[bytes, Iterable[str]],
+    pointers: _Pointers,
 ) -> dict[bytes, Entry | None]:
     """The paths of the tree that have to change."""
     before: dict[bytes, Reflected] = dict(old.exceptions) if old else {}
@@ -177,14 +188,22 @@ def _edits(
     if seen is not None:
         for path, reflected in seen.exceptions.items():
             after[path] = {**reflected, **before.get(path, {})}
-    entries = diff.entries_at(repo, old.tree, list(verdicts)) if old and verdicts else {}
+    after |= pointers.exceptions(after)
     edits: dict[bytes, Entry | None] = {}
+    whole = set()
     for path, verdict in verdicts.items():
-        recorded = entries.get(path)
-        entry, exceptions = verdict.judge(recorded, after.get(path, {}))
-        if entry != recorded:
+        entry, exceptions = verdict.judge(pointers.recorded.get(path), after.get(path, {}))
+        if entry == verdict.entry:
+            whole.add(path)
+        if entry != pointers.files.get(path) and (entry is None or entry.mode != DVC_MODE):
             edits[path] = entry
         after[path] = exceptions
+    moved = pointers.moved(whole)
+    edits |= moved
+    after |= {path: {} for path in moved}
+    for path in pointers.held(moved) & whole:
+        entry = verdicts[path].entry
+        after[path] = dict.fromkeys(verdicts[path].targets, None if entry is None else entry.oid)
     for path, targets in unsure.items():
         # None would say that they reflect the path's absence.
         after[path] = {**after.get(path, {}), **dict.fromkeys(targets, unknown)}
@@ -194,6 +213,61 @@ def _edits(
     if seen is not None and seen.rules is not None and (old is None or old.rules != seen.rules):
         edits[_RULES.encode()] = _store(repo, seen.rules)
     return edits
+
+
+class _Pointers:
+    """The pointer files behind some of the verdicts, as they are recorded and as they are to be."""
+
+    def __init__(
+        self,
+        repo: Repository,
+        roots: Sequence[str],
+        old: Record | None,
+        verdicts: Mapping[bytes, Verdict],
+        pointers: Mapping[bytes, Entry | None],
+    ) -> None:
+        self._tracked = Tracked(repo, roots)
+        self._new = pointers
+        self.recorded: Mapping[bytes, Entry] = {}
+        self.files: Mapping[bytes, Entry] = {}
+        if old is not None and (verdicts or pointers):
+            self.recorded, self.files = self._tracked.recorded(old.tree, verdicts, pointers)
+        self._desired = {out.path: out.entry for path in pointers for out in self._outs(path, pointers[path])}
+
+    def exceptions(self, recorded: Mapping[bytes, Reflected]) -> dict[bytes, Reflected]:
+        """What was recorded of the files themselves, said of what they stand for."""
+        found: dict[bytes, Reflected] = {}
+        for pointer in self._new.keys() & recorded.keys():
+            outs = self._tracked.outs(pointer, self.files.get(pointer))
+            for path, told in self._tracked.by_out(outs, pointer, recorded[pointer]).items():
+                found[path] = {**told, **recorded.get(path, {})}
+            found[pointer] = {}
+        return found
+
+    def _outs(self, path: bytes, entry: Entry | None) -> Iterable[Out]:
+        return self._tracked.outs(path, entry).values()
+
+    def _differing(self, path: bytes) -> set[bytes]:
+        """What the file stands for, before or after, and what is another one after it."""
+        named = {o.path for e in (self.files.get(path), self._new[path]) for o in self._outs(path, e)}
+        # What is git's file on both sides is none of this one's business.
+        named -= self.files.keys() - self._desired.keys()
+        return {name for name in named if self.recorded.get(name) != self._desired.get(name)}
+
+    def moved(self, whole: Collection[bytes]) -> dict[bytes, Entry | None]:
+        """The files that are to be recorded: all that they stand for is whole. Data that git had goes."""
+        found: dict[bytes, Entry | None] = {}
+        for path, entry in self._new.items():
+            if self._differing(path) <= set(whole):
+                if self.files.get(path) != entry:
+                    found[path] = entry
+                found |= {o.path: None for o in self._outs(path, entry) if o.path in self.files}
+        return found
+
+    def held(self, moved: Collection[bytes]) -> set[bytes]:
+        """What is another one now, but whose file stays as it is recorded."""
+        staying = (path for path in self._new if path not in moved)
+        return {name for path in staying for name in self._differing(path)}
 
 
 def _move(repo: Repository, environment: str, new: str, old: Record | None) -> bool:

@@ -57,6 +57,11 @@ class Status:
         }
 
 
+def _behind(trigger: Trigger, tree: str, tip: str) -> int:
+    watched = trigger.tracked.watched(tree, tip)
+    return len(trigger.tracked.changes(diff.between_trees(trigger.workspace.repo, tree, tip, watched))[0])
+
+
 def _job(job: Job) -> dict[str, object]:
     return {
         "state": job.fate,
@@ -76,14 +81,14 @@ def status_of(trigger: Trigger) -> Status:
         RawTriggerError: a record or the Dagster project cannot be read.
     """
     workspace = trigger.workspace
-    repo, roots = workspace.repo, workspace.roots
+    repo = workspace.repo
     base, desired = from_arguments(repo, workspace.environment, [])
     plan = trigger.plan(trigger.detect(base, desired), launching=True)
     head = repo.head()
     tip = repo.empty_tree if head is None else head.tree
     is_foreign = environments_of_others(repo, workspace.config)
     found = tuple(
-        EnvironmentStatus(name, tree, len(diff.between_trees(repo, tree, tip, roots)))
+        EnvironmentStatus(name, tree, _behind(trigger, tree, tip))
         for name, tree in sorted(state.environments(repo).items())
         if name == workspace.environment or not is_foreign(name)
     )

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from raw_trigger import state
 from raw_trigger.contents import Contents, Told
 from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
-from raw_trigger.feeding import Feeding
+from raw_trigger.feeding import Feeding, desired_paths
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, Target
-from raw_trigger.model.record import Record
+from raw_trigger.model.record import Record, Verdict
 from raw_trigger.planning import Disk, Options, made_from, make_plan
-from raw_trigger.recording import Recorder, needed
+from raw_trigger.recording import Recorder, by_outs, needed
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
+from raw_trigger.repo.tracked import Tracked
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
 
@@ -45,6 +46,7 @@ class Survey:
         self._told: Told = {}
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
+        self.tracked = Tracked(workspace.repo, workspace.roots)
 
     @cached_property
     def record(self) -> Record | None:
@@ -72,8 +74,9 @@ class Survey:
             UsageError: a raw root is neither on disk nor in one of the two sides.
             GitError: git cannot tell.
         """
-        repo, roots = self.workspace.repo, self.workspace.roots
+        repo = self.workspace.repo
         old = base.oid or repo.empty_tree
+        roots = self.tracked.watched(base.oid, desired)
         if desired.kind == "revision":
             assert desired.oid is not None
             changes = diff.between_trees(repo, old, desired.oid, roots)
@@ -82,12 +85,21 @@ class Survey:
         else:
             changes = diff.to_worktree(repo, old, roots)
         if not changes:
-            require_roots(repo, self.workspace.config, [side for side in (base.oid, desired.oid) if side])
+            sides = [side for side in (base.oid, desired.oid) if side]
+            require_roots(repo, self.workspace.config, sides, lambda: self._has_outs(desired))
         if "." in roots:
             own = state.FOLDER.encode() + b"/"
             changes = tuple(change for change in changes if not change.path.startswith(own))
-        found = ChangeSet(base, desired, changes)
-        return found if only is None else found.narrowed(only)
+        seen, pointed = self.tracked.changes(changes)
+        found = ChangeSet(base, desired, seen, pointed=pointed)
+        if only is None:
+            return found
+        behind = {path: self.tracked.pointer_of(path) for path in (change.path for change in seen)}
+        return found.narrowed(only | {path for path, pointer in behind.items() if pointer in only})
+
+    def _has_outs(self, desired: Desired) -> bool:
+        """Whether DVC has files under a root of which git knows nothing there."""
+        return bool(desired_paths(self.workspace.repo, self.tracked, desired))
 
     # Planning
 
@@ -147,7 +159,8 @@ class Survey:
     def rules(self, catalog: Catalog | None) -> RuleBook:
         """The rules in force."""
         if self._book is None or self._book.catalog is not catalog:
-            self._book = RuleBook(self.workspace.config, catalog, str(self.workspace.repo.top))
+            top = str(self.workspace.repo.top)
+            self._book = RuleBook(self.workspace.config, catalog, top, self.tracked.pointer_of)
         return self._book
 
     def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:
@@ -168,7 +181,7 @@ class Survey:
         if catalog is not None:
             _require_known(rules, catalog, self.wishes.narrowing)
         if record is not None:
-            record = self._by_todays(rules, record)
+            record = self._shown(self._by_todays(rules, record), changes)
             changes = self._with_exceptions(changes, record)
         looks = launching or changes.desired.kind == "index"
         with self.contents(changes, rules, record) as contents:
@@ -176,8 +189,8 @@ class Survey:
                 changes,
                 rules,
                 self._options(),
-                disk=in_the_way(workspace.repo, workspace.roots, changes, rules.feeds) if looks else Disk(),
-                feeds=Feeding(workspace.repo, workspace.roots, changes, rules, contents),
+                disk=in_the_way(workspace.repo, self.tracked, changes, rules.feeds) if looks else Disk(),
+                feeds=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 compare=contents,
                 record=record,
             )
@@ -189,9 +202,10 @@ class Survey:
             record: What reflects another content than the rest is compared with that too.
         """
         asked = [change for change in changes.changes if rules.looks_inside(change.path)]
-        old = {change.old.oid for change in asked if change.old is not None}
+        old = {change.old.oid for change in asked if change.old is not None and change.old.mode != DVC_MODE}
         if record is not None:
-            seen = (record.exceptions.get(change.path, {}).values() for change in asked)
+            exceptions = record.exceptions if record.shown is None else record.shown
+            seen = (exceptions.get(change.path, {}).values() for change in asked)
             old.update(oid for oids in seen for oid in oids if oid is not None and oid.strip("0"))
         if old:
             self.obtain(sorted(old))
@@ -216,19 +230,16 @@ class Survey:
         today = rules.describe()
         if record.rules is not None and record.rules != today:
             before = RuleBook.described(record.rules)
-            files = dict(diff.all_paths(self.workspace.repo, record.tree, self.workspace.roots))
+            watched = self.tracked.watched(record.tree)
+            listed = diff.all_paths(self.workspace.repo, record.tree, watched)
+            files = dict(self.tracked.paths(listed))
             newly = rules.newly_fed(before, files)
             options = self._options()
-            record = record.with_new_targets(
-                {
-                    path: [
-                        t.text
-                        for target in targets
-                        for t in made_from(target, rules.catalog, options.downstream, options.now)
-                    ]
-                    for path, targets in self._fed(newly, files, rules).items()
-                }
-            )
+            fed: dict[bytes, list[str]] = {}
+            for path, targets in self._fed(newly, files, rules).items():
+                made = (made_from(t, rules.catalog, options.downstream, options.now) for t in targets)
+                fed.setdefault(self.tracked.out_of(path), []).extend(t.text for each in made for t in each)
+            record = record.with_new_targets(fed)
         return record if rules.catalog is None else replace(record, rules=today)
 
     def _fed(
@@ -244,14 +255,40 @@ class Survey:
                 for path, match in matches.items()
             }
 
+    def _shown(self, record: Record, changes: ChangeSet) -> Record:
+        """The record with the exceptions of what pointer files stand for by the files that are planned."""
+        if not record.exceptions:
+            return record
+        changed = {change.path for change in changes.changes}
+        virtual = self.tracked.translated(record.tree, record.exceptions, changed)
+        return record if virtual is None else replace(record, shown=virtual)
+
     def _with_exceptions(self, changes: ChangeSet, record: Record) -> ChangeSet:
         """Also the paths whose content is as recorded, but not all of whose targets reflect it."""
         known = {change.path for change in changes.changes}
-        further = [path for path in record.exceptions if path not in known]
+        shown = record.exceptions if record.shown is None else record.shown
+        further = [path for path in shown if path not in known]
         if not further:
             return changes
         entries = diff.entries_at(self.workspace.repo, record.tree, further)
-        return changes.extended({path: entries.get(path) for path in further})
+        return changes.extended({path: entries.get(path) or self.tracked.entry(path) for path in further})
+
+    def as_recorded(
+        self, verdicts: Mapping[bytes, Verdict], whole: Plan, shown: Iterable[bytes] = ()
+    ) -> tuple[dict[bytes, Verdict], dict[bytes, Entry | None]]:
+        """The verdicts as they are recorded, and the pointer files that stand for their paths.
+
+        Args:
+            whole: Everything that was looked at.
+            shown: Further paths that some targets do not reflect.
+        """
+        found = by_outs(verdicts, whole, self.tracked, shown)
+        moved = {pointed.path: pointed.new for pointed in whole.pointed}
+        still = {self.tracked.pointer_of(path) for path in found} - moved.keys() - {None}
+        if self.record is not None and still:
+            same = [path for path in still if path is not None]
+            moved |= diff.entries_at(self.workspace.repo, self.record.tree, same)
+        return found, moved
 
     def recorder(self, further: Collection[bytes] = ()) -> Recorder:
         """Compares the disk before and after a run with the record, under today's rules.
@@ -268,16 +305,17 @@ class Survey:
             seen = self.detect(base, Desired("worktree", WORKTREE))
             seen = seen.overlaid(diff.hidden(self.workspace.repo, self.workspace.roots))
             if record is not None and further:
-                entries = diff.entries_at(self.workspace.repo, record.tree, list(further))
+                entries = self.tracked.at(record.tree, further)
                 seen = seen.extended({path: entries.get(path) for path in further})
-            return seen if record is None else self._with_exceptions(seen, record)
+            return seen if record is None else self._with_exceptions(seen, self._shown(record, seen))
 
         def planned(seen: ChangeSet, *, everything: bool) -> Plan:
             workspace = self.workspace
             options = Survey(workspace)._options()
-            disk = not_the_content(workspace.repo, workspace.roots, seen, rules.feeds)
-            with self.contents(seen, rules, record) as contents:
-                feeds = Feeding(workspace.repo, workspace.roots, seen, rules, contents)
+            disk = not_the_content(workspace.repo, self.tracked, seen, rules.feeds)
+            shown = None if record is None else self._shown(record, seen)
+            with self.contents(seen, rules, shown) as contents:
+                feeds = Feeding(workspace.repo, self.tracked, seen, rules, contents)
                 return make_plan(
                     seen,
                     rules,
@@ -285,7 +323,7 @@ class Survey:
                     disk=disk,
                     feeds=feeds,
                     compare=contents,
-                    record=record,
+                    record=shown,
                     everything=everything,
                 )
 

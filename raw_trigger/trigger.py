@@ -23,7 +23,7 @@ from raw_trigger.model.plan import FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
 from raw_trigger.project import Watching
-from raw_trigger.recording import Recorder, needed, settled
+from raw_trigger.recording import Recorder, by_out, needed, settled
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
 from raw_trigger.survey import Survey, Wishes
@@ -189,7 +189,8 @@ class Trigger(Survey):
                     outcome = done.get(planned.target)
                     for path in planned.paths if outcome is not None and outcome.refuted else ():
                         unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
-                self._promote({**nothing_to_run, **recorder.verdicts(succeeded)}, plan, unsure)
+                verdicts = {**nothing_to_run, **recorder.verdicts(succeeded)}
+                self._promote(verdicts, plan, unsure, recorder.whole)
             if launch is not None:
                 self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
@@ -218,7 +219,7 @@ class Trigger(Survey):
         rules = self.rules(catalog)
         changed = {planned.change.path: planned.change for planned in plan.changes}
         with self.contents(nothing, rules) as compare:
-            feeding = Feeding(workspace.repo, workspace.roots, nothing, rules, compare)
+            feeding = Feeding(workspace.repo, self.tracked, nothing, rules, compare)
             contents = {
                 planned.target: content_of(planned, changed, feeding.paths(planned.target), plan.desired)
                 for planned in plan.actionable
@@ -274,7 +275,9 @@ class Trigger(Survey):
         if self.record is not None:
             return
         repo = self.workspace.repo
-        tree = repo.empty_tree if base.oid is None else state.raw_tree(repo, base.oid, self.workspace.roots)
+        tree = repo.empty_tree
+        if base.oid is not None:
+            tree = state.raw_tree(repo, base.oid, self.tracked.watched(base.oid))
         state.adopt(repo, self.workspace.environment, tree, None, None)
         self.look_again()
 
@@ -283,18 +286,26 @@ class Trigger(Survey):
         verdicts: Mapping[bytes, Verdict],
         plan: Plan,
         unsure: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
+        whole: Plan | None = None,
     ) -> None:
         repo = self.workspace.repo
-        stored = diff.store(repo, {path: verdict.entry for path, verdict in verdicts.items()})
+        shown = () if plan.record is None or plan.record.shown is None else plan.record.shown
+        verdicts, pointers = self.as_recorded(verdicts, whole or plan, shown)
+        unsure = by_out(unsure, self.tracked)
+        entries = {path: verdict.entry for path, verdict in verdicts.items()}
+        stored = diff.store(repo, {**entries, **pointers})
         kept = {path: verdict for path, verdict in verdicts.items() if path in stored}
+        pointers = {path: entry for path, entry in pointers.items() if path in stored}
         # Rules that somebody still has to mend are not in force.
         seen = self.record if plan.errors or plan.record is None else plan.record
         if seen is not None and seen.rules is None and plan.actionable and not plan.errors:
             seen = replace(seen, rules=self.rules(self.known_catalog()).describe())
         if self.record is not None:
             first = {} if plan.base.kind == "recorded" else needed(plan)
-            self.results = Results.of(self.record, seen, kept, unsure, first)
-        state.promote(repo, self.workspace.environment, kept, seen, unsure)
+            first = by_out(first, self.tracked)
+            self.results = Results.of(self.record, seen, kept, unsure, first, pointers)
+        roots = self.workspace.roots
+        state.promote(repo, self.workspace.environment, kept, seen, unsure, pointers=pointers, roots=roots)
 
     def record_made(self, made: set[Target], before: Mapping[bytes, Entry]) -> None:
         """Record what targets reflect that were made just now, by rules that were not there yet then.
@@ -334,17 +345,30 @@ class Trigger(Survey):
             RecordError: the record cannot be written.
         """
         repo, environment, roots = self.workspace.repo, self.workspace.environment, self.workspace.roots
+        watched = self.tracked.watched(tree)
         rules = self.rules(self.known_catalog() if self.wishes.use_catalog else None)
-        new = state.raw_tree(repo, tree, roots)
+        new = state.raw_tree(repo, tree, watched)
         old = repo.empty_tree if self.record is None else self.record.tree
-        between = diff.between_trees(repo, old, new, roots)
-        changes = ChangeSet(Base("recorded", "", old, ""), Desired("revision", "", new), between)
-        if self.record is not None:
-            changes = self._with_exceptions(changes, self.record)
+        watched = self.tracked.watched(old, new)
+        seen, pointed = self.tracked.changes(diff.between_trees(repo, old, new, watched))
+        base, desired = Base("recorded", "", old, ""), Desired("revision", "", new)
+        changes = ChangeSet(base, desired, seen, pointed=pointed)
+        record = self.record
+        if record is not None:
+            record = self._shown(record, changes)
+            changes = self._with_exceptions(changes, record)
         if globs:
             plan = make_plan(changes, rules, replace(self._options(), narrowing=Narrowing(paths=globs)))
-            chosen = tuple(planned.change for planned in plan.changes)
-            state.promote(repo, environment, {change.path: Verdict(change.new) for change in chosen})
+            fed = needed(plan)
+            chosen = {c.path: fed.get(c.path, frozenset()) for c in (p.change for p in plan.changes)}
+            entries = {planned.change.path: planned.change.new for planned in plan.changes}
+            done = {path: Verdict(entries[path], targets, targets) for path, targets in chosen.items()}
+            everything = make_plan(changes, rules, self._options(), record=record)
+            known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
+            same = settled(everything, certain=False)
+            done |= {path: same[path] for path in known - done.keys()}
+            verdicts, pointers = self.as_recorded(done, everything)
+            state.promote(repo, environment, verdicts, pointers=pointers, roots=roots)
             return len(chosen)
         described = rules.describe() if rules.catalog is not None else None
         if not state.adopt(repo, environment, new, described, self.record):

@@ -27,6 +27,7 @@ from raw_trigger.places import require_own_environment
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
+from raw_trigger.repo.tracked import Tracked
 from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace import Workspace
@@ -214,8 +215,9 @@ def _not_back(
     except GitError:
         return None, None
     assert known.oid is not None
-    roots = workspace.roots
-    behind = diff.between_trees(workspace.repo, known.oid, tip.oid, roots)
+    tracked = Tracked(workspace.repo, workspace.roots)
+    watched = tracked.watched(known.oid, tip.oid)
+    behind, _ = tracked.changes(diff.between_trees(workspace.repo, known.oid, tip.oid, watched))
     note = f"{event.branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
     return frozenset(change.path for change in behind), note
 

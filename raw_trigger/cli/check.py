@@ -20,14 +20,14 @@ def check(
     """Hold the rules against the Dagster project and the files."""
     from raw_trigger import check as checking
     from raw_trigger.errors import ConfigError
-    from raw_trigger.model.changes import NOTHING
-    from raw_trigger.repo import diff
+    from raw_trigger.feeding import desired_paths
+    from raw_trigger.model.changes import NOTHING, WORKTREE, Desired
 
     trigger = trigger_of(context)
     workspace = trigger.workspace
     catalog = trigger.catalog()
     rules = trigger.rules(catalog)
-    files = dict(diff.worktree_paths(workspace.repo, workspace.roots))
+    files = dict(desired_paths(workspace.repo, trigger.tracked, Desired("worktree", WORKTREE)))
     with trigger.contents(NOTHING, rules) as contents:
         found = checking.check(rules, catalog, files, workspace.config.file, contents, now=time.time())
     if form is PlainFormat.json:

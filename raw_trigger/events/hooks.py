@@ -10,6 +10,7 @@ from raw_trigger.events.revisions import recorded, revision_base, revision_desir
 from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Tracked
 from raw_trigger.workspace import Workspace
 
 NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout", "pre-push")
@@ -63,7 +64,8 @@ def hook_event(
             return None
     if name == "pre-commit":
         old = repo.empty_tree if head is None else head.tree
-        staged = frozenset(c.path for c in diff.to_index(repo, old, workspace.roots))
+        watched = Tracked(repo, workspace.roots).watched(old, Desired("index", INDEX))
+        staged = frozenset(c.path for c in diff.to_index(repo, old, watched))
         if not staged:
             return None
         tip = Base("empty", "nothing", None, "") if head is None else revision_base(head, "")

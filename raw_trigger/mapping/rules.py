@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -60,12 +60,20 @@ class RuleBook:
 
     Args:
         top: The repository's top, absolute, for metadata that names absolute paths.
+        pointer_of: The file in git that stands for a path, whose rules count where no rule knows the path.
 
     Raises:
         ConfigError: a pattern or template of the file cannot be understood.
     """
 
-    def __init__(self, config: Config, catalog: Catalog | None, top: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog | None,
+        top: str,
+        pointer_of: Callable[[bytes], bytes | None] = lambda _: None,
+    ) -> None:
+        self._pointer_of = pointer_of
         self.roots = tuple("" if root == "." else root + "/" for root in config.roots)
         self.catalog = catalog
         self._file = _FileRules(config.rules)
@@ -134,6 +142,7 @@ class RuleBook:
         Where something else of the content counts than before, that is all.
         """
         found = {}
+        before._pointer_of = self._pointer_of
         for path in paths:
             now, then = self.match(path), before.match(path)
             if now is None:
@@ -154,7 +163,12 @@ class RuleBook:
         return None
 
     def match(self, path: bytes) -> Match | None:
-        """What decides about the path; None if no rule knows it."""
+        """What decides about the path; None if no rule knows it, nor the file that stands for it."""
+        found = self._match(path)
+        pointer = self._pointer_of(path) if found is None else None
+        return found if pointer is None else self._match(pointer)
+
+    def _match(self, path: bytes) -> Match | None:
         relative = self.relative(path)
         if relative is None:
             return None
@@ -221,8 +235,10 @@ class RuleBook:
         """The rules of the file that decide about none of the paths."""
         unused = {rule.rule.position.line: rule.rule for rule in self._file.rules}
         for path in paths:
-            relative = self.relative(path)
-            decided = None if relative is None else self._file.deciding(relative)
+            pointer = self._pointer_of(path)
+            names = (self.relative(one) for one in (path, pointer) if one is not None)
+            found = (self._file.deciding(name) for name in names if name is not None)
+            decided = next((one for one in found if one is not None), None)
             if decided is not None:
                 unused.pop(decided[0].rule.position.line, None)
         return list(unused.values())

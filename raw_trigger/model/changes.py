@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Status = Literal["added", "modified", "deleted", "type-changed", "remapped"]
@@ -15,14 +15,23 @@ INDEX = ":INDEX:"
 
 SYMLINK_MODE = "120000"
 SUBMODULE_MODE = "160000"
+DVC_MODE = "dvc"
+"""In a mode's place: git has only a pointer file, and the id is DVC's MD5 of the content."""
+_FOLDER = ".dir"
+DVC_SUFFIX = b".dvc"
+DVC_LOCK = b"dvc.lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What git knows of one path: its mode (six octal digits) and its object id (hexadecimal)."""
+    """What git knows of one path: its mode (six octal digits) and its object id (hexadecimal).
+
+    ``lfs`` says that the object is a pointer of Git LFS, as far as anybody looked.
+    """
 
     mode: str
     oid: str
+    lfs: bool = field(default=False, compare=False)
 
     @property
     def content(self) -> Content:
@@ -31,7 +40,14 @@ class Entry:
             return "symlink"
         if self.mode == SUBMODULE_MODE:
             return "submodule"
-        return "blob"
+        if self.mode == DVC_MODE:
+            return "dvc"
+        return "lfs" if self.lfs else "blob"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a whole folder of DVC's, of which it is not known here what files are in it."""
+        return self.mode == DVC_MODE and self.oid.endswith(_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +70,26 @@ class Change:
             return "remapped"
         if self.old is None:
             return "added"
-        if self.old.content != self.new.content:
+        if _type(self.old) != _type(self.new):
             return "type-changed"
         return "modified"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """A pointer file that differs; what changed is recorded with it.
+
+    Attributes:
+        path: The pointer file.
+        new: As git has it on the new side; None: it is gone.
+        outs: What it stands for, as far as that differs → what it is on the new side.
+        paths: The same → the changed paths by which it is shown.
+    """
+
+    path: bytes
+    new: Entry | None
+    outs: Mapping[bytes, Entry | None]
+    paths: Mapping[bytes, frozenset[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +115,20 @@ class Desired:
 class ChangeSet:
     """Every changed path under the raw roots, sorted by path.
 
-    ``only`` are the paths that are looked at at all; None: all of them.
+    ``only`` are the paths that are looked at at all; None: all of them. ``pointed`` are pointer files in
+    whose place the changes of what they stand for are listed.
     """
 
     base: Base
     desired: Desired
     changes: tuple[Change, ...]
     only: frozenset[bytes] | None = None
+    pointed: tuple[Pointed, ...] = ()
 
     def narrowed(self, only: frozenset[bytes]) -> ChangeSet:
         """The changes of these paths."""
         kept = tuple(change for change in self.changes if change.path in only)
-        return ChangeSet(self.base, self.desired, kept, only)
+        return replace(self, changes=kept, only=only)
 
     def overlaid(self, hidden: Mapping[bytes, tuple[Entry, Entry | None]]) -> ChangeSet:
         """With what is on disk on the new side, of paths that git takes for something else.
@@ -106,7 +141,7 @@ class ChangeSet:
         known = {change.path: change for change in self.changes}
         for path, (taken_for, entry) in hidden.items():
             known[path] = Change(path, known[path].old if path in known else taken_for, entry)
-        return ChangeSet(self.base, self.desired, tuple(known[path] for path in sorted(known)), self.only)
+        return replace(self, changes=tuple(known[path] for path in sorted(known)))
 
     def extended(self, further: Mapping[bytes, Entry | None]) -> ChangeSet:
         """With these paths, whose content is the same on both sides, as remapped ones."""
@@ -119,7 +154,17 @@ class ChangeSet:
         if not new:
             return self
         ordered = tuple(sorted((*self.changes, *new), key=lambda change: change.path))
-        return ChangeSet(self.base, self.desired, ordered, self.only)
+        return replace(self, changes=ordered)
+
+
+def _type(entry: Entry) -> str:
+    """Whatever has a content of its own is a file."""
+    return entry.content if entry.content in ("symlink", "submodule") else "file"
+
+
+def is_pointer(path: bytes) -> bool:
+    """Whether a file of this name may be one of DVC's that stands for data."""
+    return path.endswith(DVC_SUFFIX) or path.rpartition(b"/")[2] == DVC_LOCK
 
 
 NOTHING = ChangeSet(Base("empty", "", None, ""), Desired("worktree", WORKTREE), ())

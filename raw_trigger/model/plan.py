@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raw_trigger.model.assets import JOB
-from raw_trigger.model.changes import Base, Change, Desired
+from raw_trigger.model.changes import Base, Change, Desired, Pointed
 from raw_trigger.model.record import Record
 from raw_trigger.model.rows import RowCounts
 
@@ -17,6 +17,9 @@ Origin = Literal["raw", "downstream"]
 
 NO_CATALOG = "no rule of the file covers it, and the Dagster project was not asked"
 """The reason of a path that is unmapped only because the catalog was left out: it stays pending."""
+
+UNLISTED = "the files in this folder of DVC's are not known here: dvc pull"
+"""The reason of a folder that nothing but rules for its files can map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Plan:
     ``left_out`` counts the changed paths that were not asked for. ``record`` is what it was
     compared with, where that was a record. ``errors`` are what keeps a path from being planned
     until somebody acts: they fail a run.
+    ``pointed`` are the pointer files with which some of the changes are recorded.
     ``fingerprint`` is the same for the same contents, rules and targets, whatever the commits' names.
     """
 
@@ -101,6 +105,7 @@ class Plan:
     errors: tuple[str, ...] = ()
     record: Record | None = None
     left_out: int = 0
+    pointed: tuple[Pointed, ...] = ()
 
     @property
     def actionable(self) -> tuple[PlannedTarget, ...]:

@@ -20,13 +20,15 @@ class Record:
     """The recorded tree, read.
 
     The entry at a path of ``tree`` is what all targets of the path reflect, but for those that
-    ``exceptions`` has for it. ``rules`` are the rules in force when it was written, as
+    ``exceptions`` has for it. ``shown`` are the exceptions by the files that are planned, where those are
+    not the ones that are recorded. ``rules`` are the rules in force when it was written, as
     ``RuleBook.describe`` gives them; None if they were not recorded.
     """
 
     tree: str
     exceptions: Mapping[bytes, Reflected] = field(default_factory=lambda: _NONE)
     rules: str | None = None
+    shown: Mapping[bytes, Reflected] | None = None
 
     def reflects(self, path: bytes, target: str, recorded: Entry | None, desired: Entry | None) -> bool:
         """Whether the target has been made from just this content of the path.
@@ -36,7 +38,7 @@ class Record:
             recorded: The entry of the path in the tree.
             desired: What it should reflect; None: that the path is gone.
         """
-        seen = self.exceptions.get(path)
+        seen = (self.exceptions if self.shown is None else self.shown).get(path)
         if seen is None or target not in seen:
             return recorded == desired
         return seen[target] == (None if desired is None else desired.oid)
@@ -95,6 +97,8 @@ class Results:
         planned: For a path everything that was to be made from it. To be given where nothing had been
             recorded and the event's own base was taken for it: then only this tells what is still to do,
             should another run have recorded another base meanwhile.
+        pointers: Pointer files that stand for paths among the verdicts, as they are to be recorded once all
+            that they stand for is settled.
     """
 
     planned_with: str
@@ -103,6 +107,7 @@ class Results:
     rules: str | None = None
     newly_fed: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
     planned: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+    pointers: Mapping[bytes, Entry | None] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -112,6 +117,7 @@ class Results:
         verdicts: Mapping[bytes, Verdict],
         unsure: Mapping[bytes, frozenset[str]],
         planned: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
+        pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     ) -> Results:
         """What a run came to.
 
@@ -125,4 +131,4 @@ class Results:
             if new:
                 newly_fed[path] = new
         rules = None if seen is None else seen.rules
-        return cls(record.tree, dict(verdicts), dict(unsure), rules, newly_fed, dict(planned))
+        return cls(record.tree, dict(verdicts), dict(unsure), rules, newly_fed, dict(planned), dict(pointers))

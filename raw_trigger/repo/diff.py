@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from raw_trigger.errors import GitError
-from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
+from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
 from raw_trigger.repo.environment import scrubbed
 from raw_trigger.repo.git import Git, quoted
 from raw_trigger.repo.repository import Repository
@@ -225,7 +225,8 @@ def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes
     Returns:
         The entries whose object is there now. A file that has changed since is left out.
     """
-    blobs = sorted({e.oid for e in entries.values() if e is not None and e.mode != SUBMODULE_MODE})
+    nowhere = (SUBMODULE_MODE, DVC_MODE)
+    blobs = sorted({e.oid for e in entries.values() if e is not None and e.mode not in nowhere})
     asked = "".join(f"{oid}\n" for oid in blobs).encode()
     out = repo.git.run("cat-file", "--batch-check", stdin=asked) if blobs else b""
     missing = {line.split(b" ")[0].decode() for line in out.splitlines() if line.endswith(b" missing")}

@@ -10,16 +10,15 @@ from collections.abc import Callable
 from raw_trigger.model.changes import ChangeSet, show
 from raw_trigger.planning import Disk
 from raw_trigger.repo import diff
-from raw_trigger.repo.pointers import DVC_SUFFIX, LFS_SIZE, LFS_VERSION, lfs_pointer
+from raw_trigger.repo.pointers import LFS_SIZE, LFS_VERSION, lfs_pointer
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Out, Tracked
 
 Feeds = Callable[[bytes], bool]
 """Whether anything is made from a path."""
 
 
-def in_the_way(
-    repo: Repository, roots: tuple[str, ...], changes: ChangeSet, feeds: Feeds = lambda _: True
-) -> Disk:
+def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True) -> Disk:
     """The changed paths that Dagster would not read as desired, each with the reason.
 
     Args:
@@ -30,39 +29,71 @@ def in_the_way(
     if not changed:
         return Disk()
     desired = changes.desired
+    watched = tracked.watched(changes.base.oid, desired)
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
     if desired.kind != "worktree":
-        for edited in diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, roots):
+        raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
+        for edited in (*tracked.anew().changes(raw)[0], *raw):
             if edited.path in changed:
                 dirty[edited.path] = f"the file on disk is not {name}"
     for path, change in changed.items():
         if change.new is None and _is_file(repo, path):
             dirty[path] = f"it is deleted in {name}, but still on disk"
-    for path in diff.hidden(repo, roots).keys() & changed.keys():
-        dirty[path] = "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
-    unreadable = not_the_content(repo, roots, changes, lambda path: path not in dirty and feeds(path))
+    hidden = diff.hidden(repo, watched)
+    reason = "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
+    behind = changed if hidden else ()
+    dirty |= {path: reason for path in behind if path in hidden or tracked.pointer_of(path) in hidden}
+    unreadable = not_the_content(repo, tracked, changes, lambda path: path not in dirty and feeds(path))
     missing = {path: reason for path, reason in unreadable.missing.items() if path not in dirty}
     return Disk({**dirty, **unreadable.dirty}, missing)
 
 
 def not_the_content(
-    repo: Repository, roots: tuple[str, ...], changes: ChangeSet, feeds: Feeds = lambda _: True
+    repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True
 ) -> Disk:
     """The changed paths at which something is on disk that is nobody's content: conflicts and pointers."""
-    changed = {change.path for change in changes.changes if change.new is not None}
+    changed = {change.path: change.new for change in changes.changes if change.new is not None}
     if not changed:
         return Disk()
-    conflicts = dict.fromkeys(diff.unmerged(repo, roots) & changed, "its merge conflict is not resolved")
-    rest = (path for path in changed if path not in conflicts)
-    return Disk(conflicts, {path: reason for path in rest if (reason := _missing(repo, path, feeds))})
+    unmerged = diff.unmerged(repo, tracked.watched(changes.base.oid, changes.desired))
+    dirty, missing, wrong = {}, {}, _Wrong(repo)
+    for path, entry in changed.items():
+        out = tracked.out(path) if entry.content == "dvc" else None
+        if path in unmerged or (out is not None and out.pointer in unmerged):
+            dirty[path] = "its merge conflict is not resolved"
+        elif out is None:
+            if (reason := _missing(repo, path)) is not None:
+                missing[path] = reason
+        elif feeds(path):
+            # A folder is recorded as a whole, and so it is here as a whole or not at all.
+            reasons = wrong.of(out)
+            if reasons[0] is not None:
+                missing[path] = reasons[0]
+            elif reasons[1] is not None:
+                dirty[path] = reasons[1]
+    return Disk(dirty, missing)
 
 
-def _missing(repo: Repository, path: bytes, feeds: Feeds) -> str | None:
+class _Wrong:
+    """What is wrong with files and folders of DVC's, each looked at once."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._found: dict[tuple[bytes, str], tuple[str | None, str | None]] = {}
+
+    def of(self, out: Out) -> tuple[str | None, str | None]:
+        """Why its content is not here, and why what is here is more than that."""
+        key = (out.dvc.path, out.dvc.identity)
+        if key not in self._found:
+            from raw_trigger.repo.dvc import missing_content, unknown_files
+
+            missing = missing_content(self._repo, out.dvc)
+            self._found[key] = missing, None if missing else unknown_files(self._repo, out.dvc)
+        return self._found[key]
+
+
+def _missing(repo: Repository, path: bytes) -> str | None:
     """Why the content is not there, though a file is."""
-    if path.endswith(DVC_SUFFIX) and feeds(path):
-        from raw_trigger.repo.dvc import missing_content
-
-        return missing_content(repo, path)
     full = _full(repo, path)
     try:
         status = os.lstat(full)

@@ -1,4 +1,4 @@
-"""Whether the content that a ``.dvc`` file names is on disk, where assets read it."""
+"""Whether the content that a pointer file of DVC's names is on disk, where assets read it."""
 
 from __future__ import annotations
 
@@ -6,79 +6,121 @@ import hashlib
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from raw_trigger.model.changes import show
-from raw_trigger.repo.pointers import DvcOut, dvc_outs
+from raw_trigger.repo.pointers import DvcOut
 from raw_trigger.repo.repository import Repository
 
 _CHUNK = 1 << 20
 
 
-def missing_content(repo: Repository, pointer: bytes) -> str | None:
-    """Why what this ``.dvc`` file on disk stands for cannot be read, and the command that fetches it.
-
-    None if it is there, or if the file stands for nothing that has to be.
-
-    Args:
-        pointer: Relative to the repository's top.
-    """
-    try:
-        content = _path(repo, pointer).read_bytes()
-    except OSError:
+def missing_content(repo: Repository, out: DvcOut) -> str | None:
+    """Why it cannot be read, and the command that helps; None if it is there."""
+    wrong = _wrong(repo, out)
+    if wrong is None:
         return None
-    for out in dvc_outs(content, pointer):
-        wrong = _wrong(repo, out)
-        if wrong is not None:
-            verb = "checkout" if _cached(repo, out) else "pull"
-            return f"{show(out.path)}, which it stands for, {wrong}: dvc {verb} {shlex.quote(show(pointer))}"
-    return None
+    verb = "checkout" if _cached(repo, out) else "pull"
+    return f"{wrong}: dvc {verb} {shlex.quote(show(out.path))}"
 
 
-def _wrong(repo: Repository, out: DvcOut) -> str | None:
-    """What is wrong with the file or folder that it stands for."""
-    path = _path(repo, out.path)
-    if not path.exists() or path.is_dir() != out.folder:
-        return "is not here"
+def unknown_files(repo: Repository, out: DvcOut) -> str | None:
+    """Why a folder on disk is more than what DVC knows of it; None if it is not."""
+    known = listing(repo, out) if out.folder else None
+    if known is None:
+        return None
+    folder = out.path + b"/"
+    # What DVC ignores is no part of it; what git ignores is: DVC has git ignore all of it.
+    flags = ("--others", "--exclude-per-directory=.dvcignore", "-z")
+    listed = repo.git.run("ls-files", *flags, "--", os.fsdecode(out.path), index=True)
+    extra = sorted(set(listed.split(b"\0")) - {b""} - {folder + os.fsencode(name) for name in known})
+    if not extra:
+        return None
+    name = show(extra[0].removeprefix(folder))
+    more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
+    return f"has files that DVC does not know, {name}{more}: dvc add {shlex.quote(show(out.path))}"
+
+
+def listing(repo: Repository, out: DvcOut) -> dict[str, str] | None:
+    """The files of a folder with their MD5, from DVC's cache, or from the disk if that is what it names.
+
+    None if neither tells.
+    """
     if out.md5 is None:
         return None
-    if not out.folder:
-        return None if _is(path, out.md5, out.as_unix, out.size) else "has other content"
-    for name, md5 in _members(repo, out).items():
-        if not (path / name).is_file():
-            return f"lacks {name}"
-        if not _is(path / name, md5, out.as_unix):
-            return f"has other content in {name}"
-    return None
-
-
-def _members(repo: Repository, out: DvcOut) -> dict[str, str]:
-    """The files of a folder with their MD5, as far as DVC's cache tells."""
     for file in _objects(repo, out):
         try:
             return {str(one["relpath"]): str(one["md5"]) for one in json.loads(file.read_bytes())}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return {}
+    if out.as_unix:
+        return None
+    found = _on_disk(repo, out)
+    # As DVC writes the list whose MD5 is that of the folder.
+    listed = [{"md5": found[name], "relpath": name} for name in sorted(found)]
+    text = json.dumps(listed, sort_keys=True).encode()
+    same = hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir" == out.md5
+    return found if found and same else None
+
+
+def _on_disk(repo: Repository, out: DvcOut) -> dict[str, str]:
+    folder = _path(repo, out.path)
+    found: dict[str, str] = {}
+    for above, _, names in os.walk(folder):
+        for name in names:
+            path = Path(above, name)
+            try:
+                found[path.relative_to(folder).as_posix()] = _md5(str(path), _stamp(path), False)[0]
+            except OSError:
+                return {}
+    return found
+
+
+def _wrong(repo: Repository, out: DvcOut) -> str | None:
+    """What is wrong with the file or folder."""
+    path, name = _path(repo, out.path), show(out.path)
+    if not path.exists() or path.is_dir() != out.folder:
+        return f"{name} is not here"
+    if out.md5 is None:
+        return None
+    if out.folder:
+        return _wrong_in(path, name, listing(repo, out), out.as_unix)
+    return None if _is(path, out.md5, out.as_unix, out.size) else f"{name} has other content than DVC's"
+
+
+def _wrong_in(folder: Path, shown: str, known: Mapping[str, str] | None, as_unix: bool) -> str | None:
+    if known is None:
+        return f"what is in {shown} is not known here"
+    for name, md5 in known.items():
+        if not (folder / name).is_file():
+            return f"{shown} lacks {name}"
+        if not _is(folder / name, md5, as_unix):
+            return f"{shown} has other content than DVC's in {name}"
+    return None
 
 
 def _cached(repo: Repository, out: DvcOut) -> bool:
     """Whether DVC's own cache has all of it, so that nothing has to be fetched."""
-    members = [] if not out.folder else list(_members(repo, out).values())
-    wanted = [out, *(DvcOut(out.path, md5, None, False, out.as_unix) for md5 in members)]
-    return all(any(file.exists() for file in _objects(repo, one)) for one in wanted)
+    objects = [_objects(repo, out)]
+    if out.folder:
+        known = listing(repo, out) or {}
+        objects += [_cached_at(repo, out, md5) for md5 in known.values()]
+    return all(any(file.exists() for file in files) for files in objects)
 
 
 def _objects(repo: Repository, out: DvcOut) -> list[Path]:
+    return [] if out.md5 is None else _cached_at(repo, out, out.md5)
+
+
+def _cached_at(repo: Repository, out: DvcOut, md5: str) -> list[Path]:
     """Where the cache would have it: since DVC 3, and before. One that is configured is not looked for."""
-    if out.md5 is None:
-        return []
     folder = _path(repo, out.path).parent
     for above in (folder, *folder.parents):
         if (above / ".dvc").is_dir():
             caches = (above / ".dvc/cache/files/md5", above / ".dvc/cache")
-            return [cache / out.md5[:2] / out.md5[2:] for cache in caches]
+            return [cache / md5[:2] / md5[2:] for cache in caches]
         if above == repo.top:
             break
     return []
@@ -87,13 +129,16 @@ def _objects(repo: Repository, out: DvcOut) -> list[Path]:
 def _is(path: Path, md5: str, as_unix: bool, size: int | None = None) -> bool:
     """Whether the file has this content."""
     try:
-        found = path.stat()
-        if size is not None and not as_unix and found.st_size != size:
+        if size is not None and not as_unix and path.stat().st_size != size:
             return False
-        stamp = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        return md5 in _md5(os.fspath(path), stamp, as_unix)
+        return md5 in _md5(os.fspath(path), _stamp(path), as_unix)
     except OSError:
         return False
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 @lru_cache(maxsize=100_000)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import posixpath
 import re
 from dataclasses import dataclass
 
-from raw_trigger.model.changes import show, to_bytes
+from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
 
 LFS_VERSION = b"version https://git-lfs.github.com/spec/v1\n"
 LFS_SIZE = 1024
 """A pointer is smaller than this, says the Git LFS specification."""
-DVC_SUFFIX = b".dvc"
 
 _LFS = re.compile(re.escape(LFS_VERSION) + rb"(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n?")
+_NOTES = frozenset({"desc", "type", "labels", "meta", "remote", "push", "persist"})
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
@@ -34,6 +36,7 @@ class DvcOut:
         md5: Of the content, or of the list of a folder's files; None where DVC identifies it otherwise.
         size: In bytes, all files of a folder together; None if it is not told.
         folder: Whether it is one.
+        identity: The MD5, else a digest of what DVC knows it by, which is another one for another content.
         as_unix: Whether the line ends of text may have been made Unix's before it was hashed, as DVC did
             before version 3.
     """
@@ -43,6 +46,7 @@ class DvcOut:
     size: int | None
     folder: bool
     as_unix: bool
+    identity: str
 
 
 def lfs_pointer(content: bytes) -> LfsPointer | None:
@@ -54,13 +58,14 @@ def lfs_pointer(content: bytes) -> LfsPointer | None:
     return None if match is None else LfsPointer(match[1].decode(), int(match[2]))
 
 
-def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...]:
-    """What a ``.dvc`` file stands for here; nothing if it is no such file, or only names what is elsewhere.
+def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...] | None:
+    """What a ``.dvc`` file or ``dvc.lock`` stands for here; nothing if it only names what is elsewhere, None
+    if it cannot be read as such a file.
 
     What DVC leaves to git (``cache: false``) is left out too.
 
     Args:
-        path: Of the ``.dvc`` file, relative to the repository's top.
+        path: Of the file, relative to the repository's top.
 
     See https://dvc.org/doc/user-guide/project-structure/dvc-files.
     """
@@ -70,12 +75,21 @@ def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...]:
     try:
         document = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
-        return ()
-    outs = document.get("outs") if isinstance(document, dict) else None
-    if not isinstance(outs, list):
-        return ()
-    folder = posixpath.join(posixpath.dirname(show(path)), str(document.get("wdir", ".")))
-    found = (_out(out, folder) for out in outs if isinstance(out, dict))
+        return None
+    if not isinstance(document, dict):
+        return None
+    folder = posixpath.dirname(show(path))
+    stages = [document]
+    if path.rpartition(b"/")[2] == DVC_LOCK:
+        # Its first version had the stages at the left margin.
+        listed = document.get("stages", document)
+        stages = [one for one in listed.values() if isinstance(one, dict)] if isinstance(listed, dict) else []
+    found = (
+        _out(out, posixpath.join(folder, str(stage.get("wdir", "."))))
+        for stage in stages
+        for out in (stage["outs"] if isinstance(stage.get("outs"), list) else ())
+        if isinstance(out, dict)
+    )
     return tuple(out for out in found if out is not None)
 
 
@@ -94,4 +108,11 @@ def _out(out: dict[str, object], folder: str) -> DvcOut | None:
         size=size if isinstance(size, int) else None,
         folder=(known is not None and known.endswith(".dir")) or "nfiles" in out,
         as_unix=out.get("hash") != "md5",
+        identity=known or _digest(out),
     )
+
+
+def _digest(out: dict[str, object]) -> str:
+    """Of everything but what a person writes about it."""
+    told = {key: value for key, value in out.items() if key not in _NOTES}
+    return hashlib.sha1(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()

@@ -15,7 +15,7 @@ from tests.e2e.conftest import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
-RULES = "assets: [{path: 'a.csv.dvc', asset: raw/a}, {path: 'dir.dvc', asset: raw/b}]\n"
+RULES = "assets: [{path: 'a.csv.dvc', asset: raw/a}, {path: 'dir/*', asset: raw/b}]\n"
 
 
 def waiting(shop: Project, *args: str) -> dict[str, str]:
@@ -100,32 +100,30 @@ def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callab
     origin.git("clone", "-q", str(origin.top), str(top))
     clone = Project(top, origin.home)
     assert clone.tool("adopt", before).returncode == 0
-    assert waiting(clone) == {
-        f"{R}a.csv.dvc": f"{R}a.csv, which it stands for, is not here: dvc pull {R}a.csv.dvc",
-        f"{R}dir.dvc": f"{R}dir, which it stands for, is not here: dvc pull {R}dir.dvc",
-    }
+    unlisted = "the files in this folder of DVC's are not known here: dvc pull"
+    assert waiting(clone) == {f"{R}a.csv": f"{R}a.csv is not here: dvc pull {R}a.csv", f"{R}dir": unlisted}
     dvc(top, "pull", "-q", R + "dir.dvc")
     clone.write({R + "dir/y": "3\n"})
-    assert waiting(clone, "--path", "dir.dvc") == {
-        f"{R}dir.dvc": f"{R}dir, which it stands for, has other content in y: dvc checkout {R}dir.dvc"
-    }
+    told = f"{R}dir has other content than DVC's in y: dvc checkout {R}dir"
+    assert waiting(clone, "--path", "dir/*") == {f"{R}dir/x": told, f"{R}dir/y": told}, "before is not known"
     (top / R / "dir/y").unlink()
-    assert waiting(clone, "--path", "dir.dvc") == {
-        f"{R}dir.dvc": f"{R}dir, which it stands for, lacks y: dvc checkout {R}dir.dvc"
-    }
-    dvc(top, "checkout", "-q", R + "dir.dvc")
-    dvc(top, "pull", "-q", R + "a.csv.dvc")
+    told = f"{R}dir lacks y: dvc checkout {R}dir"
+    assert waiting(clone, "--path", "dir/*") == {f"{R}dir/x": told, f"{R}dir/y": told}
+    dvc(top, "checkout", "-q", R + "dir")
+    dvc(top, "pull", "-q", R + "a.csv")
     clone.write({R + "a.csv": "9\n"})
-    assert waiting(clone, "--path", "a.csv.dvc") == {
-        f"{R}a.csv.dvc": f"{R}a.csv, which it stands for, has other content: dvc checkout {R}a.csv.dvc"
+    assert waiting(clone, "--path", "a.csv") == {
+        f"{R}a.csv": f"{R}a.csv has other content than DVC's: dvc checkout {R}a.csv"
     }
     assert clone.materialized() == []
-    dvc(top, "checkout", "-q", "--force", R + "a.csv.dvc")
+    dvc(top, "checkout", "-q", "--force", R + "a.csv")
     clone.write({R + "b.csv": "1\n"})
     done = clone.tool("run")
     assert done.returncode == 0, done.stderr
     assert clone.materialized() == ["raw/a", "raw/b"]
     assert [c["path"] for c in clone.plan()["changes"]] == []  # type: ignore[attr-defined]
+    recorded = clone.git("rev-parse", f"refs/raw-trigger/local:{R}dir.dvc")
+    assert recorded == clone.git("rev-parse", f"HEAD:{R}dir.dvc")
 
 
 def test_yaml_is_not_read_where_no_dvc_file_changed(project: Make) -> None:

@@ -29,26 +29,29 @@ def test_lfs(content: bytes, expected: LfsPointer | None) -> None:
     [
         (
             f"outs:\n- md5: {MD5}\n  size: 2\n  hash: md5\n  path: a.csv\n",
-            (DvcOut(b"raw/a.csv", MD5, 2, False, False),),
+            (DvcOut(b"raw/a.csv", MD5, 2, False, False, MD5),),
         ),
-        (f"outs:\n- md5: {MD5}\n  path: a.csv\n", (DvcOut(b"raw/a.csv", MD5, None, False, True),)),
+        (f"outs:\n- md5: {MD5}\n  path: a.csv\n", (DvcOut(b"raw/a.csv", MD5, None, False, True, MD5),)),
         (
             f"outs:\n- md5: {MD5}.dir\n  size: 3\n  nfiles: 2\n  hash: md5\n  path: d\n",
-            (DvcOut(b"raw/d", MD5 + ".dir", 3, True, False),),
+            (DvcOut(b"raw/d", MD5 + ".dir", 3, True, False, MD5 + ".dir"),),
         ),
         (
             f"wdir: ..\nouts:\n- md5: {MD5}\n  hash: md5\n  path: é\n",
-            (DvcOut("é".encode(), MD5, None, False, False),),
+            (DvcOut("é".encode(), MD5, None, False, False, MD5),),
         ),
-        ("outs:\n- etag: x\n  hash: etag\n  path: a\n", (DvcOut(b"raw/a", None, None, False, True),)),
+        (
+            "outs:\n- etag: x\n  hash: etag\n  path: a\n",
+            (DvcOut(b"raw/a", None, None, False, True, "1c39944217a1dc7c95acde8bd1414def7c8a4611"),),
+        ),
         ("outs:\n- path: ../../a\n", ()),
         ("outs:\n- path: s3://bucket/a\n", ()),
         ("outs:\n- path: a\n  cache: false\n", ()),
         ("outs: 3\n", ()),
-        ("- outs\n", ()),
-        ("a: [\n", ()),
-        ("\x00", ()),
+        ("- outs\n", None),
+        ("a: [\n", None),
+        ("\x00", None),
     ],
 )
-def test_dvc(text: str, expected: tuple[DvcOut, ...]) -> None:
+def test_dvc(text: str, expected: tuple[DvcOut, ...] | None) -> None:
     assert dvc_outs(text.encode(), b"raw/a.csv.dvc") == expected

@@ -1,0 +1,185 @@
+"""A repository whose raw data DVC has, written by hand: pointer files, the data, and DVC's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raw_trigger import state
+from raw_trigger.config import load_config
+from raw_trigger.events.revisions import from_arguments
+from raw_trigger.launch.base import Order, Report
+from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.changes import show
+from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.model.record import Record
+from raw_trigger.repo.repository import Repository
+from raw_trigger.survey import Wishes
+from raw_trigger.trigger import Trigger
+from raw_trigger.workspace import Workspace
+from tests.conftest import Repo
+
+R = "data/1_raw/"
+RULES = """\
+root: data/1_raw
+environment: local
+assets:
+  - {path: "{name}.csv", asset: "{name}"}
+  - {path: "{name}.csv.dvc", asset: "old_{name}"}
+  - {path: "folder/{name}.txt", asset: "{name}"}
+"""
+
+
+def md5(content: str) -> str:
+    return hashlib.md5(content.encode()).hexdigest()
+
+
+def folder_list(files: Mapping[str, str]) -> str:
+    """What DVC keeps of a folder."""
+    listed = [{"md5": md5(files[name]), "relpath": name} for name in sorted(files)]
+    return json.dumps(listed, sort_keys=True)
+
+
+def entry(path: str, content: str | Mapping[str, str]) -> str:
+    """One of a pointer file's outs."""
+    if isinstance(content, str):
+        return f"- md5: {md5(content)}\n  size: {len(content)}\n  hash: md5\n  path: {path}\n"
+    return f"- md5: {md5(folder_list(content))}.dir\n  nfiles: {len(content)}\n  hash: md5\n  path: {path}\n"
+
+
+def pointer(path: str, content: str | Mapping[str, str]) -> str:
+    """A ``.dvc`` file."""
+    return "outs:\n" + entry(path, content)
+
+
+def lock(**outs: str) -> str:
+    """A ``dvc.lock`` beside the folder of raw data, of one stage for each file."""
+    stages = "".join(
+        f"  {name}:\n    cmd: make\n    outs:\n"
+        + "".join(f"    {line}\n" for line in entry(f"1_raw/{name}.csv", content).splitlines())
+        for name, content in outs.items()
+    )
+    return f"schema: '2.0'\nstages:\n{stages}"
+
+
+class _Project:
+    def __init__(self, directory: Path, keys: Iterable[str]) -> None:
+        self.directory = directory
+        self._keys = tuple(keys)
+
+    def catalog(self, fresh: bool = False) -> Catalog:
+        return Catalog({key: Asset(key, (key,), "here") for key in self._keys}, fresh=fresh)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The plan, and what was materialized."""
+
+    plan: Plan
+    made: list[str]
+    trigger: Trigger
+
+
+@dataclass
+class Reader:
+    """A launcher whose assets succeed, unless they are ``failing``; ``meanwhile`` happens while it runs."""
+
+    failing: frozenset[str]
+    meanwhile: Callable[[], object]
+    made: list[str] = field(default_factory=list)
+
+    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+        order = prepare()
+        self.meanwhile()
+        for planned in order.plan.actionable:
+            good = planned.target.asset not in self.failing
+            self.made += [planned.target.text] if good else []
+            on_target(TargetOutcome(planned.target, "success" if good else "failed"))
+        return Report()
+
+
+class DvcRepo(Repo):
+    """``failing`` are assets that fail."""
+
+    def __init__(self, top: Path) -> None:
+        super().__init__(top)
+        self.failing: frozenset[str] = frozenset()
+        self.git("init", "-q")
+        self.write(
+            {
+                "raw-trigger.yaml": RULES,
+                ".dvc/config": "",
+                ".gitignore": "/.dvc/cache\n/data/1_raw/*\n!/data/1_raw/*.dvc\n!/data/1_raw/*.git\n!/data/1_raw/keep.txt\n",
+                R + "keep.txt": "",
+            }
+        )
+
+    def data(self, files: Mapping[str, str | None]) -> None:
+        """The data itself, relative to the root."""
+        self.write({R + path: content for path, content in files.items()})
+
+    def cache(self, files: Mapping[str, str]) -> None:
+        """Put the list of a folder into DVC's cache."""
+        text = folder_list(files)
+        name = md5(text)
+        self.write({f".dvc/cache/files/md5/{name[:2]}/{name[2:]}.dir": text})
+
+    def forget(self) -> None:
+        """A machine whose cache is empty."""
+        shutil.rmtree(self.top / ".dvc/cache", ignore_errors=True)
+
+    def trigger(self, *paths: str) -> Trigger:
+        repo = Repository.discover(self.top)
+        config = load_config(self.top / "raw-trigger.yaml", self.top)
+        keys = ("a", "b", "c", "old_a", "old_b", "whole")
+        project = _Project(self.top, keys)
+        workspace = Workspace(repo, config, project, "local")  # type: ignore[arg-type]
+        return Trigger(workspace, Wishes(Narrowing(paths=paths)))
+
+    def plan(self, *revisions: str, launching: bool = False) -> Plan:
+        trigger = self.trigger()
+        base, desired = from_arguments(trigger.workspace.repo, "local", revisions)
+        return trigger.plan(trigger.detect(base, desired), launching=launching)
+
+    def run(
+        self,
+        *revisions: str,
+        paths: tuple[str, ...] = (),
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Ran:
+        trigger = self.trigger(*paths)
+        reader = Reader(self.failing, meanwhile)
+        base, desired = from_arguments(trigger.workspace.repo, "local", revisions)
+        with trigger.planned(base, desired, face="cli") as plan:
+            trigger.run(plan, reader, face="cli")
+        return Ran(plan, sorted(reader.made), trigger)
+
+    def adopt(self, revision: str = "HEAD", *globs: str) -> int:
+        return self.trigger().adopt(self.git("rev-parse", f"{revision}^{{tree}}"), globs)
+
+    def record(self) -> Record:
+        found = state.read(self.open(), "local")
+        assert found is not None
+        return found
+
+    def settled(self) -> bool:
+        """Whether the record is just what HEAD has, pointer files and all."""
+        there = self.git("ls-tree", "-r", "HEAD", "--", "data")
+        return (
+            self.git("ls-tree", "-r", self.record().tree, "--", "data") == there
+            and not self.record().exceptions
+        )
+
+
+def shown(plan: Plan) -> list[str]:
+    """The changes in short: letter, path, disposition where that is not planned, targets."""
+    found = []
+    for one in plan.changes:
+        fate = ",".join(t.text for t in one.targets) if one.disposition == "planned" else one.disposition
+        found.append(f"{one.change.status[0].upper()} {show(one.change.path).removeprefix(R)} {fate}")
+    return found

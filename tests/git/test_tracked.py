@@ -1,0 +1,370 @@
+"""Data that DVC has is planned under its own path, and recorded with its pointer file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raw_trigger import results as travelling
+from raw_trigger import state
+from raw_trigger.model.changes import Entry
+from raw_trigger.model.record import Results, Verdict
+from raw_trigger.render.json import render
+from tests.git.dvc_kit import DvcRepo, R, entry, lock, md5, pointer, shown
+
+
+@pytest.fixture
+def dvc(tmp_path: Path) -> DvcRepo:
+    top = tmp_path / "repo"
+    top.mkdir()
+    return DvcRepo(top)
+
+
+def two(dvc: DvcRepo, a: str, b: str) -> None:
+    dvc.data({"a.csv": a, "b.csv": b})
+    dvc.commit({R + "a.csv.dvc": pointer("a.csv", a), R + "b.csv.dvc": pointer("b.csv", b)})
+
+
+def test_a_pointer_is_its_data(dvc: DvcRepo) -> None:
+    two(dvc, "1\n", "1\n")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    assert dvc.settled()
+    two(dvc, "2\n", "1\n")
+    plan = dvc.plan()
+    assert shown(plan) == ["M a.csv a"]
+    change = json.loads("".join(render(plan)))["changes"][0]
+    assert (change["old_oid"], change["new_oid"], change["content"]) == (md5("1\n"), md5("2\n"), "dvc")
+    assert dvc.run().made == ["a"]
+    assert dvc.settled()
+    assert dvc.run().made == []
+
+
+def test_what_dvc_writes_beside_the_identity_is_no_change(dvc: DvcRepo) -> None:
+    two(dvc, "1\n", "1\n")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    text = pointer("a.csv", "1\n")
+    dvc.commit({R + "a.csv.dvc": text.replace("  path", "  desc: the first\n  path") + "meta: {by: me}\n"})
+    assert shown(dvc.plan()) == []
+    assert dvc.run().made == []
+    assert dvc.settled(), "it is recorded all the same"
+
+
+def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -> None:
+    """Two stages in one dvc.lock above the root: one of them fails."""
+    dvc.data({"a.csv": "1", "b.csv": "1"})
+    dvc.git("add", "-A")
+    dvc.commit({"data/dvc.lock": lock(a="1", b="1")})
+    dvc.adopt()
+    dvc.data({"a.csv": "2", "b.csv": "2"})
+    dvc.commit({"data/dvc.lock": lock(a="2", b="2")})
+    dvc.failing = frozenset({"b"})
+    assert dvc.run().made == ["a"]
+    assert dvc.record().exceptions == {f"{R}a.csv".encode(): {"a": md5("2")}}
+    again = dvc.run()
+    assert (again.made, shown(again.plan)) == ([], ["M a.csv unchanged", "M b.csv b"])
+    # While it waits, the other one goes on.
+    dvc.data({"a.csv": "3"})
+    dvc.commit({"data/dvc.lock": lock(a="3", b="2")})
+    assert dvc.run().made == ["a"]
+    dvc.failing = frozenset()
+    assert dvc.run().made == ["b"]
+    assert dvc.settled()
+
+
+def test_narrowed_to_one_of_two(dvc: DvcRepo) -> None:
+    dvc.data({"a.csv": "1", "b.csv": "1"})
+    dvc.git("add", "-A")
+    dvc.commit({"data/dvc.lock": lock(a="1", b="1")})
+    dvc.adopt()
+    dvc.data({"a.csv": "2", "b.csv": "2"})
+    dvc.commit({"data/dvc.lock": lock(a="2", b="2")})
+    assert dvc.run(paths=("a.csv",)).made == ["a"]
+    assert shown(dvc.plan()) == ["M a.csv unchanged", "M b.csv b"]
+    assert dvc.adopt("HEAD", "b.csv") == 1
+    assert shown(dvc.plan()) == []
+    assert dvc.settled()
+
+
+def test_rules_for_the_pointer_itself(dvc: DvcRepo) -> None:
+    dvc.data({"a.csv": "1"})
+    dvc.write(
+        {"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: '{name}.csv.dvc', asset: 'old_{name}'}]\n"}
+    )
+    dvc.git("add", "-A")
+    dvc.commit({R + "a.csv.dvc": pointer("a.csv", "1")})
+    assert shown(dvc.plan("HEAD~0")) == []
+    dvc.adopt()
+    dvc.data({"a.csv": "2"})
+    dvc.commit({R + "a.csv.dvc": pointer("a.csv", "2")})
+    assert shown(dvc.plan()) == ["M a.csv old_a"]
+    # A rule for the data is newer, and comes first.
+    rules = "assets: [{path: '{name}.csv.dvc', asset: 'old_{name}'}, {path: a.csv, asset: a}]\n"
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\n" + rules})
+    assert shown(dvc.plan()) == ["M a.csv a"]
+
+
+def test_what_was_recorded_of_a_pointer_file(dvc: DvcRepo) -> None:
+    """An older version kept what failed under the pointer's own path."""
+    two(dvc, "1", "1")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    old = dvc.git("rev-parse", f"HEAD:{R}a.csv.dvc")
+    two(dvc, "2", "1")
+    new = dvc.git("rev-parse", f"HEAD:{R}a.csv.dvc")
+    path = f"{R}a.csv.dvc".encode()
+    partly = Verdict(Entry("100644", new), frozenset({"a", "old_a"}), frozenset({"a"}))
+    state.promote(dvc.open(), "local", {path: partly})
+    assert dvc.record().exceptions == {path: {"a": new}}
+    assert shown(dvc.plan()) == ["M a.csv unchanged"]
+    state.promote(
+        dvc.open(), "local", {path: Verdict(Entry("100644", new), frozenset({"a"}), frozenset({"a"}))}
+    )
+    state.promote(dvc.open(), "local", {}, unsure={path: {"a"}})
+    assert shown(dvc.plan()) == ["R a.csv a"]
+    assert old != new
+    assert dvc.run().made == ["a"]
+    assert dvc.settled()
+
+
+FOLDER = {"a.txt": "1", "b.txt": "1", "c.txt": "1"}
+
+
+def folder(dvc: DvcRepo, files: dict[str, str], *, cached: bool = True) -> None:
+    if cached:
+        dvc.cache(files)
+    if (dvc.top / R / "folder").exists():
+        for one in (dvc.top / R / "folder").iterdir():
+            one.unlink()
+    dvc.data({f"folder/{name}": content for name, content in files.items()})
+    dvc.commit({R + "folder.dvc": pointer("folder", files)})
+
+
+def test_a_folder_by_its_files(dvc: DvcRepo) -> None:
+    dvc.git("add", "-A")
+    folder(dvc, FOLDER)
+    dvc.adopt()
+    after = {"a.txt": "2", "b.txt": "2", "c.txt": "1"}
+    folder(dvc, after)
+    assert shown(dvc.plan()) == ["M folder/a.txt a", "M folder/b.txt b"]
+    dvc.failing = frozenset({"b"})
+    assert dvc.run().made == ["a"]
+    assert list(dvc.record().exceptions) == [f"{R}folder".encode()], "recorded as a whole"
+    assert dvc.run().made == []
+    folder(dvc, {"a.txt": "2", "c.txt": "1"})
+    assert shown(dvc.plan()) == ["M folder/a.txt unchanged", "D folder/b.txt b"]
+    folder(dvc, {"a.txt": "2", "b.txt": "2", "c.txt": "3"})
+    dvc.failing = frozenset()
+    assert dvc.run().made == ["b", "c"]
+    assert dvc.settled()
+
+
+def test_narrowed_to_one_file_of_a_folder(dvc: DvcRepo) -> None:
+    dvc.git("add", "-A")
+    folder(dvc, FOLDER)
+    dvc.adopt()
+    folder(dvc, {"a.txt": "2", "b.txt": "2", "c.txt": "1"})
+    assert dvc.run(paths=("folder/a.txt",)).made == ["a"]
+    assert dvc.run().made == ["b"]
+    assert dvc.settled()
+
+
+def test_a_folder_whose_files_are_not_known(dvc: DvcRepo) -> None:
+    dvc.git("add", "-A")
+    folder(dvc, FOLDER)
+    dvc.adopt()
+    folder(dvc, {"a.txt": "2", "b.txt": "1"})
+    dvc.forget()
+    # What is on disk is what DVC names; what was there before nobody knows.
+    assert shown(dvc.plan()) == ["M folder/a.txt a", "M folder/b.txt b"]
+    dvc.data({"folder/a.txt": "edited"})
+    for launching in (False, True):
+        plan = dvc.plan(launching=launching)
+        assert shown(plan) == ["M folder missing-content"]
+    assert dvc.run().made == []
+    assert not dvc.settled()
+    dvc.data({"folder/a.txt": "2"})
+    assert dvc.run().made == ["a", "b"]
+    assert dvc.settled()
+
+
+def test_a_folder_with_more_than_dvc_knows(dvc: DvcRepo) -> None:
+    dvc.git("add", "-A")
+    folder(dvc, FOLDER)
+    dvc.adopt()
+    folder(dvc, {**FOLDER, "a.txt": "2"})
+    dvc.write({".dvcignore": "*.log\n"})
+    dvc.data({"folder/x.log": "", "folder/deep/new.txt": "1"})
+    plan = dvc.plan(launching=True)
+    assert shown(plan) == ["M folder/a.txt dirty"]
+    assert plan.waiting[0].reason == f"has files that DVC does not know, deep/new.txt: dvc add {R}folder"
+    dvc.data({"folder/deep/new.txt": None})
+    assert dvc.run().made == ["a"]
+
+
+@pytest.mark.parametrize("name", ["data/1_raw.dvc", "data/all.dvc", "data.dvc"])
+def test_a_pointer_beside_or_above_the_root(dvc: DvcRepo, name: str) -> None:
+    """The whole root is DVC's: git has nothing there."""
+    dvc.write({".gitignore": "/.dvc/cache\n/data/1_raw\n", R + "keep.txt": None})
+    dvc.git("add", "-A")
+    dvc.commit()
+    if name == "data.dvc":
+        place, inside = "data", "1_raw/folder/"
+        dvc.write({".gitignore": "/.dvc/cache\n/data\n"})
+    else:
+        place, inside = "1_raw", "folder/"
+
+    def put(a: str, b: str) -> None:
+        files = {f"{inside}a.txt": a, f"{inside}b.txt": b}
+        dvc.cache(files)
+        dvc.data({"folder/a.txt": a, "folder/b.txt": b})
+        dvc.commit({name: pointer(place, files), ".gitignore": (dvc.top / ".gitignore").read_text()})
+
+    put("1", "1")
+    dvc.adopt()
+    assert shown(dvc.plan()) == []
+    put("1", "2")
+    assert shown(dvc.plan()) == ["M folder/b.txt b"]
+    assert dvc.run().made == ["b"]
+    assert dvc.run().made == []
+    assert dvc.git("ls-tree", "-r", "--name-only", dvc.record().tree, "--", name) == name
+    dvc.commit({"other.dvc": pointer("elsewhere", "x")})
+    assert shown(dvc.plan()) == []
+
+
+def test_renamed_deleted_and_given_to_git(dvc: DvcRepo) -> None:
+    two(dvc, "1", "1")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    dvc.data({"a.csv": None, "c.csv": "1"})
+    dvc.commit({R + "a.csv.dvc": None, R + "c.csv.dvc": pointer("c.csv", "1")})
+    plan = dvc.plan()
+    assert shown(plan) == ["D a.csv a", "A c.csv c"]
+    assert [planned.change.old_path for planned in plan.changes] == [None, f"{R}a.csv".encode()]
+    assert dvc.run().made == ["c"]
+    assert dvc.settled()
+    # The data stays behind where only the pointer is taken away.
+    dvc.commit({R + "b.csv.dvc": None})
+    assert shown(dvc.plan(launching=True)) == ["D b.csv dirty"]
+    dvc.git("add", "-f", R + "b.csv")
+    dvc.commit()
+    assert shown(dvc.plan()) == ["M b.csv b"]
+    assert dvc.run().made == ["b"]
+    assert dvc.settled()
+    dvc.git("rm", "-q", "--cached", R + "b.csv")
+    dvc.commit({R + "b.csv.dvc": pointer("b.csv", "1")})
+    assert shown(dvc.plan()) == ["M b.csv b"]
+    assert dvc.run().made == ["b"]
+    assert dvc.settled()
+
+
+def test_content_that_is_not_here(dvc: DvcRepo) -> None:
+    two(dvc, "1", "1")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    two(dvc, "2", "2")
+    dvc.data({"a.csv": "3", "b.csv": None})
+    plan = dvc.plan(launching=True)
+    assert [(show, one.reason) for show, one in zip(shown(plan), plan.changes, strict=True)] == [
+        ("M a.csv missing-content", f"{R}a.csv has other content than DVC's: dvc pull {R}a.csv"),
+        ("M b.csv missing-content", f"{R}b.csv is not here: dvc pull {R}b.csv"),
+    ]
+    assert dvc.run().made == []
+    assert shown(dvc.plan()) == ["M a.csv a", "M b.csv b"]
+
+
+def test_data_that_changed_while_it_was_read(dvc: DvcRepo) -> None:
+    two(dvc, "1", "1")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    two(dvc, "2", "2")
+    assert dvc.run(meanwhile=lambda: dvc.data({"a.csv": "3"})).made == ["a", "b"]
+    dvc.data({"a.csv": "2"})
+    assert dvc.run().made == ["a"]
+    assert dvc.settled()
+
+
+def test_a_pointer_in_a_conflict(dvc: DvcRepo) -> None:
+    two(dvc, "1", "1")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    dvc.git("checkout", "-q", "-b", "one")
+    two(dvc, "2", "1")
+    dvc.git("checkout", "-q", "main")
+    two(dvc, "3", "1")
+    assert dvc.try_git("merge", "-q", "one").returncode == 1
+    assert dvc.run().made == []
+    dvc.git("checkout", "--ours", "--", R + "a.csv.dvc")
+    dvc.commit({R + "a.csv.dvc": (dvc.top / R / "a.csv.dvc").read_text()})
+    assert "a" in dvc.run().made
+
+
+def test_rules_edited_for_files_that_dvc_has(dvc: DvcRepo) -> None:
+    dvc.git("add", "-A")
+    folder(dvc, FOLDER)
+    dvc.adopt()
+    dvc.write(
+        {
+            "raw-trigger.yaml": "root: data/1_raw\nassets: [{path: 'folder/{name}.txt', asset: '{name}'},"
+            " {path: 'x', asset: a}, {path: 'folder/*', asset: whole}]\n"
+        }
+    )
+    assert shown(dvc.plan()) == []
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: 'folder/*', asset: whole}]\n"})
+    assert [t.target.text for t in dvc.plan().actionable] == ["whole"]
+    assert dvc.run().made == ["whole"]
+    assert dvc.settled()
+
+
+def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
+    """Each of two jobs does one of two stages; a third one, which has no data, puts it together."""
+    dvc.data({"a.csv": "1", "b.csv": "1"})
+    dvc.git("add", "-A")
+    dvc.commit({"data/dvc.lock": lock(a="1", b="1")})
+    dvc.adopt()
+    before = dvc.record()
+    dvc.data({"a.csv": "2", "b.csv": "2"})
+    dvc.commit({"data/dvc.lock": lock(a="2", b="2")})
+    told: list[Results] = []
+    for name in ("a", "b"):
+        results = dvc.run("HEAD~1", "HEAD", paths=(f"{name}.csv",)).trigger.results
+        assert results is not None
+        told.append(travelling.loads(travelling.dumps(results), name, ["data/1_raw"]))
+        state.adopt(dvc.open(), "local", before.tree, None, dvc.record())
+    (dvc.top / R / "a.csv").unlink()
+    for results, moves in ((told[:1], False), (told, True)):
+        united = travelling.united(results)[0]
+        tree = state.promoted(
+            dvc.open(),
+            before,
+            united.verdicts,
+            None,
+            united.unsure,
+            pointers=united.pointers,
+            roots=["data/1_raw"],
+        )
+        assert tree is not None
+        same = dvc.git("rev-parse", f"{tree}:data/dvc.lock") == dvc.git("rev-parse", "HEAD:data/dvc.lock")
+        assert same == moves
+
+
+def test_entries_of_one_pointer_file(dvc: DvcRepo) -> None:
+    """Several outs in one file, one of them taken over by another."""
+    dvc.data({"a.csv": "1", "b.csv": "1"})
+    dvc.git("add", "-A")
+    dvc.commit({R + "both.dvc": "outs:\n" + entry("a.csv", "1") + entry("b.csv", "1")})
+    dvc.adopt()
+    dvc.commit({R + "both.dvc": pointer("b.csv", "1"), R + "a.csv.dvc": pointer("a.csv", "1")})
+    assert shown(dvc.plan()) == []
+    assert dvc.run().made == []
+    assert dvc.settled()
