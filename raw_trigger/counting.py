@@ -15,6 +15,7 @@ from raw_trigger.mapping.tabular import Fingerprint, Keyed, RowChanges, compare_
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.repo.blobs import Blobs
+from raw_trigger.repo.dvc import content
 from raw_trigger.repo.repository import Repository
 
 FILE_LIMIT = 16 << 20
@@ -38,11 +39,13 @@ class _Side:
 class Counting:
     """The rows of the files of a change set, for as long as the block lasts.
 
-    The content is what git has stored or would store; of a Git LFS pointer, what it stands for.
+    The content is what git has stored or would store; of a Git LFS pointer, what it stands for; of DVC's
+    files, what its cache has, or the disk.
     Nothing is fetched: what is not here cannot be counted, and the answer is None.
     """
 
     def __init__(self, repo: Repository, changes: ChangeSet) -> None:
+        self._repo = repo
         self._changes = changes
         self._blobs = Blobs(repo)
 
@@ -70,7 +73,7 @@ class Counting:
         self._blobs.hold(e.oid for c in rest for e in (c.old, c.new) if e is not None and e.content == "blob")
         sized = []
         for change in rest:
-            old, new = self._side(change.old), self._side(change.new)
+            old, new = self._side(change.path, change.old), self._side(change.path, change.new)
             if old is not None and new is not None and max(old.size, new.size) <= FILE_LIMIT:
                 sized.append((old.size + new.size, change.path, old, new))
         left = TOTAL_LIMIT
@@ -96,7 +99,7 @@ class Counting:
         if _same(change):
             return RowChanges(_NONE, ())
         self._prepare([change])
-        old, new = self._side(change.old), self._side(change.new)
+        old, new = self._side(change.path, change.old), self._side(change.path, change.new)
         if old is None or new is None:
             return None
         form = form or form_of(change.path)
@@ -118,7 +121,7 @@ class Counting:
         form = form or form_of(change.path)
         prints = []
         for entry in (change.old, change.new):
-            side = self._side(entry)
+            side = self._side(change.path, entry)
             table = None if side is None else _table(change.path, side, form)
             if table is None:
                 return None
@@ -131,25 +134,29 @@ class Counting:
     def is_here(self, path: bytes, entry: Entry) -> bool:
         """Whether the content can be read."""
         self._prepare([Change(path, None, entry)])
-        return self._side(entry) is not None
+        return self._side(path, entry) is not None
 
     def _prepare(self, changes: Iterable[Change]) -> None:
         changes = list(changes)
         entries = [entry for change in changes for entry in (change.old, change.new) if entry is not None]
         self._blobs.look(*(entry.oid for entry in entries if entry.content == "blob"))
         if self._changes.desired.kind == "worktree":
-            self._blobs.take_in({change.path: change.new for change in changes if change.new is not None})
+            news = ((change.path, change.new) for change in changes)
+            self._blobs.take_in(
+                {path: new for path, new in news if new is not None and new.content == "blob"}
+            )
 
-    def _side(self, entry: Entry | None) -> _Side | None:
+    def _side(self, path: bytes, entry: Entry | None) -> _Side | None:
         """None: the content is not here, or it is no file's."""
         if entry is None:
             return _Side(0, None)
         size = self._blobs.size(entry.oid) if entry.content == "blob" else None
-        if size is None:
-            return None
-        pointed = self._blobs.lfs(entry.oid)
+        if entry.content == "dvc":
+            pointed = content(self._repo, path, entry.oid)
+        else:
+            pointed = None if size is None else self._blobs.lfs(entry.oid)
         if pointed is None:
-            return _Side(size, partial(self._blobs.open, entry.oid))
+            return None if size is None else _Side(size, partial(self._blobs.open, entry.oid))
         try:
             return _Side(pointed.stat().st_size, partial(_opened, pointed))
         except OSError:

@@ -221,7 +221,7 @@ class _Planner:
 
     def _apart(self, path: bytes, match: Match) -> Iterable[Target]:
         """The path's targets whose content the record has other than that of the path."""
-        for name in self.record.exceptions.get(path, ()) if self.record is not None else ():
+        for name in self.record.apart(path) if self.record is not None else ():
             for target in match.targets:
                 if name == target.text:
                     yield target
@@ -246,7 +246,7 @@ class _Planner:
         if match is None or record.reflects(path, target.text, change.old, change.new):
             return record.reflects(path, target.text, change.old, change.new)
         reflected = change.old
-        seen = record.exceptions.get(path, {})
+        seen = record.apart(path)
         if target.text in seen:
             oid = seen[target.text]
             if oid is not None and not oid.strip("0"):

@@ -134,7 +134,7 @@ def by_outs(
             found[out_path] = told[0]
             continue
         targets = frozenset[str]().union(*(one.targets for one in told), *left)
-        failed = frozenset[str]().union(*(one.targets - one.succeeded for one in told), *left)
+        failed = frozenset[str]().union(*(one.targets - one.succeeded - one.alike for one in told), *left)
         found[out_path] = Verdict(outs[out_path], targets, targets - failed)
     return found
 

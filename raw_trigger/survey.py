@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ from raw_trigger.repo.disk import in_the_way, not_the_content
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
+
+_GIT = re.compile(r"(?!0+$)([0-9a-f]{40}|[0-9a-f]{64})")
+"""An object of git's; DVC's ids are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +208,8 @@ class Survey:
         asked = [change for change in changes.changes if rules.looks_inside(change.path)]
         old = {change.old.oid for change in asked if change.old is not None and change.old.mode != DVC_MODE}
         if record is not None:
-            exceptions = record.exceptions if record.shown is None else record.shown
-            seen = (exceptions.get(change.path, {}).values() for change in asked)
-            old.update(oid for oids in seen for oid in oids if oid is not None and oid.strip("0"))
+            seen = (record.apart(change.path).values() for change in asked)
+            old.update(oid for oids in seen for oid in oids if oid is not None and _GIT.fullmatch(oid))
         if old:
             self.obtain(sorted(old))
         return Contents(self.workspace.repo, changes, self._told)

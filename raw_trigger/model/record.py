@@ -30,6 +30,10 @@ class Record:
     rules: str | None = None
     shown: Mapping[bytes, Reflected] | None = None
 
+    def apart(self, path: bytes) -> Reflected:
+        """The exceptions of a path that is planned."""
+        return (self.exceptions if self.shown is None else self.shown).get(path, {})
+
     def reflects(self, path: bytes, target: str, recorded: Entry | None, desired: Entry | None) -> bool:
         """Whether the target has been made from just this content of the path.
 
@@ -38,8 +42,8 @@ class Record:
             recorded: The entry of the path in the tree.
             desired: What it should reflect; None: that the path is gone.
         """
-        seen = (self.exceptions if self.shown is None else self.shown).get(path)
-        if seen is None or target not in seen:
+        seen = self.apart(path)
+        if target not in seen:
             return recorded == desired
         return seen[target] == (None if desired is None else desired.oid)
 

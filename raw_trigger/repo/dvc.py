@@ -43,6 +43,15 @@ def unknown_files(repo: Repository, out: DvcOut) -> str | None:
     return f"has files that DVC does not know, {name}{more}: dvc add {shlex.quote(show(out.path))}"
 
 
+def content(repo: Repository, path: bytes, md5: str) -> Path | None:
+    """A file that holds this content: in DVC's cache, or at the path itself; None if neither does."""
+    for file in _cached_at(repo, path, md5):
+        if file.is_file():
+            return file
+    there = _path(repo, path)
+    return there if there.is_file() and _is(there, md5, as_unix=False) else None
+
+
 def listing(repo: Repository, out: DvcOut) -> dict[str, str] | None:
     """The files of a folder with their MD5, from DVC's cache, or from the disk if that is what it names.
 
@@ -106,17 +115,17 @@ def _cached(repo: Repository, out: DvcOut) -> bool:
     objects = [_objects(repo, out)]
     if out.folder:
         known = listing(repo, out) or {}
-        objects += [_cached_at(repo, out, md5) for md5 in known.values()]
+        objects += [_cached_at(repo, out.path, md5) for md5 in known.values()]
     return all(any(file.exists() for file in files) for files in objects)
 
 
 def _objects(repo: Repository, out: DvcOut) -> list[Path]:
-    return [] if out.md5 is None else _cached_at(repo, out, out.md5)
+    return [] if out.md5 is None else _cached_at(repo, out.path, out.md5)
 
 
-def _cached_at(repo: Repository, out: DvcOut, md5: str) -> list[Path]:
+def _cached_at(repo: Repository, path: bytes, md5: str) -> list[Path]:
     """Where the cache would have it: since DVC 3, and before. One that is configured is not looked for."""
-    folder = _path(repo, out.path).parent
+    folder = _path(repo, path).parent
     for above in (folder, *folder.parents):
         if (above / ".dvc").is_dir():
             caches = (above / ".dvc/cache/files/md5", above / ".dvc/cache")

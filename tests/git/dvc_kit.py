@@ -129,6 +129,11 @@ class DvcRepo(Repo):
         name = md5(text)
         self.write({f".dvc/cache/files/md5/{name[:2]}/{name[2:]}.dir": text})
 
+    def cache_file(self, content: str) -> None:
+        """Put a file into DVC's cache."""
+        name = md5(content)
+        self.write({f".dvc/cache/files/md5/{name[:2]}/{name[2:]}": content})
+
     def forget(self) -> None:
         """A machine whose cache is empty."""
         shutil.rmtree(self.top / ".dvc/cache", ignore_errors=True)

@@ -368,3 +368,22 @@ def test_entries_of_one_pointer_file(dvc: DvcRepo) -> None:
     assert shown(dvc.plan()) == []
     assert dvc.run().made == []
     assert dvc.settled()
+
+
+def test_rows_of_data_that_dvc_has(dvc: DvcRepo) -> None:
+    """Read from DVC's cache, or from the disk."""
+    rules = "root: data/1_raw\nassets: [{path: a.csv, asset: a, rows: {key: id, columns: [v]}}]\n"
+    dvc.write({"raw-trigger.yaml": rules})
+    first, second = "id,v,w\n1,x,x\n", "id,v,w\n1,x,y\n"
+    dvc.cache_file(first)
+    dvc.data({"a.csv": first})
+    dvc.git("add", "-A")
+    dvc.commit({R + "a.csv.dvc": pointer("a.csv", first)})
+    dvc.adopt()
+    dvc.data({"a.csv": second})
+    dvc.commit({R + "a.csv.dvc": pointer("a.csv", second)})
+    assert shown(dvc.plan()) == ["M a.csv unchanged"]
+    dvc.forget()
+    assert shown(dvc.plan()) == ["M a.csv a"]
+    assert dvc.run().made == ["a"]
+    assert dvc.settled()
