@@ -133,7 +133,11 @@ rt_has_new() {
     post-merge* | 'post-rewrite rebase') rt_from=ORIG_HEAD ;;
     *) rt_from=HEAD^ ;;
     esac
-    rt_new git diff-tree --quiet --no-ext-diff -r "$rt_from" HEAD -- 2>/dev/null
+    # It would read the whole index and not need it.
+    (
+        export GIT_INDEX_FILE=/dev/null.none
+        rt_new exec git diff-tree --quiet --no-ext-diff -r "$rt_from" HEAD -- 2>/dev/null
+    )
     [ $? = 1 ]
 }
 

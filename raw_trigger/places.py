@@ -48,7 +48,7 @@ def all_places(repo: Repository) -> tuple[Place, ...]:
     files: dict[str, Path | None] = {
         name.rpartition("/")[0]: repo.top / name for name in _listed(repo, untracked=True)
     }
-    if files and "" not in files and (repo.top / _DEFAULT).is_dir() and has_project(repo.top):
+    if files and "" not in files and _is_default(repo.top):
         files[""] = None
     return tuple(Place(folder, files[folder], single=len(files) == 1) for folder in sorted(files))
 
@@ -86,7 +86,7 @@ def places_from(repo: Repository, start: Path) -> tuple[Place, ...]:
     if found is not None:
         return (Place(_relative(found.parent, top), found, single=True),)
     nearest = next((folder for folder in _upwards(start, top) if (folder / _DEFAULT).is_dir()), top)
-    if nearest == top:
+    if nearest == top and not _is_default(top):
         inside = _relative(start, top)
         further = [place for place in all_places(repo) if not inside or _is_below(place.folder, inside)]
         if further:
@@ -162,6 +162,11 @@ def _listed(repo: Repository, *, untracked: bool) -> list[str]:
         raise failed("ls-files", done.returncode, done.stderr)
     names = sorted({os.fsdecode(name) for name in done.stdout.split(b"\0")[:-1]})
     return [name for name in names if os.path.lexists(repo.top / name)]
+
+
+def _is_default(top: Path) -> bool:
+    """Whether there is a project at the top that needs no configuration."""
+    return (top / _DEFAULT).is_dir() and has_project(top)
 
 
 def _relative(folder: Path, top: Path) -> str:

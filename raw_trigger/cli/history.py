@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger.cli.session import text_renderer, workspace_of, write
+from raw_trigger.cli.session import history_of, text_renderer, write
 
 
 class HistoryFormat(str, Enum):
@@ -55,7 +55,7 @@ def history(
 
     if run is not None and (asset or status or since):
         raise UsageError("a RUN and filters exclude each other")
-    ledger = open_ledger(workspace_of(context))
+    ledger = open_ledger(history_of(context))
     if run is not None:
         found = ledger.run(run)
     else:

@@ -107,6 +107,23 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
     return as_named(chosen, open_place(*chosen.found, environment=environment))
 
 
+def history_of(context: typer.Context) -> Workspace:
+    """A workspace with the history that is asked for: projects of one repository mostly share it.
+
+    Raises:
+        UsageError: it could be several.
+    """
+    from raw_trigger.workspace import open_place
+
+    chosen: Globals = context.obj
+    repo, places = found_from(chosen)
+    if len(places) > 1:
+        every = [open_place(repo, place) for place in places]
+        if all(one.config.ledger == "sqlite" for one in every):
+            return every[0]
+    return workspace_of(context)
+
+
 def found_from(chosen: Globals) -> tuple[Repository, Sequence[Place]]:
     """The repository, and the projects that a command is about."""
     from raw_trigger.repo.repository import Repository

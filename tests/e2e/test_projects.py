@@ -144,6 +144,8 @@ def test_commands_at_the_top_go_through_all(empty: Project) -> None:
     assert "a/raw-trigger.yaml:1:1" in done.stderr
     assert "b:\nNothing to do" in done.stdout
     assert empty.tool("run", "--environment", "dev").returncode == 2
+    empty.git("restore", "a")
+    assert empty.tool("history").stdout == "Nothing has run yet.\n"
 
 
 def test_the_workflow_is_one_for_all(empty: Project) -> None:

@@ -80,7 +80,7 @@ def tracked(repo: Repo, *names: str, text: str = IGNORING) -> None:
         (["a/" + CONFIG], "", ["a"]),
         ([CONFIG, "a/" + CONFIG], "", ["."]),
         ([CONFIG, "a/" + CONFIG], "a", ["a"]),
-        (["a/" + CONFIG, "data/1_raw/x", "workspace.yaml"], "", [".", "a"]),
+        (["a/" + CONFIG, "data/1_raw/x", "workspace.yaml"], "", ["."]),
         (["a/" + CONFIG, "data/1_raw/x"], "", ["a"]),
         (["a/" + CONFIG, "b/data/1_raw/x"], "b", ["b"]),
         (["a/" + CONFIG, "docs/x"], "docs", ["."]),
@@ -96,6 +96,13 @@ def test_what_a_command_is_about(repo: Repo, files: list[str], start: str, found
     places = places_of(repo.open(), repo.top / start)
     assert [place.name for place in places] == found
     assert [place.single for place in places] == [len(found) == 1] * len(found)
+
+
+def test_a_project_at_the_top_that_needs_no_configuration_is_one_of_all(repo: Repo) -> None:
+    tracked(repo, "a/" + CONFIG, "data/1_raw/x")
+    assert [place.name for place in all_places(repo.open())] == ["a"]
+    repo.write({"workspace.yaml": ""})
+    assert [place.name for place in all_places(repo.open())] == [".", "a"]
 
 
 def test_a_configuration_that_is_deleted_on_disk_is_no_project(repo: Repo) -> None:
