@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +157,31 @@ def test_the_whole_workflow(place: Ground) -> None:
     assert place.ran() == ["raw/y"]
     assert (recorded("x", "services/x"), recorded("y", "y")) == ("2", "2")
     assert "materialize 2" not in jobs.logs
+
+
+OUTER = """
+import sys
+from pathlib import Path
+from raw_trigger.cli.ci import _run_out
+try:
+    _run_out([sys.executable, "-c", sys.argv[1]], Path("unused"))
+except KeyboardInterrupt:
+    print("and then the whole", flush=True)
+"""
+INNER = """
+import signal, time
+def end(*_):
+    print("the one at work ends first", flush=True)
+    raise SystemExit
+signal.signal(signal.SIGINT, end)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_job_that_is_cancelled_lets_the_project_at_work_record_what_it_has_done() -> None:
+    with subprocess.Popen([sys.executable, "-c", OUTER, INNER], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(signal.SIGTERM)
+        assert running.stdout.read() == "the one at work ends first\nand then the whole\n"
