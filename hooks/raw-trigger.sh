@@ -14,7 +14,10 @@ rt_exec_found() { exec raw-trigger "$@"; }
 rt_roots() { "$@" 'data/1_raw'; }
 # shellcheck disable=SC2329  # rt_roots runs it
 rt_config() { "$@" 'raw-trigger.yaml'; }
+rt_uses_dvc() { [ -d .dvc ] || [ -d data/.dvc ]; }
+rt_above() { "$@" . data/; }
 rt_staged() { "$@" ':(top,literal)data/1_raw'; }
+rt_pointers() { "$@" ':(top,glob)*.dvc' ':(top,glob)dvc.lock' ':(top,glob)data/*.dvc' ':(top,glob)data/dvc.lock'; }
 rt_new() { "$@" ':(top,glob)**/raw-trigger.yaml' ':(top,glob)**/raw-trigger.yml' ':(top,exclude,literal)raw-trigger.yaml'; }
 # end of settings
 
@@ -23,6 +26,7 @@ shift
 rt_status=0
 rt_newline='
 '
+rt_tab='	'
 unset rt_input
 
 # Whether the hook that was here before has to be run under the name it had: a shell script that looks at
@@ -120,10 +124,16 @@ rt_start() {
 }
 
 # Whether the index holds anything under a root that HEAD does not, or a configuration of which nothing is
-# known here yet, in git's words: 0 is no, 1 is yes.
+# known here yet, in git's words: 0 is no, 1 is yes. DVC's files beside and above a root may stand for what is
+# under it.
 rt_staged_against() {
-    rt_staged rt_new git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
-        --ita-invisible-in-index "$1" -- 2>/dev/null
+    if rt_uses_dvc; then
+        rt_staged rt_pointers rt_new git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
+            --ita-invisible-in-index "$1" -- 2>/dev/null
+    else
+        rt_staged rt_new git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
+            --ita-invisible-in-index "$1" -- 2>/dev/null
+    fi
 }
 
 # Whether what has just happened brought such a configuration. There may be no commit before.
@@ -141,9 +151,23 @@ rt_has_new() {
     [ $? = 1 ]
 }
 
-# What a commit has under the roots, and its configuration.
+# What a commit has under the roots, the configurations, and DVC's files beside and above the roots. Ends the
+# shell that it runs in.
 rt_listed() {
-    rt_roots rt_config exec git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree "$1" -- 2>/dev/null
+    rt_uses_dvc ||
+        rt_roots rt_config exec git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree "$1" -- 2>/dev/null
+    rt_roots rt_config git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree "$1" -- 2>/dev/null || exit
+    rt_lines=$(rt_above git -c core.quotePath=true --literal-pathspecs ls-tree --full-tree "$1" -- 2>/dev/null) || exit
+    set -f
+    IFS=$rt_newline
+    for rt_line in $rt_lines; do
+        case $rt_line in
+        *' blob '*.dvc | *' blob '*'.dvc"' | *' blob '*"${rt_tab}dvc.lock" | *' blob '*/dvc.lock | *' blob '*'/dvc.lock"')
+            printf '%s\n' "$rt_line"
+            ;;
+        esac
+    done
+    exit 0
 }
 
 rt_here=${0%/*}

@@ -22,7 +22,7 @@ from raw_trigger.install import (
     program,
     read_seen,
     rebake,
-    seen_command,
+    seen_now,
     write_seen,
 )
 from raw_trigger.launch.base import Launcher
@@ -334,8 +334,11 @@ def is_seen(projects: Projects) -> bool:
 
 
 def _listing(repo: Repository, settings: ShimSettings) -> bytes | None:
-    done = repo.git.attempt(*seen_command(settings.roots, settings.config_files))
-    return done.stdout if done.returncode == 0 else None
+    def run(args: Sequence[str]) -> bytes | None:
+        done = repo.git.attempt(*args)
+        return done.stdout if done.returncode == 0 else None
+
+    return seen_now(repo.top, settings.roots, settings.config_files, run)
 
 
 def untold(projects: Projects) -> Job | None:

@@ -16,7 +16,14 @@ from raw_trigger.install.native import (
     shared_warning,
     uninstall_hooks,
 )
-from raw_trigger.install.seen import forget_seen, is_touched, read_seen, seen_command, write_seen
+from raw_trigger.install.seen import (
+    forget_seen,
+    is_touched,
+    read_seen,
+    seen_command,
+    seen_now,
+    write_seen,
+)
 from raw_trigger.install.settings import ShimSettings, program
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "read_seen",
     "rebake",
     "seen_command",
+    "seen_now",
     "shared_warning",
     "uninstall_hooks",
     "write_seen",

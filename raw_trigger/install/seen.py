@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from raw_trigger.install.atomic import replace_file
+from raw_trigger.repo.pointers import DVC_FOLDER, folders_above
+
+_OPTIONS = ("-c", "core.quotePath=true", "--literal-pathspecs", "ls-tree", "--full-tree")
+_POINTERS = (b".dvc", b'.dvc"', b"\tdvc.lock", b"/dvc.lock", b'/dvc.lock"')
+"""Ends of git's lines; names that it quotes end in a quote."""
 
 
 def pathspecs(roots: Sequence[str], config_files: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -28,8 +33,50 @@ def seen_command(
         revision: The commit that was looked at.
     """
     wanted, config = pathspecs(roots, config_files)
-    options = ("-c", "core.quotePath=true", "--literal-pathspecs", "ls-tree", "--full-tree")
-    return (*options, revision, "--", *wanted, *config)
+    return (*_OPTIONS, revision, "--", *wanted, *config)
+
+
+def pointers_command(roots: Sequence[str], revision: str = "HEAD") -> tuple[str, ...] | None:
+    """The same for what stands in the folders above the roots, of which :func:`only_pointers` counts.
+
+    None where there are no such folders.
+    """
+    folders = [folder or "." for folder in folders_above(roots)]
+    if not folders:
+        return None
+    return (*_OPTIONS, revision, "--", *folders)
+
+
+def only_pointers(listed: bytes) -> bytes:
+    """The lines of files that may be DVC's; ``hooks/raw-trigger.sh`` takes the same."""
+    return b"".join(
+        line + b"\n" for line in listed.split(b"\n") if b" blob " in line and line.endswith(_POINTERS)
+    )
+
+
+def uses_dvc(top: Path, roots: Sequence[str]) -> bool:
+    """Whether a pointer file in a folder above a root can be one."""
+    return any((top / folder / DVC_FOLDER).is_dir() for folder in folders_above(roots))
+
+
+def seen_now(
+    top: Path,
+    roots: Sequence[str],
+    config_files: Sequence[str],
+    run: Callable[[Sequence[str]], bytes | None],
+    revision: str = "HEAD",
+) -> bytes | None:
+    """What the marker would hold now; None if git does not say.
+
+    Args:
+        run: Gives what git says to these arguments, None if it fails.
+    """
+    told = run(seen_command(roots, config_files, revision))
+    command = pointers_command(roots, revision) if told is not None and uses_dvc(top, roots) else None
+    if told is None or command is None:
+        return told
+    listed = run(command)
+    return None if listed is None else told + only_pointers(listed)
 
 
 def seen_file(git_dir: Path) -> Path:
@@ -53,7 +100,10 @@ def is_touched(listing: bytes, everything: bytes, seen: bytes | None, wanted: Se
         return True
     # What is gone may be this project's where it lacks something.
     gone = _names(known) - _names(everything.splitlines())
-    return bool(gone) and ("." in wanted or len(now) < len(wanted))
+    if any(name.endswith(_POINTERS) for name in gone):
+        return True
+    present = [line for line in now if not line.endswith(_POINTERS)]
+    return bool(gone) and ("." in wanted or len(present) < len(wanted))
 
 
 def _names(lines: Iterable[bytes]) -> set[bytes]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.install.seen import pathspecs
+from raw_trigger.repo.pointers import DVC_FOLDER, escaped, folders_above
 
 _BEGIN = b"# settings:"
 _END = b"# end of settings"
@@ -71,6 +72,9 @@ def _block(settings: ShimSettings) -> str:
     else:
         there = f"command -v {shlex.quote(command[0])} >/dev/null"
     roots, config = pathspecs(settings.roots, settings.config_files)
+    above = folders_above(settings.roots)
+    uses = " || ".join(f"[ -d {shlex.quote(folder + DVC_FOLDER)} ]" for folder in above) or "false"
+    globs = [f":(top,glob){escaped(folder)}{name}" for folder in above for name in ("*.dvc", "dvc.lock")]
     return (
         f"rt_off={shlex.quote(' '.join(sorted(settings.off)))}\n"
         f"rt_program={shlex.quote(command[0])}\n"
@@ -81,7 +85,10 @@ def _block(settings: ShimSettings) -> str:
         f'rt_roots() {{ "$@" {_words(roots)}; }}\n'
         "# shellcheck disable=SC2329  # rt_roots runs it\n"
         f'rt_config() {{ "$@" {_words(config)}; }}\n'
+        f"rt_uses_dvc() {{ {uses}; }}\n"
+        f'rt_above() {{ "$@" {_words(folder or "." for folder in above)}; }}\n'
         f'rt_staged() {{ "$@" {_words(_staged(roots))}; }}\n'
+        f'rt_pointers() {{ "$@" {_words(globs)}; }}\n'
         f'rt_new() {{ "$@" {_words(_new(roots, config))}; }}\n'
     )
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
@@ -13,6 +14,9 @@ from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
 LFS_VERSION = b"version https://git-lfs.github.com/spec/v1\n"
 LFS_SIZE = 1024
 """A pointer is smaller than this, says the Git LFS specification."""
+
+DVC_FOLDER = ".dvc"
+"""The folder that makes the one above it a project of DVC's."""
 
 _LFS = re.compile(re.escape(LFS_VERSION) + rb"(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n?")
 _NOTES = frozenset({"desc", "type", "labels", "meta", "remote", "push", "persist"})
@@ -47,6 +51,21 @@ class DvcOut:
     folder: bool
     as_unix: bool
     identity: str
+
+
+def folders_above(roots: Iterable[str]) -> list[str]:
+    """The folders that hold the raw roots, with a slash at the end; the top is the empty text."""
+    found = set()
+    for root in roots:
+        parts = root.split("/")[:-1]
+        for length in range(len(parts) + 1) if root != "." else ():
+            found.add("".join(part + "/" for part in parts[:length]))
+    return sorted(found)
+
+
+def escaped(folder: str) -> str:
+    """The folder as a part of one of git's glob patterns."""
+    return "".join("\\" + char if char in "*?[\\" else char for char in folder)
 
 
 def lfs_pointer(content: bytes) -> LfsPointer | None:

@@ -24,11 +24,9 @@ from raw_trigger.model.changes import (
 )
 from raw_trigger.model.record import Reflected
 from raw_trigger.repo import diff
-from raw_trigger.repo.pointers import DvcOut, dvc_outs
+from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above
 from raw_trigger.repo.repository import Repository
 
-_DVC = ".dvc"
-"""The folder that makes one a project of DVC's."""
 _BATCH = 2000
 
 
@@ -93,9 +91,8 @@ class Tracked:
 
     def _folders(self) -> list[str]:
         """The folders above the roots, with a slash at the end, where DVC is in use at all."""
-        found = {parent for root in self._roots if root != "." for parent in _parents(root)}
-        uses = any((self._repo.top / folder / _DVC).is_dir() for folder in found)
-        return sorted(found) if uses else []
+        found = folders_above(self._roots)
+        return found if any((self._repo.top / folder / DVC_FOLDER).is_dir() for folder in found) else []
 
     def _in_tree(self, tree: str, folders: Sequence[str]) -> Iterator[str]:
         further = [folder for folder in folders if folder]
@@ -108,7 +105,7 @@ class Tracked:
 
     def _in_index(self, folders: Sequence[str]) -> Iterator[str]:
         names = ("*.dvc", "dvc.lock")
-        specs = [f":(top,glob){_literal(folder)}{name}" for folder in folders for name in names]
+        specs = [f":(top,glob){escaped(folder)}{name}" for folder in folders for name in names]
         done = self._repo.git.attempt("ls-files", "-z", "--", *specs, index=True, literal=False)
         yield from (os.fsdecode(path) for path in done.stdout.split(b"\0") if path)
 
@@ -416,18 +413,6 @@ class Tracked:
 
 def _entry(out: Out | None) -> Entry | None:
     return None if out is None else out.entry
-
-
-def _parents(root: str) -> Iterator[str]:
-    """The folders above, with a slash at the end; the top is the empty text."""
-    parts = root.split("/")[:-1]
-    for length in range(len(parts) + 1):
-        yield "".join(part + "/" for part in parts[:length])
-
-
-def _literal(folder: str) -> str:
-    """The folder in a pattern."""
-    return "".join("\\" + char if char in "*?[\\" else char for char in folder)
 
 
 def _contents(repo: Repository, oids: Sequence[str]) -> dict[str, bytes]:

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raw_trigger.install import ShimSettings, hooks_folder, install_hooks, seen_command, write_seen
+from raw_trigger.install import ShimSettings, hooks_folder, install_hooks, seen_now, write_seen
 from tests.conftest import Repo
 
 RAW = "data/1_raw/a.csv"
@@ -59,10 +60,13 @@ class Hooked(Repo):
 
     def look(self) -> None:
         """What the program does once it has looked: moves the marker to HEAD, and forget the calls."""
-        command = ["git", *seen_command(self.settings.roots, self.settings.config_files)]
-        write_seen(
-            self.git_dir, subprocess.run(command, cwd=self.top, capture_output=True, check=True).stdout
-        )
+
+        def run(args: Sequence[str]) -> bytes:
+            return subprocess.run(["git", *args], cwd=self.top, capture_output=True, check=True).stdout
+
+        now = seen_now(self.top, self.settings.roots, self.settings.config_files, run)
+        assert now is not None
+        write_seen(self.git_dir, now)
         self.log.unlink(missing_ok=True)
 
     def calls(self) -> list[dict[str, Any]]:

@@ -395,6 +395,41 @@ def test_program_is_started_by(repo: Hooked, happens: Callable[[Hooked], None], 
 
 
 @pytest.mark.parametrize(
+    ("files", "started"),
+    [
+        ({"data/1_raw.dvc": "2\n"}, COMMITTED),
+        ({"data/1_raw.dvc": None}, COMMITTED),
+        ({"a long näme.dvc": "1\n"}, COMMITTED),
+        ({"dvc.lock": "1\n"}, COMMITTED),
+        ({"data/dvc.lock": "1\n"}, COMMITTED),
+        (
+            {"other": "2\n", "src/x.dvc": "1\n", "data/x.csv": "1\n", "xdvc.lock": "1\n", "data/2/x.dvc": ""},
+            [],
+        ),
+        ({".dvc/config": "[core]\n", "other.dvc/x": ""}, []),
+        ({RAW: "2\n"}, COMMITTED),
+    ],
+    ids=["beside", "deleted", "above", "a lock above", "a lock beside", "elsewhere", "DVC's own", "raw"],
+)
+def test_pointer_files_beside_and_above_the_root(
+    repo: Hooked, files: dict[str | bytes, str | bytes | None], started: list[str]
+) -> None:
+    repo.commit({".dvc/config": "", "data/1_raw.dvc": "1\n"})
+    repo.look()
+    repo.commit(files)
+    assert repo.started() == started
+
+
+def test_pointer_files_that_come_with_a_merge(repo: Hooked) -> None:
+    branch(repo, {".dvc/config": "", "data/1_raw.dvc": "1\n"})
+    repo.git("merge", "-q", "side")
+    assert repo.started() == ["post-merge"]
+    repo.look()
+    repo.commit({"other": "2\n"})
+    assert repo.started() == []
+
+
+@pytest.mark.parametrize(
     ("process", "started"),
     [
         ("", ["post-commit"]),
