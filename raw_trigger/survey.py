@@ -50,7 +50,12 @@ class Survey:
         self._told: Told = {}
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
-        self.tracked = Tracked(workspace.repo, workspace.roots)
+        self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain)
+        self.unfetched: Mapping[bytes, str] = {}
+        """Files whose content was fetched in vain, and why."""
+
+    def _obtain(self, oids: list[str]) -> None:
+        self.obtain(oids)
 
     @cached_property
     def record(self) -> Record | None:
@@ -98,8 +103,9 @@ class Survey:
         found = ChangeSet(base, desired, seen, pointed=pointed)
         if only is None:
             return found
-        behind = {path: self.tracked.pointer_of(path) for path in (change.path for change in seen)}
-        return found.narrowed(only | {path for path, pointer in behind.items() if pointer in only})
+        # A folder may be known by its files now, and git knows of nothing but pointer files.
+        same = {c.path: {self.tracked.pointer_of(c.path), self.tracked.out_of(c.path)} for c in seen}
+        return found.narrowed(only | {path for path, names in same.items() if not only.isdisjoint(names)})
 
     def _has_outs(self, desired: Desired) -> bool:
         """Whether DVC has files under a root of which git knows nothing there."""
@@ -134,17 +140,22 @@ class Survey:
         return plan if certain else self._made(changes, self.catalog(), record, launching)
 
     def counted(self, plan: Plan) -> Plan:
-        """The plan with what the changes do to the rows of tables, as far as that is quickly counted."""
+        """The plan with what there is to tell of the changes' contents: what they do to the rows of tables,
+        as far as that is quickly counted, and which are Git LFS's.
+        """
         if not plan.changes:
             return plan
         # Imported here: most plans are over before anything has to be counted.
         from raw_trigger.counting import Counting
+        from raw_trigger.repo.lfs import lfs_paths
 
         changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
         with Counting(self.workspace.repo, changes) as counting:
             rows = counting.counts()
         counted = (replace(p, rows=rows[p.change.path]) if p.change.path in rows else p for p in plan.changes)
-        return replace(plan, changes=tuple(counted))
+        lfs = lfs_paths(self.workspace.repo, changes.changes)
+        told = (replace(p, change=p.change.as_lfs()) if p.change.path in lfs else p for p in counted)
+        return replace(plan, changes=tuple(told))
 
     def catalog(self) -> Catalog:
         """The catalog, loaded afresh once."""
@@ -189,7 +200,7 @@ class Survey:
             changes = self._with_exceptions(changes, record)
         looks = launching or changes.desired.kind == "index"
         with self.contents(changes, rules, record) as contents:
-            return make_plan(
+            plan = make_plan(
                 changes,
                 rules,
                 self._options(),
@@ -198,6 +209,17 @@ class Survey:
                 compare=contents,
                 record=record,
             )
+        return plan if not self.unfetched else self._with_words(plan)
+
+    def _with_words(self, plan: Plan) -> Plan:
+        """The plan with why content that is not here could not be fetched."""
+        told = (
+            replace(p, reason=f"{p.reason} ({self.unfetched[p.change.path]})")
+            if p.disposition == "missing-content" and p.change.path in self.unfetched
+            else p
+            for p in plan.changes
+        )
+        return replace(plan, changes=tuple(told))
 
     def contents(self, changes: ChangeSet, rules: RuleBook, record: Record | None = None) -> Contents:
         """Compares the contents of these changes, of those files whose rules ask for it.

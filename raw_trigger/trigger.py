@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raw_trigger import state
-from raw_trigger.errors import RawTriggerError, UsageError
+from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
@@ -111,7 +112,7 @@ class Trigger(Survey):
         """
         from raw_trigger import settling
 
-        plan = self.plan(self.detect(base, desired, only), launching=True)
+        plan = self._fetched(self.plan(self.detect(base, desired, only), launching=True), only)
         # Where a file was changed back after the interruption only the ledger knows that something is due.
         if not plan.actionable and not self._was_interrupted():
             yield plan
@@ -123,6 +124,25 @@ class Trigger(Survey):
             if base.kind == "recorded" and self.record is not None:
                 base = replace(base, oid=self.record.tree)
             yield self.plan(self.detect(base, desired, only), launching=True)
+
+    def _fetched(self, plan: Plan, only: frozenset[bytes] | None) -> Plan:
+        """The plan after the content that it lacks was fetched, where that is wanted."""
+        missing = [
+            planned.change.path for planned in plan.changes if planned.disposition == "missing-content"
+        ]
+        if not missing or not self.workspace.config.fetch:
+            return plan
+        from raw_trigger.repo.pulling import pull
+
+        self.unfetched = pull(self.workspace.repo, self.tracked, missing, self._beside_python)
+        return self.plan(self.detect(plan.base, plan.desired, only), launching=True)
+
+    def _beside_python(self) -> Path | None:
+        """The folder of the programs of the project's environment."""
+        try:
+            return Path(self.workspace.project.interpreter().command[0]).parent
+        except ProjectError:
+            return None
 
     def _was_interrupted(self) -> bool:
         """Whether a launch was cut off, as far as that can be told without asking a database elsewhere."""

@@ -12,7 +12,7 @@ from raw_trigger.config.fields import LIST, MAPPING, TEXT
 from raw_trigger.config.problems import Problem, Problems, did_you_mean, quoted
 from raw_trigger.config.schema import CiModel, ConfigModel, DagsterModel, HooksModel, RowsModel, RuleModel
 
-_LATER_KEYS = frozenset({"fetch", "workers"})
+_LATER_KEYS = frozenset({"workers"})
 _EXAMPLES = {"environments": "production: [main]"}
 _NOT_YET = "is not known to this version of raw-trigger yet"
 _SECTIONS: dict[str, type[BaseModel]] = {

@@ -52,6 +52,7 @@ def parse(data: bytes, shown: str) -> Config:
         unmapped=model.unmapped,
         report_as=model.report_as,
         batch_size=model.batch_size,
+        fetch=model.fetch,
         ledger=model.ledger,
         ci_environments=tuple((name, tuple(found)) for name, found in model.ci.environments.items()),
         hooks=_hooks(model.hooks),

@@ -260,6 +260,11 @@ class ConfigModel(Section):
     batch_size: BatchSize = Field(
         default=_DEFAULT.batch_size, description="How many assets one Dagster run materializes at most."
     )
+    fetch: bool = Field(
+        default=_DEFAULT.fetch,
+        description="true: content of Git LFS or DVC that is not here is fetched before a run, of the files"
+        " that it is for and no others.",
+    )
     ledger: LedgerUrl = Field(
         default=_DEFAULT.ledger,
         description="Where the history of runs is kept: sqlite (a file under the git directory), or an"

@@ -100,7 +100,7 @@ def is_touched(listing: bytes, everything: bytes, seen: bytes | None, wanted: Se
         return True
     # What is gone may be this project's where it lacks something.
     gone = _names(known) - _names(everything.splitlines())
-    if any(name.endswith(_POINTERS) for name in gone):
+    if any((b"\t" + name).endswith(_POINTERS) for name in gone):
         return True
     present = [line for line in now if not line.endswith(_POINTERS)]
     return bool(gone) and ("." in wanted or len(present) < len(wanted))

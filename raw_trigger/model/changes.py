@@ -74,6 +74,11 @@ class Change:
             return "type-changed"
         return "modified"
 
+    def as_lfs(self) -> Change:
+        """The same, of files that are Git LFS's."""
+        old, new = (None if entry is None else replace(entry, lfs=True) for entry in (self.old, self.new))
+        return replace(self, old=old, new=new)
+
 
 @dataclass(frozen=True, slots=True)
 class Pointed:

@@ -130,6 +130,7 @@ class Config:
     unmapped: Unmapped = "warn"
     report_as: ReportAs = "materialization"
     batch_size: int = 200
+    fetch: bool = False
     ci_environments: tuple[tuple[str, tuple[str, ...]], ...] = ()
     hooks: Mapping[str, HookAction] = field(default_factory=lambda: dict(DEFAULT_HOOKS))
     ledger: str = "sqlite"

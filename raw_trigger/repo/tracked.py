@@ -8,7 +8,7 @@ has the list of them, and is recorded as a whole: what is recorded does not depe
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,9 +56,16 @@ class Tracked:
 
     Args:
         roots: The raw roots.
+        obtain: Fetches contents that a shallow clone lacks.
     """
 
-    def __init__(self, repo: Repository, roots: Sequence[str]) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        roots: Sequence[str],
+        obtain: Callable[[list[str]], None] = lambda _: None,
+    ) -> None:
+        self._obtain = obtain
         self._repo = repo
         self._roots = tuple(roots)
         self._prefixes = tuple(b"" if root == "." else os.fsencode(root) + b"/" for root in roots)
@@ -143,7 +150,7 @@ class Tracked:
 
     def anew(self) -> Tracked:
         """One that has seen nothing yet."""
-        return Tracked(self._repo, self._roots)
+        return Tracked(self._repo, self._roots, self._obtain)
 
     def changes(self, raw: Sequence[Change]) -> tuple[tuple[Change, ...], tuple[Pointed, ...]]:
         """The changes with those of what pointer files stand for in the place of the files' own.
@@ -391,7 +398,11 @@ class Tracked:
         wanted = [one for one in dict.fromkeys(pointers) if (one[0], one[1].oid) not in self._parsed]
         for start in range(0, len(wanted), _BATCH):
             some = wanted[start : start + _BATCH]
-            texts = _contents(self._repo, [entry.oid for _, entry in some])
+            oids = list(dict.fromkeys(entry.oid for _, entry in some))
+            texts = _contents(self._repo, oids)
+            if len(texts) < len(oids) and not disk:
+                self._obtain([oid for oid in oids if oid not in texts])
+                texts = _contents(self._repo, oids)
             for path, entry in some:
                 text = texts.get(entry.oid)
                 if text is None and disk:
@@ -415,11 +426,8 @@ def _entry(out: Out | None) -> Entry | None:
     return None if out is None else out.entry
 
 
-def _contents(repo: Repository, oids: Sequence[str]) -> dict[str, bytes]:
+def _contents(repo: Repository, wanted: Sequence[str]) -> dict[str, bytes]:
     """The contents of the blobs that are here."""
-    wanted = list(dict.fromkeys(oids))
-    if not wanted:
-        return {}
     asked = "".join(f"{oid}\n" for oid in wanted).encode()
     lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
     here = [oid for oid, line in zip(wanted, lines, strict=True) if " blob " in line]

@@ -33,13 +33,14 @@ def waiting(shop: Project, *args: str) -> dict[str, str]:
 def test_lfs_objects_that_were_not_pulled(
     project: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    origin = project(a=["a.csv"], b=["b.csv"])
+    rules = "assets: [{path: 'c*', asset: raw/c}]\n"
+    origin = project(config=rules, a=["a.csv"], b=["b.csv"], c=["c[1], d.csv"])
     origin.git("lfs", "install")
     origin.git("lfs", "track", R + "*.csv")
     origin.git("add", "--renormalize", "-A")
     origin.commit({".gitattributes": (origin.top / ".gitattributes").read_text()})
     before = origin.git("rev-parse", "HEAD")
-    origin.commit({R + "a.csv": "2\n", R + "b.csv": "2\n"})
+    origin.commit({R + "a.csv": "2\n", R + "b.csv": "3\n"})
     top = tmp_path / "clone"
     monkeypatch.setenv("GIT_LFS_SKIP_SMUDGE", "1")
     origin.git("clone", "-q", f"file://{origin.top}", str(top))
@@ -57,10 +58,25 @@ def test_lfs_objects_that_were_not_pulled(
     done = clone.tool("run")
     assert done.returncode == 1, "b is not here yet"
     assert clone.materialized() == ["raw/a"]
-    clone.git("lfs", "pull")
-    assert (top / R / "b.csv").read_text() == "2\n"
+    store = origin.top / ".git/lfs"
+    store.rename(tmp_path / "away")
+    clone.write({"raw-trigger.yaml": "fetch: true\n" + rules})
+    told = waiting(clone)[R + "b.csv"]
+    assert told.startswith(
+        f"only its Git LFS pointer is here: git lfs pull --include={R}b.csv (git lfs pull: "
+    )
+    shutil.rmtree(store, ignore_errors=True)
+    (tmp_path / "away").rename(store)
+    assert [change["content"] for change in clone.plan()["changes"]] == ["lfs"]  # type: ignore[attr-defined]
     assert clone.tool("run").returncode == 0
     assert clone.materialized() == ["raw/b"]
+    assert (top / R / "b.csv").read_text() == "3\n"
+    rest = top / R / "c[1], d.csv"
+    assert rest.read_text().startswith("version"), "nobody asked for it"
+    assert clone.tool("run", "--all", "--path", "c*").returncode == 0
+    assert clone.materialized() == ["raw/c"]
+    assert rest.read_text() == "c[1], d.csv\n"
+    assert clone.git("status", "--porcelain") == " M raw-trigger.yaml"
     assert clone.plan()["changes"] == []
 
 
@@ -124,6 +140,51 @@ def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callab
     assert [c["path"] for c in clone.plan()["changes"]] == []  # type: ignore[attr-defined]
     recorded = clone.git("rev-parse", f"refs/raw-trigger/local:{R}dir.dvc")
     assert recorded == clone.git("rev-parse", f"HEAD:{R}dir.dvc")
+
+
+def test_dvc_content_is_fetched(
+    project: Make, tmp_path: Path, dvc: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a folder and of a pipeline's file, each under a root beside or below their pointer files."""
+    rules = "fetch: true\nassets: [{path: 'a.csv', asset: raw/a}, {path: 'b/*', asset: raw/b}]\n"
+    origin = project(config=rules, a=["a.csv"], b=["b/x", "b/y"], c=["c.csv"])
+    origin.git("rm", "-q", "-r", "--cached", "data")
+    dvc(origin.top, "init", "-q")
+    dvc(origin.top, "remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
+    stage = "stages:\n  a:\n    cmd: cp in data/1_raw/a.csv\n    deps: [in]\n    outs: [data/1_raw/a.csv]\n"
+    origin.write({"in": "1\n", "dvc.yaml": stage})
+    dvc(origin.top, "repro", "-q")
+    dvc(origin.top, "add", "-q", R + "b", R + "c.csv")
+    origin.git("add", "-A")
+    before = origin.commit()
+    origin.write({"in": "2\n", R + "b/y": "2\n"})
+    dvc(origin.top, "repro", "-q")
+    dvc(origin.top, "add", "-q", R + "b")
+    dvc(origin.top, "push", "-q")
+    origin.git("add", "-A")
+    origin.commit()
+
+    top = tmp_path / "clone"
+    origin.git("clone", "-q", str(origin.top), str(top))
+    clone = Project(top, origin.home)
+    assert clone.tool("adopt", before).returncode == 0
+    found = shutil.which("dvc", path=os.pathsep.join([f"{sys.prefix}/dvc/bin", os.environ["PATH"]]))
+    assert found is not None
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "dvc").symlink_to(found)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "store").rename(tmp_path / "away")
+    told = waiting(clone)[R + "a.csv"]
+    assert told.startswith(f"{R}a.csv is not here: dvc pull {R}a.csv (dvc pull: ")
+    (tmp_path / "away").rename(tmp_path / "store")
+    done = clone.tool("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert clone.materialized() == ["raw/a", "raw/b"]
+    assert ((top / R / "a.csv").read_text(), (top / R / "b/y").read_text()) == ("2\n", "2\n")
+    assert not (top / R / "c.csv").exists(), "nobody asked for it"
+    assert clone.git("status", "--porcelain") == ""
+    assert clone.plan()["changes"] == []
 
 
 def test_yaml_is_not_read_where_no_dvc_file_changed(project: Make) -> None:

@@ -47,7 +47,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
-                "on_delete, unmapped, report_as, batch_size, ledger, hooks, assets"
+                "on_delete, unmapped, report_as, batch_size, fetch, ledger, hooks, assets"
             ),
         ],
     ),
@@ -57,7 +57,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
-                "on_delete, unmapped, report_as, batch_size, ledger, hooks, assets"
+                "on_delete, unmapped, report_as, batch_size, fetch, ledger, hooks, assets"
             ),
         ],
     ),
@@ -176,7 +176,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key '1'; known are root, dagster, environment, ci, downstream, "
-                "on_delete, unmapped, report_as, batch_size, ledger, hooks, assets"
+                "on_delete, unmapped, report_as, batch_size, fetch, ledger, hooks, assets"
             ),
         ],
     ),

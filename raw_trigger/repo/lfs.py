@@ -1,0 +1,59 @@
+"""Which changed files are Git LFS's: git has a pointer in the place of their content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from raw_trigger.model.changes import Change
+from raw_trigger.repo import diff
+from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
+from raw_trigger.repo.repository import Repository
+
+
+def lfs_paths(repo: Repository, changes: Iterable[Change]) -> set[bytes]:
+    """The paths at which a pointer is, or was before it was deleted.
+
+    Nothing is read where no ``.gitattributes`` above a change speaks of LFS.
+    """
+    entries = {change.path: change.new or change.old for change in changes}
+    blobs = {
+        path: entry.oid for path, entry in entries.items() if entry is not None and entry.content == "blob"
+    }
+    if not blobs or not _in_use(repo, blobs):
+        return set()
+    asked = "".join(f"{oid}\n" for oid in blobs.values()).encode()
+    lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
+    sizes = {path: line.split(" ")[-1] for path, line in zip(blobs, lines, strict=True)}
+    small = [path for path, size in sizes.items() if size.isdecimal() and int(size) < LFS_SIZE]
+    texts = diff.contents(repo.git, [blobs[path] for path in small])
+    found = {path for path, text in zip(small, texts, strict=True) if lfs_pointer(text) is not None}
+    # What git would store of files on disk is not there to be read.
+    unstored = [path for path, size in sizes.items() if not size.isdecimal()]
+    if unstored:
+        stdin = b"".join(path + b"\0" for path in unstored)
+        done = repo.git.attempt("check-attr", "-z", "--stdin", "filter", stdin=stdin, index=True)
+        fields = done.stdout.split(b"\0")
+        found |= {path for path, value in zip(fields[::3], fields[2::3], strict=False) if value == b"lfs"}
+    return found
+
+
+def _in_use(repo: Repository, paths: Iterable[bytes]) -> bool:
+    top = Path(repo.top)
+    folders: set[bytes] = set()
+    for path in paths:
+        folder = os.path.dirname(path)  # noqa: PTH120
+        while folder not in folders:
+            folders.add(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    files = [repo.common_dir / "info/attributes"]
+    files += [top / os.fsdecode(folder) / ".gitattributes" for folder in folders]
+    return any(_speaks_of_lfs(file) for file in files)
+
+
+def _speaks_of_lfs(file: Path) -> bool:
+    try:
+        return b"filter=lfs" in file.read_bytes()
+    except OSError:
+        return False
