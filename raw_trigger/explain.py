@@ -10,7 +10,17 @@ from raw_trigger.errors import UsageError
 from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.rules import RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired, Entry, show, to_bytes
+from raw_trigger.model.changes import (
+    WORKTREE,
+    Base,
+    Change,
+    ChangeSet,
+    Desired,
+    Entry,
+    is_pointer,
+    show,
+    to_bytes,
+)
 from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.repo import diff
 from raw_trigger.trigger import Trigger
@@ -55,11 +65,11 @@ class Explainer:
         self._recorded = trigger.record
         self._catalog: Catalog = trigger.catalog()
         self._rules: RuleBook = trigger.rules(self._catalog)
-        self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
         watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
         changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched))
         self._changes = {change.path: change for change in changes}
+        self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
 
     def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
         """Explain a path (relative to ``cwd`` or to the repository's top) or an asset key.
@@ -73,6 +83,9 @@ class Explainer:
         for candidate in (to_bytes(inside), to_bytes(name), *(to_bytes(f"{root}/{name}") for root in roots)):
             if candidate in self._files or candidate in self._changes:
                 return self._path(candidate)
+            behind = (path for path in self._files if self._trigger.tracked.pointer_of(path) == candidate)
+            if is_pointer(candidate) and (data := next(behind, None)) is not None:
+                return self._path(data)
         key = name.partition("|")[0]
         if key in self._catalog.assets:
             return self._asset(key)

@@ -33,9 +33,9 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
     if desired.kind != "worktree":
         raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
-        for edited in (*tracked.anew().changes(raw)[0], *raw):
-            if edited.path in changed:
-                dirty[edited.path] = f"the file on disk is not {name}"
+        edited = {change.path for change in (*tracked.anew().changes(raw)[0], *raw)}
+        other = (path for path in changed if not edited.isdisjoint((path, tracked.out_of(path))))
+        dirty |= dict.fromkeys(other, f"the file on disk is not {name}")
     for path, change in changed.items():
         if change.new is None and _is_file(repo, path):
             dirty[path] = f"it is deleted in {name}, but still on disk"

@@ -6,8 +6,9 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
 
@@ -77,7 +78,9 @@ def lfs_pointer(content: bytes) -> LfsPointer | None:
     return None if match is None else LfsPointer(match[1].decode(), int(match[2]))
 
 
-def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...] | None:
+def dvc_outs(
+    content: bytes, path: bytes, wdirs: Mapping[str, str] = MappingProxyType({})
+) -> tuple[DvcOut, ...] | None:
     """What a ``.dvc`` file or ``dvc.lock`` stands for here; nothing if it only names what is elsewhere, None
     if it cannot be read as such a file.
 
@@ -85,6 +88,7 @@ def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...] | None:
 
     Args:
         path: Of the file, relative to the repository's top.
+        wdirs: Stage of a ``dvc.lock`` → the folder that its paths are relative to.
 
     See https://dvc.org/doc/user-guide/project-structure/dvc-files.
     """
@@ -98,18 +102,32 @@ def dvc_outs(content: bytes, path: bytes) -> tuple[DvcOut, ...] | None:
     if not isinstance(document, dict):
         return None
     folder = posixpath.dirname(show(path))
-    stages = [document]
+    stages = {"": document}
     if path.rpartition(b"/")[2] == DVC_LOCK:
         # Its first version had the stages at the left margin.
         listed = document.get("stages", document)
-        stages = [one for one in listed.values() if isinstance(one, dict)] if isinstance(listed, dict) else []
+        found_stages = listed.items() if isinstance(listed, dict) else ()
+        stages = {str(name): stage for name, stage in found_stages if isinstance(stage, dict)}
     found = (
-        _out(out, posixpath.join(folder, str(stage.get("wdir", "."))))
-        for stage in stages
+        # One of several stages of a kind has a name such as `train@first`.
+        _out(out, posixpath.join(folder, str(stage.get("wdir", wdirs.get(name.partition("@")[0], ".")))))
+        for name, stage in stages.items()
         for out in (stage["outs"] if isinstance(stage.get("outs"), list) else ())
         if isinstance(out, dict)
     )
     return tuple(out for out in found if out is not None)
+
+
+def stage_folders(content: bytes) -> dict[str, str]:
+    """The folders that the stages of a ``dvc.yaml`` work in: the ``dvc.lock`` beside it does not say."""
+    import yaml
+
+    try:
+        stages = yaml.safe_load(content)["stages"]
+        each = {str(name): stage.get("do", stage) for name, stage in stages.items()}
+        return {name: str(stage["wdir"]) for name, stage in each.items() if "wdir" in stage}
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _out(out: dict[str, object], folder: str) -> DvcOut | None:

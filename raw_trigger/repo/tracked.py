@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger.model.changes import (
+    DVC_LOCK,
     DVC_MODE,
     DVC_SUFFIX,
     Change,
@@ -24,7 +25,7 @@ from raw_trigger.model.changes import (
 )
 from raw_trigger.model.record import Reflected
 from raw_trigger.repo import diff
-from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above
+from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above, stage_folders
 from raw_trigger.repo.repository import Repository
 
 _BATCH = 2000
@@ -407,8 +408,18 @@ class Tracked:
                 text = texts.get(entry.oid)
                 if text is None and disk:
                     text = _on_disk(self._repo, path)
-                outs = None if text is None else dvc_outs(text, path)
+                outs = None if text is None else dvc_outs(text, path, self._wdirs(path))
                 self._parsed[path, entry.oid] = None if outs is None else self._placed(path, outs)
+
+    def _wdirs(self, pointer: bytes) -> Mapping[str, str]:
+        """Where the stages of a ``dvc.lock`` work, as it is today."""
+        folder, _, name = pointer.rpartition(b"/")
+        text = (
+            _on_disk(self._repo, folder + b"/dvc.yaml" if folder else b"dvc.yaml")
+            if name == DVC_LOCK
+            else None
+        )
+        return {} if text is None else stage_folders(text)
 
     def _placed(self, pointer: bytes, outs: Iterable[DvcOut]) -> dict[bytes, Out]:
         found: dict[bytes, Out] = {}

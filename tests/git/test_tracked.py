@@ -9,7 +9,10 @@ import pytest
 
 from raw_trigger import results as travelling
 from raw_trigger import state
+from raw_trigger.events.hooks import hook_event
+from raw_trigger.explain import Explainer, PathExplanation
 from raw_trigger.model.changes import Entry
+from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.render.json import render
 from tests.git.dvc_kit import DvcRepo, R, entry, lock, md5, pointer, shown
@@ -387,3 +390,46 @@ def test_rows_of_data_that_dvc_has(dvc: DvcRepo) -> None:
     assert shown(dvc.plan()) == ["M a.csv a"]
     assert dvc.run().made == ["a"]
     assert dvc.settled()
+
+
+def test_what_pre_commit_looks_at(dvc: DvcRepo) -> None:
+    """A pointer file beside the root is staged, and what is under the root is planned."""
+    files = {"folder/a.txt": "1"}
+    dvc.cache(files)
+    dvc.write({".gitignore": "/.dvc/cache\n/data/1_raw\n", R + "keep.txt": None})
+    dvc.data(files)
+    dvc.git("add", "-A")
+    dvc.commit({"data/1_raw.dvc": pointer("1_raw", files)})
+    dvc.adopt()
+    dvc.stage({"other.dvc": pointer("other", "1")})
+    assert hook_event(dvc.trigger().workspace, "pre-commit", (), b"", {}) is not None, "nobody knows yet"
+    dvc.commit()
+    assert hook_event(dvc.trigger().workspace, "pre-commit", (), b"", {}) is None
+    files = {"folder/a.txt": "2"}
+    dvc.cache(files)
+    dvc.data(files)
+    dvc.stage({"data/1_raw.dvc": pointer("1_raw", files)})
+    trigger = dvc.trigger()
+    event = hook_event(trigger.workspace, "pre-commit", (), b"", {})
+    assert event is not None
+    plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
+    assert shown(plan) == ["M folder/a.txt a"]
+    dvc.write({"data/1_raw.dvc": pointer("1_raw", {"folder/a.txt": "3"})})
+    trigger = dvc.trigger()
+    plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
+    assert shown(plan) == ["M folder/a.txt dirty"], "the pointer file on disk is another one than is staged"
+
+
+def test_explained(dvc: DvcRepo) -> None:
+    two(dvc, "1", "1")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    dvc.write(
+        {"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: '{name}.csv.dvc', asset: 'old_{name}'}]\n"}
+    )
+    for name in ("a.csv", "a.csv.dvc"):
+        told = Explainer(dvc.trigger()).explain(R + name, dvc.top)
+        assert isinstance(told, PathExplanation)
+        assert (told.path, told.targets, told.pending) == (f"{R}a.csv", (Target("old_a"),), False)
+        assert told.recorded_oid == told.oid == md5("1")

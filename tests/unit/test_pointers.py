@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.repo.pointers import DvcOut, LfsPointer, dvc_outs, lfs_pointer
+from raw_trigger.repo.pointers import DvcOut, LfsPointer, dvc_outs, lfs_pointer, stage_folders
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12\n"
 MD5 = "b026324c6904b2a9cb4b88d6d61c81d1"
@@ -55,3 +55,54 @@ def test_lfs(content: bytes, expected: LfsPointer | None) -> None:
 )
 def test_dvc(text: str, expected: tuple[DvcOut, ...] | None) -> None:
     assert dvc_outs(text.encode(), b"raw/a.csv.dvc") == expected
+
+
+LOCK = f"""\
+schema: '2.0'
+stages:
+  first:
+    cmd: make
+    deps:
+    - path: src/in.csv
+      md5: {MD5}
+    outs:
+    - path: 1_raw/a.csv
+      hash: md5
+      md5: {MD5}
+      size: 2
+  second@eu:
+    cmd: make
+    outs:
+    - path: b.csv
+      hash: md5
+      md5: {MD5}
+    - path: plot.json
+      cache: false
+  none:
+    cmd: make
+"""
+
+
+def test_the_outs_of_every_stage() -> None:
+    folders = stage_folders(
+        b"stages: {first: {cmd: make}, second: {foreach: [eu], do: {wdir: 1_raw, cmd: make}}}"
+    )
+    outs = dvc_outs(LOCK.encode(), b"data/dvc.lock", folders)
+    assert outs is not None
+    assert [(out.path, out.md5) for out in outs] == [(b"data/1_raw/a.csv", MD5), (b"data/1_raw/b.csv", MD5)]
+    first = LOCK.replace("schema: '2.0'\nstages:\n", "").replace("\n  ", "\n").removeprefix("  ")
+    assert dvc_outs(first.encode(), b"data/dvc.lock", folders) == outs, "as DVC wrote it at first"
+
+
+@pytest.mark.parametrize("text", ["", "stages: 3", "stages: {a: 3}", "a: [", "stages: {a: {cmd: x}}"])
+def test_a_pipeline_that_names_no_folders(text: str) -> None:
+    assert stage_folders(text.encode()) == {}
+
+
+def test_what_a_person_writes_is_no_identity() -> None:
+    text = "outs:\n- etag: x\n  hash: etag\n  path: a\n"
+    one, other, third = (
+        dvc_outs(t.encode(), b"raw/a.dvc") for t in (text, text + "  desc: d\n", text.replace("x", "y"))
+    )
+    assert one is not None and other is not None and third is not None
+    assert one[0].identity == other[0].identity != third[0].identity
