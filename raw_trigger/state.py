@@ -2,8 +2,8 @@
 
 ``refs/raw-trigger/<environment>`` points straight at a tree that holds the raw files, under
 their full paths, as they were last materialized. Beside them, in ``.raw-trigger/``, stand the
-exceptions, one small file for each path whose targets reflect different contents, and the rules
-in force. Moving the ref is one compare-and-swap.
+exceptions, one small file for each path whose targets reflect different contents, the rules in
+force, and what files were in DVC's folders. Moving the ref is one compare-and-swap.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import random
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from raw_trigger.errors import ROOM, RecordError
@@ -29,6 +30,7 @@ PREFIX = "refs/raw-trigger/"
 FOLDER = ".raw-trigger"
 _EXCEPTIONS = f"{FOLDER}/exceptions"
 _RULES = f"{FOLDER}/rules"
+_FOLDERS = f"{FOLDER}/folders"
 _FILE = "100644"
 _TRIES = 50
 _PAUSE = 0.05
@@ -71,6 +73,22 @@ def _read(repo: Repository, name: str) -> Record | None:
     return Record(tree[0], found, text)
 
 
+def kept(repo: Repository, tree: str, folder: str) -> dict[str, str] | None:
+    """The files of a folder of DVC's as they were recorded, by its id: later no cache may have the list."""
+    done = repo.git.attempt("cat-file", "blob", f"{tree}:{_FOLDERS}/{folder}.json")
+    try:
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _keep(repo: Repository, folders: Mapping[str, Mapping[str, str]]) -> dict[bytes, Entry | None]:
+    return {
+        f"{_FOLDERS}/{folder}.json".encode(): _store(repo, json.dumps(files, sort_keys=True, indent=1) + "\n")
+        for folder, files in folders.items()
+    }
+
+
 def environments(repo: Repository) -> dict[str, str]:
     """Every recorded environment and its tree's id."""
     out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", PREFIX)
@@ -108,18 +126,28 @@ def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
     return rewrite(repo, repo.empty_tree, edits)
 
 
-def adopt(repo: Repository, environment: str, tree: str, rules: str | None, old: Record | None) -> bool:
+def adopt(
+    repo: Repository,
+    environment: str,
+    tree: str,
+    rules: str | None,
+    old: Record | None,
+    folders: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> bool:
     """Record a whole tree as what everything reflects; False if the ref was moved meanwhile.
 
     Args:
         tree: Holds the raw files only.
         rules: The rules in force, as text.
         old: The record that it takes the place of.
+        folders: The files of DVC's folders, by their ids.
 
     Raises:
         RecordError: the ref cannot be written.
     """
-    edits = {} if rules is None else {_RULES.encode(): _store(repo, rules)}
+    edits = _keep(repo, folders)
+    if rules is not None:
+        edits[_RULES.encode()] = _store(repo, rules)
     return _move(repo, environment, rewrite(repo, tree, edits), old)
 
 
@@ -204,6 +232,9 @@ def _edits(
     for path in pointers.held(moved) & whole:
         entry = verdicts[path].entry
         after[path] = dict.fromkeys(verdicts[path].targets, None if entry is None else entry.oid)
+    folders = pointers.folders(moved, before, after)
+    edits |= {f"{_FOLDERS}/{folder}.json".encode(): None for folder, files in folders.items() if not files}
+    edits |= _keep(repo, {folder: files for folder, files in folders.items() if files})
     for path, targets in unsure.items():
         # None would say that they reflect the path's absence.
         after[path] = {**after.get(path, {}), **dict.fromkeys(targets, unknown)}
@@ -226,7 +257,9 @@ class _Pointers:
         verdicts: Mapping[bytes, Verdict],
         pointers: Mapping[bytes, Entry | None],
     ) -> None:
-        self._tracked = Tracked(repo, roots)
+        self._tracked = Tracked(
+            repo, roots, kept=lambda folder: kept(repo, old.tree, folder) if old else None
+        )
         self._new = pointers
         self.recorded: Mapping[bytes, Entry] = {}
         self.files: Mapping[bytes, Entry] = {}
@@ -262,6 +295,38 @@ class _Pointers:
                 if self.files.get(path) != entry:
                     found[path] = entry
                 found |= {o.path: None for o in self._outs(path, entry) if o.path in self.files}
+        return found
+
+    def folders(
+        self,
+        moved: Mapping[bytes, Entry | None],
+        before: Mapping[bytes, Reflected],
+        after: Mapping[bytes, Reflected],
+    ) -> dict[str, Mapping[str, str] | None]:
+        """The files of folders that something reflects now; None of those that nothing does any more.
+
+        Args:
+            before: The exceptions as they were.
+            after: As they will be.
+        """
+        now: dict[str, Out] = {}
+        gone: set[str] = set()
+        for path, new in self._new.items():
+            for entry in {self.files.get(path), new}:
+                for out in self._outs(path, entry):
+                    stays = entry == (new if path in moved else self.files.get(path))
+                    told = {oid for oid in after.get(out.path, {}).values() if oid is not None}
+                    gone.update(oid for oid in before.get(out.path, {}).values() if oid is not None)
+                    for name in (*told, *([out.dvc.identity] if stays else ())):
+                        if name.endswith(".dir"):
+                            now[name] = out
+                    gone.add(out.dvc.identity)
+        left = (name for name in gone - now.keys() if name.endswith(".dir"))
+        found: dict[str, Mapping[str, str] | None] = dict.fromkeys(left)
+        for name, out in now.items():
+            files = self._tracked.listed(replace(out.dvc, md5=name, identity=name))
+            if files is not None:
+                found[name] = files
         return found
 
     def held(self, moved: Collection[bytes]) -> set[bytes]:

@@ -50,9 +50,12 @@ class Survey:
         self._told: Told = {}
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
-        self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain)
+        self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._kept)
         self.unfetched: Mapping[bytes, str] = {}
         """Files whose content was fetched in vain, and why."""
+
+    def _kept(self, folder: str) -> Mapping[str, str] | None:
+        return None if self.record is None else state.kept(self.workspace.repo, self.record.tree, folder)
 
     def _obtain(self, oids: list[str]) -> None:
         self.obtain(oids)

@@ -298,7 +298,7 @@ class Trigger(Survey):
         tree = repo.empty_tree
         if base.oid is not None:
             tree = state.raw_tree(repo, base.oid, self.tracked.watched(base.oid))
-        state.adopt(repo, self.workspace.environment, tree, None, None)
+        state.adopt(repo, self.workspace.environment, tree, None, None, self.tracked.folders(tree))
         self.look_again()
 
     def _promote(
@@ -391,6 +391,7 @@ class Trigger(Survey):
             state.promote(repo, environment, verdicts, pointers=pointers, roots=roots)
             return len(chosen)
         described = rules.describe() if rules.catalog is not None else None
-        if not state.adopt(repo, environment, new, described, self.record):
+        folders = self.tracked.folders(new)
+        if not state.adopt(repo, environment, new, described, self.record, folders):
             raise UsageError("the record was moved by another command meanwhile", "run it again")
         return len(changes.changes)

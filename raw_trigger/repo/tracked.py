@@ -58,6 +58,7 @@ class Tracked:
     Args:
         roots: The raw roots.
         obtain: Fetches contents that a shallow clone lacks.
+        kept: Gives the list of a folder's files by its id, where it was kept with the record.
     """
 
     def __init__(
@@ -65,12 +66,15 @@ class Tracked:
         repo: Repository,
         roots: Sequence[str],
         obtain: Callable[[list[str]], None] = lambda _: None,
+        kept: Callable[[str], Mapping[str, str] | None] = lambda _: None,
     ) -> None:
+        self._kept = kept
         self._obtain = obtain
         self._repo = repo
         self._roots = tuple(roots)
         self._prefixes = tuple(b"" if root == "." else os.fsencode(root) + b"/" for root in roots)
         self._parsed: dict[tuple[bytes, str], Outs | None] = {}
+        self._lists: dict[str, Mapping[str, str]] = {}
         self._shown: dict[bytes, Out] = {}
         self._entries: dict[bytes, Entry | None] = {}
 
@@ -151,7 +155,7 @@ class Tracked:
 
     def anew(self) -> Tracked:
         """One that has seen nothing yet."""
-        return Tracked(self._repo, self._roots, self._obtain)
+        return Tracked(self._repo, self._roots, self._obtain, self._kept)
 
     def changes(self, raw: Sequence[Change]) -> tuple[tuple[Change, ...], tuple[Pointed, ...]]:
         """The changes with those of what pointer files stand for in the place of the files' own.
@@ -315,7 +319,9 @@ class Tracked:
         now = self._members(out) or {path: out.entry}
         then = {target: self._listed(out, oid) for target, oid in reflected.items()}
         found: dict[bytes, Reflected] = {}
-        for name in {*now, *(one for one in changed if self.out_of(one) == path)}:
+        before = (name for files in then.values() if files is not None for name in files)
+        for name in {*now, *before, *(one for one in changed if self.out_of(one) == path)}:
+            self._shown.setdefault(name, out)
             told: dict[str, str | None] = {}
             for target, oid in reflected.items():
                 files = then[target]
@@ -374,14 +380,34 @@ class Tracked:
     def _members(self, out: Out) -> dict[bytes, Entry] | None:
         if not out.dvc.folder:
             return {out.path: out.entry}
-        from raw_trigger.repo.dvc import listing
-
-        listed = listing(self._repo, out.dvc)
+        listed = self.listed(out.dvc)
         if listed is None:
             return None
         found = {out.dvc.path + b"/" + to_bytes(name): Entry(DVC_MODE, md5) for name, md5 in listed.items()}
         inside = b"" if out.path == b"." else out.path + b"/"
         return {path: entry for path, entry in found.items() if path.startswith(inside)}
+
+    def listed(self, dvc: DvcOut) -> Mapping[str, str] | None:
+        """The files of a folder by their paths in it, with their MD5; None if nobody knows."""
+        from raw_trigger.repo.dvc import listing
+
+        if dvc.identity not in self._lists:
+            here = listing(self._repo, dvc)
+            found = self._kept(dvc.identity) if here is None else here
+            if found is None:
+                return None
+            self._lists[dvc.identity] = found
+        return self._lists[dvc.identity]
+
+    def folders(self, tree: str) -> dict[str, Mapping[str, str]]:
+        """The files of every folder that the pointer files of a tree stand for, as far as they are known."""
+        if not self._folders() and not (self._repo.top / DVC_FOLDER).is_dir():
+            return {}
+        watched = self.watched(tree)
+        pointers = ((p, e) for p, e in diff.all_paths(self._repo, tree, watched) if is_pointer(p))
+        outs = [out.dvc for out in self._of(pointers).values() if out.dvc.folder]
+        known = {dvc.identity: self.listed(dvc) for dvc in outs}
+        return {name: files for name, files in known.items() if files is not None}
 
     def _note(self, path: bytes, out: Out, entry: Entry | None) -> None:
         self._shown[path] = out
