@@ -17,6 +17,7 @@ rt_config() { "$@" 'raw-trigger.yaml'; }
 rt_uses_dvc() { [ -d .dvc ] || [ -d data/.dvc ]; }
 rt_above() { "$@" . data/; }
 rt_staged() { "$@" ':(top,literal)data/1_raw'; }
+# shellcheck disable=SC2329  # rt_staged runs it
 rt_pointers() { "$@" ':(top,glob)*.dvc' ':(top,glob)dvc.lock' ':(top,glob)data/*.dvc' ':(top,glob)data/dvc.lock'; }
 rt_new() { "$@" ':(top,glob)**/raw-trigger.yaml' ':(top,glob)**/raw-trigger.yml' ':(top,exclude,literal)raw-trigger.yaml'; }
 # end of settings

@@ -17,6 +17,7 @@ SHOWN = 5
 """Partitions without a file that are named."""
 
 Severity = Literal["error", "warning", "note"]
+_RANKS = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def check(
     *,
     now: float | None = None,
 ) -> list[Finding]:
-    """Everything that is wrong or uncovered: errors first, each kind sorted by place.
+    """Everything that is wrong or uncovered: errors first, then warnings, each kind sorted by place.
 
     Args:
         catalog: Loaded afresh.
@@ -78,7 +79,7 @@ def check(
     if not paths:
         roots = ", ".join(root.rstrip("/") or "." for root in rules.roots)
         found.append(Finding("warning", config_file or roots, f"there is no raw file under {roots}"))
-    return sorted(found, key=lambda f: (f.severity, _place(f.where), f.message))
+    return sorted(found, key=lambda f: (_RANKS.index(f.severity), _place(f.where), f.message))
 
 
 def _place(where: str) -> tuple[str, int, int]:

@@ -88,6 +88,7 @@ def _block(settings: ShimSettings) -> str:
         f"rt_uses_dvc() {{ {uses}; }}\n"
         f'rt_above() {{ "$@" {_words(folder or "." for folder in above)}; }}\n'
         f'rt_staged() {{ "$@" {_words(_staged(roots))}; }}\n'
+        "# shellcheck disable=SC2329  # rt_staged runs it\n"
         f'rt_pointers() {{ "$@" {_words(globs)}; }}\n'
         f'rt_new() {{ "$@" {_words(_new(roots, config))}; }}\n'
     )

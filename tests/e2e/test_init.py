@@ -196,6 +196,7 @@ def test_the_whole_file(repo: Repo) -> None:
         ("warning", "data/1_raw/odd.csv"),
         ("warning", 'data/1_raw/quote"{brace}.csv'),
         ("warning", "raw/never_there"),
+        ("note", "raw/sales"),
     ]
     planned = json.loads(run(repo.top, "diff", "--all", "--format", "json").stdout)
     assert [t["asset"] for t in planned["targets"] if t["action"] == "skip"] == []
