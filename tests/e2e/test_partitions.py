@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dagster import AssetKey
+
 from tests.e2e.conftest import Project, instance
 
 Make = Callable[..., Project]
@@ -34,7 +36,7 @@ def below() -> None: ...
 @dg.asset(deps=[below])
 def total() -> None: ...
 
-defs = dg.Definitions([days_, monthly, late, files_, below, total])
+defs = dg.Definitions([days_, monthly, late, files_, below, total, dg.AssetSpec("outside")])
 """
 CONFIG = """
 downstream: all
@@ -45,6 +47,8 @@ assets:
   - path: "files/{name}.csv"
     asset: raw/files_
     partition: "{name}"
+  - path: outside.csv
+    asset: outside
 """
 
 
@@ -58,16 +62,26 @@ def runs(shop: Project) -> int:
         return opened.get_runs_count()
 
 
+def data_version(shop: Project, key: str) -> str | None:
+    with instance(shop.home) as opened:
+        event = opened.get_latest_materialization_event(AssetKey(key))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return (event.asset_materialization.tags or {}).get("dagster/data_version")
+
+
 def test_partitions_from_file_to_dagster(project: Make) -> None:
     shop = project(CONFIG)
     shop.commit({"definitions.py": DEFINITIONS})
     days = ("2024-01-30", "2024-01-31", "2024-02-01", "2999-01-01")
-    shop.write({**{f"{R}days/{day}.csv": day for day in days}, R + "files/a.csv": "a"})
+    shop.write(
+        {**{f"{R}days/{day}.csv": day for day in days}, R + "files/a.csv": "a", R + "outside.csv": "o"}
+    )
 
     done = shop.tool("run")
     assert done.returncode == 0, done.stderr
     assert shop.materialized() == [
-        *("below|a", "monthly|2024-01-01", "monthly|2024-02-01"),
+        *("below|a", "monthly|2024-01-01", "monthly|2024-02-01", "outside"),
         *(f"raw/days_|{day}" for day in days[:3]),
         *("raw/files_|a", "total"),
     ]
@@ -91,9 +105,11 @@ def test_partitions_from_file_to_dagster(project: Make) -> None:
         "\n  skip late|2024  ('2024' is no partition yet: it is one from 2925-01-01 00:00 UTC on)\n" in told
     )
 
-    (shop.top / R / "files/a.csv").unlink()
-    assert "1 materialized, 1 partition deleted" in shop.tool("run").stdout
-    assert (shop.materialized(), keys(shop)) == (["total"], [])
+    for name in ("files/a.csv", "outside.csv"):
+        (shop.top / R / name).unlink()
+    assert "1 materialized, 1 reported, 1 partition deleted" in shop.tool("run").stdout
+    assert (shop.materialized(), keys(shop)) == (["outside", "total"], [])
+    assert data_version(shop, "outside") == "deleted"
     assert not shop.tool("run", "--path", "files/*").returncode
     assert (shop.materialized(), runs(shop)) == ([], 6)
 
