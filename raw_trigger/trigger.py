@@ -224,8 +224,9 @@ class Trigger(Survey):
         """Warn of what was read and feeds nothing of it by the rules, and keep what was read."""
         from raw_trigger import edges, reads
 
-        repo = self.workspace.repo
-        reads.remember(self.workspace.project.cache_dir, reads.readings(outcomes))
+        repo, readings = self.workspace.repo, reads.readings(outcomes)
+        if readings:
+            reads.remember(self.workspace.project.cache_dir, readings)
         if self._thorough:  # whoever asked for that is told the whole of it
             return
         made = (outcome for outcome in outcomes if outcome.status == "success")
