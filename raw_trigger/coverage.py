@@ -10,12 +10,12 @@ from typing import Literal
 
 from raw_trigger.errors import UsageError
 from raw_trigger.events.revisions import from_arguments
+from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import unknown_asset
 from raw_trigger.model.assets import Catalog, Partitions
 from raw_trigger.model.changes import NOTHING
 from raw_trigger.model.plan import Plan, Target
-from raw_trigger.repo import diff
 from raw_trigger.trigger import Trigger
 
 CellState = Literal["recorded", "pending", "failed", "no file", "no partition"]
@@ -81,7 +81,7 @@ def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[Target]:
     """Everything that the files on disk feed by their rules."""
     workspace, rules = trigger.workspace, trigger.rules(catalog)
     with trigger.contents(NOTHING, rules) as contents:
-        for path, entry in diff.worktree_paths(workspace.repo, workspace.roots):
+        for path, entry in desired_paths(workspace.repo, trigger.tracked, NOTHING.desired):
             match = rules.match(path)
             if match is not None:
                 yield from contents(path, match, None, entry).targets if match.by_row else match.targets

@@ -11,7 +11,7 @@ from pathlib import Path
 from raw_trigger.config import Config, find_config, load_config
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import ConfigError, UsageError
-from raw_trigger.model.settings import below, folder_name, local_environment
+from raw_trigger.model.settings import folder_name, local_environment
 from raw_trigger.project.presence import has_project
 from raw_trigger.repo.git import failed
 from raw_trigger.repo.repository import Repository
@@ -92,6 +92,21 @@ def places_from(repo: Repository, start: Path) -> tuple[Place, ...]:
         if further:
             return tuple(replace(place, single=len(further) == 1) for place in further)
     return (Place(_relative(nearest, top), single=True),)
+
+
+def that_holds(places: Sequence[Place], paths: Sequence[str]) -> Place | None:
+    """The one of several projects that all of these paths are in, the innermost where they lie in each
+    other; None if there is none.
+
+    Args:
+        paths: Relative to the repository's top.
+    """
+    deepest = sorted(places, key=lambda place: len(place.folder), reverse=True)
+    found = {
+        next((place for place in deepest if not place.folder or _is_below(path, place.folder)), None)
+        for path in paths
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def several(places: Sequence[Place], hint: str | None = None) -> UsageError:
@@ -181,4 +196,4 @@ def _upwards(start: Path, top: Path) -> Iterator[Path]:
 
 
 def _is_below(folder: str, above: str) -> bool:
-    return folder == above or folder.startswith(below(above, ""))
+    return folder == above or folder.startswith(f"{above}/")

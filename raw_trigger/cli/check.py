@@ -22,9 +22,13 @@ def check(
     from raw_trigger.errors import ConfigError
     from raw_trigger.feeding import desired_paths
     from raw_trigger.model.changes import NOTHING, WORKTREE, Desired
+    from raw_trigger.places import require_own_environment
 
     trigger = trigger_of(context)
     workspace = trigger.workspace
+    require_own_environment(
+        workspace.repo, workspace.config, [n for n, _ in workspace.config.ci_environments]
+    )
     catalog = trigger.catalog()
     rules = trigger.rules(catalog)
     files = dict(desired_paths(workspace.repo, trigger.tracked, Desired("worktree", WORKTREE)))

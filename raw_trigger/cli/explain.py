@@ -13,6 +13,7 @@ from raw_trigger.cli.session import (
     Environment,
     PlainFormat,
     PlainFormatOption,
+    choose_by_path,
     text_renderer,
     trigger_of,
     write,
@@ -28,6 +29,7 @@ def explain(
     """Say which rule maps a file to which assets, and whether they reflect it."""
     from raw_trigger.explain import Explainer
 
+    choose_by_path(context, names)
     trigger = trigger_of(context, environment=environment)
     explainer = Explainer(trigger)
     found = [explainer.explain(name, Path(context.obj.directory)) for name in names]

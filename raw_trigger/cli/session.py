@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -105,6 +106,19 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
         chosen = dataclasses.replace(chosen, found=(repo, places[0]))
     assert chosen.found is not None
     return as_named(chosen, open_place(*chosen.found, environment=environment))
+
+
+def choose_by_path(context: typer.Context, names: Sequence[str]) -> None:
+    """Where there are several projects, take the one that all of these files are in."""
+    from raw_trigger.places import that_holds
+
+    chosen: Globals = context.obj
+    repo, places = found_from(chosen)
+    start = chosen.directory.resolve()
+    paths = [Path(os.path.relpath(start / name, repo.top.resolve())).as_posix() for name in names]
+    place = places[0] if len(places) == 1 else that_holds(places, paths)
+    if place is not None:
+        context.obj = dataclasses.replace(chosen, found=(repo, place))
 
 
 def history_of(context: typer.Context) -> Workspace:

@@ -18,8 +18,8 @@ from raw_trigger import __version__
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.model.settings import Config, Position, Rows, Rule
 
-KEPT = 8
-"""How many entries stay: a few branches' worth."""
+KEPT = 64
+"""How many entries stay: a few branches' worth of several projects."""
 
 
 def entry(cache_dir: Path, data: bytes, shown: str, folder: str) -> Path:

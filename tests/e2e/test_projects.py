@@ -75,6 +75,7 @@ def test_each_is_run_by_itself(empty: Project) -> None:
 
     homes = empty.top / ".git/raw-trigger/projects"
     assert {path.relative_to(homes).parts[0] for path in homes.glob("**/raw/x")} == {"b"}
+    assert "raw/x" in empty.tool("explain", "b/data/1_raw/x.csv").stdout
     done = empty.tool("diff", "--format", "json")
     assert (done.returncode, done.stdout) == (2, "")
     assert "there are 2 projects here: a, b" in done.stderr
@@ -135,6 +136,8 @@ def test_commands_at_the_top_go_through_all(empty: Project) -> None:
     assert "M b/data/1_raw/x.csv → ignored" in second
     assert empty.tool("run").returncode == 0
     assert (recorded(empty, "a"), recorded(empty, "b")) == ("1", "2")
+    done = empty.tool("explain", "b/data/1_raw/x.csv", "a/data/1_raw/x.csv")
+    assert "there are 2 projects here: a, b" in done.stderr
     done = empty.tool("status")
     assert [line for line in done.stdout.splitlines() if line.endswith(":")] == ["a:", "b:"]
 
