@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -262,6 +263,13 @@ class _FileRule:
     partition: Template | None
     row_partition: Template | None
     run_config: RunConfig | None
+    mark: str | None = None
+    """What tells it from other rules that launch the same job otherwise."""
+
+    @property
+    def told(self) -> str:
+        """How it launches its job, as text."""
+        return json.dumps([self.rule.run_config, self.rule.partition])
 
     def match(self, relative: str, captures: dict[str, str]) -> Match:
         rule = self.rule
@@ -271,8 +279,8 @@ class _FileRule:
         partition = None if self.partition is None else self.partition.expand(values)
         if self.run_config is not None:
             # Runs with a partition of their own are runs of their own.
-            key = self.run_config.key(values)
-            partition = "|".join(part for part in (partition, key) if part is not None) or None
+            parts = (partition, self.run_config.key(values), self.mark)
+            partition = "|".join(part for part in parts if part is not None) or None
         targets = tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
         clause = None
         if rule.rows is not None or rule.fingerprint not in (None, "bytes"):
@@ -283,6 +291,7 @@ class _FileRule:
 class _FileRules:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = [_compile(rule) for rule in rules]
+        self._tell_apart()
         self.any_clause = any(rule.rows or rule.fingerprint for rule in rules)
         self._literal: dict[str, int] = {}
         self._wild: list[int] = []
@@ -291,6 +300,16 @@ class _FileRules:
                 self._wild.append(i)
             else:
                 self._literal.setdefault(rule.pattern.literal, i)
+
+    def _tell_apart(self) -> None:
+        """Rules that launch one job with different configurations have different targets."""
+        jobs: dict[tuple[str, ...], set[str]] = {}
+        for one in self.rules:
+            if one.rule.run_config is not None:
+                jobs.setdefault(one.rule.assets, set()).add(one.told)
+        for i, one in enumerate(self.rules):
+            if len(jobs.get(one.rule.assets, ())) > 1:
+                self.rules[i] = replace(one, mark=hashlib.sha256(one.told.encode()).hexdigest()[:8])
 
     def deciding(self, relative: str) -> tuple[_FileRule, dict[str, str]] | None:
         """The first rule that matches: the literal one, unless a wildcard stands before it."""

@@ -28,6 +28,18 @@ def test_what_tells_its_runs_apart(config: object, names: list[str]) -> None:
     assert [target.text for target in found.targets] == names
 
 
+def test_rules_that_launch_one_job_otherwise_are_told_apart() -> None:
+    rules = book(job("a/*", {"sheet": 0}), job("b/*", {"sheet": 1}), job("c/*", {"sheet": 1}))  # type: ignore[arg-type]
+    a, b, c = (rules.match(f"data/1_raw/{name}/x".encode()) for name in "abc")
+    assert a is not None
+    assert b is not None
+    assert c is not None
+    assert b.targets == c.targets != a.targets
+    for name, sheet in (("a", 0), ("b", 1)):
+        path = f"data/1_raw/{name}/x".encode()
+        assert rules.job_run([path], [path], commit="", top="/") == (None, {"sheet": sheet})
+
+
 def test_the_configuration_of_a_run() -> None:
     config = {"files": "{paths}", "at": "{root}/{region}", "{x}": ["{commit}", "{{}}", 1, None, {"b": True}]}
     rules = book(job("{region}/*.csv", config, partition="{region}"))  # type: ignore[arg-type]
