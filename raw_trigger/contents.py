@@ -79,7 +79,8 @@ class Contents:
         except TableError as error:
             if error.side == "old":
                 return self._against_nothing(change, match, _NO_TABLE)
-            return Affected(problem=str(error))
+            # It stands in the middle of a line.
+            return Affected(problem="; ".join(filter(None, (error.message, error.hint))))
         if found is None:
             return self._not_here(change, match)
         if found.counts == RowCounts(0, 0, 0):

@@ -105,6 +105,7 @@ class _Draft:
     waits: bool = False
     unknown: bool = False
     after: set[Target] = field(default_factory=set)
+    above: set[Target] = field(default_factory=set)
 
     @property
     def paths(self) -> list[bytes]:
@@ -286,7 +287,10 @@ class _Planner:
     def _without_reflected(self, planned: Iterable[PlannedChange]) -> tuple[PlannedChange, ...]:
         """A planned change that nothing is due for is none."""
         due = {path for draft in self.drafts.values() for path in draft.due}
+        narrow = self.options.narrowing
         reason = "everything that is made from it reflects it"
+        if narrow.assets or narrow.partitions:
+            reason = "what is asked for reflects it"
         return tuple(
             replace(one, disposition="unchanged", reason=reason)
             if one.disposition == "planned" and one.change.path not in due
@@ -463,6 +467,7 @@ class _Planner:
         asset = self.catalog.assets[target.asset]
         known = self.drafts.get(target)
         if known is not None:
+            known.above.add(draft.target)
             further = {p: via for p, via in draft.via.items() if not via <= known.via.get(p, frozenset())}
             freed = known.waits and problem is None and draft.ready is None
             if known.origin != "downstream" or not (further or freed):
@@ -475,6 +480,7 @@ class _Planner:
             yield known
             return
         new = self._fed(target, draft.via, f"downstream of {draft.target.asset}")
+        new.above.add(draft.target)
         if problem is not None:
             new.action, new.ready, new.reason = "skip", problem.ready, problem.message
         elif draft.ready is not None:
@@ -486,6 +492,7 @@ class _Planner:
             if together not in self.drafts:
                 mate_of = self._fed(together, draft.via, f"made by one function with {target.asset}")
                 self.drafts[together] = replace(mate_of, action=new.action, ready=new.ready, waits=new.waits)
+                self.drafts[together].above = new.above
         yield new
 
     def _left(self, target: Target, draft: _Draft, why: str) -> None:
@@ -525,6 +532,7 @@ class _Planner:
                 reason=draft.reason,
                 paths=tuple(sorted(draft.due)),
                 after=tuple(sorted(draft.after, key=_sort_key)),
+                above=tuple(sorted(draft.above, key=_sort_key)),
                 settles=draft.settles,
                 ready=draft.ready,
                 unknown=draft.unknown,

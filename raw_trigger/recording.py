@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from raw_trigger.model.changes import Change, ChangeSet, Entry
-from raw_trigger.model.plan import Plan, Target
+from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.record import Verdict
 from raw_trigger.repo.tracked import Tracked
 
@@ -22,6 +22,7 @@ class Recorder:
         snapshot: Looks at the disk.
         plan: Plans for what was seen, as if nothing reflected it.
         due: For some paths of what was seen, those of their targets that do not reflect it.
+        late: The same for all of them.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class Recorder:
         snapshot: Snapshot,
         plan: Callable[[ChangeSet], Plan],
         due: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
+        late: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
     ) -> None:
         self._snapshot = snapshot
         self._plan = plan
         self._due = due
+        self._late = late
         self._before = snapshot()
 
     def verdicts(self, succeeded: set[Target]) -> dict[bytes, Verdict]:
@@ -52,11 +55,36 @@ class Recorder:
         names = {target.text for target in succeeded}
         entries = {planned.change.path: planned.change.new for planned in whole.changes}
         due = self._due(replace(self._before, changes=steady))
+        early = self._early(whole, succeeded)
+        done = {path: targets & names - early.get(path, set()) for path, targets in needed(whole).items()}
         return {
-            path: Verdict(entries[path], targets, targets & names, targets - due.get(path, targets))
+            path: Verdict(entries[path], targets, done[path], targets - due.get(path, targets))
             for path, targets in needed(whole).items()
-            if targets & names
+            if done[path]
         }
+
+    def _early(self, whole: Plan, succeeded: set[Target], *, apart: bool = False) -> dict[bytes, set[str]]:
+        """For each path the targets that were made before something above them that is due for it.
+
+        They have seen of it what that reflects.
+
+        Args:
+            apart: Only where that reflects another content than is recorded.
+        """
+        of = {one.target: one for one in whole.targets}
+        found: dict[bytes, set[str]] = {}
+        late: Mapping[bytes, frozenset[str]] | None = None
+        for target in succeeded & of.keys():
+            for above in _all_above(of, target) - succeeded:
+                if of[above].action == "report" or of[above].settles:
+                    continue
+                if late is None:
+                    late = self._late(replace(self._before, changes=tuple(p.change for p in whole.changes)))
+                for path in of[above].paths:
+                    seen = {} if whole.record is None else whole.record.apart(path)
+                    if above.text in late.get(path, ()) and (above.text in seen or not apart):
+                        found.setdefault(path, set()).add(target.text)
+        return found
 
     def unsure(self, succeeded: set[Target]) -> dict[bytes, frozenset[str]]:
         """Of which files nobody knows what these targets have read, though they succeeded.
@@ -76,6 +104,8 @@ class Recorder:
         names = {target.text for target in succeeded}
         moved = {} if moving is None else needed(moving)
         found = {path: targets & names for path, targets in moved.items()}
+        for path, early in self._early(self.whole, succeeded, apart=True).items():
+            found[path] = found.get(path, frozenset()) | early
         for planned in (*(() if moving is None else moving.changes), *self.whole.changes):
             # One with targets that is unmapped is a table that cannot be read as one.
             if planned.disposition in ("dirty", "missing-content", "unmapped"):
@@ -94,6 +124,17 @@ class Recorder:
 
     def _planned(self, changes: tuple[Change, ...]) -> Plan:
         return self._plan(replace(self._before, changes=changes))
+
+
+def _all_above(of: Mapping[Target, PlannedTarget], target: Target) -> set[Target]:
+    """What of the plan a target is made from, however far up."""
+    found: set[Target] = set()
+    stack = [target]
+    while stack:
+        new = [one for one in of[stack.pop()].above if one in of and one not in found]
+        found.update(new)
+        stack += new
+    return found - {target}
 
 
 def _covers(target: Target, name: str) -> bool:
@@ -148,11 +189,12 @@ def by_out(fed: Mapping[bytes, frozenset[str]], tracked: Tracked) -> dict[bytes,
     return found
 
 
-def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
+def settled(plan: Plan, *, certain: bool, narrowed: bool = False) -> dict[bytes, Verdict]:
     """Paths there is nothing to run for.
 
     Args:
         certain: Whether the whole catalog was looked at afresh, so that a path is known to be unmapped.
+        narrowed: Whether something may be due for an unchanged path that was not asked for.
     """
     # Where it is an error that nothing is made from a file, it has to stay one until it is mended.
     known = certain and not plan.errors
@@ -173,7 +215,7 @@ def settled(plan: Plan, *, certain: bool) -> dict[bytes, Verdict]:
         )
         if nothing:
             found[path] = Verdict(planned.change.new)
-        elif planned.disposition == "unchanged":
+        elif planned.disposition == "unchanged" and not narrowed:
             found[path] = Verdict(planned.change.new, everything[path], everything[path])
     return found
 

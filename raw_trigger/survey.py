@@ -361,7 +361,10 @@ class Survey:
             found: dict[bytes, frozenset[str]] = {change.path: frozenset() for change in inside}
             return {**found, **needed(planned(replace(seen, changes=inside), everything=False))}
 
-        return Recorder(snapshot, partial(planned, everything=True), due)
+        def late(seen: ChangeSet) -> Mapping[bytes, frozenset[str]]:
+            return needed(planned(seen, everything=False))
+
+        return Recorder(snapshot, partial(planned, everything=True), due, late)
 
 
 def _doubtful(plan: Plan) -> bool:

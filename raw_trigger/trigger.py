@@ -87,6 +87,13 @@ class Trigger(Survey):
         other.warnings += self.warnings
         return other
 
+    @property
+    def _narrows(self) -> bool:
+        """Whether something may be due that is not in the plan because it is not asked for."""
+        narrowing, downstream = self.wishes.narrowing, self.wishes.downstream
+        fewer = downstream is not None and downstream != self.workspace.config.downstream
+        return bool(narrowing.assets or narrowing.partitions) or fewer
+
     # Running
 
     @contextmanager
@@ -167,7 +174,7 @@ class Trigger(Survey):
         Raises:
             RawTriggerError: the launch could not be carried to its end, or not be recorded.
         """
-        nothing_to_run = settled(plan, certain=self._fresh is not None)
+        nothing_to_run = settled(plan, certain=self._fresh is not None, narrowed=self._narrows)
         if not plan.actionable:
             if self._records and self.record is not None:
                 self._promote(nothing_to_run, plan)

@@ -62,6 +62,7 @@ class PlannedChange:
 class PlannedTarget:
     """One thing to do. ``after`` are targets of this plan that have to be done before it.
 
+    ``above`` are those of its plan that it is directly made from, also those that are skipped for now.
     ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
     has no such partition, ``ready`` from which moment on it will (seconds since 1970).
     """
@@ -73,6 +74,7 @@ class PlannedTarget:
     reason: str | None = None
     paths: tuple[bytes, ...] = ()
     after: tuple[Target, ...] = ()
+    above: tuple[Target, ...] = ()
     settles: bool = False
     unknown: bool = False
     ready: float | None = None

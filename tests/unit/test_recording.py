@@ -1,0 +1,95 @@
+"""What is recorded of targets that were made before something above them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from raw_trigger.model.changes import Base, ChangeSet
+from raw_trigger.model.plan import Narrowing, Plan, Target
+from raw_trigger.model.record import Record
+from raw_trigger.planning import Options, make_plan
+from raw_trigger.recording import Recorder, needed, settled
+from tests.unit.conftest import DAILY, book, catalog, changes, rule
+
+NOW = datetime(2026, 1, 10, 12, 0, tzinfo=timezone.utc).timestamp()
+ASSETS = catalog(
+    a={},
+    b={},
+    child={"parents": ("a", "b")},
+    grandchild={"parents": ("child",)},
+    days={"partitions": DAILY},
+    total={"parents": ("days",)},
+)
+BOOK = book(
+    rule("{name}.csv", "{name}"),
+    rule("days/{d}", "days", partition="{d}"),
+    assets=ASSETS,
+)
+OPTIONS = Options("local", downstream="all", now=NOW)
+A, B = b"data/1_raw/a.csv", b"data/1_raw/b.csv"
+
+
+def recorder(seen: ChangeSet, record: Record) -> Recorder:
+    def planned(seen: ChangeSet, *, everything: bool) -> Plan:
+        return make_plan(seen, BOOK, OPTIONS, record=record, everything=everything)
+
+    def late(seen: ChangeSet) -> Mapping[bytes, frozenset[str]]:
+        return needed(planned(seen, everything=False))
+
+    return Recorder(lambda: seen, lambda seen: planned(seen, everything=True), late=late)
+
+
+def recorded(*words: str) -> ChangeSet:
+    return replace(changes(*words), base=Base("recorded", "", "tree", ""))
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "made", "done", "unknown"),
+    [
+        (
+            {},
+            ["a", "b", "child", "grandchild"],
+            {A: {"a", "child", "grandchild"}, B: {"b", "child", "grandchild"}},
+            {},
+        ),
+        # b still has its old content, and so have they.
+        ({}, ["a", "child", "grandchild"], {A: {"a", "child", "grandchild"}}, {}),
+        # b has another one, which is recorded of b alone.
+        ({B: {"b": "2"}}, ["a", "child"], {A: {"a", "child"}}, {B: {"child"}}),
+        # b was made from it before.
+        ({B: {"b": "1b.csv"}}, ["a", "child"], {A: {"a", "child"}, B: {"child"}}, {}),
+    ],
+)
+def test_what_is_made_before_what_is_above_it(
+    exceptions: Mapping[bytes, Mapping[str, str]],
+    made: list[str],
+    done: Mapping[bytes, set[str]],
+    unknown: Mapping[bytes, set[str]],
+) -> None:
+    found = recorder(recorded("~a.csv", "~b.csv"), Record("tree", exceptions))
+    succeeded = {Target(name) for name in made}
+    assert {path: one.succeeded for path, one in found.verdicts(succeeded).items()} == done
+    assert found.unsure(succeeded) == unknown
+
+
+def test_what_is_made_while_a_day_above_it_is_not_over() -> None:
+    found = recorder(recorded("+days/2026-01-09", "+days/2026-01-10"), Record("tree", {}))
+    verdicts = found.verdicts({Target("days", "2026-01-09"), Target("total")})
+    assert {path: one.succeeded for path, one in verdicts.items()} == {
+        b"data/1_raw/days/2026-01-09": {"days|2026-01-09", "total"}
+    }
+
+
+def test_what_is_due_downstream_of_what_is_not_asked_for_stays_due() -> None:
+    record = Record("tree", {A: {"a": "1a.csv"}})
+    for narrowing in (Narrowing(assets=("b",)), Narrowing(partitions=(("x", "x"),))):
+        options = replace(OPTIONS, narrowing=narrowing)
+        made = make_plan(recorded("~a.csv"), BOOK, options, record=record)
+        assert [(one.disposition, one.reason) for one in made.changes] == [
+            ("unchanged", "what is asked for reflects it")
+        ]
+        assert settled(made, certain=True, narrowed=True) == {}
