@@ -132,9 +132,10 @@ class Plan:
 
     @property
     def pending(self) -> bool:
-        """Whether somebody or something still has to act on these changes."""
+        """Whether somebody or something still has to act on these changes, not only time to pass."""
         undecided = any(c.reason == NO_CATALOG for c in self.changes)
-        return bool(self.actionable or self.waiting or self.errors or undecided)
+        unknown = any(target.unknown and not target.settles for target in self.targets)
+        return bool(self.actionable or self.waiting or self.errors or undecided or unknown)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -77,7 +77,8 @@ class TextRenderer:
             self.say(("error: ", "bold red"), words.printable(error))
         for warning in plan.warnings:
             self.say(("warning: ", "yellow"), words.printable(warning))
-        known = (p for p in plan.changes if p.disposition == "unmapped" and p.reason != NO_CATALOG)
+        there = (p for p in plan.changes if p.change.new is not None)
+        known = (p for p in there if p.disposition == "unmapped" and p.reason != NO_CATALOG)
         unmapped = [words.printable(p.change.path) for p in known]
         if unmapped and not plan.errors:
             self.say(

@@ -29,12 +29,12 @@ class Line:
 
     @property
     def rows(self) -> str:
-        """What the change does to the rows of a table, ``+3 −1 rows``; empty where that was not counted."""
+        """What the change does to the rows of a table, ``+3 −1 rows``; empty if none or unknown."""
         counts = self.planned.rows
         if counts is None:
             return ""
         total = counts.added + counts.removed + counts.changed
-        return f"{counts.text} rows" if total > 1 else f"{counts.text} row" if total else counts.text
+        return f"{counts.text} rows" if total > 1 else f"{counts.text} row" if total else ""
 
 
 def lines(plan: Plan) -> list[Line]:

@@ -107,20 +107,21 @@ def test_only_what_is_correct_is_kept(file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_eight_entries_stay(file: Path, tmp_path: Path) -> None:
-    """The newest ones, and nothing else of the folder is touched."""
+def test_the_newest_entries_stay(file: Path, tmp_path: Path) -> None:
+    """And nothing else of the folder is touched."""
+    count = cache.KEPT + 4
     folder = tmp_path / "cache"
     folder.mkdir()
     (folder / "other.json").write_text("mine")
-    for i in range(12):
+    for i in range(count):
         file.write_text(f"batch_size: {i + 1}\n")
         load_config(file, tmp_path, folder)
         for path in folder.glob("config-*"):
             if path.stat().st_mtime_ns > 10**12:
                 os.utime(path, ns=(i, i))
     kept = [config for path in folder.glob("config-*.json") if (config := cache.read(path)) is not None]
-    assert sorted(config.batch_size for config in kept) == [5, 6, 7, 8, 9, 10, 11, 12]
-    assert len(entries(folder)) == 9
+    assert sorted(config.batch_size for config in kept) == list(range(5, count + 1))
+    assert len(entries(folder)) == cache.KEPT + 1
 
 
 def test_a_folder_that_cannot_be_made_is_no_error(file: Path, tmp_path: Path) -> None:

@@ -79,8 +79,12 @@ def test_a_plan_as_text() -> None:
         "  materialize child  (downstream of out)\n"
         "  skip raw/regions|mars  (it has no partition 'mars')\n"
         "warning: raw/regions|mars: it has no partition 'mars'\n"
-        "warning: nothing is made from data/1_raw/gone.csv; add a rule or `ignore: true`\n"
     )
+
+
+def test_a_file_that_nothing_is_made_from_is_told_while_it_is_there() -> None:
+    told = "warning: nothing is made from data/1_raw/lost.csv; add a rule or `ignore: true`\n"
+    assert text("plan", plan(BOOK, "+lost.csv", "-gone.csv")).endswith(told)
 
 
 def test_an_outcome_as_text() -> None:
