@@ -28,14 +28,18 @@ def lines(grid: Grid) -> Iterator[Line]:
     counts = ", ".join(f"{count} {state}" for state in SIGNS if (count := grid.counts.get(state)))
     total = words.plural(len(grid.cells), "partition")
     yield [(words.printable(grid.asset), "bold"), f"  {total}: {counts}" if grid.cells else f"  {total}"]
-    if len(grid.cells) <= NAMED:
-        for cell in grid.cells:
-            yield ["  ", SIGNS[cell.state], f" {words.printable(cell.partition)}", _why(cell)]
-        return
-    rows = [(label, list(cells)) for label, cells in _rows(grid)]
-    width = max(len(label) for label, _ in rows)
+    few = len(grid.cells) <= NAMED
+    named = [cell for cell in grid.cells if few or cell.state == "no partition"]
+    drawn = [] if few else [cell for cell in grid.cells if cell.state != "no partition"]
+    rows = [(label, list(cells)) for label, cells in _rows(grid, drawn)]
+    if grid.definition.kind == "multi" and rows:
+        across = [cell.partition.partition(SEPARATOR)[2] for cell in rows[0][1]]
+        yield [("  from left to right: ", "dim"), words.printable(", ".join(across))]
+    width = max((len(label) for label, _ in rows), default=0)
     for label, cells in rows:
         yield [f"  {label:{width}} ", *(SIGNS[cell.state] for cell in cells)]
+    for cell in named:
+        yield ["  ", SIGNS[cell.state], f" {words.printable(cell.partition)}", _why(cell)]
 
 
 def legend() -> Line:
@@ -50,9 +54,9 @@ def _why(cell: Cell) -> tuple[str, str]:
     return ("" if cell.state == "recorded" else f"  {cell.state}", "dim")
 
 
-def _rows(grid: Grid) -> Iterator[tuple[str, Sequence[Cell]]]:
+def _rows(grid: Grid, drawn: Sequence[Cell]) -> Iterator[tuple[str, Sequence[Cell]]]:
     """Groups of at most a terminal's width; of time windows those of one month or day."""
-    for label, group in groupby(grid.cells, key=lambda cell: _group(grid, cell.partition)):
+    for label, group in groupby(drawn, key=lambda cell: _group(grid, cell.partition)):
         cells = list(group)
         for start in range(0, len(cells), _WIDTH):
             part = cells[start : start + _WIDTH]

@@ -88,6 +88,7 @@ def test_the_grid(shop: Repo) -> None:
     days = ["■□·□■" + "·" * 26, "··■"]
     assert [line for line in shown(found) if not line.startswith("  2026-01-0")] == [
         "both  68 partitions: 1 recorded, 67 no file",
+        "  from left to right: eu, us",
         *(f"  2026-01-{day} ··" for day in range(10, 32)),
         *(f"  2026-02-0{day} ··" for day in range(1, 4)),
         "days  34 partitions: 3 recorded, 2 pending, 29 no file",
