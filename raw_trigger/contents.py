@@ -113,7 +113,7 @@ class Contents:
         found = self(change.path, match, None, change.new)
         if found.problem is not None or found.missing is not None:
             return found
-        return Affected(found.targets, found.counts, note=why)
+        return Affected(found.targets, found.counts, note=why, alone=True)
 
     def _no_row(self, change: Change, clause: Clause) -> str:
         assert clause.rows is not None

@@ -254,7 +254,7 @@ class _Planner:
                 return False
             reflected = at_content(change.new, oid)
         affected = self.compare(change.path, match, reflected, change.new)
-        unknown = affected.problem is not None or affected.missing is not None
+        unknown = affected.problem is not None or affected.missing is not None or affected.alone
         return not unknown and via.isdisjoint(affected.targets)
 
     def _fed(self, target: Target, via: Mapping[bytes, frozenset[Target]], reason: str) -> _Draft:
@@ -568,6 +568,28 @@ def made_from(
             found |= new
             frontier += new
     return sorted(found, key=_sort_key)
+
+
+def may_be_made_from(
+    target: Target, catalog: Catalog | None, downstream: str | int, now: float | None = None
+) -> Callable[[Target], bool]:
+    """Whether something is the target or may be made from it; without a partition it stands for all it has."""
+    if target.partition is not None:
+        return frozenset(made_from(target, catalog, downstream, now)).__contains__
+    asset = None if catalog is None else catalog.assets.get(target.asset)
+    if catalog is None or asset is None:
+        return lambda other: other.asset == target.asset
+    found: set[str] = set()
+    frontier = [asset.key, *asset.execution_set]
+    deeper = downstream != "none" and (downstream != "auto" or asset.kind != "materializable")
+    while frontier:
+        key = frontier.pop()
+        if key in found:
+            continue
+        found.add(key)
+        for child in catalog.children.get(key, ()) if deeper else ():
+            frontier += [child, *catalog.assets[child].execution_set]
+    return lambda other: other.asset in found
 
 
 def _path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:

@@ -23,6 +23,7 @@ class Recorder:
         plan: Plans for what was seen, as if nothing reflected it.
         due: For some paths of what was seen, those of their targets that do not reflect it.
         late: The same for all of them.
+        below: Says what may be made from a target that a path feeds, itself included.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Recorder:
         plan: Callable[[ChangeSet], Plan],
         due: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
         late: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
+        below: Callable[[Target], Callable[[Target], bool]] = lambda target: target.__eq__,
     ) -> None:
         self._snapshot = snapshot
         self._plan = plan
         self._due = due
         self._late = late
+        self._below = below
         self._before = snapshot()
 
     def verdicts(self, succeeded: set[Target]) -> dict[bytes, Verdict]:
@@ -109,7 +112,8 @@ class Recorder:
         for planned in (*(() if moving is None else moving.changes), *self.whole.changes):
             # One with targets that is unmapped is a table that cannot be read as one.
             if planned.disposition in ("dirty", "missing-content", "unmapped"):
-                fed = frozenset(name for name in names if any(_covers(t, name) for t in planned.targets))
+                below = [self._below(target) for target in planned.targets]
+                fed = frozenset(one.text for one in succeeded if any(is_below(one) for is_below in below))
                 found[planned.change.path] = found.get(planned.change.path, frozenset()) | fed
         return {path: targets for path, targets in found.items() if targets}
 
@@ -135,11 +139,6 @@ def _all_above(of: Mapping[Target, PlannedTarget], target: Target) -> set[Target
         found.update(new)
         stack += new
     return found - {target}
-
-
-def _covers(target: Target, name: str) -> bool:
-    """Whether the named target is this one, or a partition of it where its rows name them."""
-    return name == target.text or (target.partition is None and name.startswith(f"{target.asset}|"))
 
 
 def by_outs(

@@ -17,7 +17,7 @@ from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, Target
 from raw_trigger.model.record import Record, Verdict
-from raw_trigger.planning import Disk, Options, made_from, make_plan
+from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
 from raw_trigger.recording import Recorder, by_outs, needed
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
@@ -364,7 +364,11 @@ class Survey:
         def late(seen: ChangeSet) -> Mapping[bytes, frozenset[str]]:
             return needed(planned(seen, everything=False))
 
-        return Recorder(snapshot, partial(planned, everything=True), due, late)
+        def below(target: Target) -> Callable[[Target], bool]:
+            options = Survey(self.workspace)._options()
+            return may_be_made_from(target, catalog, options.downstream, options.now)
+
+        return Recorder(snapshot, partial(planned, everything=True), due, late, below)
 
 
 def _doubtful(plan: Plan) -> bool:

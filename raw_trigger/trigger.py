@@ -391,7 +391,8 @@ class Trigger(Survey):
             chosen = {c.path: fed.get(c.path, frozenset()) for c in (p.change for p in plan.changes)}
             entries = {planned.change.path: planned.change.new for planned in plan.changes}
             done = {path: Verdict(entries[path], targets, targets) for path, targets in chosen.items()}
-            everything = make_plan(changes, rules, self._options(), record=record)
+            with self.contents(changes, rules, record) as contents:
+                everything = make_plan(changes, rules, self._options(), compare=contents, record=record)
             known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
             same = settled(everything, certain=False)
             done |= {path: same[path] for path in known - done.keys()}

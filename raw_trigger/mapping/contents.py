@@ -67,6 +67,7 @@ class Affected:
         problem: What has to be mended in the file before it can be told.
         missing: Why the content cannot be had.
         note: What the user should know of how it was told.
+        alone: The new version is known only: what the other one had besides is not among the targets.
     """
 
     targets: tuple[Target, ...] = ()
@@ -75,6 +76,7 @@ class Affected:
     problem: str | None = None
     missing: str | None = None
     note: str | None = None
+    alone: bool = False
 
 
 def at_content(entry: Entry | None, oid: str | None) -> Entry | None:

@@ -207,6 +207,15 @@ def test_what_ran_is_taken_back(concepts: Ground) -> None:
     assert concepts.due() == ["concepts|A"]
 
 
+def test_adopting_one_path_leaves_what_is_due_of_another(concepts: Ground) -> None:
+    concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\n")
+    concepts.run("concepts|B")
+    concepts.write(START)
+    assert concepts.due() == ["concepts|A"]
+    concepts.trigger().adopt(concepts.repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
+    assert concepts.due() == ["concepts|A"]
+
+
 def test_below_an_external_asset(repo: Repo) -> None:
     ground = Ground(repo, f"asset: seen, {ROWS}", "c.csv", START)
     ground.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\n")
@@ -218,6 +227,20 @@ def test_below_an_external_asset(repo: Repo) -> None:
     assert ground.due() == ["all", "child|B", "child|C", "seen|C"]
     ground.run()
     assert ground.plan().changes == ()
+
+
+def test_what_is_made_downstream_of_a_table_that_could_not_be_read(repo: Repo) -> None:
+    """It may have read it all the same: with the table mended it is made again."""
+    ground = Ground(repo, f"asset: seen, {ROWS}", "*.csv", START)
+    raw = repo.top / "data/1_raw"
+    (raw / "*.csv").rename(raw / "c.csv")
+    ground.run()
+    (raw / "other.csv").write_text("id,active,note\nA,1,x\n")
+    (raw / "c.csv").write_text(START + "A,1,x\n")
+    ran, _ = ground.run()
+    assert ran == ["all", "child|A", "seen|A"]
+    (raw / "c.csv").write_text(START)
+    assert ground.due() == ran
 
 
 def test_without_a_partition_any_row_is_for_the_asset(repo: Repo) -> None:
@@ -271,6 +294,19 @@ def test_the_content_that_it_is_compared_with_is_gone(concepts: Ground) -> None:
     plan = concepts.plan()
     assert [one.target.text for one in plan.actionable] == ["concepts|A", "concepts|B", "concepts|C"]
     assert any("is not here" in warning for warning in plan.warnings)
+
+
+def test_what_a_failure_left_to_compare_with_is_gone(concepts: Ground) -> None:
+    """Only the record's own contents are kept by it: what is not known to be reflected is due."""
+    concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\nD,1,x\n")
+    concepts.run("concepts|A")
+    concepts.write("id,active,note\nA,2,x\nC,1,x\n")
+    due = ["concepts|A", "concepts|B", "concepts|D"]
+    assert concepts.due() == due
+    concepts.repo.git("gc", "-q", "--prune=now")
+    assert concepts.due() == due
+    concepts.run()
+    assert concepts.plan().changes == ()
 
 
 @pytest.mark.parametrize(
