@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raw_trigger.mapping.patterns import PatternError, Template, compile_template
@@ -18,15 +19,27 @@ LIST = "{paths}"
 class RunConfig:
     """The ``run_config:`` of a rule, its texts compiled.
 
-    Paths that give it the same values are one run; ``names`` are those that it uses of what a path gives.
+    Paths that give it the same values are one run; ``names`` are those that it uses of what a path gives,
+    ``by_root`` says that it uses what paths of two raw roots do not have in common. ``mark`` tells it from
+    another configuration that an earlier rule has for the same job.
     """
 
     value: Any
     names: frozenset[str]
+    by_root: bool = False
+    mark: str = ""
 
-    def key(self, values: Mapping[str, str]) -> str | None:
-        """What tells the runs of the job apart; None: there is one for all paths."""
-        return "|".join(values[name] for name in sorted(self.names)) if self.names else None
+    def key(self, values: Mapping[str, str], partition: str | None, root: str = "") -> str | None:
+        """What tells the runs of the job apart; None: there is one for all paths.
+
+        Args:
+            values: What the path gives.
+            partition: The run's partition.
+            root: The path's raw root; empty for the first.
+        """
+        parts = [_escaped(values[name]) for name in sorted(self.names)]
+        parts += [f"{mark}{_escaped(text)}" for mark, text in (("#", self.mark), ("@", root)) if text]
+        return "|".join(parts if partition is None else [partition, *parts]) or None
 
     def filled(self, values: Mapping[str, str], paths: Sequence[str]) -> dict[str, Any]:
         """The configuration of one run.
@@ -39,6 +52,10 @@ class RunConfig:
         return filled
 
 
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|")
+
+
 def compile_run_config(text: str, known: frozenset[str]) -> RunConfig:
     """Compile the JSON text of a run configuration.
 
@@ -47,7 +64,24 @@ def compile_run_config(text: str, known: frozenset[str]) -> RunConfig:
     """
     value = _compiled(json.loads(text), known | OF_THE_RUN)
     used = frozenset[str]().union(*(template.names for template in _templates(value)))
-    return RunConfig(value, used - OF_THE_RUN)
+    return RunConfig(value, used - OF_THE_RUN, not used.isdisjoint({"paths", "root", "path"}))
+
+
+def marked(configs: Sequence[tuple[str, str, RunConfig]]) -> list[RunConfig]:
+    """The run configurations, with a mark where an earlier rule has another one for the same job.
+
+    Args:
+        configs: In the order of their rules, of each the job as the rule names it, and a text that says all
+            that makes its runs.
+    """
+    any_name = any("{" in job for job, _, _ in configs)  # it may become that of another rule
+    first: dict[str, str] = {}
+    return [
+        config
+        if first.setdefault("" if any_name else job, text) == text
+        else replace(config, mark=hashlib.sha256(text.encode()).hexdigest()[:8])
+        for job, text, config in configs
+    ]
 
 
 def _compiled(value: Any, known: frozenset[str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ from urllib.parse import unquote
 
 from raw_trigger.errors import ConfigError
 from raw_trigger.mapping.contents import Clause
-from raw_trigger.mapping.jobs import RunConfig, compile_run_config
+from raw_trigger.mapping.jobs import RunConfig, compile_run_config, marked
 from raw_trigger.mapping.patterns import (
     BUILT_IN,
     Pattern,
@@ -173,8 +172,13 @@ class RuleBook:
         relative = self.relative(path)
         if relative is None:
             return None
+        # Which one it is tells runs of a job apart; where there is only one nothing has to.
+        root = "" if len(self.roots) == 1 else show(path)[: -len(relative)]
+        further = "" if root == self.roots[0] else root.rstrip("/")
         return (
-            self._file.match(relative) or self._metadata.match(show(path)) or self._convention.match(relative)
+            self._file.match(relative, further)
+            or self._metadata.match(show(path))
+            or self._convention.match(relative)
         )
 
     def feeds(self, path: bytes) -> bool:
@@ -263,15 +267,8 @@ class _FileRule:
     partition: Template | None
     row_partition: Template | None
     run_config: RunConfig | None
-    mark: str | None = None
-    """What tells it from other rules that launch the same job otherwise."""
 
-    @property
-    def told(self) -> str:
-        """How it launches its job, as text."""
-        return json.dumps([self.rule.run_config, self.rule.partition])
-
-    def match(self, relative: str, captures: dict[str, str]) -> Match:
+    def match(self, relative: str, captures: dict[str, str], root: str = "") -> Match:
         rule = self.rule
         if rule.ignore:
             return Match(self.where, ignore=True, on_delete=rule.on_delete)
@@ -279,8 +276,7 @@ class _FileRule:
         partition = None if self.partition is None else self.partition.expand(values)
         if self.run_config is not None:
             # Runs with a partition of their own are runs of their own.
-            parts = (partition, self.run_config.key(values), self.mark)
-            partition = "|".join(part for part in parts if part is not None) or None
+            partition = self.run_config.key(values, partition, root if self.run_config.by_root else "")
         targets = tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
         clause = None
         if rule.rows is not None or rule.fingerprint not in (None, "bytes"):
@@ -290,8 +286,7 @@ class _FileRule:
 
 class _FileRules:
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = [_compile(rule) for rule in rules]
-        self._tell_apart()
+        self.rules = _marked([_compile(rule) for rule in rules])
         self.any_clause = any(rule.rows or rule.fingerprint for rule in rules)
         self._literal: dict[str, int] = {}
         self._wild: list[int] = []
@@ -300,16 +295,6 @@ class _FileRules:
                 self._wild.append(i)
             else:
                 self._literal.setdefault(rule.pattern.literal, i)
-
-    def _tell_apart(self) -> None:
-        """Rules that launch one job with different configurations have different targets."""
-        jobs: dict[tuple[str, ...], set[str]] = {}
-        for one in self.rules:
-            if one.rule.run_config is not None:
-                jobs.setdefault(one.rule.assets, set()).add(one.told)
-        for i, one in enumerate(self.rules):
-            if len(jobs.get(one.rule.assets, ())) > 1:
-                self.rules[i] = replace(one, mark=hashlib.sha256(one.told.encode()).hexdigest()[:8])
 
     def deciding(self, relative: str) -> tuple[_FileRule, dict[str, str]] | None:
         """The first rule that matches: the literal one, unless a wildcard stands before it."""
@@ -322,12 +307,12 @@ class _FileRules:
                 return self.rules[i], captures
         return (self.rules[literal], {}) if literal < len(self.rules) else None
 
-    def match(self, relative: str) -> Match | None:
+    def match(self, relative: str, root: str = "") -> Match | None:
         decided = self.deciding(relative)
         if decided is None:
             return None
         rule, captures = decided
-        return rule.match(relative, captures)
+        return rule.match(relative, captures, root)
 
     def matching(self, relative: str) -> Iterable[Rule]:
         """Every rule that matches, whichever decides."""
@@ -366,6 +351,18 @@ def _compile(rule: Rule) -> _FileRule:
     return _FileRule(
         rule, rule.position.short, pattern, tuple(templates), partition, row_partition, run_config
     )
+
+
+def _marked(rules: list[_FileRule]) -> list[_FileRule]:
+    """Those that launch jobs told apart where they launch the same one differently."""
+    jobs = [rule for rule in rules if rule.run_config is not None]
+    told = [
+        (rule.rule.assets[0], json.dumps([rule.rule.run_config, rule.rule.partition]), rule.run_config)
+        for rule in jobs
+        if rule.run_config is not None
+    ]
+    found = {id(rule): config for rule, config in zip(jobs, marked(told), strict=True)}
+    return [replace(rule, run_config=found.get(id(rule))) for rule in rules]
 
 
 def _told(rule: Rule) -> dict[str, object]:
