@@ -573,7 +573,7 @@ def made_from(
 def may_be_made_from(
     target: Target, catalog: Catalog | None, downstream: str | int, now: float | None = None
 ) -> Callable[[Target], bool]:
-    """Whether something is the target or may be made from it; without a partition it stands for all it has."""
+    """Whether something is the target or may be made from it; without a partition it stands for all."""
     if target.partition is not None:
         return frozenset(made_from(target, catalog, downstream, now)).__contains__
     asset = None if catalog is None else catalog.assets.get(target.asset)
