@@ -19,6 +19,7 @@ from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
     NO_CATALOG,
     UNLISTED,
+    UNREAD,
     Action,
     Narrowing,
     Origin,
@@ -211,6 +212,8 @@ class _Planner:
             return PlannedChange(change, "unmapped", match.rule, affected.problem, match.targets)
         if affected.missing is not None:
             return PlannedChange(change, "missing-content", match.rule, affected.missing, match.targets)
+        if change.old == change.new and self._unread(change.path, match):
+            return PlannedChange(change, "missing-content", match.rule, UNREAD, match.targets)
         if affected.note is not None:
             self.warnings.append(f"{show(change.path)}: {affected.note}")
         # What reflects another content than the rest may be due though nothing differs from the record.
@@ -220,12 +223,18 @@ class _Planner:
         targets = tuple(sorted(others, key=_sort_key))
         return PlannedChange(change, "planned", match.rule, None, targets, affected.counts)
 
+    def _unread(self, path: bytes, match: Match) -> bool:
+        """Whether nobody knows yet which partitions a rule newly feeds from it."""
+        apart = () if self.record is None else self.record.apart(path)
+        return match.by_row and any(target.text in apart for target in match.targets)
+
     def _apart(self, path: bytes, match: Match) -> Iterable[Target]:
         """The path's targets whose content the record has other than that of the path."""
         for name in self.record.apart(path) if self.record is not None else ():
             for target in match.targets:
                 if name == target.text:
-                    yield target
+                    if not match.by_row:
+                        yield target
                 elif match.by_row and name.startswith(f"{target.asset}|"):
                     yield Target(target.asset, name[len(target.asset) + 1 :])
 

@@ -262,24 +262,63 @@ class Survey:
             listed = diff.all_paths(self.workspace.repo, record.tree, watched)
             files = dict(self.tracked.paths(listed))
             newly = rules.newly_fed(before, files)
-            options = self._options()
-            fed: dict[bytes, list[str]] = {}
-            for path, targets in self._fed(newly, files, rules).items():
-                made = (made_from(t, rules.catalog, options.downstream, options.now) for t in targets)
-                fed.setdefault(self.tracked.out_of(path), []).extend(t.text for each in made for t in each)
-            record = record.with_new_targets(fed)
+            record = record.with_new_targets(self._made_from(self._fed(newly, files, rules), rules))
+        record = self._with_rows(record, rules)
         return record if rules.catalog is None else replace(record, rules=today)
+
+    def _with_rows(self, record: Record, rules: RuleBook) -> Record:
+        """The record with the partitions of tables that could not be read when a rule newly fed them."""
+        unread: dict[bytes, Match] = {}
+        for path, reflected in record.exceptions.items() if rules.catalog is not None else ():
+            match = rules.match(path)
+            if match is not None and match.by_row:
+                newly = tuple(target for target in match.targets if target.text in reflected)
+                if newly:
+                    unread[path] = replace(match, targets=newly)
+        if not unread:
+            return record
+        files = self.tracked.at(record.tree, list(unread))
+        here = {path: match for path, match in unread.items() if path in files}
+        fed = self._fed(here, files, rules)
+        known = {path: targets for path, targets in fed.items() if not set(targets) & set(here[path].targets)}
+        record = record.with_new_targets(self._made_from(known, rules))
+        exceptions = dict(record.exceptions)
+        for path in known:
+            names = {target.text for target in here[path].targets}
+            exceptions[path] = {name: oid for name, oid in exceptions[path].items() if name not in names}
+        return replace(record, exceptions=exceptions)
+
+    def _made_from(self, fed: Mapping[bytes, Iterable[Target]], rules: RuleBook) -> dict[bytes, list[str]]:
+        """What may be made from these targets, by where their files are recorded."""
+        options = self._options()
+        found: dict[bytes, list[str]] = {}
+        for path, targets in fed.items():
+            made = (made_from(t, rules.catalog, options.downstream, options.now) for t in targets)
+            found.setdefault(self.tracked.out_of(path), []).extend(t.text for each in made for t in each)
+        return found
 
     def _fed(
         self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry], rules: RuleBook
     ) -> dict[bytes, tuple[Target, ...]]:
-        """What recorded files feed, as their rows tell where those name it."""
+        """What recorded files feed, as their rows tell where those name it; where they cannot be read, the
+        assets without a partition.
+        """
         by_row = tuple(Change(path, files[path], None) for path, match in matches.items() if match.by_row)
         recorded = ChangeSet(Base("recorded", "", None, ""), Desired("revision", ""), by_row)
         with self.contents(recorded, rules) as contents:
+            # As what is gone: nobody can mend any more what was recorded.
+            told = {
+                path: contents(path, match, files[path], None)
+                for path, match in matches.items()
+                if match.by_row
+            }
+
+            def is_unread(path: bytes) -> bool:
+                # What is known of a file in a folder of DVC's is recorded of the folder.
+                return told[path].missing is not None and self.tracked.out_of(path) == path
+
             return {
-                # As what is gone: nobody can mend any more what was recorded.
-                path: contents(path, match, files[path], None).targets if match.by_row else match.targets
+                path: match.targets if path not in told or is_unread(path) else told[path].targets
                 for path, match in matches.items()
             }
 

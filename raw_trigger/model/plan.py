@@ -22,6 +22,10 @@ UNLISTED = "the files in this folder of DVC's are not known here: dvc pull"
 """The reason of a folder that nothing but rules for its files can map."""
 
 
+UNREAD = "its rows feed something else since its rule was edited, and its content is not here"
+"""The reason of a table of which it is not known which partitions it newly feeds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """An asset key and, for a partitioned asset, a partition key.

@@ -270,6 +270,27 @@ def test_a_new_asset_of_a_rule_is_planned_for_all_its_rows(concepts: Ground) -> 
     assert not [name for name in concepts.due() if name.startswith("concepts")]
 
 
+def test_a_rule_is_edited_while_the_recorded_content_is_not_here(repo: Repo) -> None:
+    """Which partitions its rows feed is told when it comes; until then the path waits."""
+    ground = Ground(repo, "asset: whole", "c.csv", START)
+    oid = repo.git("rev-parse", "HEAD:data/1_raw/c.csv")
+    file = repo.top / ".git/objects" / oid[:2] / oid[2:]
+    content = file.read_bytes()
+    file.unlink()
+    ground.rule(f"asset: concepts, {ROWS}")
+    (change,) = ground.plan().changes
+    assert change.disposition == "missing-content"
+    ground.run()
+    (change,) = ground.plan().changes
+    assert change.disposition == "missing-content"
+    file.write_bytes(content)
+    assert ground.due() == ["concepts|A", "concepts|B", "concepts|C"]
+    ground.run("concepts|B")
+    assert ground.due() == ["concepts|B"]
+    ground.run()
+    assert ground.plan().changes == ()
+
+
 def test_a_deleted_table(concepts: Ground) -> None:
     """Nothing else has its rows: what its partitions were made from is gone."""
     concepts.write(None)
