@@ -89,7 +89,8 @@ class _Draft:
     """A target while the plan is being made.
 
     ``via`` are its paths, each with the targets that the path itself feeds and this one is made for;
-    ``due`` are those of its paths that it does not reflect.
+    ``due`` are those of its paths that it does not reflect, ``asked`` says that it was not narrowed away;
+    ``alone`` that it was asked for, but nothing of what it is made from.
     """
 
     target: Target
@@ -105,6 +106,8 @@ class _Draft:
     ready: float | None = None
     waits: bool = False
     unknown: bool = False
+    asked: bool = True
+    alone: bool = False
     after: set[Target] = field(default_factory=set)
     above: set[Target] = field(default_factory=set)
 
@@ -154,6 +157,7 @@ class _Planner:
         self._complete_sets()
         self._narrow()
         self._add_downstream()
+        self._leave_out()
         self._drop_reflected()
         self.warnings += self._said_of()
         self._narrow_by_failure()
@@ -391,22 +395,26 @@ class _Planner:
                     together.action, together.settles, together.reason = "materialize", False, reason
 
     def _narrow(self) -> None:
-        ranges = self.options.narrowing.partitions
-        for draft in self.drafts.values() if ranges else ():
-            asset = self._asset(draft.target.asset)
-            definition, key = (None if asset is None else asset.partitions), draft.target.partition
-            if key is None or not any(self.keys.within(definition, key, *ends) for ends in ranges):
-                draft.action, draft.reason, draft.settles = "skip", "not asked for", False
-        wanted = set(self.options.narrowing.assets)
-        if not wanted:
-            return
-        kept: set[str] = set(wanted)
-        for key in wanted:
-            asset = self._asset(key)
-            kept.update(asset.execution_set if asset is not None else ())
         for draft in self.drafts.values():
-            if draft.target.asset not in kept:
-                draft.action, draft.reason, draft.settles = "skip", "not asked for", False
+            draft.asked = self._is_wanted(draft.target)
+
+    def _is_wanted(self, target: Target) -> bool:
+        """Whether it was asked for by its key and its partition."""
+        asset, ranges = self._asset(target.asset), self.options.narrowing.partitions
+        if ranges:
+            definition, key = (None if asset is None else asset.partitions), target.partition
+            if key is None or not any(self.keys.within(definition, key, *ends) for ends in ranges):
+                return False
+        wanted = set(self.options.narrowing.assets)
+        mates = asset.execution_set if asset is not None else ()
+        return not wanted or target.asset in wanted or not wanted.isdisjoint(mates)
+
+    def _leave_out(self) -> None:
+        """What was not asked for is not done, but stays due."""
+        for draft in self.drafts.values():
+            if not draft.asked:
+                draft.action, draft.settles = "skip", False
+                draft.reason = "not asked for"
 
     def _narrow_by_failure(self) -> None:
         """Keep only what failed last time, or leave it out, where it is due for the same contents again."""
@@ -459,7 +467,8 @@ class _Planner:
                 lost = Target(key, draft.target.partition)
                 if lost not in self.lost:
                     self.lost.add(lost)
-                    yield _Draft(lost, "downstream", via=dict(draft.via), action="delete-partition")
+                    gone = _Draft(lost, "downstream", via=dict(draft.via), action="delete-partition")
+                    yield replace(gone, asked=draft.asked)
                 continue
             below = partitions_below(parent, asset, draft.target.partition, self.keys)
             if below.unknown is not None:
@@ -479,8 +488,12 @@ class _Planner:
             known.above.add(draft.target)
             further = {p: via for p, via in draft.via.items() if not via <= known.via.get(p, frozenset())}
             freed = known.waits and problem is None and draft.ready is None
-            if known.origin != "downstream" or not (further or freed):
+            asked = draft.asked and not known.asked
+            if known.alone and draft.due and not draft.asked:
+                known.asked = known.alone = False
+            if known.origin != "downstream" or not (further or freed or asked):
                 return
+            known.asked = known.asked or asked
             for path, via in further.items():
                 self._feed(known, path, via)
             if freed:
@@ -490,6 +503,9 @@ class _Planner:
             return
         new = self._fed(target, draft.via, f"downstream of {draft.target.asset}")
         new.above.add(draft.target)
+        # By itself it can be made where what it is made from is up to date.
+        new.alone = not draft.asked and not draft.due and self._is_wanted(target)
+        new.asked = draft.asked or new.alone
         if problem is not None:
             new.action, new.ready, new.reason = "skip", problem.ready, problem.message
         elif draft.ready is not None:
@@ -500,8 +516,14 @@ class _Planner:
             together = Target(mate, target.partition)
             if together not in self.drafts:
                 mate_of = self._fed(together, draft.via, f"made by one function with {target.asset}")
-                self.drafts[together] = replace(mate_of, action=new.action, ready=new.ready, waits=new.waits)
-                self.drafts[together].above = new.above
+                self.drafts[together] = replace(
+                    mate_of,
+                    action=new.action,
+                    ready=new.ready,
+                    waits=new.waits,
+                    asked=new.asked,
+                    above=new.above,
+                )
         yield new
 
     def _left(self, target: Target, draft: _Draft, why: str) -> None:
@@ -510,8 +532,9 @@ class _Planner:
         if known is None:
             reason = f"downstream of {draft.target.asset}, but {why}"
             known = self.drafts[target] = _Draft(target, "downstream", reason=reason)
-            known.action, known.settles = "skip", True
+            known.action, known.settles, known.asked = "skip", True, draft.asked
             self.said.append((target, f"{target.asset}: {reason}: materialize it by hand"))
+        known.asked = known.asked or draft.asked
         for path, via in draft.via.items():
             self._feed(known, path, via)
 

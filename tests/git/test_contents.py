@@ -18,7 +18,7 @@ from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import Plan
+from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
@@ -86,9 +86,9 @@ class Ground:
     def due(self) -> list[str]:
         return [one.target.text for one in self.plan().actionable]
 
-    def run(self, *failing: str) -> tuple[list[str], Outcome]:
+    def run(self, *failing: str, narrowing: Narrowing | None = None) -> tuple[list[str], Outcome]:
         """What ran, and what became of it."""
-        trigger, ran = self.trigger(), []
+        trigger, ran = self.trigger(Wishes(narrowing or Narrowing())), []
 
         class Launcher:
             def launch(
@@ -227,6 +227,39 @@ def test_below_an_external_asset(repo: Repo) -> None:
     assert ground.due() == ["all", "child|B", "child|C", "seen|C"]
     ground.run()
     assert ground.plan().changes == ()
+
+
+@pytest.mark.parametrize("rule", ["partition: A", ROWS], ids=["a partition", "rows"])
+@pytest.mark.parametrize("failed", ["child|A", "all"])
+@pytest.mark.parametrize(
+    ("narrowing", "asked"),
+    [
+        (Narrowing(assets=("child",)), "child|A"),
+        (Narrowing(assets=("all",)), "all"),
+        (Narrowing(partitions=(("A", "A"),)), "child|A"),
+        (Narrowing(assets=("concepts",)), ""),
+        (Narrowing(partitions=(("B", "B"),)), ""),
+    ],
+    ids=["child", "all", "A", "concepts", "B"],
+)
+def test_what_failed_downstream_and_a_narrowed_run(
+    repo: Repo, rule: str, failed: str, narrowing: Narrowing, asked: str
+) -> None:
+    """It is made where it was asked for, though what it is made from was not; else it stays due."""
+    ground = Ground(repo, f"asset: seen, {rule}", "c.csv", START)
+    ground.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
+    ground.run(failed)
+    ran, _ = ground.run(narrowing=narrowing)
+    assert ran == ([failed] if failed == asked else [])
+    assert ground.due() == ([] if failed == asked else [failed])
+
+
+def test_what_was_asked_for_does_not_run_before_what_it_is_made_from(repo: Repo) -> None:
+    ground = Ground(repo, f"asset: seen, {ROWS}", "c.csv", START)
+    ground.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
+    ran, _ = ground.run(narrowing=Narrowing(assets=("child",)))
+    assert ran == []
+    assert ground.due() == ["all", "child|A", "seen|A"]
 
 
 def test_what_is_made_downstream_of_a_table_that_could_not_be_read(repo: Repo) -> None:
