@@ -300,10 +300,7 @@ class _Planner:
     def _without_reflected(self, planned: Iterable[PlannedChange]) -> tuple[PlannedChange, ...]:
         """A planned change that nothing is due for is none."""
         due = {path for draft in self.drafts.values() for path in draft.due}
-        narrow = self.options.narrowing
         reason = "everything that is made from it reflects it"
-        if narrow.assets or narrow.partitions:
-            reason = "what is asked for reflects it"
         return tuple(
             replace(one, disposition="unchanged", reason=reason)
             if one.disposition == "planned" and one.change.path not in due

@@ -188,12 +188,13 @@ def by_out(fed: Mapping[bytes, frozenset[str]], tracked: Tracked) -> dict[bytes,
     return found
 
 
-def settled(plan: Plan, *, certain: bool, narrowed: bool = False) -> dict[bytes, Verdict]:
+def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Verdict]:
     """Paths there is nothing to run for.
 
     Args:
+        whole: Whether everything was looked for that is made from a path. Where it was not, what some
+            targets do not reflect is left as it is.
         certain: Whether the whole catalog was looked at afresh, so that a path is known to be unmapped.
-        narrowed: Whether something may be due for an unchanged path that was not asked for.
     """
     # Where it is an error that nothing is made from a file, it has to stay one until it is mended.
     known = certain and not plan.errors
@@ -214,7 +215,9 @@ def settled(plan: Plan, *, certain: bool, narrowed: bool = False) -> dict[bytes,
         )
         if nothing:
             found[path] = Verdict(planned.change.new)
-        elif planned.disposition == "unchanged" and not narrowed:
+        elif planned.disposition == "unchanged" and (
+            whole or plan.record is None or not plan.record.apart(path)
+        ):
             found[path] = Verdict(planned.change.new, everything[path], everything[path])
     return found
 

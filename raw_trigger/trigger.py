@@ -87,13 +87,6 @@ class Trigger(Survey):
         other.warnings += self.warnings
         return other
 
-    @property
-    def _narrows(self) -> bool:
-        """Whether something may be due that is not in the plan because it is not asked for."""
-        narrowing, downstream = self.wishes.narrowing, self.wishes.downstream
-        fewer = downstream is not None and downstream != self.workspace.config.downstream
-        return bool(narrowing.assets or narrowing.partitions) or fewer
-
     # Running
 
     @contextmanager
@@ -174,7 +167,7 @@ class Trigger(Survey):
         Raises:
             RawTriggerError: the launch could not be carried to its end, or not be recorded.
         """
-        nothing_to_run = settled(plan, certain=self._fresh is not None, narrowed=self._narrows)
+        nothing_to_run = settled(plan, certain=self._fresh is not None, whole=self._sees_all())
         if not plan.actionable:
             if self._records and self.record is not None:
                 self._promote(nothing_to_run, plan)
@@ -335,6 +328,11 @@ class Trigger(Survey):
         roots = self.workspace.roots
         state.promote(repo, self.workspace.environment, kept, seen, unsure, pointers=pointers, roots=roots)
 
+    def _sees_all(self) -> bool:
+        """Whether plans have everything that the configuration wants made from a path."""
+        wanted = self.wishes.downstream
+        return self.wishes.use_catalog and wanted in (None, self.workspace.config.downstream)
+
     def record_made(self, made: set[Target], before: Mapping[bytes, Entry]) -> None:
         """Record what targets reflect that were made just now, by rules that were not there yet then.
 
@@ -394,7 +392,7 @@ class Trigger(Survey):
             with self.contents(changes, rules, record) as contents:
                 everything = make_plan(changes, rules, self._options(), compare=contents, record=record)
             known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
-            same = settled(everything, certain=False)
+            same = settled(everything, certain=False, whole=self._sees_all())
             done |= {path: same[path] for path in known - done.keys()}
             verdicts, pointers = self.as_recorded(done, everything)
             state.promote(repo, environment, verdicts, pointers=pointers, roots=roots)

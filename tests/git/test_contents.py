@@ -86,9 +86,9 @@ class Ground:
     def due(self) -> list[str]:
         return [one.target.text for one in self.plan().actionable]
 
-    def run(self, *failing: str, narrowing: Narrowing | None = None) -> tuple[list[str], Outcome]:
+    def run(self, *failing: str, wishes: Wishes | None = None) -> tuple[list[str], Outcome]:
         """What ran, and what became of it."""
-        trigger, ran = self.trigger(Wishes(narrowing or Narrowing())), []
+        trigger, ran = self.trigger(wishes), []
 
         class Launcher:
             def launch(
@@ -249,15 +249,30 @@ def test_what_failed_downstream_and_a_narrowed_run(
     ground = Ground(repo, f"asset: seen, {rule}", "c.csv", START)
     ground.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
     ground.run(failed)
-    ran, _ = ground.run(narrowing=narrowing)
+    ran, _ = ground.run(wishes=Wishes(narrowing))
     assert ran == ([failed] if failed in asked else [])
     assert ground.due() == ([] if failed in asked else [failed])
+
+
+@pytest.mark.parametrize("rule", ["partition: A", ROWS], ids=["a partition", "rows"])
+@pytest.mark.parametrize("wishes", [Wishes(downstream="none"), Wishes(use_catalog=False)], ids=["none", "no"])
+def test_what_failed_downstream_and_a_run_that_does_not_look_there(
+    repo: Repo, rule: str, wishes: Wishes
+) -> None:
+    ground = Ground(repo, f"asset: seen, {rule}", "c.csv", START)
+    ground.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
+    repo.git("commit", "-qam", "edited")
+    ground.run("all")
+    assert ground.run(wishes=wishes)[0] == []
+    assert ground.due() == ["all"]
+    ground.trigger(wishes).adopt(repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
+    assert ground.due() == ["all"]
 
 
 def test_what_was_asked_for_does_not_run_before_what_it_is_made_from(repo: Repo) -> None:
     ground = Ground(repo, f"asset: seen, {ROWS}", "c.csv", START)
     ground.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
-    ran, _ = ground.run(narrowing=Narrowing(assets=("child",)))
+    ran, _ = ground.run(wishes=Wishes(Narrowing(assets=("child",))))
     assert ran == []
     assert ground.due() == ["all", "child|A", "seen|A"]
 
