@@ -393,7 +393,7 @@ class Trigger(Survey):
                 everything = make_plan(changes, rules, self._options(), compare=contents, record=record)
             known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
             same = settled(everything, certain=False, whole=self._sees_all())
-            done |= {path: same[path] for path in known - done.keys()}
+            done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
             verdicts, pointers = self.as_recorded(done, everything)
             state.promote(repo, environment, verdicts, pointers=pointers, roots=roots)
             return len(chosen)
