@@ -89,7 +89,8 @@ def test_what_is_due_downstream_of_what_is_not_asked_for_stays_due() -> None:
     for narrowing in (Narrowing(assets=("b",)), Narrowing(partitions=(("x", "x"),))):
         options = replace(OPTIONS, narrowing=narrowing)
         made = make_plan(recorded("~a.csv"), BOOK, options, record=record)
-        assert [(one.disposition, one.reason) for one in made.changes] == [
-            ("unchanged", "what is asked for reflects it")
+        assert [(one.target.text, one.reason) for one in made.targets] == [
+            ("child", "not asked for"),
+            ("grandchild", "not asked for"),
         ]
-        assert settled(made, certain=True, narrowed=True) == {}
+        assert settled(made, certain=True) == {}
