@@ -221,7 +221,7 @@ class _Planner:
         if affected.note is not None:
             self.warnings.append(f"{show(change.path)}: {affected.note}")
         # What reflects another content than the rest may be due though nothing differs from the record.
-        others = {*affected.targets, *self._apart(change.path, match)}
+        others = {*affected.targets, *self._apart(change.path, match), *self._between(change, match)}
         if not others:
             return PlannedChange(change, "unchanged", match.rule, affected.nothing, rows=affected.counts)
         targets = tuple(sorted(others, key=_sort_key))
@@ -241,6 +241,12 @@ class _Planner:
                         yield target
                 elif match.by_row and name.startswith(f"{target.asset}|"):
                     yield Target(target.asset, name[len(target.asset) + 1 :])
+
+    def _between(self, change: Change, match: Match) -> Iterable[Target]:
+        """What differs from other contents that something downstream may reflect, made by itself."""
+        seen = () if self.record is None else self.record.apart(change.path).values()
+        for oid in sorted({oid for oid in seen if oid is not None and oid.strip("0")}):
+            yield from self.compare(change.path, match, at_content(change.new, oid), change.new).targets
 
     def _feed(self, draft: _Draft, path: bytes, via: frozenset[Target]) -> None:
         """Add a path to a draft, as one that it is due for unless it reflects its content.

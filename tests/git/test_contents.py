@@ -269,6 +269,20 @@ def test_what_failed_downstream_and_a_run_that_does_not_look_there(
     assert ground.due() == ["all"]
 
 
+def test_what_is_downstream_reflects_what_nothing_above_it_does(repo: Repo) -> None:
+    ground = Ground(repo, f"asset: seen, {ROWS}", "*.csv", START)
+    raw = repo.top / "data/1_raw"
+    (raw / "*.csv").rename(raw / "c.csv")
+    ground.run()
+    (raw / "c.csv").write_text(START.replace("A,1", "A,2"))
+    (raw / "other.csv").write_text("id,active,note\nB,1,x\n")
+    assert ground.run(wishes=Wishes(Narrowing(partitions=(("A", "A"),))))[0] == ["all", "child|A", "seen|A"]
+    (raw / "other.csv").write_text("id,active,note\n")
+    assert ground.due() == ["all"]
+    ground.run()
+    assert ground.plan().changes == ()
+
+
 def test_what_was_asked_for_does_not_run_before_what_it_is_made_from(repo: Repo) -> None:
     ground = Ground(repo, f"asset: seen, {ROWS}", "c.csv", START)
     ground.write("id,active,note\nA,2,x\nB,1,x\nC,1,x\n")
