@@ -90,7 +90,8 @@ class _Draft:
 
     ``via`` are its paths, each with the targets that the path itself feeds and this one is made for;
     ``due`` are those of its paths that it does not reflect, ``asked`` says that it was not narrowed away;
-    ``alone`` that it was asked for, but nothing of what it is made from.
+    ``alone`` that it was asked for, but nothing of what it is made from; ``joins`` that it reflects
+    everything, and is made only because one function makes it with what does not.
     """
 
     target: Target
@@ -108,6 +109,7 @@ class _Draft:
     unknown: bool = False
     asked: bool = True
     alone: bool = False
+    joins: bool = False
     after: set[Target] = field(default_factory=set)
     above: set[Target] = field(default_factory=set)
 
@@ -290,8 +292,9 @@ class _Planner:
             asset = self._asset(draft.target.asset)
             for key in asset.execution_set if asset is not None and draft.action == "materialize" else ():
                 mate = self.drafts.get(Target(key, draft.target.partition))
+                if mate is not None and not mate.due:
+                    mate.due, mate.joins = set(draft.due), True
                 if mate is not None:
-                    mate.due = mate.due or set(draft.due)
                     kept[mate.target] = mate
         self.drafts = kept
 
@@ -425,7 +428,8 @@ class _Planner:
         before: dict[str, set[tuple[str, bytes, str | None]]] = {}
         for one in unwanted:
             before.setdefault(one[0], set()).add(one)
-        for draft in self.drafts.values():
+        by_themselves = [draft for draft in self.drafts.values() if not draft.joins]
+        for draft in by_themselves:
             if draft.action == "skip" or (wanted is None and not unwanted):
                 continue
             due = {(draft.target.text, path, self._oid(path)) for path in draft.due}
@@ -435,6 +439,12 @@ class _Planner:
                 draft.action = "skip"
                 draft.reason = "it still fails with this content: `raw-trigger run` tries again"
                 self.warnings.append(f"{draft.target.text}: {draft.reason}")
+        made = {draft.target for draft in by_themselves if draft.action == "materialize"}
+        for draft in self.drafts.values():
+            asset = self._asset(draft.target.asset)
+            mates = asset.execution_set if asset is not None and draft.joins else ()
+            if draft.joins and made.isdisjoint(Target(key, draft.target.partition) for key in mates):
+                draft.action, draft.reason = "skip", "it reflects everything, and its mates are left out"
 
     def _oid(self, path: bytes) -> str | None:
         new = self.changes[path].new

@@ -392,6 +392,19 @@ def test_a_change_made_while_the_run_is_on_and_taken_back_later(world: World) ->
     world.judge()
 
 
+def test_what_succeeded_beside_what_still_fails_is_not_made_again(world: World) -> None:
+    """The hooks leave the one that failed alone, and so its mate, which reflects everything."""
+    world.adopt("HEAD")
+    world.write("left.csv", "1\n")
+    world.failing = frozenset({"raw/left"})
+    world.git("add", "-A")
+    world.git("commit", "-q", "-m", "left")
+    world.hook("post-commit")
+    world.hook("post-commit")
+    assert world.launches == 1
+    assert not world.complaints
+
+
 def test_rules_edited_after_the_very_first_run(world: World) -> None:
     world.write("pair.csv", "1\n")
     world.run()
