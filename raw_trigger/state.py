@@ -44,12 +44,14 @@ def read(repo: Repository, environment: str) -> Record | None:
         RecordError: the ref is there but names no recorded tree.
     """
     ref = PREFIX + environment
-    found = _read(repo, ref)
-    if found is not None:
-        return found
-    exists = repo.git.attempt("show-ref", "--verify", "--quiet", ref).returncode == 0
-    if not exists and not os.path.lexists(repo.common_dir / ref):
-        return None
+    # Twice, because another command may have recorded the first one after it was looked for.
+    for _ in range(2):
+        found = _read(repo, ref)
+        if found is not None:
+            return found
+        exists = repo.git.attempt("show-ref", "--verify", "--quiet", ref).returncode == 0
+        if not exists and not os.path.lexists(repo.common_dir / ref):
+            return None
     raise _damaged(ref, "does not name a tree of this repository")
 
 
