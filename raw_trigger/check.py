@@ -11,6 +11,7 @@ from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_pro
 from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import Entry, show
+from raw_trigger.model.plan import Target
 from raw_trigger.planning import Compare
 
 SHOWN = 5
@@ -57,6 +58,11 @@ def check(
         for path, match in matches.items()
         if match is not None and match.clause is not None
     }
+    fed = {
+        path: inside[path].targets if match.by_row else match.targets
+        for path, match in matches.items()
+        if match is not None
+    }
     unknown = rules.unknown_assets()
     keys = PartitionKeys(now)
     found = [
@@ -66,7 +72,7 @@ def check(
             for path, told in inside.items()
             if told.problem is not None
         ),
-        *_targets(matches, inside, catalog, frozenset(key for _, key in unknown), keys),
+        *_targets(matches, fed, catalog, frozenset(key for _, key in unknown), keys),
         *(
             Finding("warning", str(rule.position), f"no file matches '{rule.path}'")
             for rule in rules.unused_rules(paths)
@@ -74,7 +80,7 @@ def check(
         *(Finding("warning", show(p), "no asset is made from it") for p, m in matches.items() if m is None),
         *_unfed(matches, catalog),
         *_overlaps(rules, paths),
-        *_without_file(matches, inside, catalog, keys),
+        *_without_file(fed, catalog, keys),
     ]
     if not paths:
         roots = ", ".join(root.rstrip("/") or "." for root in rules.roots)
@@ -91,7 +97,7 @@ def _place(where: str) -> tuple[str, int, int]:
 
 def _targets(
     matches: Mapping[bytes, Match | None],
-    inside: Mapping[bytes, Affected],
+    fed: Mapping[bytes, tuple[Target, ...]],
     catalog: Catalog,
     named: frozenset[str],
     keys: PartitionKeys,
@@ -104,7 +110,7 @@ def _targets(
     for path, match in matches.items():
         if match is None:
             continue
-        for target in inside[path].targets if match.by_row else match.targets:
+        for target in fed[path]:
             if target.asset in named or (target.job is not None and catalog.has(target.asset)):
                 continue
             asset = catalog.assets.get(target.asset)
@@ -138,18 +144,14 @@ def _overlaps(rules: RuleBook, paths: Iterable[bytes]) -> Iterator[Finding]:
 
 
 def _without_file(
-    matches: Mapping[bytes, Match | None],
-    inside: Mapping[bytes, Affected],
-    catalog: Catalog,
-    keys: PartitionKeys,
+    fed: Mapping[bytes, tuple[Target, ...]], catalog: Catalog, keys: PartitionKeys
 ) -> Iterator[Finding]:
     """Partitions of assets that files feed for which there is no file."""
-    fed: dict[str, set[str | None]] = {}
-    for path, match in matches.items():
-        if match is not None:
-            for target in inside[path].targets if match.by_row else match.targets:
-                fed.setdefault(target.asset, set()).add(target.partition)
-    for key, named in sorted(fed.items()):
+    partitions: dict[str, set[str | None]] = {}
+    for targets in fed.values():
+        for target in targets:
+            partitions.setdefault(target.asset, set()).add(target.partition)
+    for key, named in sorted(partitions.items()):
         definition = catalog.assets[key].partitions if key in catalog.assets else None
         every = None if definition is None else keys.every(definition)
         listed = [] if every is None else list(every)

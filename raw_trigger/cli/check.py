@@ -21,7 +21,7 @@ def check(
     from raw_trigger import check as checking
     from raw_trigger.errors import ConfigError
     from raw_trigger.feeding import desired_paths
-    from raw_trigger.model.changes import NOTHING, WORKTREE, Desired
+    from raw_trigger.model.changes import NOTHING
     from raw_trigger.places import require_own_environment
 
     trigger = trigger_of(context)
@@ -31,7 +31,7 @@ def check(
     )
     catalog = trigger.catalog()
     rules = trigger.rules(catalog)
-    files = dict(desired_paths(workspace.repo, trigger.tracked, Desired("worktree", WORKTREE)))
+    files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
     with trigger.contents(NOTHING, rules) as contents:
         found = checking.check(rules, catalog, files, workspace.config.file, contents, now=time.time())
     if form is PlainFormat.json:
