@@ -51,7 +51,51 @@ class OverflowedError(Exception):
     """There was more than the kernel keeps."""
 
 
-class Fanotify:
+class Event(NamedTuple):
+    """One event as the kernel has it: its bytes, and the watched folder, None if it is not known.
+
+    ``name`` is empty where it is about the folder itself; ``lost``: there were more than are told.
+    """
+
+    length: int
+    folder: str | None
+    name: bytes
+    own: bool | None
+    listed: bool = False
+    written: bool = False
+    lost: bool = False
+
+
+class Kernel:
+    """What both of them have in common: a descriptor that gives events."""
+
+    descriptor: int
+
+    def _event(self, data: bytes, at: int) -> Event:
+        raise NotImplementedError
+
+    def take(self) -> Iterator[Opening]:
+        """Everything since the last time; never waits.
+
+        Raises:
+            OverflowedError: some of it is lost; comes after all the rest.
+        """
+        lost = False
+        for data in _readings(self.descriptor):
+            at = 0
+            while at < len(data):
+                event = self._event(data, at)
+                at += event.length
+                lost = lost or event.lost
+                if event.folder is not None and (not event.name) == event.listed:
+                    name = os.fsdecode(event.name)
+                    path = event.folder if event.listed else os.path.join(event.folder, name)  # noqa: PTH118
+                    yield Opening(path, event.own, event.listed, event.written)
+        if lost:
+            raise OverflowedError
+
+
+class Fanotify(Kernel):
     """Raises OSError where the kernel does not have it or does not allow it."""
 
     def __init__(self) -> None:
@@ -77,35 +121,21 @@ class Fanotify:
         _checked(self._libc.fanotify_mark(self.descriptor, _FAN_MARK_ADD, mask, _AT_FDCWD, name))
         self._folders[kind, buffer.raw[_HANDLE.size : _HANDLE.size + size]] = folder
 
-    def take(self) -> Iterator[Opening]:
-        """Everything since the last time; never waits.
-
-        Raises:
-            OverflowedError: some of it is lost; comes after all the rest.
-        """
-        lost = False
-        for data in _readings(self.descriptor):
-            at = 0
-            while at < len(data):
-                length, _, _, begin, mask, _, process = _FAN_EVENT.unpack_from(data, at)
-                at += length
-                if mask & _FAN_Q_OVERFLOW:
-                    lost = True
-                    continue
-                info = at - length + begin
-                _, _, size, _, _, bytes_, kind = _FAN_NAME.unpack_from(data, info)
-                end = info + _FAN_NAME.size + bytes_
-                folder = self._folders.get((kind, data[info + _FAN_NAME.size : end]))
-                name = data[end : info + size].split(b"\0")[0]
-                listed = bool(mask & _FAN_ONDIR)
-                if folder is not None and (name == b".") == listed:
-                    path = folder if listed else os.path.join(folder, os.fsdecode(name))  # noqa: PTH118
-                    yield Opening(path, process == os.getpid(), listed, bool(mask & _FAN_CLOSE_WRITE))
-        if lost:
-            raise OverflowedError
+    def _event(self, data: bytes, at: int) -> Event:
+        length, _, _, begin, mask, _, process = _FAN_EVENT.unpack_from(data, at)
+        if mask & _FAN_Q_OVERFLOW:
+            return Event(length, None, b"", None, lost=True)
+        info = at + begin
+        _, _, size, _, _, bytes_, kind = _FAN_NAME.unpack_from(data, info)
+        end = info + _FAN_NAME.size + bytes_
+        folder = self._folders.get((kind, data[info + _FAN_NAME.size : end]))
+        name = data[end : info + size].split(b"\0")[0]
+        listed, written = bool(mask & _FAN_ONDIR), bool(mask & _FAN_CLOSE_WRITE)
+        own = process == os.getpid()
+        return Event(length, folder, b"" if name == b"." else name, own, listed=listed, written=written)
 
 
-class Inotify:
+class Inotify(Kernel):
     """Raises OSError where the kernel does not have it or has no more of it to give."""
 
     def __init__(self) -> None:
@@ -122,27 +152,13 @@ class Inotify:
         number = _checked(self._libc.inotify_add_watch(self.descriptor, os.fsencode(folder), mask))
         self._folders[number] = folder
 
-    def take(self) -> Iterator[Opening]:
-        """Everything since the last time; never waits.
-
-        Raises:
-            OverflowedError: some of it is lost; comes after all the rest.
-        """
-        lost = False
-        for data in _readings(self.descriptor):
-            at = 0
-            while at < len(data):
-                number, mask, _, length = _IN_EVENT.unpack_from(data, at)
-                lost = lost or bool(mask & _IN_Q_OVERFLOW)
-                at += _IN_EVENT.size + length
-                name = data[at - length : at].split(b"\0")[0]
-                folder = self._folders.get(number)
-                listed = bool(mask & _IN_ISDIR)
-                if folder is not None and (not name) == listed:
-                    path = folder if listed else os.path.join(folder, os.fsdecode(name))  # noqa: PTH118
-                    yield Opening(path, None, listed, bool(mask & _IN_CLOSE_WRITE))
-        if lost:
-            raise OverflowedError
+    def _event(self, data: bytes, at: int) -> Event:
+        number, mask, _, length = _IN_EVENT.unpack_from(data, at)
+        length += _IN_EVENT.size
+        name = data[at + _IN_EVENT.size : at + length].split(b"\0")[0]
+        listed, written = bool(mask & _IN_ISDIR), bool(mask & _IN_CLOSE_WRITE)
+        lost = bool(mask & _IN_Q_OVERFLOW)
+        return Event(length, self._folders.get(number), name, None, listed=listed, written=written, lost=lost)
 
 
 def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> tuple[Any, bool]:
