@@ -28,7 +28,7 @@ from raw_trigger.model.plan import (
     PlannedTarget,
     Target,
 )
-from raw_trigger.model.record import Record
+from raw_trigger.model.record import Record, is_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class _Planner:
     def _between(self, change: Change, match: Match) -> Iterable[Target]:
         """What differs from other contents that something downstream may reflect, made by itself."""
         seen = () if self.record is None else self.record.apart(change.path).values()
-        for oid in sorted({oid for oid in seen if oid is not None and oid.strip("0")}):
+        for oid in sorted({oid for oid in seen if is_content(oid)}):
             yield from self.compare(change.path, match, at_content(change.new, oid), change.new).targets
 
     def _feed(self, draft: _Draft, path: bytes, via: frozenset[Target]) -> None:
@@ -265,13 +265,14 @@ class _Planner:
         change, record, match = self.changes[path], self.record, self.clauses.get(path)
         if record is None or self.everything:
             return False
-        if match is None or record.reflects(path, target.text, change.old, change.new):
-            return record.reflects(path, target.text, change.old, change.new)
+        exactly = record.reflects(path, target.text, change.old, change.new)
+        if match is None or exactly:
+            return exactly
         reflected = change.old
         seen = record.apart(path)
         if target.text in seen:
             oid = seen[target.text]
-            if oid is not None and not oid.strip("0"):
+            if oid is not None and not is_content(oid):
                 return False
             reflected = at_content(change.new, oid)
         affected = self.compare(change.path, match, reflected, change.new)

@@ -394,14 +394,14 @@ class Survey:
                     everything=everything,
                 )
 
+        def late(seen: ChangeSet) -> dict[bytes, frozenset[str]]:
+            return needed(planned(seen, everything=False))
+
         def due(seen: ChangeSet) -> dict[bytes, frozenset[str]]:
             # Of any other path a target is due unless it reflects just this content.
             inside = tuple(change for change in seen.changes if rules.looks_inside(change.path))
             found: dict[bytes, frozenset[str]] = {change.path: frozenset() for change in inside}
-            return {**found, **needed(planned(replace(seen, changes=inside), everything=False))}
-
-        def late(seen: ChangeSet) -> Mapping[bytes, frozenset[str]]:
-            return needed(planned(seen, everything=False))
+            return {**found, **late(replace(seen, changes=inside))}
 
         def below(target: Target) -> Callable[[Target], bool]:
             options = Survey(self.workspace)._options()

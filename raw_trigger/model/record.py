@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeGuard
 
 from raw_trigger.model.changes import Entry
 
@@ -13,6 +14,11 @@ Reflected = Mapping[str, "str | None"]
 nobody knows."""
 
 _NONE: Mapping[bytes, Reflected] = MappingProxyType({})
+
+
+def is_content(oid: str | None) -> TypeGuard[str]:
+    """Whether an object id of :data:`Reflected` is that of some content."""
+    return oid is not None and bool(oid.strip("0"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from raw_trigger.model.changes import (
     is_pointer,
     to_bytes,
 )
-from raw_trigger.model.record import Reflected
+from raw_trigger.model.record import Reflected, is_content
 from raw_trigger.repo import diff
 from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above, stage_folders
 from raw_trigger.repo.repository import Repository
@@ -299,10 +299,9 @@ class Tracked:
         """What was recorded of a pointer file itself, said of what it stands for."""
         found: dict[bytes, dict[str, str | None]] = {path: {} for path in outs}
         for target, oid in reflected.items():
-            known = oid is not None and oid.strip("0")
-            then = self.outs(pointer, Entry("100644", oid)) if oid is not None and known else {}
+            then = self.outs(pointer, Entry("100644", oid)) if is_content(oid) else {}
             for path in outs:
-                nothing = None if oid is None or known else oid
+                nothing = None if is_content(oid) else oid
                 found[path][target] = then[path].dvc.identity if path in then else nothing
         return dict(found)
 
