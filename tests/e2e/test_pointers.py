@@ -97,6 +97,16 @@ def dvc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return run
 
 
+def cloned(origin: Project, top: Path, recorded: str) -> Project:
+    """A clone of what is there now, in which an earlier commit is recorded."""
+    origin.git("add", "-A")
+    origin.commit()
+    origin.git("clone", "-q", str(origin.top), str(top))
+    clone = Project(top, origin.home)
+    assert clone.tool("adopt", recorded).returncode == 0
+    return clone
+
+
 def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callable[..., None]) -> None:
     origin = project(config=RULES, a=["a.csv"], b=["b.csv"])
     origin.git("rm", "-q", "--cached", R + "a.csv")
@@ -109,30 +119,24 @@ def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callab
     origin.write({R + "a.csv": "2\n", R + "dir/y": "2\n"})
     dvc(origin.top, "add", "-q", R + "a.csv", R + "dir")
     dvc(origin.top, "push", "-q")
-    origin.git("add", "-A")
-    origin.commit()
-
-    top = tmp_path / "clone"
-    origin.git("clone", "-q", str(origin.top), str(top))
-    clone = Project(top, origin.home)
-    assert clone.tool("adopt", before).returncode == 0
+    clone = cloned(origin, tmp_path / "clone", before)
     unlisted = "the files in this folder of DVC's are not known here: dvc pull"
     assert waiting(clone) == {f"{R}a.csv": f"{R}a.csv is not here: dvc pull {R}a.csv", f"{R}dir": unlisted}
-    dvc(top, "pull", "-q", R + "dir.dvc")
+    dvc(clone.top, "pull", "-q", R + "dir.dvc")
     clone.write({R + "dir/y": "3\n"})
     told = f"{R}dir has other content than DVC's in y: dvc checkout {R}dir"
     assert waiting(clone, "--path", "dir/*") == {f"{R}dir/x": told, f"{R}dir/y": told}, "before is not known"
-    (top / R / "dir/y").unlink()
+    (clone.top / R / "dir/y").unlink()
     told = f"{R}dir lacks y: dvc checkout {R}dir"
     assert waiting(clone, "--path", "dir/*") == {f"{R}dir/x": told, f"{R}dir/y": told}
-    dvc(top, "checkout", "-q", R + "dir")
-    dvc(top, "pull", "-q", R + "a.csv")
+    dvc(clone.top, "checkout", "-q", R + "dir")
+    dvc(clone.top, "pull", "-q", R + "a.csv")
     clone.write({R + "a.csv": "9\n"})
     assert waiting(clone, "--path", "a.csv") == {
         f"{R}a.csv": f"{R}a.csv has other content than DVC's: dvc checkout {R}a.csv"
     }
     assert clone.materialized() == []
-    dvc(top, "checkout", "-q", "--force", R + "a.csv")
+    dvc(clone.top, "checkout", "-q", "--force", R + "a.csv")
     clone.write({R + "b.csv": "1\n"})
     done = clone.tool("run")
     assert done.returncode == 0, done.stderr
@@ -161,13 +165,7 @@ def test_dvc_content_is_fetched(
     dvc(origin.top, "repro", "-q")
     dvc(origin.top, "add", "-q", R + "b")
     dvc(origin.top, "push", "-q")
-    origin.git("add", "-A")
-    origin.commit()
-
-    top = tmp_path / "clone"
-    origin.git("clone", "-q", str(origin.top), str(top))
-    clone = Project(top, origin.home)
-    assert clone.tool("adopt", before).returncode == 0
+    clone = cloned(origin, tmp_path / "clone", before)
     found = shutil.which("dvc", path=os.pathsep.join([f"{sys.prefix}/dvc/bin", os.environ["PATH"]]))
     assert found is not None
     programs = tmp_path / "programs"
@@ -181,8 +179,8 @@ def test_dvc_content_is_fetched(
     done = clone.tool("run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert clone.materialized() == ["raw/a", "raw/b"]
-    assert ((top / R / "a.csv").read_text(), (top / R / "b/y").read_text()) == ("2\n", "2\n")
-    assert not (top / R / "c.csv").exists(), "nobody asked for it"
+    assert ((clone.top / R / "a.csv").read_text(), (clone.top / R / "b/y").read_text()) == ("2\n", "2\n")
+    assert not (clone.top / R / "c.csv").exists(), "nobody asked for it"
     assert clone.git("status", "--porcelain") == ""
     assert clone.plan()["changes"] == []
 

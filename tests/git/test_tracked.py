@@ -58,14 +58,23 @@ def test_what_dvc_writes_beside_the_identity_is_no_change(dvc: DvcRepo) -> None:
     assert dvc.settled(), "it is recorded all the same"
 
 
-def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -> None:
-    """Two stages in one dvc.lock above the root: one of them fails."""
+def two_stages(dvc: DvcRepo) -> None:
+    """Two stages in one dvc.lock above the root, recorded."""
     dvc.data({"a.csv": "1", "b.csv": "1"})
     dvc.git("add", "-A")
     dvc.commit({"data/dvc.lock": lock(a="1", b="1")})
     dvc.adopt()
+
+
+def both_change(dvc: DvcRepo) -> None:
     dvc.data({"a.csv": "2", "b.csv": "2"})
     dvc.commit({"data/dvc.lock": lock(a="2", b="2")})
+
+
+def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -> None:
+    """Two stages in one dvc.lock above the root: one of them fails."""
+    two_stages(dvc)
+    both_change(dvc)
     dvc.failing = frozenset({"b"})
     assert dvc.run().made == ["a"]
     assert dvc.record().exceptions == {f"{R}a.csv".encode(): {"a": md5("2")}}
@@ -81,12 +90,8 @@ def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -
 
 
 def test_narrowed_to_one_of_two(dvc: DvcRepo) -> None:
-    dvc.data({"a.csv": "1", "b.csv": "1"})
-    dvc.git("add", "-A")
-    dvc.commit({"data/dvc.lock": lock(a="1", b="1")})
-    dvc.adopt()
-    dvc.data({"a.csv": "2", "b.csv": "2"})
-    dvc.commit({"data/dvc.lock": lock(a="2", b="2")})
+    two_stages(dvc)
+    both_change(dvc)
     assert dvc.run(paths=("a.csv",)).made == ["a"]
     assert shown(dvc.plan()) == ["M a.csv unchanged", "M b.csv b"]
     assert dvc.adopt("HEAD", "b.csv") == 1
@@ -331,13 +336,9 @@ def test_rules_edited_for_files_that_dvc_has(dvc: DvcRepo) -> None:
 
 def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
     """Each of two jobs does one of two stages; a third one, which has no data, puts it together."""
-    dvc.data({"a.csv": "1", "b.csv": "1"})
-    dvc.git("add", "-A")
-    dvc.commit({"data/dvc.lock": lock(a="1", b="1")})
-    dvc.adopt()
+    two_stages(dvc)
     before = dvc.record()
-    dvc.data({"a.csv": "2", "b.csv": "2"})
-    dvc.commit({"data/dvc.lock": lock(a="2", b="2")})
+    both_change(dvc)
     told: list[Results] = []
     for name in ("a", "b"):
         results = dvc.run("HEAD~1", "HEAD", paths=(f"{name}.csv",)).trigger.results
