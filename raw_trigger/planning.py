@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from raw_trigger.mapping.batches import Item, batch_numbers
@@ -69,6 +69,7 @@ def make_plan(
     compare: Compare = lambda _path, match, _old, _new: Affected(match.targets),
     record: Record | None = None,
     everything: bool = False,
+    made: Collection[Target] = (),
 ) -> Plan:
     """The plan for these changes. The same inputs give the same plan, in whatever order they come.
 
@@ -79,8 +80,11 @@ def make_plan(
         record: What the changes are compared with, where that is a record: what reflects a path's
             content already is left out for it. None: nothing is known to.
         everything: Plan as if nothing reflected these paths, though the record knows of some that do.
+        made: What runs even where deletions leave nothing to make it from.
     """
-    planner = _Planner(rules, options, disk or Disk(), feeds, compare, record, everything=everything)
+    planner = _Planner(
+        rules, options, disk or Disk(), feeds, compare, record, everything=everything, made=made
+    )
     return planner.plan(changes)
 
 
@@ -130,6 +134,7 @@ class _Planner:
         record: Record | None,
         *,
         everything: bool,
+        made: Collection[Target],
     ) -> None:
         self.rules = rules
         self.catalog: Catalog | None = rules.catalog
@@ -139,6 +144,7 @@ class _Planner:
         self.compare = compare
         self.record = record
         self.everything = everything
+        self.made = made
         self.clauses: dict[bytes, Match] = {}
         self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
@@ -156,6 +162,8 @@ class _Planner:
         planned = tuple(self._change(change) for change in self.changes.values())
         for draft in list(self.drafts.values()):
             self._decide(draft)
+            if draft.settles and draft.target in self.made:
+                draft.action, draft.settles = "materialize", False
         self._complete_sets()
         self._narrow()
         self._add_downstream()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 
@@ -14,39 +14,73 @@ from raw_trigger.repo.tracked import Tracked
 Snapshot = Callable[[], ChangeSet]
 """Every path that is on disk other than recorded, or that has exceptions."""
 
+Due = Callable[[ChangeSet, Set[Target]], Mapping[bytes, frozenset[str]]]
+"""Of what was seen, the targets that do not reflect it, where these others were made."""
+
 
 class Recorder:
     """What was on disk before a run, to be compared with what is there after it.
 
     Args:
         snapshot: Looks at the disk.
-        plan: Plans for what was seen, as if nothing reflected it.
-        due: For some paths of what was seen, those of their targets that do not reflect it.
-        late: The same for all of them.
+        plan: Plans for what was seen, as if nothing reflected it, where these targets were made.
+        due: Asked where not every target of a path reflects just its content or not.
+        late: Asked for all paths.
         below: Says what may be made from a target that a path feeds, itself included.
     """
 
     def __init__(
         self,
         snapshot: Snapshot,
-        plan: Callable[[ChangeSet], Plan],
-        due: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
-        late: Callable[[ChangeSet], Mapping[bytes, frozenset[str]]] = lambda _: {},
+        plan: Callable[[ChangeSet, Set[Target]], Plan],
+        due: Due = lambda *_: {},
+        late: Due = lambda *_: {},
         below: Callable[[Target], Callable[[Target], bool]] = lambda target: target.__eq__,
     ) -> None:
-        self._snapshot = snapshot
-        self._plan = plan
-        self._due = due
-        self._late = late
-        self._below = below
-        self._before = snapshot()
+        self.snapshot = snapshot
+        self.plan = plan
+        self.due = due
+        self.late = late
+        self.below = below
+        self.before = snapshot()
 
-    def verdicts(self, succeeded: set[Target]) -> dict[bytes, Verdict]:
-        """What the targets that succeeded reflect now: of *every* file that feeds them, what was on disk.
+    def after(self, succeeded: Set[Target]) -> Made:
+        """What these targets reflect now, which succeeded since then."""
+        return Made(self, succeeded)
+
+
+class Made:
+    """What targets reflect that succeeded in a run which is over now.
+
+    Args:
+        recorder: Looked at the disk before it.
+    """
+
+    def __init__(self, recorder: Recorder, succeeded: Set[Target]) -> None:
+        self._recorder = recorder
+        self._before = recorder.before
+        self._succeeded = succeeded
+        self._names = {target.text for target in succeeded}
+
+    @cached_property
+    def _after(self) -> ChangeSet:
+        return self._recorder.snapshot()
+
+    @cached_property
+    def whole(self) -> Plan:
+        """Everything that was there before the run, as if nothing reflected it."""
+        return self._planned(self._before.changes)
+
+    def _planned(self, changes: tuple[Change, ...]) -> Plan:
+        return self._recorder.plan(replace(self._before, changes=changes), self._succeeded)
+
+    @cached_property
+    def verdicts(self) -> dict[bytes, Verdict]:
+        """What the targets reflect now: of *every* file that feeds them, what was on disk.
 
         A file that changed while the run was on is left out: nobody knows what was read.
         """
-        if not succeeded:
+        if not self._succeeded:
             return {}
         after = {change.path: change.new for change in self._after.changes}
         steady = tuple(
@@ -55,18 +89,19 @@ class Recorder:
             if change.path in after and after[change.path] == change.new
         )
         whole = self.whole if len(steady) == len(self._before.changes) else self._planned(steady)
-        names = {target.text for target in succeeded}
         entries = {planned.change.path: planned.change.new for planned in whole.changes}
-        due = self._due(replace(self._before, changes=steady))
-        early = self._early(whole, succeeded)
-        done = {path: targets & names - early.get(path, set()) for path, targets in needed(whole).items()}
+        due = self._recorder.due(replace(self._before, changes=steady), self._succeeded)
+        early = self._early(whole)
+        done = {
+            path: targets & self._names - early.get(path, set()) for path, targets in needed(whole).items()
+        }
         return {
             path: Verdict(entries[path], targets, done[path], targets - due.get(path, targets))
             for path, targets in needed(whole).items()
             if done[path]
         }
 
-    def _early(self, whole: Plan, succeeded: set[Target], *, apart: bool = False) -> dict[bytes, set[str]]:
+    def _early(self, whole: Plan, *, apart: bool = False) -> dict[bytes, set[str]]:
         """For each path the targets that were made before something above them that is due for it.
 
         They have seen of it what that reflects.
@@ -77,24 +112,26 @@ class Recorder:
         of = {one.target: one for one in whole.targets}
         found: dict[bytes, set[str]] = {}
         late: Mapping[bytes, frozenset[str]] | None = None
-        for target in succeeded & of.keys():
-            for above in _all_above(of, target) - succeeded:
+        for target in self._succeeded & of.keys():
+            for above in _all_above(of, target) - self._succeeded:
                 if of[above].action == "report" or of[above].settles:
                     continue
                 if late is None:
-                    late = self._late(replace(self._before, changes=tuple(p.change for p in whole.changes)))
+                    changes = tuple(planned.change for planned in whole.changes)
+                    late = self._recorder.late(replace(self._before, changes=changes), self._succeeded)
                 for path in of[above].paths:
                     seen = {} if whole.record is None else whole.record.apart(path)
                     if above.text in late.get(path, ()) and (above.text in seen or not apart):
                         found.setdefault(path, set()).add(target.text)
         return found
 
-    def unsure(self, succeeded: set[Target]) -> dict[bytes, frozenset[str]]:
-        """Of which files nobody knows what these targets have read, though they succeeded.
+    @cached_property
+    def unsure(self) -> dict[bytes, frozenset[str]]:
+        """Of which files nobody knows what the targets have read, though they succeeded.
 
         The file changed while the run was on, or held a conflict or a pointer instead of its content.
         """
-        if not succeeded:
+        if not self._succeeded:
             return {}
         before = {change.path: change for change in self._before.changes}
         after = {change.path: change for change in self._after.changes}
@@ -104,30 +141,19 @@ class Recorder:
             if path not in before or path not in after or before[path].new != after[path].new
         )
         moving = self._planned(changed) if changed else None
-        names = {target.text for target in succeeded}
         moved = {} if moving is None else needed(moving)
-        found = {path: targets & names for path, targets in moved.items()}
-        for path, early in self._early(self.whole, succeeded, apart=True).items():
+        found = {path: targets & self._names for path, targets in moved.items()}
+        for path, early in self._early(self.whole, apart=True).items():
             found[path] = found.get(path, frozenset()) | early
         for planned in (*(() if moving is None else moving.changes), *self.whole.changes):
             # One with targets that is unmapped is a table that cannot be read as one.
             if planned.disposition in ("dirty", "missing-content", "unmapped"):
-                below = [self._below(target) for target in planned.targets]
-                fed = frozenset(one.text for one in succeeded if any(is_below(one) for is_below in below))
-                found[planned.change.path] = found.get(planned.change.path, frozenset()) | fed
+                below = [self._recorder.below(target) for target in planned.targets]
+                made = frozenset(
+                    one.text for one in self._succeeded if any(is_below(one) for is_below in below)
+                )
+                found[planned.change.path] = found.get(planned.change.path, frozenset()) | made
         return {path: targets for path, targets in found.items() if targets}
-
-    @cached_property
-    def _after(self) -> ChangeSet:
-        return self._snapshot()
-
-    @cached_property
-    def whole(self) -> Plan:
-        """Everything that was there before the run, as if nothing reflected it."""
-        return self._plan(self._before)
-
-    def _planned(self, changes: tuple[Change, ...]) -> Plan:
-        return self._plan(replace(self._before, changes=changes))
 
 
 def _all_above(of: Mapping[Target, PlannedTarget], target: Target) -> set[Target]:

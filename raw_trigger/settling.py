@@ -100,18 +100,17 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
 def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
     repo, roots = survey.workspace.repo, survey.workspace.roots
     paths = {path for attempt in tried for path, _ in attempt.record.files}
-    recorder = survey.recorder(paths)
-    verdicts = recorder.verdicts({attempt.record.target for attempt in tried})
+    made = survey.recorder(paths).after({attempt.record.target for attempt in tried})
     rules = survey.rules(survey.known_catalog())
     with survey.contents(NOTHING, rules) as contents:
         feeding = Feeding(repo, survey.tracked, NOTHING, rules, contents)
         found = settlement(
             tried,
-            verdicts,
+            made.verdicts,
             feeding=lambda target: [path for path, _ in feeding.paths(target)],
             changed_at=lambda path: last_change(repo, path),
         )
-    certain, pointers = survey.as_recorded(found.certain, recorder.whole)
+    certain, pointers = survey.as_recorded(found.certain, made.whole)
     stored = diff.store(repo, {**{path: verdict.entry for path, verdict in certain.items()}, **pointers})
     kept = {path: verdict for path, verdict in certain.items() if path in stored}
     pointers = {path: entry for path, entry in pointers.items() if path in stored}

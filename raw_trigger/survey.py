@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -376,7 +376,7 @@ class Survey:
                 seen = seen.extended({path: entries.get(path) for path in further})
             return seen if record is None else self._with_exceptions(seen, self._shown(record, seen))
 
-        def planned(seen: ChangeSet, *, everything: bool) -> Plan:
+        def planned(seen: ChangeSet, made: Set[Target], *, everything: bool) -> Plan:
             workspace = self.workspace
             options = Survey(workspace)._options()
             disk = not_the_content(workspace.repo, self.tracked, seen, rules.feeds)
@@ -392,16 +392,17 @@ class Survey:
                     compare=contents,
                     record=shown,
                     everything=everything,
+                    made=made,
                 )
 
-        def late(seen: ChangeSet) -> dict[bytes, frozenset[str]]:
-            return needed(planned(seen, everything=False))
+        def late(seen: ChangeSet, made: Set[Target]) -> dict[bytes, frozenset[str]]:
+            return needed(planned(seen, made, everything=False))
 
-        def due(seen: ChangeSet) -> dict[bytes, frozenset[str]]:
+        def due(seen: ChangeSet, made: Set[Target]) -> dict[bytes, frozenset[str]]:
             # Of any other path a target is due unless it reflects just this content.
             inside = tuple(change for change in seen.changes if rules.looks_inside(change.path))
             found: dict[bytes, frozenset[str]] = {change.path: frozenset() for change in inside}
-            return {**found, **late(replace(seen, changes=inside))}
+            return {**found, **late(replace(seen, changes=inside), made)}
 
         def below(target: Target) -> Callable[[Target], bool]:
             options = Survey(self.workspace)._options()

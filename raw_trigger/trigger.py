@@ -204,13 +204,13 @@ class Trigger(Survey):
         finally:
             if recorder is not None:
                 succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-                unsure = recorder.unsure(succeeded)
+                made = recorder.after(succeeded)
+                unsure = dict(made.unsure)
                 for planned in plan.targets:
                     outcome = done.get(planned.target)
                     for path in planned.paths if outcome is not None and outcome.refuted else ():
                         unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
-                verdicts = {**nothing_to_run, **recorder.verdicts(succeeded)}
-                self._promote(verdicts, plan, unsure, recorder.whole)
+                self._promote({**nothing_to_run, **made.verdicts}, plan, unsure, made.whole)
             if launch is not None:
                 self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
@@ -344,12 +344,11 @@ class Trigger(Survey):
         """
         if self.record is None:
             return
-        recorder = self.recorder(before.keys())
-        unsure = recorder.unsure(made)
+        now = self.recorder(before.keys()).after(made)
         verdicts = {
             path: verdict
-            for path, verdict in recorder.verdicts(made).items()
-            if path not in unsure and path in before and before[path] == verdict.entry
+            for path, verdict in now.verdicts.items()
+            if path not in now.unsure and path in before and before[path] == verdict.entry
         }
         repo = self.workspace.repo
         stored = diff.store(repo, {path: verdict.entry for path, verdict in verdicts.items()})

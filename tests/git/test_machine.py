@@ -419,6 +419,22 @@ def test_what_succeeded_beside_what_still_fails_is_not_made_again(world: World) 
     assert not world.complaints
 
 
+def test_a_deletion_that_left_nothing_on_disk_was_read_all_the_same(world: World) -> None:
+    """HEAD still has the folder's other file, so `sum` is made; it finds neither."""
+    world.adopt("HEAD")
+    world.write("folder/x.csv", None)
+    world.write("folder/y.csv", "0\n")
+    world.run()
+    world.write("folder/y.csv", None)
+    world.hook("post-commit")
+    world.judge()
+    launches = world.launches
+    world.hook("post-commit")
+    assert world.launches == launches
+    world.write("folder/y.csv", "0\n")
+    world.judge()
+
+
 def test_rules_edited_after_the_very_first_run(world: World) -> None:
     world.write("pair.csv", "1\n")
     world.run()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 
 import pytest
 
@@ -34,13 +35,13 @@ A, B = b"data/1_raw/a.csv", b"data/1_raw/b.csv"
 
 
 def recorder(seen: ChangeSet, record: Record) -> Recorder:
-    def planned(seen: ChangeSet, *, everything: bool) -> Plan:
-        return make_plan(seen, BOOK, OPTIONS, record=record, everything=everything)
+    def planned(seen: ChangeSet, made: Set[Target], *, everything: bool) -> Plan:
+        return make_plan(seen, BOOK, OPTIONS, record=record, everything=everything, made=made)
 
-    def late(seen: ChangeSet) -> Mapping[bytes, frozenset[str]]:
-        return needed(planned(seen, everything=False))
+    def late(seen: ChangeSet, made: Set[Target]) -> Mapping[bytes, frozenset[str]]:
+        return needed(planned(seen, made, everything=False))
 
-    return Recorder(lambda: seen, lambda seen: planned(seen, everything=True), late=late)
+    return Recorder(lambda: seen, partial(planned, everything=True), late=late)
 
 
 def recorded(*words: str) -> ChangeSet:
@@ -70,16 +71,16 @@ def test_what_is_made_before_what_is_above_it(
     done: Mapping[bytes, set[str]],
     unknown: Mapping[bytes, set[str]],
 ) -> None:
-    found = recorder(recorded("~a.csv", "~b.csv"), Record("tree", exceptions))
-    succeeded = {Target(name) for name in made}
-    assert {path: one.succeeded for path, one in found.verdicts(succeeded).items()} == done
-    assert found.unsure(succeeded) == unknown
+    before = recorder(recorded("~a.csv", "~b.csv"), Record("tree", exceptions))
+    found = before.after({Target(name) for name in made})
+    assert {path: one.succeeded for path, one in found.verdicts.items()} == done
+    assert found.unsure == unknown
 
 
 def test_what_is_made_while_a_day_above_it_is_not_over() -> None:
-    found = recorder(recorded("+days/2026-01-09", "+days/2026-01-10"), Record("tree", {}))
-    verdicts = found.verdicts({Target("days", "2026-01-09"), Target("total")})
-    assert {path: one.succeeded for path, one in verdicts.items()} == {
+    before = recorder(recorded("+days/2026-01-09", "+days/2026-01-10"), Record("tree", {}))
+    found = before.after({Target("days", "2026-01-09"), Target("total")})
+    assert {path: one.succeeded for path, one in found.verdicts.items()} == {
         b"data/1_raw/days/2026-01-09": {"days|2026-01-09", "total"}
     }
 
