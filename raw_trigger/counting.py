@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -66,9 +67,9 @@ class Counting:
         one that came. A path is left out whose content is not here, too large or no table.
         """
         given = self._changes.changes if changes is None else changes
-        tables = [change for change in given if kind_of(show(change.path)) is not None]
-        found = {change.path: _NONE for change in tables if _same(change)}
-        rest = [change for change in tables if change.path not in found][:FILES_LIMIT]
+        found = {change.path: _NONE for change in given if _same(change) and _is_table(change)}
+        differing = (change for change in given if not _same(change) and _is_table(change))
+        rest = list(islice(differing, FILES_LIMIT))
         self._prepare(rest)
         self._blobs.hold(e.oid for c in rest for e in (c.old, c.new) if e is not None and e.content == "blob")
         sized = []
@@ -175,6 +176,10 @@ def _same(change: Change) -> bool:
         and change.old.oid == change.new.oid
         and change.old.content == change.new.content
     )
+
+
+def _is_table(change: Change) -> bool:
+    return kind_of(show(change.path)) is not None
 
 
 def form_of(path: bytes, delimiter: str | None = None, encoding: str | None = None) -> Form:

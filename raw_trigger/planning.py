@@ -21,6 +21,7 @@ from raw_trigger.model.plan import (
     UNLISTED,
     UNREAD,
     Action,
+    Disposition,
     Narrowing,
     Origin,
     Plan,
@@ -53,6 +54,12 @@ class Disk:
 
     dirty: Mapping[bytes, str] = field(default_factory=dict)
     missing: Mapping[bytes, str] = field(default_factory=dict)
+
+    def obstacle(self, path: bytes) -> tuple[Disposition, str] | None:
+        """What stands in the way of a path, and the reason."""
+        if path in self.dirty:
+            return "dirty", self.dirty[path]
+        return ("missing-content", self.missing[path]) if path in self.missing else None
 
 
 Compare = Callable[[bytes, Match, "Entry | None", "Entry | None"], Affected]
@@ -201,15 +208,16 @@ class _Planner:
         if unknown is not None:
             self.errors.append(f"{show(change.path)}: {match.rule}: {unknown}")
             return PlannedChange(change, "unmapped", match.rule, unknown)
-        for reasons, disposition in ((self.disk.dirty, "dirty"), (self.disk.missing, "missing-content")):
-            if change.path in reasons:
-                reason = reasons[change.path]
-                return PlannedChange(change, disposition, match.rule, reason, match.targets)  # type: ignore[arg-type]
+        obstacle = self.disk.obstacle(change.path)
+        if obstacle is not None:
+            return PlannedChange(change, obstacle[0], match.rule, obstacle[1], match.targets)
         planned = PlannedChange(change, "planned", match.rule, None, match.targets)
         if match.clause is not None:
             planned = self._by_content(change, match)
         for target in planned.targets if planned.disposition == "planned" else ():
-            draft = self.drafts.setdefault(target, _Draft(target, "raw"))
+            draft = self.drafts.get(target)
+            if draft is None:
+                draft = self.drafts[target] = _Draft(target, "raw")
             self._feed(draft, change.path, frozenset((target,)))
             draft.living = draft.living or change.new is not None
             draft.dimensions = match.dimensions
@@ -264,7 +272,7 @@ class _Planner:
         Args:
             via: The targets that the path itself feeds, through which it feeds this one.
         """
-        draft.via[path] = draft.via.get(path, via) | via
+        draft.via[path] = draft.via[path] | via if path in draft.via else via
         if path not in draft.due and not self._reflects(draft.target, path, via):
             draft.due.add(path)
 

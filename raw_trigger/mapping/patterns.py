@@ -256,7 +256,7 @@ class Template:
 
     def expand(self, values: Mapping[str, str]) -> str:
         """The text with every name replaced by its value."""
-        return "".join(plain + (values[name] if name else "") for plain, name in self._parts)
+        return "".join([plain + (values[name] if name else "") for plain, name in self._parts])
 
 
 def compile_template(text: str, known: frozenset[str] | set[str] | None) -> Template:

@@ -267,8 +267,24 @@ class _FileRule:
     partition: Template | None
     row_partition: Template | None
     run_config: RunConfig | None
+    always: Match | None = None
+    """What it says of every path, where that is the same."""
+
+    @property
+    def varies(self) -> bool:
+        """Whether what it says of a path follows from the path."""
+        if self.run_config is not None or self.looks_inside:
+            return True
+        templates = self.assets if self.partition is None else (*self.assets, self.partition)
+        return any(template.names for template in templates)
+
+    @property
+    def looks_inside(self) -> bool:
+        return self.rule.rows is not None or self.rule.fingerprint not in (None, "bytes")
 
     def match(self, relative: str, captures: dict[str, str], root: str = "") -> Match:
+        if self.always is not None:
+            return self.always
         rule = self.rule
         if rule.ignore:
             return Match(self.where, ignore=True, on_delete=rule.on_delete)
@@ -279,7 +295,7 @@ class _FileRule:
             partition = self.run_config.key(values, partition, root if self.run_config.by_root else "")
         targets = tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
         clause = None
-        if rule.rows is not None or rule.fingerprint not in (None, "bytes"):
+        if self.looks_inside:
             clause = Clause(rule.rows, rule.fingerprint, self.row_partition, values)
         return Match(self.where, targets, False, rule.on_delete, clause, _dimensions(rule))
 
@@ -348,9 +364,10 @@ def _compile(rule: Rule) -> _FileRule:
             run_config = compile_run_config(rule.run_config, pattern.names | BUILT_IN)
     except PatternError as error:
         raise ConfigError(f"{where}: {error.message}", "see 'Patterns' in the README") from error
-    return _FileRule(
+    compiled = _FileRule(
         rule, rule.position.short, pattern, tuple(templates), partition, row_partition, run_config
     )
+    return compiled if compiled.varies else replace(compiled, always=compiled.match("", {}))
 
 
 def _marked(rules: list[_FileRule]) -> list[_FileRule]:

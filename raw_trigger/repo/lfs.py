@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from raw_trigger.model.changes import Change
@@ -12,16 +12,18 @@ from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
 
-def lfs_paths(repo: Repository, changes: Iterable[Change]) -> set[bytes]:
+def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
     """The paths at which a pointer is, or was before it was deleted.
 
     Nothing is read where no ``.gitattributes`` above a change speaks of LFS.
     """
+    if not _in_use(repo, {change.path.rpartition(b"/")[0] for change in changes}):
+        return set()
     entries = {change.path: change.new or change.old for change in changes}
     blobs = {
         path: entry.oid for path, entry in entries.items() if entry is not None and entry.content == "blob"
     }
-    if not blobs or not _in_use(repo, blobs):
+    if not blobs:
         return set()
     asked = "".join(f"{oid}\n" for oid in blobs.values()).encode()
     lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
@@ -39,11 +41,12 @@ def lfs_paths(repo: Repository, changes: Iterable[Change]) -> set[bytes]:
     return found
 
 
-def _in_use(repo: Repository, paths: Iterable[bytes]) -> bool:
+def _in_use(repo: Repository, changed: Iterable[bytes]) -> bool:
+    """Whether anything is said of LFS that can count in these folders."""
     top = Path(repo.top)
     folders: set[bytes] = set()
-    for path in paths:
-        folder = os.path.dirname(path)  # noqa: PTH120
+    for one in changed:
+        folder = one
         while folder not in folders:
             folders.add(folder)
             folder = os.path.dirname(folder)  # noqa: PTH120
