@@ -185,6 +185,46 @@ def test_a_key_that_is_none_is_an_error(concepts: Ground, content: str, message:
     assert concepts.due() == ["concepts|C"]
 
 
+@pytest.mark.parametrize("before", ["asset: whole", "asset: concepts, partition: A"])
+@pytest.mark.parametrize("after", [f"asset: concepts, {ROWS}", "asset: whole, rows: {key: id}"])
+def test_a_rule_is_edited_for_a_table_that_is_recorded_with_a_key_that_is_none(
+    repo: Repo, before: str, after: str
+) -> None:
+    ground = Ground(repo, before, "c.csv", "id,active,note\nA,1,x\nA,2,x\nC,1,x\n")
+    ground.rule(after)
+    for _ in range(2):
+        plan = ground.plan()
+        assert plan.errors[0].startswith(
+            "raw-trigger.yaml:2: data/1_raw/c.csv:3: the key id is not unique: 'A'"
+        )
+        assert plan.pending
+        assert ground.run()[0] == []
+    ground.write(START)
+    due = ["concepts|A", "concepts|B", "concepts|C"] if "partition" in after else ["whole"]
+    assert ground.due() == due
+    ground.run(due[0])
+    assert ground.due() == due[:1]
+    ground.run()
+    assert ground.plan().changes == ()
+
+
+def test_what_is_recorded_cannot_be_read_as_a_table_at_all(repo: Repo) -> None:
+    ground = Ground(repo, "asset: whole", "c.csv", b"\x1f\x8b" + START.encode())
+    ground.rule(f"asset: concepts, {ROWS}")
+    assert ground.plan().errors[0].startswith("raw-trigger.yaml:2: data/1_raw/c.csv: cannot be unpacked")
+    ground.write(START)
+    plan = ground.plan()
+    assert [one.target.text for one in plan.actionable] == ["concepts|A", "concepts|B", "concepts|C"]
+    assert plan.warnings[0].startswith(
+        "data/1_raw/c.csv: what it is compared with cannot be read as a table, so everything in it counts "
+        "(data/1_raw/c.csv: cannot be unpacked"
+    )
+    ground.run("concepts|B")
+    assert ground.due() == ["concepts|B"]
+    ground.run()
+    assert ground.plan().changes == ()
+
+
 def test_only_the_failed_partition_runs_again(concepts: Ground) -> None:
     concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\n")
     concepts.run("concepts|B")
