@@ -234,7 +234,7 @@ class _Planner:
             return PlannedChange(change, "unmapped", match.rule, affected.problem, match.targets)
         if affected.missing is not None:
             return PlannedChange(change, "missing-content", match.rule, affected.missing, match.targets)
-        if change.old == change.new and self._unread(change.path, match):
+        if change.old == change.new and self._unread(change, match):
             return PlannedChange(change, "missing-content", match.rule, UNREAD, match.targets)
         if affected.note is not None:
             self.warnings.append(f"{show(change.path)}: {affected.note}")
@@ -245,10 +245,14 @@ class _Planner:
         targets = tuple(sorted(others, key=_sort_key))
         return PlannedChange(change, "planned", match.rule, None, targets, affected.counts)
 
-    def _unread(self, path: bytes, match: Match) -> bool:
+    def _unread(self, change: Change, match: Match) -> bool:
         """Whether nobody knows yet which partitions a rule newly feeds from it."""
-        apart = () if self.record is None else self.record.apart(path)
-        return match.by_row and any(target.text in apart for target in match.targets)
+        apart = () if self.record is None else self.record.apart(change.path)
+        if not match.by_row or all(target.text not in apart for target in match.targets):
+            return False
+        # In a folder of DVC's it may be another file.
+        whole = self.compare(change.path, match, None, change.new)
+        return whole.missing is not None or any(target.text not in apart for target in whole.targets)
 
     def _apart(self, path: bytes, match: Match) -> Iterable[Target]:
         """The path's targets whose content the record has other than that of the path."""

@@ -16,7 +16,7 @@ from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, Target
-from raw_trigger.model.record import Record, Verdict
+from raw_trigger.model.record import Record, Reflected, Verdict
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
 from raw_trigger.recording import Recorder, by_outs, needed
 from raw_trigger.repo import diff
@@ -268,24 +268,32 @@ class Survey:
 
     def _with_rows(self, record: Record, rules: RuleBook) -> Record:
         """The record with the partitions of tables that could not be read when a rule newly fed them."""
-        unread: dict[bytes, Match] = {}
-        for path, reflected in record.exceptions.items() if rules.catalog is not None else ():
-            match = rules.match(path)
-            if match is not None and match.by_row:
-                newly = tuple(target for target in match.targets if target.text in reflected)
-                if newly:
-                    unread[path] = replace(match, targets=newly)
-        if not unread:
+        found = {} if rules.catalog is None else record.exceptions
+        places = [path for path, reflected in found.items() if _may_be_unread(path, reflected, rules)]
+        if not places:
             return record
-        files = self.tracked.at(record.tree, list(unread))
-        here = {path: match for path, match in unread.items() if path in files}
-        fed = self._fed(here, files, rules)
-        known = {path: targets for path, targets in fed.items() if not set(targets) & set(here[path].targets)}
+        files: dict[bytes, Entry] = {}
+        unread: dict[bytes, dict[bytes, Match]] = {}
+        for place, there in self.tracked.files_at(record.tree, places).items():
+            files |= there
+            unread[place] = {}
+            for path in there:
+                match = rules.match(path)
+                targets = () if match is None or not match.by_row else match.targets
+                newly = tuple(target for target in targets if target.text in record.exceptions[place])
+                if match is not None and newly:
+                    unread[place][path] = replace(match, targets=newly)
+        matches = {path: match for by_path in unread.values() for path, match in by_path.items()}
+        fed = self._fed(matches, files, rules)
+        known = {
+            path: targets for path, targets in fed.items() if not set(targets) & set(matches[path].targets)
+        }
         record = record.with_new_targets(self._made_from(known, rules))
         exceptions = dict(record.exceptions)
-        for path in known:
-            names = {target.text for target in here[path].targets}
-            exceptions[path] = {name: oid for name, oid in exceptions[path].items() if name not in names}
+        for place, by_path in unread.items():
+            left = {t.text for path, match in by_path.items() if path not in known for t in match.targets}
+            told = {t.text for path, match in by_path.items() if path in known for t in match.targets} - left
+            exceptions[place] = {name: oid for name, oid in exceptions[place].items() if name not in told}
         return replace(record, exceptions=exceptions)
 
     def _made_from(self, fed: Mapping[bytes, Iterable[Target]], rules: RuleBook) -> dict[bytes, list[str]]:
@@ -313,12 +321,8 @@ class Survey:
                 if match.by_row
             }
 
-            def is_unread(path: bytes) -> bool:
-                # What is known of a file in a folder of DVC's is recorded of the folder.
-                return told[path].missing is not None and self.tracked.out_of(path) == path
-
             return {
-                path: match.targets if path not in told or is_unread(path) else told[path].targets
+                path: told[path].targets if path in told and told[path].missing is None else match.targets
                 for path, match in matches.items()
             }
 
@@ -409,6 +413,14 @@ class Survey:
             return may_be_made_from(target, catalog, options.downstream, options.now)
 
         return Recorder(snapshot, partial(planned, everything=True), due, late, below)
+
+
+def _may_be_unread(path: bytes, reflected: Reflected, rules: RuleBook) -> bool:
+    """Whether something is newly fed from the path by rows, of which it is not known which they are."""
+    match = rules.match(path)
+    if match is not None:
+        return match.by_row and any(target.text in reflected for target in match.targets)
+    return rules.looks_inside_any and None in reflected.values()
 
 
 def _doubtful(plan: Plan) -> bool:

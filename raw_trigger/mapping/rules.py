@@ -186,9 +186,14 @@ class RuleBook:
         match = self.match(path)
         return match is not None and bool(match.targets)
 
+    @property
+    def looks_inside_any(self) -> bool:
+        """Whether the content of any path says what it is about."""
+        return self._file.any_clause
+
     def looks_inside(self, path: bytes) -> bool:
         """Whether the path's content says what it is about."""
-        if not self._file.any_clause:
+        if not self.looks_inside_any:
             return False
         match = self.match(path)
         return match is not None and match.clause is not None

@@ -237,6 +237,16 @@ class Tracked:
 
     def at(self, tree: str, paths: Iterable[bytes]) -> dict[bytes, Entry]:
         """What a tree has at these paths: files, or what its pointer files stand for as a whole."""
+        files, outs = self._at(tree, paths)
+        return {**files, **{path: out.entry for path, out in outs.items()}}
+
+    def files_at(self, tree: str, paths: Iterable[bytes]) -> dict[bytes, dict[bytes, Entry]]:
+        """The files that a tree has at each of these paths: one, or those of a folder of DVC's."""
+        files, outs = self._at(tree, paths)
+        found = {path: {path: entry} for path, entry in files.items()}
+        return {**found, **{path: self._named(out) for path, out in outs.items()}}
+
+    def _at(self, tree: str, paths: Iterable[bytes]) -> tuple[dict[bytes, Entry], dict[bytes, Out]]:
         wanted = list(paths)
         found = diff.entries_at(self._repo, tree, wanted)
         left = [path for path in wanted if path not in found]
@@ -245,11 +255,10 @@ class Tracked:
         if any(path not in outs for path in left):
             listed = diff.all_paths(self._repo, tree, self.watched(tree))
             outs |= self._of((path, entry) for path, entry in listed if is_pointer(path))
-        for path in left:
-            if path in outs:
-                found[path] = outs[path].entry
-                self._named(outs[path])
-        return found
+        there = {path: outs[path] for path in left if path in outs}
+        for out in there.values():
+            self._named(out)
+        return found, there
 
     def recorded(
         self, tree: str, paths: Iterable[bytes], pointers: Iterable[bytes]

@@ -13,7 +13,7 @@ from raw_trigger import state
 from raw_trigger.config import load_config
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
@@ -73,7 +73,9 @@ class _Project:
         self._keys = tuple(keys)
 
     def catalog(self, fresh: bool = False) -> Catalog:
-        return Catalog({key: Asset(key, (key,), "here") for key in self._keys}, fresh=fresh)
+        assets = {key: Asset(key, (key,), "here") for key in self._keys}
+        assets["keyed"] = Asset("keyed", ("keyed",), "here", partitions=Partitions("dynamic", name="keys"))
+        return Catalog(assets, fresh=fresh)
 
 
 @dataclass(frozen=True)

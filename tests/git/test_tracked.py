@@ -334,6 +334,44 @@ def test_rules_edited_for_files_that_dvc_has(dvc: DvcRepo) -> None:
     assert dvc.settled()
 
 
+TABLES = {"a.csv": "id,v\nA,1\nB,1\n", "b.csv": "id,v\nC,1\n"}
+
+
+def by_rows(dvc: DvcRepo) -> None:
+    """A rule begins to read a recorded folder's files by their rows while nothing of them is here."""
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: 'folder/*', asset: whole}]\n"})
+    dvc.git("add", "-A")
+    folder(dvc, TABLES)
+    dvc.adopt()
+    dvc.forget()
+    dvc.data(dict.fromkeys((f"folder/{name}" for name in TABLES), None))
+    rules = "assets: [{path: 'folder/*', asset: keyed, rows: {key: id, partition: '{id}'}}]\n"
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\n" + rules})
+    for _ in range(2):
+        assert shown(dvc.plan()) == ["R folder/a.csv missing-content", "R folder/b.csv missing-content"]
+        assert dvc.run().made == []
+
+
+def test_a_rule_that_reads_a_folder_by_rows_while_nothing_of_it_is_here(dvc: DvcRepo) -> None:
+    by_rows(dvc)
+    dvc.data({f"folder/{name}": text for name, text in TABLES.items()})
+    assert [one.target.text for one in dvc.plan().actionable] == ["keyed|A", "keyed|B", "keyed|C"]
+    dvc.failing = frozenset({"keyed"})
+    assert dvc.run().made == []
+    dvc.failing = frozenset()
+    assert dvc.run().made == ["keyed|A", "keyed|B", "keyed|C"]
+    assert dvc.settled()
+
+
+def test_a_rule_that_reads_a_folder_by_rows_which_never_comes(dvc: DvcRepo) -> None:
+    """The next version of the folder does; of the file that differs nothing can be compared."""
+    by_rows(dvc)
+    folder(dvc, {**TABLES, "b.csv": "id,v\nD,1\n"})
+    assert dvc.run().made == ["keyed|A", "keyed|B", "keyed|D"]
+    assert dvc.run().made == []
+    assert dvc.settled()
+
+
 def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
     """Each of two jobs does one of two stages; a third one, which has no data, puts it together."""
     two_stages(dvc)
