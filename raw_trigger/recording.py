@@ -241,8 +241,11 @@ def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Ver
         )
         if nothing:
             found[path] = Verdict(planned.change.new)
-        elif planned.disposition == "unchanged" and (
-            whole or plan.record is None or not plan.record.apart(path)
+        elif (
+            planned.disposition == "unchanged"
+            # Compared with something else it says nothing of what is recorded.
+            and plan.record is not None
+            and (whole or not plan.record.apart(path))
         ):
             found[path] = Verdict(planned.change.new, everything[path], everything[path])
     return found

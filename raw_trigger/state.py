@@ -162,7 +162,8 @@ def promote(
     *,
     pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     roots: Sequence[str] = (),
-) -> None:
+    only_on: str | None = None,
+) -> bool:
     """Record what a run came to, path by path.
 
     Args:
@@ -173,15 +174,22 @@ def promote(
         pointers: Pointer files that stand for some of the paths, as they are to be recorded once all that
             they stand for is whole; until then the verdicts about that are exceptions.
         roots: The raw roots; needed with ``pointers``.
+        only_on: The recorded tree that this is about; nothing is recorded on any other. None: what others
+            have recorded meanwhile is kept beside it.
+
+    Returns:
+        Whether it is recorded.
 
     Raises:
         RecordError: it cannot be written, or others moved it again and again.
     """
     for _ in range(_TRIES):
         old = read(repo, environment)
+        if only_on is not None and (old is None or old.tree != only_on):
+            return False
         new = promoted(repo, old, verdicts, seen, unsure, pointers=pointers, roots=roots)
         if new is None or _move(repo, environment, new, old):
-            return
+            return True
         time.sleep(random.uniform(0, _PAUSE))
     raise RecordError(
         f"{PREFIX}{environment} is being moved by others all the time", "run `raw-trigger run` again"

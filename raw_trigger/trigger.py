@@ -170,7 +170,9 @@ class Trigger(Survey):
         nothing_to_run = settled(plan, certain=self._fresh is not None, whole=self._sees_all())
         if not plan.actionable:
             if self._records and self.record is not None:
-                self._promote(nothing_to_run, plan)
+                # Without the environment's lock: whoever recorded something meanwhile knows better.
+                with_record = plan.record or self.record
+                self._promote(nothing_to_run, plan, only_on=with_record.tree)
             return Outcome("nothing")
         if self._records:
             require_room(self.workspace.repo)
@@ -308,6 +310,8 @@ class Trigger(Survey):
         plan: Plan,
         unsure: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
         whole: Plan | None = None,
+        *,
+        only_on: str | None = None,
     ) -> None:
         repo = self.workspace.repo
         shown = () if plan.record is None or plan.record.shown is None else plan.record.shown
@@ -321,12 +325,12 @@ class Trigger(Survey):
         seen = self.record if plan.errors or plan.record is None else plan.record
         if seen is not None and seen.rules is None and plan.actionable and not plan.errors:
             seen = replace(seen, rules=self.rules(self.known_catalog()).describe())
-        if self.record is not None:
+        roots, name = self.workspace.roots, self.workspace.environment
+        done = state.promote(repo, name, kept, seen, unsure, pointers=pointers, roots=roots, only_on=only_on)
+        if done and self.record is not None:
             first = {} if plan.base.kind == "recorded" else needed(plan)
             first = by_out(first, self.tracked)
             self.results = Results.of(self.record, seen, kept, unsure, first, pointers)
-        roots = self.workspace.roots
-        state.promote(repo, self.workspace.environment, kept, seen, unsure, pointers=pointers, roots=roots)
 
     def _sees_all(self) -> bool:
         """Whether plans have everything that the configuration wants made from a path."""
@@ -394,10 +398,18 @@ class Trigger(Survey):
             same = settled(everything, certain=False, whole=self._sees_all())
             done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
             verdicts, pointers = self.as_recorded(done, everything)
-            state.promote(repo, environment, verdicts, pointers=pointers, roots=roots)
+            only_on = None if record is None else record.tree
+            if not state.promote(
+                repo, environment, verdicts, pointers=pointers, roots=roots, only_on=only_on
+            ):
+                raise _moved()
             return len(chosen)
         described = rules.describe() if rules.catalog is not None else None
         folders = self.tracked.folders(new)
         if not state.adopt(repo, environment, new, described, self.record, folders):
-            raise UsageError("the record was moved by another command meanwhile", "run it again")
+            raise _moved()
         return len(changes.changes)
+
+
+def _moved() -> UsageError:
+    return UsageError("the record was moved by another command meanwhile", "run it again")

@@ -108,6 +108,13 @@ class Ground:
             return ran, trigger.run(plan, Launcher(), face="cli")
 
 
+class Nobody:
+    """A launcher that is not to be asked."""
+
+    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+        raise AssertionError("there is nothing to launch")
+
+
 @pytest.fixture
 def concepts(repo: Repo) -> Ground:
     return Ground(repo, f"asset: concepts, {ROWS}", "c.csv", START)
@@ -253,6 +260,45 @@ def test_adopting_one_path_leaves_what_is_due_of_another(concepts: Ground) -> No
     concepts.write(START)
     assert concepts.due() == ["concepts|A"]
     concepts.trigger().adopt(concepts.repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
+    assert concepts.due() == ["concepts|A"]
+
+
+@pytest.mark.parametrize("revisions", [["HEAD~1", "HEAD"], ["--all"]])
+def test_nothing_differs_between_what_is_compared_but_something_is_recorded(
+    concepts: Ground, revisions: list[str]
+) -> None:
+    """What is recorded is another content than either of them."""
+    edited = "id,active,note\n" if revisions == ["--all"] else START.replace("A,1", "A,2")
+    concepts.write(edited)
+    concepts.repo.git("commit", "-qam", "what counts")
+    concepts.write(edited.replace("x", "y"))
+    concepts.repo.git("commit", "-q", "--allow-empty", "-am", "what does not")
+    due = concepts.due()
+    trigger = concepts.trigger()
+    workspace = trigger.workspace
+    everything = revisions == ["--all"]
+    base, desired = from_arguments(
+        workspace.repo, "local", [] if everything else revisions, everything=everything
+    )
+    with trigger.planned(base, desired, face="cli") as plan:
+        assert [one.disposition for one in plan.changes] == ["unchanged"]
+        trigger.run(plan, Nobody(), face="cli")
+    assert concepts.due() == due != []
+
+
+def test_what_another_one_records_before_a_plan_with_nothing_to_run_is_settled(concepts: Ground) -> None:
+    """The plan was made from another record: it says nothing of what the assets reflect now."""
+    looked_at = START.replace("x", "y")
+    concepts.write(looked_at)
+    trigger = concepts.trigger()
+    base, desired = from_arguments(trigger.workspace.repo, "local", [])
+    with trigger.planned(base, desired, face="cli") as plan:
+        assert [one.disposition for one in plan.changes] == ["unchanged"]
+        concepts.write(START.replace("A,1", "A,2"))
+        assert concepts.run()[0] == ["concepts|A"]
+        assert trigger.run(plan, Nobody(), face="cli").status == "nothing"
+        assert trigger.results is None
+    concepts.write(looked_at)
     assert concepts.due() == ["concepts|A"]
 
 
