@@ -2,8 +2,8 @@
 
 ``refs/raw-trigger/<environment>`` points straight at a tree that holds the raw files, under
 their full paths, as they were last materialized. Beside them, in ``.raw-trigger/``, stand the
-exceptions, one small file for each path whose targets reflect different contents, the rules in
-force, and what files were in DVC's folders. Moving the ref is one compare-and-swap.
+exceptions, one small file for each path whose targets reflect different contents, these contents,
+the rules in force, and what files were in DVC's folders. Moving the ref is one compare-and-swap.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from raw_trigger.errors import ROOM, RecordError
 from raw_trigger.model.changes import DVC_MODE, Entry, show, to_bytes
-from raw_trigger.model.record import Record, Reflected, Verdict
+from raw_trigger.model.record import Record, Reflected, Verdict, is_content
 from raw_trigger.repo import diff
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
@@ -29,6 +29,7 @@ from raw_trigger.repo.trees import rewrite
 PREFIX = "refs/raw-trigger/"
 FOLDER = ".raw-trigger"
 _EXCEPTIONS = f"{FOLDER}/exceptions"
+_CONTENTS = f"{FOLDER}/contents"
 _RULES = f"{FOLDER}/rules"
 _FOLDERS = f"{FOLDER}/folders"
 _FILE = "100644"
@@ -113,6 +114,11 @@ def take_over(repo: Repository, environment: str, tree: str) -> None:
         RecordError: it cannot be written.
     """
     _move(repo, environment, tree, None)
+
+
+def is_own(path: bytes) -> bool:
+    """Whether a path of the recorded tree is no raw file."""
+    return path.startswith(FOLDER.encode() + b"/")
 
 
 def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
@@ -251,9 +257,30 @@ def _edits(
     for path, exceptions in after.items():
         if exceptions != before.get(path, {}):
             edits[_name(path)] = _store(repo, _text(path, exceptions)) if exceptions else None
+    edits |= _contents(repo, before, after)
     if seen is not None and seen.rules is not None and (old is None or old.rules != seen.rules):
         edits[_RULES.encode()] = _store(repo, seen.rules)
     return edits
+
+
+def _contents(
+    repo: Repository, before: Mapping[bytes, Reflected], after: Mapping[bytes, Reflected]
+) -> dict[bytes, Entry | None]:
+    """What keeps the contents of exceptions from being collected as garbage: they may be in no other tree."""
+    was, now = _oids(before), _oids(after)
+    edits: dict[bytes, Entry | None] = {f"{_CONTENTS}/{oid}".encode(): None for oid in was - now}
+    new = sorted(now - was)
+    if not new:
+        return edits
+    # DVC's ids are no objects, and a submodule's is none of this repository.
+    asked = "".join(f"{oid}\n" for oid in new).encode()
+    kinds = repo.git.run("cat-file", "--batch-check=%(objecttype)", stdin=asked).splitlines()
+    here = (oid for oid, kind in zip(new, kinds, strict=True) if kind == b"blob")
+    return edits | {f"{_CONTENTS}/{oid}".encode(): Entry(_FILE, oid) for oid in here}
+
+
+def _oids(exceptions: Mapping[bytes, Reflected]) -> set[str]:
+    return {oid for reflected in exceptions.values() for oid in reflected.values() if is_content(oid)}
 
 
 class _Pointers:

@@ -100,8 +100,7 @@ class Survey:
             sides = [side for side in (base.oid, desired.oid) if side]
             require_roots(repo, self.workspace.config, sides, lambda: self._has_outs(desired))
         if "." in roots:
-            own = state.FOLDER.encode() + b"/"
-            changes = tuple(change for change in changes if not change.path.startswith(own))
+            changes = tuple(change for change in changes if not state.is_own(change.path))
         seen, pointed = self.tracked.changes(changes)
         found = ChangeSet(base, desired, seen, pointed=pointed)
         if only is None:
@@ -260,7 +259,7 @@ class Survey:
             before = RuleBook.described(record.rules)
             watched = self.tracked.watched(record.tree)
             listed = diff.all_paths(self.workspace.repo, record.tree, watched)
-            files = dict(self.tracked.paths(listed))
+            files = dict(self.tracked.paths(one for one in listed if not state.is_own(one[0])))
             newly = rules.newly_fed(before, files)
             record = record.with_new_targets(self._made_from(self._fed(newly, files, rules), rules))
         record = self._with_rows(record, rules)

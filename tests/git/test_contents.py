@@ -465,17 +465,52 @@ def test_the_content_that_it_is_compared_with_is_gone(concepts: Ground) -> None:
     assert any("is not here" in warning for warning in plan.warnings)
 
 
-def test_what_a_failure_left_to_compare_with_is_gone(concepts: Ground) -> None:
-    """Only the record's own contents are kept by it: what is not known to be reflected is due."""
+def test_what_a_failure_left_to_compare_with_is_kept(concepts: Ground) -> None:
+    """By the record, where only some of the targets reflect it: no commit has it."""
+    repo, ref = concepts.repo, "refs/raw-trigger/local"
     concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\nD,1,x\n")
     concepts.run("concepts|A")
-    concepts.write("id,active,note\nA,2,x\nC,1,x\n")
-    due = ["concepts|A", "concepts|B", "concepts|D"]
+    one = repo.git("hash-object", "data/1_raw/c.csv")
+    concepts.write("id,active,note\nA,2,x\nB,2,y\nC,2,x\nD,1,x\n")
+    concepts.run("concepts|A")
+    other = repo.git("hash-object", "data/1_raw/c.csv")
+    kept = repo.git("ls-tree", "-r", "--name-only", ref, ".raw-trigger/contents").split()
+    assert kept == [f".raw-trigger/contents/{oid}" for oid in sorted([one, other])]
+    concepts.write("id,active,note\nA,2,x\nB,2,z\nC,2,x\n")
+    due = ["concepts|A", "concepts|D"]
     assert concepts.due() == due
-    concepts.repo.git("gc", "-q", "--prune=now")
+    repo.git("gc", "-q", "--prune=now")
+    repo.git("fsck", "--strict")
     assert concepts.due() == due
     concepts.run()
     assert concepts.plan().changes == ()
+    assert repo.git("ls-tree", "-r", "--name-only", ref) == ".raw-trigger/rules\ndata/1_raw/c.csv"
+
+
+def test_what_a_failure_left_to_compare_with_is_gone(concepts: Ground) -> None:
+    """As in what an older version recorded: what is not known to be reflected is due."""
+    concepts.write("id,active,note\nA,2,x\nB,2,x\nC,1,x\nD,1,x\n")
+    concepts.run("concepts|A")
+    oid = concepts.repo.git("hash-object", "data/1_raw/c.csv")
+    concepts.write("id,active,note\nA,2,x\nC,1,x\n")
+    (concepts.repo.top / ".git/objects" / oid[:2] / oid[2:]).unlink()
+    assert concepts.due() == ["concepts|A", "concepts|B", "concepts|D"]
+    concepts.run()
+    assert concepts.plan().changes == ()
+
+
+def test_what_is_recorded_beside_the_files_is_no_raw_file(repo: Repo) -> None:
+    """Where the whole repository is the raw root, and a rule for everything comes in."""
+    ground = Ground(repo, f"asset: concepts, {ROWS}", "c.csv", START)
+    head = (repo.top / "raw-trigger.yaml").read_text()
+    ground.write(START.replace("A,1", "A,2").replace("B,1", "B,2"))
+    config = "root: .\n" + head.replace("'c.csv'", "data/1_raw/c.csv")
+    (repo.top / "raw-trigger.yaml").write_text(config)
+    ground.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    ground.run("concepts|A")
+    (repo.top / "raw-trigger.yaml").write_text(config + "  - {path: '**', asset: whole}\n")
+    paths = {one.change.path for one in ground.plan().changes}
+    assert paths == {b"data/1_raw/c.csv", b"raw-trigger.yaml"}
 
 
 @pytest.mark.parametrize(
