@@ -153,6 +153,7 @@ class _Planner:
         self.everything = everything
         self.made = made
         self.clauses: dict[bytes, Match] = {}
+        self.rows: dict[bytes, frozenset[Target] | None] = {}
         self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
         self.drafts: dict[Target, _Draft] = {}
@@ -383,7 +384,7 @@ class _Planner:
             draft.action, draft.reason, draft.ready = "skip", problem.message, problem.ready
             draft.unknown = problem.ready is None
             key, has = draft.target.partition, asset.partitions
-            if not draft.living and has is not None and key is not None:
+            if has is not None and key is not None and not self._is_there(draft):
                 # What was never made leaves nothing behind; but a rule may be at fault.
                 draft.settles = problem == self.keys.problem(has, key)
                 draft.ready = None
@@ -402,6 +403,20 @@ class _Planner:
             self.errors.append(what.said or what.reason)
         elif what.severity == "warning":
             self.said.append((draft.target, f"{draft.target.text}: {what.reason}"))
+
+    def _is_there(self, draft: _Draft) -> bool:
+        """Whether a file that is there feeds it; where rows name what they feed, one of these."""
+        there = [self._rows_of(path) for path in draft.via if self.changes[path].new is not None]
+        return any(rows is None or draft.target in rows for rows in there)
+
+    def _rows_of(self, path: bytes) -> frozenset[Target] | None:
+        """What the rows of a changed file feed; None where they do not tell it, or cannot be read."""
+        if path not in self.rows:
+            match, new = self.clauses.get(path), self.changes[path].new
+            told = None if match is None or not match.by_row else self.compare(path, match, None, new)
+            known = told is not None and told.problem is None and told.missing is None
+            self.rows[path] = frozenset(told.targets) if told is not None and known else None
+        return self.rows[path]
 
     def _complete_sets(self) -> None:
         """Add the assets that one function makes together with a planned one."""

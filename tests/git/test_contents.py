@@ -446,6 +446,19 @@ def test_a_deleted_table(concepts: Ground) -> None:
     assert {one.target.text for one in plan.targets} == {"concepts|A", "concepts|B", "concepts|C"}
 
 
+@pytest.mark.parametrize("key", ["A...B", "M\udcfcller"], ids=["not allowed", "no text"])
+def test_a_row_that_goes_and_never_was_a_partition(repo: Repo, key: str) -> None:
+    """While it is there it stays to be mended; once it is gone there is nothing to do for it."""
+    bad = f"{key},1,x\n".encode(errors="surrogateescape")
+    ground = Ground(repo, f"asset: concepts, {ROWS}", "c.csv", START.encode() + bad)
+    ground.write(START.replace("C,1", "C,2"))
+    assert ground.run()[0] == ["concepts|C"]
+    assert ground.plan().changes == ()
+    ground.write(START + "A...C,1,x\n")
+    assert ground.run()[0] == ["concepts|C"]
+    assert ground.plan().pending
+
+
 def test_a_row_that_moves_to_another_file(repo: Repo) -> None:
     ground = Ground(repo, f"asset: concepts, {ROWS}", "*.csv", START)
     raw = repo.top / "data/1_raw"
