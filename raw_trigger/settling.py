@@ -265,6 +265,11 @@ def settlement(
 
     certain = {attempt.record.target.text for attempt in tried if is_certain(attempt)}
     unknown = {path: verdict.succeeded - certain for path, verdict in verdicts.items()}
+    for attempt in tried:
+        # By what of a file counts nothing may differ any more from what was recorded before.
+        files = attempt.record.files if attempt.record.target.text not in certain else ()
+        for path, _ in files:
+            unknown[path] = unknown.get(path, frozenset()) | {attempt.record.target.text}
     kept = {
         path: replace(verdict, succeeded=verdict.succeeded & certain)
         for path, verdict in verdicts.items()
