@@ -28,7 +28,9 @@ from raw_trigger.trigger import Trigger
 
 @dataclass(frozen=True, slots=True)
 class PathExplanation:
-    """What is known of one path. ``pending`` is None where nothing is recorded to compare with."""
+    """What is known of one path. ``pending`` is None where nothing is recorded to compare with; ``kept``
+    says of each target that is not made for now, why.
+    """
 
     path: str
     rule: str | None
@@ -38,6 +40,7 @@ class PathExplanation:
     recorded_oid: str | None
     oid: str | None
     pending: bool | None
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Explainer:
         entry = self._files.get(path)
         old = change.old if change is not None else entry if self._recorded else None
         pending = None if self._recorded is None else change is not None
+        idle = (one for one in plan.targets if (one.waits or one.unknown) and pending is not False)
         return PathExplanation(
             path=show(path),
             rule=planned.rule,
@@ -115,6 +119,7 @@ class Explainer:
             recorded_oid=None if old is None else old.oid,
             oid=None if entry is None else entry.oid,
             pending=pending,
+            kept=tuple(f"{one.target.text}: {one.reason}" for one in idle),
         )
 
     def _planned(self, path: bytes) -> tuple[PlannedChange, Plan]:

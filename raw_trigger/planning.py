@@ -17,6 +17,7 @@ from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
+    BY_HAND,
     NO_CATALOG,
     UNLISTED,
     UNREAD,
@@ -582,7 +583,7 @@ class _Planner:
             reason = f"downstream of {draft.target.asset}, but {why}"
             known = self.drafts[target] = _Draft(target, "downstream", reason=reason)
             known.action, known.settles, known.asked = "skip", True, draft.asked
-            self.said.append((target, f"{target.asset}: {reason}: materialize it by hand"))
+            self.said.append((target, f"{target.asset}: {reason}{BY_HAND}"))
         known.asked = known.asked or draft.asked
         for path, via in draft.via.items():
             self._feed(known, path, via)

@@ -55,8 +55,9 @@ def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
     """
     page = Page(limit)
     _head(page, report)
-    warnings = len(report.plan.errors) + len(report.plan.warnings)
-    _table(page, _warnings(report), warnings, "warning", 0.2)
+    remarks = words.remarks(report.plan, listed=report.outcome is None)
+    warnings = len(report.plan.errors) + len(remarks)
+    _table(page, _warnings(report.plan.errors, remarks), warnings, "warning", 0.2)
     if report.outcome is not None:
         _outcome(page, report.plan, report.outcome)
     if report.plan.changes:
@@ -127,8 +128,8 @@ def _side(side: Base | Desired) -> str:
     return f"{shown} ({code(side.oid[:12])})"
 
 
-def _warnings(report: Report) -> Iterator[str]:
-    for sign, sentences in (("❌", report.plan.errors), ("⚠️", report.plan.warnings)):
+def _warnings(errors: Sequence[str], remarks: Sequence[str]) -> Iterator[str]:
+    for sign, sentences in (("❌", errors), ("⚠️", remarks)):
         for sentence in sentences:
             yield f"| {sign} | {text(cut(words.printable(sentence), _SENTENCE))} |\n"
 
@@ -174,12 +175,17 @@ def _files(page: Page, report: Report) -> None:
         return f"| {line.letter} | {code(cut(line.path, _NAME))} |{cell} {text(cut(line.fate, _NAME))} |\n"
 
     _table(page, map(row, lines), len(lines), "file", 0.5, head)
+    asleep = words.asleep(report.plan)
+    if asleep is not None:
+        page.add(f"\nStill to come: {_sentence(asleep)}.\n")
 
 
 def _targets(page: Page, plan: Plan) -> None:
+    reasons = {planned.target: why for planned, why, _ in words.skipped(plan)}
+
     def rows() -> Iterator[str]:
         for planned in plan.targets:
-            why = planned.reason or words.sample([words.printable(p) for p in planned.paths])
+            why = reasons.get(planned.target) or planned.reason or words.sample([words.printable(p) for p in planned.paths])
             name = code(cut(words.printable(planned.target.text), _NAME))
             yield f"| {name} | {planned.action} | {text(cut(words.harmless(why), _NAME))} |\n"
 

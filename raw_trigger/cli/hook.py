@@ -98,10 +98,15 @@ def _attended(
     """Attend one project; returns the exit code."""
     from raw_trigger.hooking import attend
     from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.render.words import standing
 
     progress = text.progress(0)
 
     def told(plan: Plan) -> None:
+        idle = standing(plan)
+        if idle is not None:
+            text.say(("raw-trigger", "bold"), f" {_titled(name, workspace)}: {idle}")
+            return
         text.say(("raw-trigger", "bold"), f" {_titled(name, workspace)}")
         text.plan(plan, brief=True)
         progress.expect(len(plan.actionable))
@@ -145,8 +150,11 @@ def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attende
 
 
 def _tell_end(text: TextRenderer, done: Attended) -> None:
-    if done.outcome is not None and done.plan is not None and done.plan.changes:
-        text.outcome(done.plan, done.outcome)
+    from raw_trigger.render.words import standing
+
+    plan = done.plan
+    if done.outcome is not None and plan is not None and plan.changes and standing(plan) is None:
+        text.outcome(plan, done.outcome)
     for warning in done.warnings:
         tell_stderr(f"warning: {warning}")
 

@@ -25,6 +25,9 @@ UNLISTED = "the files in this folder of DVC's are not known here: dvc pull"
 UNREAD = "its rows feed something else since its rule was edited, and its content is not here"
 """The reason of a table of which it is not known which partitions it newly feeds."""
 
+BY_HAND = ": materialize it by hand"
+"""How a warning about an asset ends that only somebody who knows it can make again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -83,6 +86,11 @@ class PlannedTarget:
     unknown: bool = False
     ready: float | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether it will be made once a time window is over."""
+        return self.action == "skip" and self.ready is not None
+
 
 def kind_of(batch: Sequence[PlannedTarget]) -> Literal["materialize", "report", "delete-partition"]:
     """What a batch does: all of its targets want the same."""
@@ -125,13 +133,12 @@ class Plan:
 
     @property
     def asleep(self) -> frozenset[bytes]:
-        """Paths that everything is made from but what is downstream and waits for its time window to end."""
+        """Paths that everything is made from but what waits for its time window to end."""
         waits: set[bytes] = set()
         others: set[bytes] = set()
         for target in self.targets:
-            waiting = target.action == "skip" and target.ready is not None and target.origin == "downstream"
-            if waiting or not target.settles:
-                (waits if waiting else others).update(target.paths)
+            if target.waits or not target.settles:
+                (waits if target.waits else others).update(target.paths)
         return frozenset(waits - others)
 
     @property

@@ -23,10 +23,14 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
         yield f"| {line.letter} | {escape(line.path)} | {escape(line.fate + rows)} |\n"
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
+        reasons = {target.target: why for target, why, _ in words.skipped(plan)}
         for target in plan.targets:
-            why = target.reason or words.sample([words.printable(p) for p in target.paths])
+            why = reasons.get(target.target) or target.reason or words.sample([words.printable(p) for p in target.paths])
             yield f"| {escape(words.printable(target.target.text))} | {target.action} | {escape(why)} |\n"
-    for warning in (*plan.errors, *plan.warnings):
+    asleep = words.asleep(plan)
+    if asleep is not None:
+        yield f"\n{escape(asleep)}\n"
+    for warning in (*plan.errors, *words.remarks(plan, listed=outcome is None)):
         yield f"\n> [!WARNING]\n> {escape(words.printable(warning))}\n"
     if outcome is not None:
         yield from _outcome(plan, outcome)

@@ -24,6 +24,7 @@ _SIGNS = {
     "submitted": ("…", "cyan"),
 }
 _ERROR_LINES = 12
+_MOST_KEPT = 5
 UNRECORDED = (
     "Nothing is recorded yet: `raw-trigger run --all` materializes everything; if that is done already, "
     "`raw-trigger adopt` records it."
@@ -69,13 +70,17 @@ class TextRenderer:
             self.say((asleep if not shown else f"  {asleep}", "dim"))
         if not brief:
             self._targets(plan)
-        self.warnings(plan)
+        self.warnings(plan, listed=not brief)
 
-    def warnings(self, plan: Plan) -> None:
-        """What somebody should know or do about the plan."""
+    def warnings(self, plan: Plan, *, listed: bool = False) -> None:
+        """What somebody should know or do about the plan.
+
+        Args:
+            listed: Whether the targets that are skipped were listed with their reasons.
+        """
         for error in plan.errors:
             self.say(("error: ", "bold red"), words.printable(error))
-        for warning in plan.warnings:
+        for warning in words.remarks(plan, listed=listed):
             self.say(("warning: ", "yellow"), words.printable(warning))
         there = (p for p in plan.changes if p.change.new is not None)
         known = (p for p in there if p.disposition == "unmapped" and p.reason != NO_CATALOG)
@@ -94,9 +99,9 @@ class TextRenderer:
             self.say(
                 f"  {target.action} ", (words.printable(target.target.text), "bold"), _why(target.reason)
             )
-        for target in plan.targets:
-            if target.action == "skip":
-                self.say(("  skip ", "dim"), words.printable(target.target.text), _why(target.reason))
+        for target, why, eye in words.skipped(plan):
+            style = "yellow" if eye else "dim"
+            self.say(("  skip ", style), words.printable(target.target.text), _why(why))
 
     def target(self, done: TargetOutcome) -> None:
         """One finished target."""
@@ -192,6 +197,9 @@ class TextRenderer:
         rows = [
             ("rule", item.rule or "none"),
             ("feeds", feeds or item.reason or "nothing"),
+            ("but", item.reason if feeds else ""),
+            *(("but", words.printable(why)) for why in item.kept[:_MOST_KEPT]),
+            ("", f"… and {len(item.kept) - _MOST_KEPT} more" if len(item.kept) > _MOST_KEPT else ""),
             ("then", further),
             ("recorded", (item.recorded_oid or "never")[:12] if item.pending is not None else ""),
             ("on disk", (item.oid or "gone")[:12]),

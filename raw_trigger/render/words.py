@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
-from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget
+from raw_trigger.model.plan import BY_HAND, Plan, PlannedChange, PlannedTarget
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
@@ -57,10 +57,63 @@ def lines(plan: Plan) -> list[Line]:
 
 
 def asleep(plan: Plan) -> str | None:
-    """How many files wait for time windows to end; None: no one."""
-    count = len(plan.asleep)
-    verb = "waits" if count == 1 else "wait"
-    return f"{plural(count, 'file')} {verb} for partitions whose time window is open" if count else None
+    """Which files wait for time windows to end, and until when the first of them; None: none do."""
+    paths = plan.asleep
+    if not paths:
+        return None
+    who = f"{printable(next(iter(paths)))} waits" if len(paths) == 1 else f"{plural(len(paths), 'file')} wait"
+    # A target without a moment of its own waits with one that has it.
+    ready = {t.ready for t in plan.targets if t.waits and t.ready and not paths.isdisjoint(t.paths)}
+    until = f"{datetime.fromtimestamp(min(ready), timezone.utc):%Y-%m-%d %H:%M} UTC"
+    when = f"until {until}" if len(ready) == 1 else f"the first until {until}"
+    return f"{who} for partitions whose time window is open, {when}"
+
+
+def remarks(plan: Plan, *, listed: bool) -> list[str]:
+    """The warnings of a plan that nothing else tells.
+
+    Args:
+        listed: Whether the targets that are skipped are listed with their reasons.
+    """
+    resting = plan.asleep
+    told = {
+        f"{one.target.text}: {one.reason}{more}"
+        for one in plan.targets
+        if one.action == "skip" and (listed or (one.waits and resting.issuperset(one.paths)))
+        for more in ("", BY_HAND)
+    }
+    return [warning for warning in plan.warnings if warning not in told]
+
+
+def skipped(plan: Plan) -> list[tuple[PlannedTarget, str | None, bool]]:
+    """The targets that are skipped, why, and whether somebody should look at it."""
+    warned, found = set(plan.warnings), []
+    for one in plan.targets:
+        if one.action == "skip":
+            by_hand = f"{one.target.text}: {one.reason}{BY_HAND}" in warned
+            eye = by_hand or (f"{one.target.text}: {one.reason}" in warned and not one.waits)
+            found.append((one, f"{one.reason}{BY_HAND}" if by_hand else one.reason, eye))
+    return found
+
+
+def standing(plan: Plan) -> str | None:
+    """Why nothing is made from any changed file before time passes or somebody mends a key, on one line;
+    None: there is more to tell.
+    """
+    idle = []
+    for one, _, eye in skipped(plan):
+        if one.waits or (one.unknown and not one.settles):
+            idle.append(one)
+        elif eye or not one.settles:
+            return None
+    if not idle or plan.actionable or plan.errors:
+        return None
+    if any(planned.disposition != "planned" for planned in plan.changes):
+        return None
+    rules = {target: planned.rule for planned in plan.changes for target in planned.targets}
+    said = [f"{one.target.text}: {one.reason} ({rules.get(one.target)})" for one in idle if one.unknown]
+    waiting = asleep(plan)
+    return "; ".join([sample([printable(one) for one in said], 2)] * bool(said) + [waiting] * bool(waiting))
 
 
 def printable(path: bytes | str) -> str:
@@ -165,9 +218,8 @@ def left_undone(plan: Plan, outcome: Outcome | None) -> str | None:
 
 
 def _is_open(target: PlannedTarget) -> bool:
-    """Whether it was left out and is still to be made, but for what is downstream and waits."""
-    waits = target.ready is not None and target.origin == "downstream"
-    return target.action == "skip" and not target.settles and not waits
+    """Whether it was left out and is still to be made, but for what only time keeps from it."""
+    return target.action == "skip" and not target.settles and not target.waits
 
 
 def background(job: Job) -> str:

@@ -86,11 +86,50 @@ def test_a_file_that_only_waits_is_not_told_every_time() -> None:
     assert made.asleep == {path}
     out = io.StringIO()
     TextRenderer(Console(file=out)).plan(made, brief=True)
-    assert out.getvalue() == "1 file waits for partitions whose time window is open\n"
+    waits = "data/1_raw/days/2026-01-08 waits for partitions whose time window is open, until 2026-02-01 00:00 UTC"
+    assert out.getvalue() == f"{waits}\n"
+    assert words.standing(made) == waits
     assert words.left_undone(made, None) is None
     later = make_plan(seen, PARTS, Options("local", downstream="all", now=NOW + 30 * 86400), record=record)
     assert summary(later)[1:] == ["1:materialize:monthly|2026-01-01", "1:materialize:of_month|2026-01-01"]
     assert not later.asleep
+
+
+@pytest.mark.parametrize(
+    ("changed", "brief", "full"),
+    [
+        (
+            "+days/2026-01-10",
+            "data/1_raw/days/2026-01-10 waits for partitions whose time window is open, until 2026-01-11 00:00 UTC",
+            f"  skip raw/days|2026-01-10  ({OPEN})",
+        ),
+        (
+            "+days/2026-01-10 +both/eu/2026-01-11",
+            "2 files wait for partitions whose time window is open, the first until 2026-01-11 00:00 UTC",
+            "  skip raw/days|2026-01-10",
+        ),
+        (
+            "+both/mars/2026-01-09 +days/2026-01-10",
+            "raw/both|2026-01-09|mars: dimension region: it has no partition 'mars' (raw-trigger.yaml:2); "
+            "data/1_raw/days/2026-01-10 waits for partitions whose time window is open, until 2026-01-11 00:00 UTC",
+            "  skip raw/both|2026-01-09|mars  (dimension region: it has no partition 'mars')",
+        ),
+        ("+days/2026-01-10 +days/2026-01-09", None, f"  skip raw/days|2026-01-10  ({OPEN})"),
+        ("-days/2025-12-31", None, "  skip raw/days|2025-12-31"),
+        ("+days/2026-01-10 +lost", None, f"  skip raw/days|2026-01-10  ({OPEN})"),
+    ],
+)
+def test_keys_that_are_none_are_told_once(changed: str, brief: str | None, full: str) -> None:
+    """A hook that has nothing else to tell does so on one line."""
+    made = plan(BOOK, *changed.split(), now=NOW)
+    assert words.standing(made) == brief
+    out = io.StringIO()
+    TextRenderer(Console(file=out)).plan(made)
+    told = out.getvalue()
+    assert full in told
+    assert told.count("is no partition yet") + told.count("has no partition") == len(
+        [t for t in made.targets if t.action == "skip"]
+    )
 
 
 def test_check_tells_of_keys_that_the_definition_does_not_have() -> None:
