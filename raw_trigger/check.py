@@ -68,8 +68,8 @@ def check(
     found = [
         *(Finding("error", str(at), unknown_asset(key, catalog)) for at, key in unknown),
         *(
-            Finding("error", show(path), told.problem.removeprefix(f"{show(path)}: "))
-            for path, told in inside.items()
+            Finding("error", told.place, told.problem)
+            for told in inside.values()
             if told.problem is not None
         ),
         *_targets(matches, fed, catalog, frozenset(key for _, key in unknown), keys),

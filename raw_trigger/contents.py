@@ -85,15 +85,16 @@ class Contents:
             if error.side == "old":
                 return self._against_nothing(change, match, f"{_NO_TABLE} ({error.message})")
             # It stands in the middle of a line.
-            return Affected(problem="; ".join(filter(None, (error.message, error.hint))))
+            problem = "; ".join(filter(None, (error.what, error.hint)))
+            return Affected(problem=problem, place=error.place)
         if found is None:
             return self._not_here(change, match)
         if found.counts == RowCounts(0, 0, 0):
             return Affected(counts=found.counts, nothing=self._no_row(change, clause))
         targets, complete = clause.targets(match.targets, found.captures)
-        problem = None if complete else self._incomplete(change, match, clause)
-        if problem is not None:
-            return Affected(problem=problem)
+        incomplete = None if complete else self._incomplete(change, match, clause)
+        if incomplete is not None:
+            return incomplete
         return Affected(targets, found.counts, None if targets else "the rows that differ name no partition")
 
     def _not_here(self, change: Change, match: Match) -> Affected:
@@ -102,14 +103,16 @@ class Contents:
             return self._against_nothing(change, match, _EVERYTHING)
         return Affected(missing=_NOT_HERE) if match.by_row else Affected(match.targets)
 
-    def _incomplete(self, change: Change, match: Match, clause: Clause) -> str | None:
+    def _incomplete(self, change: Change, match: Match, clause: Clause) -> Affected | None:
         """What is wrong where a row names no partition: nothing, if only what is gone has such a row."""
         if change.new is None:
             return None
         if change.old is not None:
-            return self(change.path, match, None, change.new).problem
+            found = self(change.path, match, None, change.new)
+            return None if found.problem is None else found
         columns = ", ".join(clause.columns)
-        return f"{show(change.path)}: a row has no value in {columns}, which its partition is named by"
+        problem = f"a row has no value in {columns}, which its partition is named by; give it one"
+        return Affected(problem=problem, place=show(change.path))
 
     def _against_nothing(self, change: Change, match: Match, why: str) -> Affected:
         """The old side cannot be had: not knowing is everything."""

@@ -72,13 +72,19 @@ class TableError(RawTriggerError):
     """A table cannot be read or compared as it should be. The message begins with the table's name.
 
     Args:
+        place: The table's name, and the line if one is to blame (``a.csv:3``).
+        what: What is wrong.
         side: Whether it is the version compared with (``old``) or the one that should be reflected.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, hint: str | None = None, side: Literal["old", "new"] = "new") -> None:
-        super().__init__(message, hint)
+    def __init__(
+        self, place: str, what: str, hint: str | None = None, side: Literal["old", "new"] = "new"
+    ) -> None:
+        super().__init__(f"{place}: {what}", hint)
+        self.place = place
+        self.what = what
         self.side = side
 
 

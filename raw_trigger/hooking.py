@@ -372,6 +372,11 @@ def _refusal(plan: Plan) -> str | None:
             "Dagster reads the files on disk, and these are not what is staged: stage them with `git add`, "
             "put them away with `git stash --keep-index`, or commit with --no-verify"
         )
+    if any(planned.unreadable for planned in plan.changes):
+        return (
+            "a staged file cannot be read as its rule says: mend the file and stage it, mend the rule, "
+            "or commit with --no-verify"
+        )
     if plan.errors:
         return "some staged files cannot be mapped: mend raw-trigger.yaml, or commit with --no-verify"
     return None

@@ -232,8 +232,10 @@ class _Planner:
         self.clauses[change.path] = match
         affected = self.compare(change.path, match, change.old, change.new)
         if affected.problem is not None:
-            self.errors.append(f"{match.rule}: {affected.problem}")
-            return PlannedChange(change, "unmapped", match.rule, affected.problem, match.targets)
+            self.errors.append(f"{affected.place}: {affected.problem} ({match.rule})")
+            line = affected.place.removeprefix(f"{show(change.path)}:")
+            reason = f"line {line}: {affected.problem}" if line != affected.place else affected.problem
+            return PlannedChange(change, "unmapped", match.rule, reason, match.targets)
         if affected.missing is not None:
             return PlannedChange(change, "missing-content", match.rule, affected.missing, match.targets)
         if change.old == change.new and self._unread(change, match):

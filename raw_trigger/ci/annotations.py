@@ -119,11 +119,18 @@ def _plan_errors(plan: Plan) -> Iterator[Annotation]:
     unmapped = [p.change.path for p in plan.changes if p.disposition == "unmapped"] if plan.errors else []
     by_start = {show(path): path for path in unmapped}
     for error in plan.errors:
-        # The planner begins an error about one file with its name, which may itself hold a colon.
-        starts = (error[: found.start()] for found in re.finditer(": ", error))
-        path = next((by_start[start] for start in starts if start in by_start), None)
-        message = error if path is None else error[len(show(path)) + 2 :]
-        yield Annotation("error", "raw-trigger cannot plan this", message, path)
+        # The planner begins an error about one file with its name, which may itself hold a colon, and a line.
+        path, line, message = None, None, error
+        for found in re.finditer(": ", error):
+            start = error[: found.start()]
+            name, _, number = start.rpartition(":")
+            if start in by_start:
+                path, message = by_start[start], error[found.end() :]
+            elif name in by_start and number.isdecimal():
+                path, line, message = by_start[name], int(number), error[found.end() :]
+            if path is not None:
+                break
+        yield Annotation("error", "raw-trigger cannot plan this", message, path, line)
 
 
 def _finished(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]:

@@ -64,7 +64,8 @@ class Affected:
         targets: Those for which something that counts differs.
         counts: The rows that count; None: no rows were compared.
         nothing: Why nothing is affected, in words; None: something is.
-        problem: What has to be mended in the file before it can be told.
+        problem: What has to be mended in the file before it can be told, and how.
+        place: Where in it (``data/1_raw/a.csv:3``).
         missing: Why the content cannot be had.
         note: What the user should know of how it was told.
         alone: The new version is known only: what the other one had besides is not among the targets.
@@ -74,6 +75,7 @@ class Affected:
     counts: RowCounts | None = None
     nothing: str | None = None
     problem: str | None = None
+    place: str = ""
     missing: str | None = None
     note: str | None = None
     alone: bool = False

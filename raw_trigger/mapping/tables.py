@@ -93,7 +93,7 @@ class Table:
         """An error that names this table, its side, and the line."""
         place = self.name if line is None else f"{self.name}:{line}"
         version = " in the version compared with" if self.side == "old" else ""
-        return TableError(f"{place}: {what}{version}", hint, self.side)
+        return TableError(place, f"{what}{version}", hint, self.side)
 
 
 def kind_of(path: str) -> Kind | None:

@@ -64,6 +64,11 @@ class PlannedChange:
     targets: tuple[Target, ...] = ()
     rows: RowCounts | None = None
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether it is a file that has to be mended before it is known which of its targets are affected."""
+        return self.disposition == "unmapped" and bool(self.targets)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedTarget:

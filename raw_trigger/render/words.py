@@ -144,6 +144,8 @@ def fate(planned: PlannedChange) -> str:
     """What becomes of a change: its targets, or why it has none."""
     if planned.disposition == "planned":
         return ", ".join(printable(t.text) for t in planned.targets)
+    if planned.unreadable:
+        return f"{', '.join(printable(t.text) for t in planned.targets)}: not planned, see the error"
     reason = f": {planned.reason}" if planned.reason else ""
     return f"{planned.disposition}{reason}"
 

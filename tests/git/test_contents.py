@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.ci.annotations import remarks
 from raw_trigger.config import load_config
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
@@ -176,16 +178,23 @@ def test_other_forms(repo: Repo, form: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,active\nA,1\nA,2\n", "raw-trigger.yaml:2: data/1_raw/c.csv:3: "),
-        ("id,active\n,1\n", "raw-trigger.yaml:2: data/1_raw/c.csv:2: "),
-        ("name,active\nA,1\n", "raw-trigger.yaml:2: data/1_raw/c.csv"),
+        ("id,active\nA,1\nA,2\n", ":3: the key id is not unique"),
+        ("id,active\n,1\n", ":2: the key id has no value"),
+        ("name,active\nA,1\n", ": there is no column 'id'"),
     ],
     ids=["twice", "missing", "no such column"],
 )
 def test_a_key_that_is_none_is_an_error(concepts: Ground, content: str, message: str) -> None:
     concepts.write(content)
     plan = concepts.plan()
-    assert plan.errors[0].startswith(message)
+    (error,) = plan.errors
+    assert error.startswith(f"data/1_raw/c.csv{message}")
+    assert error.endswith(" (raw-trigger.yaml:2)")
+    (remark,) = remarks(plan)
+    line = message[1:2] if message[1:2].isdigit() else None
+    assert (remark.path, remark.line) == (b"data/1_raw/c.csv", line and int(line))
+    # The error is told once; the file's line sends there.
+    assert words.lines(plan)[0].fate == "concepts: not planned, see the error"
     assert plan.pending
     concepts.run()
     concepts.write("id,active,note\nA,1,x\nB,1,x\nC,2,x\n")
