@@ -67,11 +67,7 @@ def check(
     keys = PartitionKeys(now)
     found = [
         *(Finding("error", str(at), unknown_asset(key, catalog)) for at, key in unknown),
-        *(
-            Finding("error", told.place, told.problem)
-            for told in inside.values()
-            if told.problem is not None
-        ),
+        *(Finding("error", told.place, told.problem) for told in inside.values() if told.problem is not None),
         *_targets(matches, fed, catalog, frozenset(key for _, key in unknown), keys),
         *(
             Finding("warning", str(rule.position), f"no file matches '{rule.path}'")

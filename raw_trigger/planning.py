@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from raw_trigger.mapping.asked import unmet
 from raw_trigger.mapping.batches import Item, batch_numbers
 from raw_trigger.mapping.contents import Affected, at_content
 from raw_trigger.mapping.deletions import Feeds, on_deletion
@@ -14,11 +15,12 @@ from raw_trigger.mapping.order import Order
 from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
-from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
     BY_HAND,
     NO_CATALOG,
+    NOT_ASKED,
     UNLISTED,
     UNREAD,
     Action,
@@ -179,6 +181,7 @@ class _Planner:
         self._leave_out()
         self._drop_reflected()
         self.warnings += self._said_of()
+        self.warnings += unmet(self.options.narrowing.partitions, self._partitions(), self.keys)
         self._narrow_by_failure()
         planned = self._without_reflected(planned)
         self._order()
@@ -328,7 +331,9 @@ class _Planner:
         made = {path for draft in self.drafts.values() if draft.action != "skip" for path in draft.due}
         for target, text in self.said:
             draft = self.drafts.get(target)
-            if draft is not None and (draft.origin == "raw" or not made.isdisjoint(draft.due)):
+            if draft is None or not draft.asked:
+                continue
+            if draft.origin == "raw" or not made.isdisjoint(draft.due):
                 yield text
 
     def _without_reflected(self, planned: Iterable[PlannedChange]) -> tuple[PlannedChange, ...]:
@@ -454,12 +459,20 @@ class _Planner:
         mates = asset.execution_set if asset is not None else ()
         return not wanted or target.asset in wanted or not wanted.isdisjoint(mates)
 
+    def _partitions(self) -> Iterable[tuple[Partitions | None, str | None]]:
+        """The partitions of what is asked for by its key."""
+        wanted = self.options.narrowing.assets
+        for target in self.drafts:
+            asset = self._asset(target.asset)
+            if not wanted or target.asset in wanted:
+                yield (None if asset is None else asset.partitions), target.partition
+
     def _leave_out(self) -> None:
         """What was not asked for is not done, but stays due."""
         for draft in self.drafts.values():
             if not draft.asked:
                 draft.action, draft.settles = "skip", False
-                draft.reason = "not asked for"
+                draft.reason = NOT_ASKED
 
     def _narrow_by_failure(self) -> None:
         """Keep only what failed last time, or leave it out, where it is due for the same contents again."""

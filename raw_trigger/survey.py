@@ -12,6 +12,8 @@ from raw_trigger import state
 from raw_trigger.contents import Contents, Told
 from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, desired_paths
+from raw_trigger.mapping.asked import no_key
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
@@ -197,6 +199,7 @@ class Survey:
         rules = self.rules(catalog)
         if catalog is not None:
             _require_known(rules, catalog, self.wishes.narrowing)
+            self._require_partitions(catalog)
         if record is not None:
             record = self._shown(self._by_todays(rules, record), changes)
             changes = self._with_exceptions(changes, record)
@@ -212,6 +215,14 @@ class Survey:
                 record=record,
             )
         return plan if not self.unfetched else self._with_words(plan)
+
+    def _require_partitions(self, catalog: Catalog) -> None:
+        narrowing = self.wishes.narrowing
+        # Any text may tell the runs of a job apart.
+        if narrowing.partitions and all(rule.run_config is None for rule in self.workspace.config.rules):
+            wrong = no_key(narrowing.partitions, narrowing.assets, catalog, PartitionKeys(time.time()))
+            if wrong is not None:
+                raise UsageError(wrong, "`raw-trigger status --partitions` draws those there are")
 
     def _with_words(self, plan: Plan) -> Plan:
         """The plan with why content that is not here could not be fetched."""
@@ -435,5 +446,5 @@ def _require_known(rules: RuleBook, catalog: Catalog, narrowing: Narrowing) -> N
     if unknown:
         raise ConfigError("\n".join(unknown), "`raw-trigger check` lists the assets there are")
     for key in narrowing.assets:
-        if key not in catalog.assets:
+        if not catalog.has(key):
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")

@@ -185,7 +185,11 @@ def _targets(page: Page, plan: Plan) -> None:
 
     def rows() -> Iterator[str]:
         for planned in plan.targets:
-            why = reasons.get(planned.target) or planned.reason or words.sample([words.printable(p) for p in planned.paths])
+            why = (
+                reasons.get(planned.target)
+                or planned.reason
+                or words.sample([words.printable(p) for p in planned.paths])
+            )
             name = code(cut(words.printable(planned.target.text), _NAME))
             yield f"| {name} | {planned.action} | {text(cut(words.harmless(why), _NAME))} |\n"
 

@@ -63,6 +63,7 @@ def run(
 def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> None:
     """Plan, run and show what becomes of it; exits 1 if something failed or had to wait."""
     from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.render import words
 
     launcher = LocalLauncher(trigger.workspace.project, trigger.workspace.locks)
     with trigger.planned(base, desired, face=FACE, waiting=tell_stderr) as plan:
@@ -74,7 +75,7 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
             text.plan(trigger.counted(plan), brief=True)
             with text.progress(len(plan.actionable)) as finished:
                 outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)
-            if plan.changes:
+            if words.asked(plan):
                 text.outcome(plan, outcome)
     for warning in trigger.warnings:
         tell_stderr(f"warning: {warning}")

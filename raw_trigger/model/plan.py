@@ -25,6 +25,9 @@ UNLISTED = "the files in this folder of DVC's are not known here: dvc pull"
 UNREAD = "its rows feed something else since its rule was edited, and its content is not here"
 """The reason of a table of which it is not known which partitions it newly feeds."""
 
+NOT_ASKED = "not asked for"
+"""The reason of a target that is left out because something else was asked for."""
+
 BY_HAND = ": materialize it by hand"
 """How a warning about an asset ends that only somebody who knows it can make again."""
 
@@ -94,7 +97,7 @@ class PlannedTarget:
     @property
     def waits(self) -> bool:
         """Whether it will be made once a time window is over."""
-        return self.action == "skip" and self.ready is not None
+        return self.action == "skip" and self.ready is not None and self.reason != NOT_ASKED
 
 
 def kind_of(batch: Sequence[PlannedTarget]) -> Literal["materialize", "report", "delete-partition"]:

@@ -14,8 +14,9 @@ _SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "
 def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     """The pieces of one Markdown document."""
     yield f"### Raw data: {escape(words.comparison(plan))}\n\n"
-    if not plan.changes:
+    if not words.asked(plan):
         yield f"{escape(words.nothing(plan))}.\n"
+        yield from _warnings(plan, outcome)
         return
     yield "| | file | feeds |\n|---|---|---|\n"
     for line in words.lines(plan):
@@ -24,16 +25,24 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
         reasons = {target.target: why for target, why, _ in words.skipped(plan)}
-        for target in plan.targets:
-            why = reasons.get(target.target) or target.reason or words.sample([words.printable(p) for p in target.paths])
+        for target in (one for one in plan.targets if one.action != "skip" or one.target in reasons):
+            why = (
+                reasons.get(target.target)
+                or target.reason
+                or words.sample([words.printable(p) for p in target.paths])
+            )
             yield f"| {escape(words.printable(target.target.text))} | {target.action} | {escape(why)} |\n"
     asleep = words.asleep(plan)
     if asleep is not None:
         yield f"\n{escape(asleep)}\n"
-    for warning in (*plan.errors, *words.remarks(plan, listed=outcome is None)):
-        yield f"\n> [!WARNING]\n> {escape(words.printable(warning))}\n"
+    yield from _warnings(plan, outcome)
     if outcome is not None:
         yield from _outcome(plan, outcome)
+
+
+def _warnings(plan: Plan, outcome: Outcome | None) -> Iterator[str]:
+    for warning in (*plan.errors, *words.remarks(plan, listed=outcome is None)):
+        yield f"\n> [!WARNING]\n> {escape(words.printable(warning))}\n"
 
 
 def _outcome(plan: Plan, outcome: Outcome) -> Iterator[str]:

@@ -44,10 +44,12 @@ class TextRenderer:
 
     def plan(self, plan: Plan, *, brief: bool = False) -> None:
         """The changed files, an arrow to their assets, and what will run or why not."""
-        if not plan.changes:
+        left_out = words.not_asked(plan)
+        if left_out == plan.left_out + len(plan.changes):
             self.say(f"{words.nothing(plan)}.")
             if plan.base.reason:
                 self.say(("  " + plan.base.reason, "dim"))
+            self.warnings(plan)
             return
         shown, asleep = words.lines(plan), words.asleep(plan)
         if shown or asleep is None:
@@ -66,6 +68,8 @@ class TextRenderer:
                 (line.fate, style),
                 (f"  {line.rows}" if line.rows else "", "dim"),
             )
+        if left_out:
+            self.say((f"  {left_out} more changed, but not asked for", "dim"))
         if asleep is not None:
             self.say((asleep if not shown else f"  {asleep}", "dim"))
         if not brief:
@@ -82,7 +86,7 @@ class TextRenderer:
             self.say(("error: ", "bold red"), words.printable(error))
         for warning in words.remarks(plan, listed=listed):
             self.say(("warning: ", "yellow"), words.printable(warning))
-        there = (p for p in plan.changes if p.change.new is not None)
+        there = (p for p in words.asked(plan) if p.change.new is not None)
         known = (p for p in there if p.disposition == "unmapped" and p.reason != NO_CATALOG)
         unmapped = [words.printable(p.change.path) for p in known]
         if unmapped and not plan.errors:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
-from raw_trigger.model.plan import BY_HAND, Plan, PlannedChange, PlannedTarget
+from raw_trigger.model.plan import BY_HAND, NOT_ASKED, Plan, PlannedChange, PlannedTarget
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
@@ -37,13 +37,39 @@ class Line:
         return f"{counts.text} rows" if total > 1 else f"{counts.text} row" if total else ""
 
 
-def lines(plan: Plan) -> list[Line]:
-    """The changed files but for those that are asleep, each rename as one line under its new path."""
-    asleep = plan.asleep
-    renamed = {p.change.old_path for p in plan.changes if p.change.old_path is not None}
-    left = {p.change.path: p for p in plan.changes if p.change.path in renamed}
-    out = []
+def asked(plan: Plan) -> tuple[PlannedChange, ...]:
+    """The changes that what was asked for is made from, with no more than that as their targets; all of them
+    where nothing was left out.
+    """
+    left = {one.target for one in plan.targets if one.reason == NOT_ASKED}
+    if not left:
+        return plan.changes
+    feeding = {path for one in plan.targets if one.target not in left for path in one.paths}
+    found = []
     for planned in plan.changes:
+        targets = tuple(target for target in planned.targets if target not in left)
+        if planned.disposition != "planned":
+            # What cannot be planned fails the run, whoever asks.
+            found += [planned] if planned.targets and planned.disposition != "unchanged" else []
+        elif planned.change.path in feeding:
+            found.append(replace(planned, targets=targets or planned.targets))
+    return tuple(found)
+
+
+def not_asked(plan: Plan) -> int:
+    """How many changed files were not asked for."""
+    return plan.left_out + len(plan.changes) - len(asked(plan))
+
+
+def lines(plan: Plan) -> list[Line]:
+    """The changed files but for those that are asleep, each rename as one line under its new path; where
+    something was asked for, no others.
+    """
+    asleep, changes = plan.asleep, asked(plan)
+    renamed = {p.change.old_path for p in changes if p.change.old_path is not None}
+    left = {p.change.path: p for p in changes if p.change.path in renamed}
+    out = []
+    for planned in changes:
         change = planned.change
         if change.path in left or change.path in asleep:
             continue
@@ -86,10 +112,10 @@ def remarks(plan: Plan, *, listed: bool) -> list[str]:
 
 
 def skipped(plan: Plan) -> list[tuple[PlannedTarget, str | None, bool]]:
-    """The targets that are skipped, why, and whether somebody should look at it."""
+    """The targets that are skipped though they were asked for, why, and whether somebody should look at it."""
     warned, found = set(plan.warnings), []
     for one in plan.targets:
-        if one.action == "skip":
+        if one.action == "skip" and one.reason != NOT_ASKED:
             by_hand = f"{one.target.text}: {one.reason}{BY_HAND}" in warned
             eye = by_hand or (f"{one.target.text}: {one.reason}" in warned and not one.waits)
             found.append((one, f"{one.reason}{BY_HAND}" if by_hand else one.reason, eye))
@@ -165,8 +191,9 @@ def comparison(plan: Plan) -> str:
 
 def nothing(plan: Plan) -> str:
     """Why there is nothing to do."""
-    if plan.left_out:
-        return f"Nothing to do: {plural(plan.left_out, 'changed raw file')}, but none that was asked for"
+    left_out = not_asked(plan)
+    if left_out:
+        return f"Nothing to do: {plural(left_out, 'changed raw file')}, but none that was asked for"
     return f"Nothing to do: no raw file differs ({comparison(plan)})"
 
 

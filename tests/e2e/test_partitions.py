@@ -103,7 +103,9 @@ def test_partitions_from_file_to_dagster(project: Make) -> None:
     }
     told = shop.tool("diff").stdout
     assert "raw file changed" not in told
-    assert told.startswith("4 files wait for partitions whose time window is open, the first until 2925-01-01")
+    assert told.startswith(
+        "4 files wait for partitions whose time window is open, the first until 2925-01-01"
+    )
     assert (
         "\n  skip late|2024  ('2024' is no partition yet: it is one from 2925-01-01 00:00 UTC on)\n" in told
     )

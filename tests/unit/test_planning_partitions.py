@@ -12,10 +12,10 @@ from rich.console import Console
 from raw_trigger.check import check
 from raw_trigger.model.assets import PartitionMapping, Partitions
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Target
+from raw_trigger.model.plan import Narrowing, Plan, Target
 from raw_trigger.model.record import Record
 from raw_trigger.planning import Options, made_from, make_plan
-from raw_trigger.render import words
+from raw_trigger.render import markdown, words
 from raw_trigger.render.text import TextRenderer
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
@@ -449,3 +449,35 @@ def test_partitions_that_one_run_makes(
     words: list[str], options: dict[str, Any], expected: list[str]
 ) -> None:
     assert batches(*words, **options) == [one.split() for one in expected]
+
+
+def test_only_what_was_asked_for_is_shown() -> None:
+    words_ = ["+days/2026-01-08", "+days/2026-01-09", "+both/eu/2026-01-08", "+lost", "+both/mars/2026-01-08"]
+    ranges = (("2026-01-09", "2026-01-09"),)
+    made = plan(BOOK, *words_, now=NOW, narrowing=Narrowing(partitions=ranges))
+    assert told(made, brief=True) == [
+        "1 raw file changed  A → B",
+        "  A data/1_raw/days/2026-01-09 → raw/days|2026-01-09",
+        "  4 more changed, but not asked for",
+    ]
+    assert told(made)[3:] == [
+        "1 asset to materialize or report",
+        "  materialize raw/days|2026-01-09",
+    ]
+    # What waits was not asked for either.
+    assert told(plan(BOOK, *words_, "+days/2026-01-10", now=NOW, narrowing=Narrowing(partitions=ranges)))[
+        2:3
+    ] == ["  5 more changed, but not asked for"]
+    none = plan(BOOK, *words_, now=NOW, narrowing=Narrowing(partitions=(("2026-01-07", "2026-01-07"),)))
+    pending = "pending are 2026-01-08, 2026-01-08|eu, 2026-01-08|mars, 2026-01-09"
+    assert told(none) == [
+        "Nothing to do: 5 changed raw files, but none that was asked for.",
+        f"warning: nothing is pending for the partition '2026-01-07': {pending}; `--all` takes what is recorded too",
+    ]
+    assert pending.replace("|", "&#124;").replace("-", "&#45;") in "".join(markdown.render(none))
+
+
+def told(made: Plan, *, brief: bool = False) -> list[str]:
+    out = io.StringIO()
+    TextRenderer(Console(file=out)).plan(made, brief=brief)
+    return out.getvalue().splitlines()

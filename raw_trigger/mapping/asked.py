@@ -1,0 +1,65 @@
+"""What ``--partition`` asks for and nothing answers to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from raw_trigger.mapping.partitions import PartitionKeys
+from raw_trigger.model.assets import Catalog, Partitions
+
+Range = tuple[str, str]
+"""The first and the last key; both are the same where one is asked for."""
+
+_SHOWN = 5
+_PROBLEMS = 3
+
+
+def no_key(
+    ranges: Sequence[Range], assets: Collection[str], catalog: Catalog, keys: PartitionKeys
+) -> str | None:
+    """What is wrong with the first key that no definition has; None: each may be a key.
+
+    Args:
+        assets: Those that are asked for; empty: all.
+    """
+    definitions = {
+        key: asset.partitions
+        for key, asset in sorted(catalog.assets.items())
+        if asset.partitions is not None and (not assets or key in assets)
+    }
+    for text in dict.fromkeys(end for ends in ranges for end in ends):
+        problems = {key: keys.problem(one, text) for key, one in definitions.items()}
+        if any(problem is None or problem.ready is not None for problem in problems.values()):
+            continue
+        said: dict[str, str] = {}
+        for key, problem in problems.items():
+            if problem is not None:
+                said.setdefault(problem.message, key)
+        told = [f"{key}: {message}" for message, key in said.items()]
+        more = f"; and {len(told) - _PROBLEMS} more" if len(told) > _PROBLEMS else ""
+        why = f" ({'; '.join(told[:_PROBLEMS])}{more})" if told else ": none is partitioned"
+        return f"no asset{' that is asked for' if assets else ''} has a partition '{text}'{why}"
+    return None
+
+
+def unmet(
+    ranges: Iterable[Range], planned: Iterable[tuple[Partitions | None, str | None]], keys: PartitionKeys
+) -> list[str]:
+    """A sentence for each range that holds none of what is planned, with what there is.
+
+    Args:
+        planned: The partition of each target, and the definition that it is of.
+    """
+    of = {key: definition for definition, key in planned if key is not None}
+    said = []
+    for first, last in ranges:
+        if any(keys.within(definition, key, first, last) for key, definition in of.items()):
+            continue
+        asked = f"'{first}'" if first == last else f"'{first}'..'{last}'"
+        there = sorted(of)
+        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+        which = f"pending are {', '.join(there[:_SHOWN])}{more}" if there else "no partition is pending"
+        said.append(
+            f"nothing is pending for the partition {asked}: {which}; `--all` takes what is recorded too"
+        )
+    return said
