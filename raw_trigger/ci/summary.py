@@ -92,8 +92,8 @@ def _head(page: Page, report: Report) -> None:
     if not plan.changes:
         title = "nothing to do"
     elif outcome is None:
-        todo = words.plural(len(plan.actionable), "asset")
-        title = f"{words.plural(len(plan.changes), 'changed file')}, {todo} to materialize or report"
+        todo = words.doing([one.target for one in plan.actionable])
+        title = f"{words.plural(len(plan.changes), 'changed file')}, {todo}"
     else:
         title = words.summary(plan, outcome)
     page.add(f"### {_named(report.project)}: {text(title)}\n\n")
@@ -191,7 +191,7 @@ def _targets(page: Page, plan: Plan) -> None:
                 or words.sample([words.printable(p) for p in planned.paths])
             )
             name = code(cut(words.printable(planned.target.text), _NAME))
-            yield f"| {name} | {planned.action} | {text(cut(words.harmless(why), _NAME))} |\n"
+            yield f"| {name} | {words.action(planned)} | {text(cut(words.harmless(why), _NAME))} |\n"
 
     head = "| asset | action | why |\n|---|---|---|\n"
     _table(page, rows(), len(plan.targets), "asset", 0.5, head)
@@ -202,7 +202,7 @@ def _batches(page: Page, batches: Sequence[Batch]) -> None:
         return
     rows = (
         f"| {b.number}/{len(batches)} | {code(b.name)} | {words.plural(len(b.paths), 'file')}, "
-        f"{words.plural(len(b.targets), 'asset')} |\n"
+        f"{words.amount(b.targets)} |\n"
         for b in batches
     )
     _table(page, rows, len(batches), "runner", 0.3, "| batch | | |\n|---|---|---|\n")

@@ -141,7 +141,8 @@ def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attende
     if done.refused is not None:
         text.say(("raw-trigger: ", "bold red"), done.refused)
     elif done.plan is not None and done.plan.actionable and done.outcome is None:
-        text.say("run `raw-trigger run` to materialize them")
+        jobs = any(one.target.job is not None for one in done.plan.actionable)
+        text.say(f"run `raw-trigger run` to materialize {'or launch ' if jobs else ''}them")
     if not done.failed:
         return 0
     if name != "pre-commit" and done.outcome is not None:

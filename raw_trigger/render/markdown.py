@@ -31,7 +31,8 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
                 or target.reason
                 or words.sample([words.printable(p) for p in target.paths])
             )
-            yield f"| {escape(words.printable(target.target.text))} | {target.action} | {escape(why)} |\n"
+            name = escape(words.printable(target.target.text))
+            yield f"| {name} | {words.action(target)} | {escape(why)} |\n"
     asleep = words.asleep(plan)
     if asleep is not None:
         yield f"\n{escape(asleep)}\n"

@@ -98,11 +98,10 @@ class TextRenderer:
     def _targets(self, plan: Plan) -> None:
         todo = words.todo(plan)
         if todo:
-            self.say((f"{words.plural(len(todo), 'asset')} to materialize or report", "bold"))
+            self.say((words.doing([one.target for one in todo]), "bold"))
         for target in todo:
-            self.say(
-                f"  {target.action} ", (words.printable(target.target.text), "bold"), _why(target.reason)
-            )
+            name = words.printable(target.target.text)
+            self.say(f"  {words.action(target)} ", (name, "bold"), _why(target.reason))
         for target, why, eye in words.skipped(plan):
             style = "yellow" if eye else "dim"
             self.say(("  skip ", style), words.printable(target.target.text), _why(why))

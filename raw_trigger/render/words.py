@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
-from raw_trigger.model.plan import BY_HAND, NOT_ASKED, Plan, PlannedChange, PlannedTarget
+from raw_trigger.model.plan import BY_HAND, NOT_ASKED, Plan, PlannedChange, PlannedTarget, Target
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
@@ -112,7 +112,7 @@ def remarks(plan: Plan, *, listed: bool) -> list[str]:
 
 
 def skipped(plan: Plan) -> list[tuple[PlannedTarget, str | None, bool]]:
-    """The targets that are skipped though they were asked for, why, and whether somebody should look at it."""
+    """The targets that were asked for and are skipped, why, and whether somebody should look at it."""
     warned, found = set(plan.warnings), []
     for one in plan.targets:
         if one.action == "skip" and one.reason != NOT_ASKED:
@@ -138,8 +138,8 @@ def standing(plan: Plan) -> str | None:
         return None
     rules = {target: planned.rule for planned in plan.changes for target in planned.targets}
     said = [f"{one.target.text}: {one.reason} ({rules.get(one.target)})" for one in idle if one.unknown]
-    waiting = asleep(plan)
-    return "; ".join([sample([printable(one) for one in said], 2)] * bool(said) + [waiting] * bool(waiting))
+    parts = (sample([printable(one) for one in said], 2), asleep(plan))
+    return "; ".join(part for part in parts if part)
 
 
 def printable(path: bytes | str) -> str:
@@ -202,6 +202,27 @@ def todo(plan: Plan) -> list[PlannedTarget]:
     return sorted(plan.actionable, key=lambda t: (t.batch, t.target.asset, t.target.partition or ""))
 
 
+def amount(targets: Sequence[Target]) -> str:
+    """``2 assets``, ``1 job``, ``2 assets and 1 job``."""
+    jobs = sum(target.job is not None for target in targets)
+    said = [plural(len(targets) - jobs, "asset")] if jobs < len(targets) or not jobs else []
+    return " and ".join([*said, plural(jobs, "job")] if jobs else said)
+
+
+def doing(targets: Sequence[Target]) -> str:
+    """What will be done, ``2 assets to materialize or report, 1 job to launch``."""
+    assets = [target for target in targets if target.job is None]
+    jobs = len(targets) - len(assets)
+    said = [f"{amount(assets)} to materialize or report"] if assets or not jobs else []
+    return ", ".join([*said, f"{plural(jobs, 'job')} to launch"] if jobs else said)
+
+
+def action(planned: PlannedTarget) -> str:
+    """What is done with it, in one word."""
+    launched = planned.action == "materialize" and planned.target.job is not None
+    return "launch" if launched else planned.action
+
+
 def plural(count: int, noun: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -211,16 +232,17 @@ def summary(plan: Plan, outcome: Outcome) -> str:
     """One line: how many of what, and the time."""
     if outcome.status == "nothing":
         return "Nothing was run."
-    done = {"report": 0, "delete-partition": 0, "materialize": 0}
-    actions = {planned.target: planned.action for planned in plan.targets}
+    done = {"report": 0, "delete-partition": 0, "materialize": 0, "launch": 0}
+    actions = {planned.target: action(planned) for planned in plan.targets}
     for one in outcome.targets:
         if one.status == "success":
-            action = actions.get(one.target, "materialize")
-            done["materialize" if action == "skip" else action] += 1
+            what = actions.get(one.target, "materialize")
+            done["materialize" if what == "skip" else what] += 1
     counts = {s: sum(t.status == s for t in outcome.targets) for s in ("failed", "skipped")}
     said = [
         f"{done['materialize']} materialized" if done["materialize"] else "",
         f"{done['report']} reported" if done["report"] else "",
+        f"{plural(done['launch'], 'job')} launched" if done["launch"] else "",
         f"{plural(done['delete-partition'], 'partition')} deleted" if done["delete-partition"] else "",
         f"{counts['failed']} failed" if counts["failed"] else "",
         f"{counts['skipped']} skipped" if counts["skipped"] else "",

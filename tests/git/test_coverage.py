@@ -135,7 +135,9 @@ def test_a_range_of_partitions(shop: Repo, ends: tuple[str, str], due: list[str]
     assert [one.target.text for one in plan.actionable] == due
     told = [warning for warning in plan.warnings if warning.startswith("nothing is pending")]
     assert bool(told) == (not due)
-    assert all("pending are 2026-01-02, 2026-01-03, 2026-01-04, b; `--all`" in warning for warning in told), told
+    assert all("pending are 2026-01-02, 2026-01-03, 2026-01-04, b; `--all`" in warning for warning in told), (
+        told
+    )
     assert not any(one.settles for one in plan.targets if one.reason == "not asked for")
 
 

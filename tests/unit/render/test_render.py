@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from raw_trigger.ci import summary
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome
-from raw_trigger.model.plan import Plan, PlannedChange, Target
+from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.planning import Options, make_plan
 from raw_trigger.render import json as as_json
 from raw_trigger.render import markdown, words
@@ -100,6 +102,34 @@ def test_an_outcome_as_text() -> None:
         "1 reported, 1 failed, 1 skipped in 1.2 s\n"
         "what it printed: /logs/1.log\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "doing", "done"),
+    [
+        ("a b", "2 assets to materialize or report", "2 materialized in 0.0 s"),
+        (
+            "a job:j",
+            "1 asset to materialize or report, 1 job to launch",
+            "1 materialized, 1 job launched in 0.0 s",
+        ),
+        ("job:i job:j", "2 jobs to launch", "2 jobs launched in 0.0 s"),
+    ],
+)
+def test_jobs_are_launched_not_materialized(keys: str, doing: str, done: str) -> None:
+    targets = [Target(key) for key in keys.split()]
+    planned = tuple(PlannedTarget(target, "materialize", "raw", 1) for target in targets)
+    made = replace(PLAN, targets=planned, warnings=())
+    outcome = Outcome("success", tuple(TargetOutcome(target, "success") for target in targets))
+    told = text("plan", made)
+    assert doing in told
+    assert (
+        told.count("  launch job:")
+        == "".join(markdown.render(made)).count(" | launch | ")
+        == keys.count("job")
+    )
+    assert words.summary(made, outcome) == done
+    assert f", {doing}\n" in summary.render(summary.Report(made))
 
 
 def test_nothing_to_do_is_said() -> None:
