@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from raw_trigger.mapping.asked import unmet
 from raw_trigger.mapping.batches import Item, batch_numbers
 from raw_trigger.mapping.contents import Affected, at_content
-from raw_trigger.mapping.deletions import Feeds, on_deletion
+from raw_trigger.mapping.deletions import Deletion, Feeds, on_deletion, on_job_deletion, shown
 from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.order import Order
 from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
@@ -366,23 +366,11 @@ class _Planner:
     def _asset(self, key: str) -> Asset | None:
         return None if self.catalog is None else self.catalog.assets.get(key)
 
-    def _decide_job(self, draft: _Draft) -> None:
-        """A job is launched for files; for one that is gone only where the rule says so."""
-        if draft.living or draft.on_delete == "materialize":
-            return
-        draft.action = "skip"
-        gone = ", ".join(show(path) for path in draft.paths)
-        if draft.on_delete == "fail":
-            draft.reason = "deleted, and on_delete is fail"
-            self.errors.append(f"{gone} is deleted, and on_delete is fail for {draft.target.text}")
-            return
-        draft.settles = True
-        draft.reason = f"{gone} is deleted: what the job made from it is now stale"
-        self.warnings.append(f"{draft.target.text}: {draft.reason}")
-
     def _decide(self, draft: _Draft) -> None:
         if draft.target.job is not None:
-            self._decide_job(draft)
+            if not draft.living:
+                gone = shown(draft.paths)
+                self._delete(draft, on_job_deletion(draft.on_delete, draft.target, gone))
             return
         asset = self._asset(draft.target.asset)
         if asset is None:
@@ -402,14 +390,16 @@ class _Planner:
             draft.action = "report"
         if draft.living:
             return
-        gone = ", ".join(show(p) for p in draft.paths[:3]) + (" …" if len(draft.paths) > 3 else "")  # noqa: PLR2004
         assert self.catalog is not None
+        gone = shown(draft.paths)
         what = on_deletion(draft.on_delete, asset, draft.target, gone, feeds=self.feeds, catalog=self.catalog)
-        draft.action, draft.reason = what.action, what.reason
-        draft.settles = what.action == "skip" and what.severity == "warning"
-        if what.severity == "error":
-            self.errors.append(what.said or what.reason)
-        elif what.severity == "warning":
+        self._delete(draft, what)
+
+    def _delete(self, draft: _Draft, what: Deletion) -> None:
+        draft.action, draft.reason, draft.settles = what.action, what.reason, what.stale
+        if what.error is not None:
+            self.errors.append(what.error)
+        elif what.stale:
             self.said.append((draft.target, f"{draft.target.text}: {what.reason}"))
 
     def _is_there(self, draft: _Draft) -> bool:

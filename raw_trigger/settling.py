@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
-from raw_trigger import state
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.errors import LedgerError, ProjectError
 from raw_trigger.feeding import Feeding
@@ -27,8 +26,7 @@ from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Verdict
 from raw_trigger.project.project import DagsterRun
-from raw_trigger.recording import by_out
-from raw_trigger.repo import diff
+from raw_trigger.promotion import promote
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Survey
 from raw_trigger.workspace import Workspace
@@ -98,7 +96,7 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
 
 
 def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
-    repo, roots = survey.workspace.repo, survey.workspace.roots
+    repo = survey.workspace.repo
     paths = {path for attempt in tried for path, _ in attempt.record.files}
     made = survey.recorder(paths).after({attempt.record.target for attempt in tried})
     rules = survey.rules(survey.known_catalog())
@@ -110,12 +108,7 @@ def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
             feeding=lambda target: [path for path, _ in feeding.paths(target)],
             changed_at=lambda path: last_change(repo, path),
         )
-    certain, pointers = survey.as_recorded(found.certain, made.whole)
-    stored = diff.store(repo, {**{path: verdict.entry for path, verdict in certain.items()}, **pointers})
-    kept = {path: verdict for path, verdict in certain.items() if path in stored}
-    pointers = {path: entry for path, entry in pointers.items() if path in stored}
-    unknown = by_out(found.unknown, survey.tracked)
-    state.promote(repo, survey.workspace.environment, kept, unsure=unknown, pointers=pointers, roots=roots)
+    promote(survey, found.certain, made.whole, unsure=found.unknown)
 
 
 def has_interrupted(workspace: Workspace) -> bool | None:

@@ -24,6 +24,7 @@ from raw_trigger.model.plan import FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan
 from raw_trigger.project import Watching
+from raw_trigger.promotion import promote
 from raw_trigger.recording import Recorder, by_out, needed, settled
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
@@ -313,24 +314,15 @@ class Trigger(Survey):
         *,
         only_on: str | None = None,
     ) -> None:
-        repo = self.workspace.repo
         shown = () if plan.record is None or plan.record.shown is None else plan.record.shown
-        verdicts, pointers = self.as_recorded(verdicts, whole or plan, shown)
-        unsure = by_out(unsure, self.tracked)
-        entries = {path: verdict.entry for path, verdict in verdicts.items()}
-        stored = diff.store(repo, {**entries, **pointers})
-        kept = {path: verdict for path, verdict in verdicts.items() if path in stored}
-        pointers = {path: entry for path, entry in pointers.items() if path in stored}
         # Rules that somebody still has to mend are not in force.
         seen = self.record if plan.errors or plan.record is None else plan.record
         if seen is not None and seen.rules is None and plan.actionable and not plan.errors:
             seen = replace(seen, rules=self.rules(self.known_catalog()).describe())
-        roots, name = self.workspace.roots, self.workspace.environment
-        done = state.promote(repo, name, kept, seen, unsure, pointers=pointers, roots=roots, only_on=only_on)
-        if done and self.record is not None:
-            first = {} if plan.base.kind == "recorded" else needed(plan)
-            first = by_out(first, self.tracked)
-            self.results = Results.of(self.record, seen, kept, unsure, first, pointers)
+        made = promote(self, verdicts, whole or plan, seen, unsure, shown=shown, only_on=only_on)
+        if made is not None and self.record is not None:
+            first = {} if plan.base.kind == "recorded" else by_out(needed(plan), self.tracked)
+            self.results = Results.of(self.record, seen, made.verdicts, made.unsure, first, made.pointers)
 
     def _sees_all(self) -> bool:
         """Whether plans have everything that the configuration wants made from a path."""
@@ -354,11 +346,8 @@ class Trigger(Survey):
             for path, verdict in now.verdicts.items()
             if path not in now.unsure and path in before and before[path] == verdict.entry
         }
-        repo = self.workspace.repo
-        stored = diff.store(repo, {path: verdict.entry for path, verdict in verdicts.items()})
-        kept = {path: verdict for path, verdict in verdicts.items() if path in stored}
         seen = self._by_todays(self.rules(self.known_catalog()), self.record)
-        state.promote(repo, self.workspace.environment, kept, seen)
+        promote(self, verdicts, now.whole, seen)
 
     def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> int:
         """Record a tree's raw files as materialized, without running anything.

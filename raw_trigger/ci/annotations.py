@@ -78,13 +78,6 @@ def commands(annotations: Iterable[Annotation], most: int = MOST) -> list[str]:
     return lines
 
 
-def inert(line: str) -> str:
-    """The line, looking the same, but never a command: for what is printed between commands."""
-    safe = line.replace("##[", "#\N{ZERO WIDTH SPACE}#[")
-    # The runner's lines end at a carriage return, too.
-    return re.sub(r"((?:^|[\r\n])\s*):(?=:)", "\\1\N{ZERO WIDTH SPACE}:", safe)
-
-
 @contextmanager
 def stopped(stream: TextIO, word: str | None = None) -> Iterator[None]:
     """While this is on, the runner takes no line of the job's log for a command.

@@ -151,12 +151,6 @@ def assign(
     )
 
 
-def assignment(batches: Iterable[Batch]) -> Assignment:
-    """Which path was given to which of these batches."""
-    known = tuple(batches)
-    return Assignment(len(known), {path: batch.number for batch in known for path in batch.paths})
-
-
 def share(
     plan: Plan, assigned: Assignment, number: int, *, catalog: Catalog | None = None
 ) -> frozenset[bytes]:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Action, Target
 
 Feeds = Callable[[Target], bool]
 """Whether some file that is still there feeds the target."""
 
+_SHOWN = 3
 STALE = "its last materialization is now stale"
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What is done, and why; ``said`` is told as a warning or an error too."""
+    """What is done, and why; ``stale``: something is left behind; ``error``: the deletion was not wanted."""
 
     action: Action
-    reason: str
-    severity: Literal["", "warning", "error"] = ""
-    said: str | None = None
+    reason: str | None
+    stale: bool = False
+    error: str | None = None
+
+
+def shown(paths: Sequence[bytes]) -> str:
+    """The paths, in short."""
+    return ", ".join(show(path) for path in paths[:_SHOWN]) + (" …" if len(paths) > _SHOWN else "")
 
 
 def on_deletion(
@@ -37,8 +43,7 @@ def on_deletion(
     """
     external = asset.kind != "materializable"
     if policy == "fail":
-        said = f"{gone} is deleted, and on_delete is fail for {target.text}"
-        return Deletion("skip", "deleted, and on_delete is fail", "error", said)
+        return _failing(target, gone)
     if policy == "skip":
         return _stale(f"{gone} is deleted and nothing else feeds it")
     if policy == "report" or (external and policy != "delete-partition"):
@@ -48,6 +53,20 @@ def on_deletion(
     if policy == "delete-partition" or _is_dynamic(asset):
         return _without_partition(asset, target, gone, feeds, catalog)
     return _stale(f"{gone} is deleted and nothing else feeds it")
+
+
+def on_job_deletion(policy: str, target: Target, gone: str) -> Deletion:
+    """What it does to a job: that is launched for files; for one that is gone only where a rule says so."""
+    if policy == "fail":
+        return _failing(target, gone)
+    if policy == "materialize":
+        return Deletion("materialize", None)
+    return Deletion("skip", f"{gone} is deleted: what the job made from it is now stale", stale=True)
+
+
+def _failing(target: Target, gone: str) -> Deletion:
+    error = f"{gone} is deleted, and on_delete is fail for {target.text}"
+    return Deletion("skip", "deleted, and on_delete is fail", error=error)
 
 
 def _without_partition(asset: Asset, target: Target, gone: str, feeds: Feeds, catalog: Catalog) -> Deletion:
@@ -68,4 +87,4 @@ def _is_dynamic(asset: Asset) -> bool:
 
 
 def _stale(why: str) -> Deletion:
-    return Deletion("skip", f"{why}: {STALE}", "warning")
+    return Deletion("skip", f"{why}: {STALE}", stale=True)

@@ -165,13 +165,6 @@ def test_nothing_in_a_stopped_log_is_a_command(names: list[bytes]) -> None:
     assert [c.data for c in runner.commands(log)] == ["after"]
 
 
-@pytest.mark.parametrize("name", ALL, ids=lambda name: repr(name[:40]))
-def test_nothing_inert_is_a_command(name: bytes) -> None:
-    lines = annotations.inert(show(name))
-    assert runner.commands(f"{lines}\n".encode("utf-8", "surrogateescape")) == []
-    assert lines.replace("\u200b", "") == show(name).replace("\u200b", "")
-
-
 def test_resumed_after_an_error() -> None:
     out = io.StringIO()
     with pytest.raises(KeyError), annotations.stopped(out, "word"):

@@ -20,6 +20,11 @@ from tests.unit.conftest import book, catalog, plan, rule
 RULES = (rule("{name}.csv", "raw/{name}"), rule("p/{d}", "raw/p", partition="{d}"), rule("*.txt"))
 
 
+def assignment(batches: tuple[matrix.Batch, ...]) -> matrix.Assignment:
+    numbers = {path: batch.number for batch in batches for path in batch.paths}
+    return matrix.Assignment(len(batches), numbers)
+
+
 def named(batches: tuple[matrix.Batch, ...]) -> dict[str, list[str]]:
     return {b.name: [path.decode().removeprefix("data/1_raw/") for path in b.paths] for b in batches}
 
@@ -116,19 +121,19 @@ def test_each_path_and_component_once(data: st.DataObject, most: int) -> None:
     assert all(b.paths for b in batches)
     given_out = [path for b in batches for path in b.paths]
     assert sorted(given_out) == [p.change.path for p in made.changes]
-    numbers = matrix.assignment(batches).numbers
+    numbers = assignment(batches).numbers
     for target in made.targets:
         assert len({numbers[path] for path in target.paths}) <= 1
     owner = {t.target: numbers[t.paths[0]] for t in made.targets}
     assert all(owner[before] == owner[t.target] for t in made.targets for before in t.after)
     for b in batches:
-        assert matrix.share(made, matrix.assignment(batches), b.number) == frozenset(b.paths)
+        assert matrix.share(made, assignment(batches), b.number) == frozenset(b.paths)
 
 
 @given(st.data(), st.integers(1, 6))
 def test_shares_of_another_plan(data: st.DataObject, most: int) -> None:
     """A plan with other connections, other files too: the shares are disjoint, whole and cover everything."""
-    assigned = matrix.assignment(matrix.assign(data.draw(plans()), most, {}))
+    assigned = assignment(matrix.assign(data.draw(plans()), most, {}))
     old = list(assigned.numbers)
     files = data.draw(
         st.lists(st.one_of(paths, st.sampled_from(old)) if old else paths, unique=True, max_size=12)
@@ -146,7 +151,7 @@ def test_shares_of_another_plan(data: st.DataObject, most: int) -> None:
 def test_a_coarser_plan_goes_by_its_smallest_path() -> None:
     """The plan job knew of no connection; the runners do."""
     first = plan(book(*RULES), "~a.csv", "~b.csv", "~c.csv")
-    assigned = matrix.assignment(matrix.assign(first, 3, {}))
+    assigned = assignment(matrix.assign(first, 3, {}))
     assert sorted(assigned.numbers.values()) == [1, 2, 3]
     joined = PlannedTarget(
         Target("x"), "materialize", "downstream", 2, None, (b"data/1_raw/b.csv", b"data/1_raw/c.csv")
@@ -165,7 +170,7 @@ def test_written_and_read_back(made: Plan) -> None:
     batches = matrix.assign(made, 3, {})
     text = document(made, batches)
     assert text.isascii()
-    assert matrix.read_assignment(text) == matrix.read_assignment(text.encode()) == matrix.assignment(batches)
+    assert matrix.read_assignment(text) == matrix.read_assignment(text.encode()) == assignment(batches)
     loaded = json.loads(text)
     assert list(loaded) == [*json.loads("".join(as_json.render(made))), "matrix"]
 
