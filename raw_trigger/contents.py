@@ -58,9 +58,9 @@ class Contents:
         by_rows = match.clause.rows is not None
         # Something does not reflect yet what is recorded: it may never have been read by rows.
         new_to_it = by_rows and new is not None and old == new
-        problem = self(path, match, None, new).problem if new_to_it else None
-        if problem is not None:
-            return Affected(problem=problem)
+        alone = self(path, match, None, new) if new_to_it else Affected()
+        if alone.problem is not None:
+            return Affected(problem=alone.problem, place=alone.place)
         found = (self._rows if by_rows else self._fingerprint)(change, match, match.clause)
         if found.missing is None and found.note is None:  # what is not here may come
             self._told[key] = found

@@ -210,9 +210,7 @@ def test_a_rule_is_edited_for_a_table_that_is_recorded_with_a_key_that_is_none(
     ground.rule(after)
     for _ in range(2):
         plan = ground.plan()
-        assert plan.errors[0].startswith(
-            "raw-trigger.yaml:2: data/1_raw/c.csv:3: the key id is not unique: 'A'"
-        )
+        assert plan.errors[0].startswith("data/1_raw/c.csv:3: the key id is not unique: 'A'")
         assert plan.pending
         assert ground.run()[0] == []
     ground.write(START)
@@ -227,7 +225,7 @@ def test_a_rule_is_edited_for_a_table_that_is_recorded_with_a_key_that_is_none(
 def test_what_is_recorded_cannot_be_read_as_a_table_at_all(repo: Repo) -> None:
     ground = Ground(repo, "asset: whole", "c.csv", b"\x1f\x8b" + START.encode())
     ground.rule(f"asset: concepts, {ROWS}")
-    assert ground.plan().errors[0].startswith("raw-trigger.yaml:2: data/1_raw/c.csv: cannot be unpacked")
+    assert ground.plan().errors[0].startswith("data/1_raw/c.csv: cannot be unpacked")
     ground.write(START)
     plan = ground.plan()
     assert [one.target.text for one in plan.actionable] == ["concepts|A", "concepts|B", "concepts|C"]
