@@ -81,6 +81,8 @@ def init(
             failed = error.exit_code
     if github:
         _workflow(text, repo, place.file)
+    if draft.leftover or draft.guesses or draft.unfed:
+        text.say("`raw-trigger learn` runs the assets, sees which files they read, and proposes the rules.")
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
     if failed:

@@ -15,17 +15,19 @@ from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.initialize.drafting import draft
+from raw_trigger.initialize.naming import as_module, name_it
 from raw_trigger.initialize.values import DATA, Findings, folders_of, joined, shown, words_of
 from raw_trigger.install import hooks_folder
 from raw_trigger.install.framework import framework_entries, install_advice
 from raw_trigger.mapping.rules import RAW
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import show, to_bytes
+from raw_trigger.model.changes import Entry, is_pointer, show, to_bytes
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.model.settings import Config
 from raw_trigger.project import DagsterProject
 from raw_trigger.project.presence import has_project
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Tracked
 
 PRE_COMMIT = ".pre-commit-config.yaml"
 
@@ -42,8 +44,9 @@ _MOST_ROOTS = 9
 class Place:
     """Where the file goes and what may be its root.
 
-    ``folder`` is relative to the repository's top, ``""`` for the top itself; ``listed`` are the
-    files that git knows or does not ignore, ``roots`` the candidates relative to ``folder``, best first.
+    ``folder`` is relative to the repository's top, ``""`` for the top itself, ``start`` is where the command
+    was started, likewise; ``listed`` are the files that git knows or does not ignore, ``tracked`` those that
+    pointer files of DVC's stand for, ``roots`` the candidates relative to ``folder``, best first.
     ``certain`` says that the first of them is the default root, or the one that was asked for.
     """
 
@@ -53,6 +56,8 @@ class Place:
     listed: tuple[bytes, ...]
     roots: tuple[str, ...]
     certain: bool
+    start: str = ""
+    tracked: tuple[bytes, ...] = ()
 
 
 def find_place(
@@ -76,8 +81,11 @@ def find_place(
     """
     top, start = repo.top.resolve(), start.resolve()
     listed = _listed(repo)
-    names = [show(path) for path in listed]
+    pointers, tracked = _tracked(repo, listed)
+    listed = tuple(path for path in listed if path not in pointers)
+    names = [show(path) for path in (*listed, *tracked)]
     named = options or DagsterOptions()
+    _require_there(named, start)
     if config_file is not None:
         home = (start / config_file).parent.resolve()
         if not home.is_relative_to(top):
@@ -94,7 +102,14 @@ def find_place(
     else:
         roots = (_named_root(start / root, home),)
     return Place(
-        folder, file, _rebased(named, start, home), listed, roots, root is not None or roots[:1] == _ROOTS[:1]
+        folder,
+        file,
+        _rebased(named, start, home),
+        listed,
+        roots,
+        certain=root is not None or roots[:1] == _ROOTS[:1],
+        start="" if start == top else os.path.relpath(start, top),
+        tracked=tracked,
     )
 
 
@@ -113,11 +128,9 @@ def look(
     """
     full = joined(place.folder, root)
     prefix = b"" if full == "." else to_bytes(full + "/")
-    files = tuple(
-        path
-        for path in place.listed
-        if path.startswith(prefix) and os.path.lexists(os.fsencode(repo.top) + b"/" + path)
-    )
+    there = (path for path in place.listed if path.startswith(prefix))
+    here = {path for path in there if os.path.lexists(os.fsencode(repo.top) + b"/" + path)}
+    files = tuple(sorted(here | {path for path in place.tracked if path.startswith(prefix)}))
     if not files and _ignored(repo, full):
         raise UsageError(
             f"git ignores {full}, so nobody can tell what changes in it",
@@ -146,15 +159,39 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Cata
         return project.catalog(fresh=True)
     except ProjectError as error:
         hint = error.hint
+        names = [show(path) for path in place.listed]
         if not has_project(home) and place.options == DagsterOptions():
-            folders = {posixpath.dirname(show(p)) for p in place.listed if p.endswith((b".toml", b".yaml"))}
+            folders = {posixpath.dirname(name) for name in names if name.endswith((".toml", ".yaml"))}
             other = next((f for f in sorted(folders) if has_project(repo.top / f)), None)
-            hint = "name it: `raw-trigger -m my_project.definitions init`"
+            hint = name_it(names, place.start)
             if other is not None:
                 hint = f"there is one in {shown(other)}: use `raw-trigger -C` with that folder"
+        elif "relative import" in error.message and place.options.python_file:
+            file = posixpath.normpath(posixpath.join(place.folder, place.options.python_file[0]))
+            hint = as_module(names, file, place.start) or hint
         hint = f"{hint}\n  " if hint else ""
         hint += "`raw-trigger init --no-catalog` writes the file without the Dagster project"
         raise ProjectError(error.message, hint, error.detail) from error
+
+
+def _tracked(repo: Repository, listed: Sequence[bytes]) -> tuple[set[bytes], tuple[bytes, ...]]:
+    """The pointer files of DVC's that can be read, and the files that they stand for, as far as known."""
+    pointers = [path for path in listed if is_pointer(path)]
+    if not pointers:
+        return set(), ()
+    tracked = Tracked(repo, (".",))
+    # Only what is on disk counts, so there is no blob to be asked for.
+    seen = tracked.paths([(path, Entry("100644", "0" * 40)) for path in pointers])
+    found = {path: entry for path, entry in seen if path not in pointers}
+    read = set(pointers) - {path for path, _ in seen}
+    return read, tuple(sorted(path for path, entry in found.items() if not entry.is_folder))
+
+
+def _require_there(options: DagsterOptions, start: Path) -> None:
+    for option, names in (("-f", options.python_file), ("-w", options.workspace)):
+        for name in names:
+            if not (start / name).is_file():
+                raise UsageError(f"{option} {name}: there is no such file", f"it is looked for in {start}")
 
 
 def _listed(repo: Repository) -> tuple[bytes, ...]:

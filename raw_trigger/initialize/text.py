@@ -29,6 +29,21 @@ from raw_trigger.model.project import DagsterOptions
 _TABLES = DATA - {".txt"}
 """Where these lead to no asset, one is missing; other files are rather to be ignored."""
 
+NO_RULE = (
+    "# These files need no rule: an asset names its file in its metadata, or has its name and the key",
+    "# prefix or group `raw` (the convention).",
+)
+"""Above the list of files, each line with what is made from them."""
+
+UNMAPPED = (
+    "# Nothing is made from these files. Give each an asset, or ignore it:",
+    "# The files. Give each an asset, or ignore it:",
+)
+"""Above rules to be completed, with the Dagster project asked and not."""
+
+UNFED = "# Assets that depend on no other, and that no raw file feeds:"
+"""Above the list of their keys."""
+
 _MOST_LINES = 40
 """Of any list; a longer one is counted."""
 
@@ -58,7 +73,8 @@ def compose(
     """
     lines = [
         "# Which Dagster assets are made from which raw files. `raw-trigger explain PATH` shows what decides",
-        "# about a file, `raw-trigger check` compares this file with the assets and the files.",
+        "# about a file, `raw-trigger check` compares this file with the assets and the files, and",
+        "# `raw-trigger learn` proposes rules from what the assets read.",
         "# An editor completes and checks it with the schema: raw-trigger schema > raw-trigger.schema.json",
         "",
         f"root: {scalar(findings.root)}",
@@ -85,11 +101,10 @@ def compose(
         lines += [f"  #   {line}" for line in _most(problems)]
         gap = [""]
     if leftover:
-        first = "Nothing is made from these files." if findings.catalog is not None else "The files."
-        lines += [*gap, f"  # {first} Give each an asset, or ignore it:"]
+        lines += [*gap, f"  {UNMAPPED[findings.catalog is None]}"]
         lines += _leftover(findings, leftover, unsure)
     if unfed:
-        lines += ["", "# Assets that depend on no other, and that no raw file feeds:"]
+        lines += ["", UNFED]
         lines += [f"#   {line}" for line in _most([shown(key) for key in unfed])]
     return "\n".join(lines) + "\n"
 
@@ -127,8 +142,7 @@ def _settled(settled: Mapping[str, Match]) -> list[str]:
     wide, wider = (min(_MOST_LINES, max(len(row[i]) for row in rows)) for i in (0, 1))
     lines = [f"{files:<{wide}}  → {assets:<{wider}}  {kind}" for files, assets, kind in rows]
     return [
-        "# These files need no rule: an asset names its file in its metadata, or has its name and the key",
-        "# prefix or group `raw` (the convention).",
+        *NO_RULE,
         *(f"#   {line}" for line in _most(lines)),
         "",
     ]

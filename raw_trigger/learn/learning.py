@@ -13,6 +13,7 @@ from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.events.revisions import from_arguments
+from raw_trigger.feeding import desired_paths
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
 from raw_trigger.learn.choosing import choose
@@ -21,13 +22,14 @@ from raw_trigger.learn.proposing import NewRule
 from raw_trigger.lock import locked
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import Change, ChangeSet, Entry, show
+from raw_trigger.model.changes import WORKTREE, Change, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.settings import Config
 from raw_trigger.planning import Options, make_plan
 from raw_trigger.reads import Reading, recall
-from raw_trigger.repo import diff
+from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Tracked
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 
@@ -99,7 +101,7 @@ def run(
     with locked(workspace.locks, workspace.environment, FACE, waiting):
         settling.settle(trigger, trigger.warnings.append)
         trigger.look_again()
-        files = dict(diff.worktree_paths(workspace.repo, workspace.roots))
+        files = _files(workspace.repo, workspace.roots)[1]
         rules = trigger.rules(trigger.catalog())
         names = [rules.relative(path) or show(path) for path in files]
         targets, notes = choose(trigger.catalog(), assets, names)
@@ -183,12 +185,18 @@ def learned(workspace: Workspace, catalog: Catalog, readings: Sequence[Reading])
     data = path.read_bytes() if config.file is not None else None
     if data is not None:
         config = parse(data, file)
-    files = [name for name, _ in diff.worktree_paths(workspace.repo, config.roots)]
+    tracked, files = _files(workspace.repo, config.roots)
     top = str(workspace.repo.top)
     before = None if data is None else data.decode()
-    lesson = Lesson(config, catalog, top, files, readings)
+    lesson = Lesson(config, catalog, top, list(files), readings, tracked.pointer_of)
     rules, after = lesson.text(before, file)
     return Learned(file, tuple(readings), tuple(rules), tuple(lesson.notes), before, after)
+
+
+def _files(repo: Repository, roots: Sequence[str]) -> tuple[Tracked, dict[bytes, Entry]]:
+    """Every raw file, what DVC has under its own path."""
+    tracked = Tracked(repo, roots)
+    return tracked, dict(desired_paths(repo, tracked, Desired("worktree", WORKTREE)))
 
 
 def write(workspace: Workspace, found: Learned) -> Path:
@@ -223,7 +231,9 @@ def record(trigger: Trigger, found: Learned, ran: Ran) -> None:
     """
     names = {name for rule in found.rules for name in rule.names}
     rules = trigger.rules(trigger.known_catalog())
-    before = {path: entry for path, entry in ran.files.items() if rules.relative(path) in names}
+    # What DVC has is recorded by its pointer files, and may be a whole folder: that is left to the next run.
+    files = ((path, entry) for path, entry in ran.files.items() if entry.content != "dvc")
+    before = {path: entry for path, entry in files if rules.relative(path) in names}
     made = {one.target for one in ran.outcome.targets if one.status == "success"}
     with locked(trigger.workspace.locks, trigger.workspace.environment, FACE, lambda _: None):
         trigger.record_made(made, before)

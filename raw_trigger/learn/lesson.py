@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from raw_trigger.config.parsing import parse
@@ -12,11 +12,12 @@ from raw_trigger.initialize.text import unlike_root
 from raw_trigger.initialize.values import Findings, sample, shown
 from raw_trigger.learn.choosing import keys_told
 from raw_trigger.learn.editing import inserted, lines_of, new_file
+from raw_trigger.learn.outdated import without_outdated
 from raw_trigger.learn.proposing import NewRule, Wanted, by_name, propose
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import CONVENTION, Match, RuleBook
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import show
+from raw_trigger.model.changes import is_pointer, show
 from raw_trigger.model.plan import Target
 from raw_trigger.model.settings import Config
 from raw_trigger.reads import Reading
@@ -30,18 +31,26 @@ class Lesson:
         top: The repository's top.
         files: Every raw file that git sees.
         readings: What was read.
+        pointer_of: Gives the pointer file of DVC's that stands for a file.
 
     Attributes:
         notes: What people should know; complete after :meth:`text`.
     """
 
     def __init__(
-        self, config: Config, catalog: Catalog, top: str, files: Sequence[bytes], readings: Sequence[Reading]
+        self,
+        config: Config,
+        catalog: Catalog,
+        top: str,
+        files: Sequence[bytes],
+        readings: Sequence[Reading],
+        pointer_of: Callable[[bytes], bytes | None] = lambda _: None,
     ) -> None:
         self.config = config
         self.catalog = catalog
         self.top = top
-        self.book = RuleBook(config, catalog, top)
+        self._pointer_of = pointer_of
+        self.book = self._book(config)
         self.names = {path: str(self.book.relative(path)) for path in files}
         self.notes: list[str] = []
         self.wanted = Wanted(catalog, tuple(self.names.values()))
@@ -50,6 +59,9 @@ class Lesson:
         self._read: dict[bytes, set[Target]] = {}
         self._look(readings)
         self._unread(readings)
+
+    def _book(self, config: Config) -> RuleBook:
+        return RuleBook(config, self.catalog, self.top, self._pointer_of)
 
     def _look(self, readings: Sequence[Reading]) -> None:
         """Fill in what has to feed what, beside what the rules say already."""
@@ -120,7 +132,7 @@ class Lesson:
                     read.setdefault(target, set()).update((*one.reads.files, *one.reads.unsure))
         found: dict[tuple[str, str], list[str]] = {}
         for path, match in self._before.items():
-            if match is None or match.by_row or path.endswith(b".dvc"):
+            if match is None or match.by_row or is_pointer(path):
                 continue
             if self.names[path] in self.wanted.readers and match.rule == CONVENTION:
                 continue
@@ -142,8 +154,8 @@ class Lesson:
                 self.notes += [_by_hand(rule, "add it by hand") for rule in kept]
                 return [], None
             wrong = self._wrong(config, kept)
-            if not wrong:
-                return kept, after
+            if not wrong and after is not None:
+                return kept, self._told(after, config)
             plain = [rule for rule in wrong if rule.many and not rule.partition]
             self.notes += [
                 _by_hand(rule, "among the other rules it would say something else")
@@ -158,6 +170,19 @@ class Lesson:
                 key=lambda one: (one.many, one.path),
             )
         return [], None
+
+    def _told(self, after: str, config: Config) -> str:
+        """The file without the comments of ``init``'s that the rules have made wrong."""
+        book = self._book(config)
+        now = {path: book.match(path) for path in self.names}
+        mapped = {path: match.targets for path, match in now.items() if match is not None}
+        old = {path: match.targets for path, match in self._before.items() if match is not None}
+        return without_outdated(
+            after,
+            unmapped=[name for path, name in self.names.items() if path not in mapped],
+            ruled=[self.names[path] for path, targets in mapped.items() if old.get(path) != targets],
+            fed={target.asset for targets in mapped.values() for target in targets},
+        )
 
     def _unlike_roots(self, rule: NewRule) -> NewRule:
         folder = self.config.folder
@@ -204,7 +229,7 @@ class Lesson:
 
     def _wrong(self, config: Config, rules: Sequence[NewRule]) -> list[NewRule]:
         """The new rules that, in the file as it will be, map something else than was read."""
-        book = RuleBook(config, self.catalog, self.top)
+        book = self._book(config)
         by_text = {(rule.path, rule.partition): rule for rule in rules}
         by_place = {
             one.position.short: by_text.get((one.path, _pairs(one.partition))) for one in config.rules

@@ -67,7 +67,8 @@ FILES: dict[str | bytes, str | bytes | None] = {
 }
 GENERATED = r"""
 # Which Dagster assets are made from which raw files. `raw-trigger explain PATH` shows what decides
-# about a file, `raw-trigger check` compares this file with the assets and the files.
+# about a file, `raw-trigger check` compares this file with the assets and the files, and
+# `raw-trigger learn` proposes rules from what the assets read.
 # An editor completes and checks it with the schema: raw-trigger schema > raw-trigger.schema.json
 
 root: data/1_raw
@@ -130,6 +131,7 @@ SAID = r"""wrote raw-trigger.yaml
   without an asset: "caf\xe9.csv", "new\nline.csv", notes.txt, odd.csv, quote"{brace}.csv
   without a file: a/odd, b/odd, raw/never_there
 not done: the git hooks; to do it: raw-trigger install
+`raw-trigger learn` runs the assets, sees which files they read, and proposes the rules.
 Next: look at raw-trigger.yaml and commit it; then `raw-trigger run --all`,
 or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.
 """

@@ -11,9 +11,13 @@ from raw_trigger import results as travelling
 from raw_trigger import state
 from raw_trigger.events.hooks import hook_event
 from raw_trigger.explain import Explainer, PathExplanation
+from raw_trigger.initialize import draft, find_place, look
+from raw_trigger.learn.learning import learned
 from raw_trigger.model.changes import Entry
+from raw_trigger.model.outcome import Reads
 from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Results, Verdict
+from raw_trigger.reads import Reading
 from raw_trigger.render.json import render
 from tests.git.dvc_kit import DvcRepo, R, entry, lock, md5, pointer, shown
 
@@ -457,6 +461,27 @@ def test_what_pre_commit_looks_at(dvc: DvcRepo) -> None:
     trigger = dvc.trigger()
     plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
     assert shown(plan) == ["M folder/a.txt dirty"], "the pointer file on disk is another one than is staged"
+
+
+def test_rules_are_drafted_and_learned_for_the_data_itself(dvc: DvcRepo) -> None:
+    """Not for the pointer files; also for what is not here."""
+    (dvc.top / "raw-trigger.yaml").unlink()
+    (dvc.top / R / "keep.txt").unlink()
+    folder = {"folder/a.txt": "1", "folder/b.txt": "2"}
+    dvc.write({"data/1_raw.dvc": pointer("1_raw", folder), R + "a.csv.dvc": pointer("a.csv", "1")})
+    dvc.cache(folder)
+    repo = dvc.open()
+    place = find_place(repo, dvc.top)
+    assert place.roots[0] == "data/1_raw"
+    found = draft(look(repo, place, "data/1_raw", {}, ask=False))
+    assert set(found.leftover) == {"a.csv", "folder/a.txt", "folder/b.txt"}
+
+    dvc.write({"raw-trigger.yaml": "assets:\n  - path: '**/b.txt'\n    asset: b\n"})
+    seen = Reads("a", (b"data/1_raw/a.csv", b"data/1_raw/folder/a.txt"))
+    workspace = dvc.trigger().workspace
+    catalog = workspace.project.catalog()
+    told = learned(workspace, catalog, [Reading(Target("a"), ("a",), seen)])
+    assert [rule.path for rule in told.rules] == ["a.csv", "folder/a.txt"]
 
 
 def test_explained(dvc: DvcRepo) -> None:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from raw_trigger.config.parsing import parse
 from raw_trigger.edges import missed, warnings
 from raw_trigger.errors import UsageError
+from raw_trigger.initialize import Findings, draft
+from raw_trigger.initialize.text import NO_RULE, UNMAPPED
 from raw_trigger.learn.choosing import choose
 from raw_trigger.learn.learning import Learned
 from raw_trigger.learn.lesson import Lesson
@@ -273,6 +275,33 @@ def test_where_a_rule_goes(before: str, after: str) -> None:
     told, notes = lesson(before, "p.csv", {"b": "p.csv"})
     assert told == after
     assert notes == []
+
+
+def drafted(files: str) -> str:
+    """What ``init`` writes for these files and assets that are not named like them."""
+    some = Catalog({key: CATALOG.assets[key] for key in ("a", "b", "raw/x", "daily")})
+    return draft(Findings("raw-trigger.yaml", "", "data", "/top", data(*sorted(files.split())), some)).text
+
+
+def test_what_init_wrote_of_a_file_goes_when_that_has_a_rule() -> None:
+    files = "p.csv q.csv n.dat x.csv"
+    before = drafted(files)
+    assert "#   x.csv  → raw/x  convention" in before
+    after, _ = lesson(before, files, {"a": "p.csv", "b": "x.csv"})
+    assert after == before.replace("  # - path: p.csv\n  #   asset: KEY\n", "").replace(
+        f"{NO_RULE[0]}\n{NO_RULE[1]}\n#   x.csv  → raw/x  convention\n\n", ""
+    ).replace("#   a\n#   b\n", "").replace(
+        "assets:\n", "assets:\n  - path: p.csv\n    asset: a\n  - path: x.csv\n    assets: [b, raw/x]\n"
+    )
+    # The last entry takes the heading along; a list that somebody else wrote stays.
+    mine = before.replace(UNMAPPED[0], "# To do:")
+    every = {"a": "p.csv q.csv n.dat", "b": "x.csv", "daily|2025-01-01": "d-2025-01-01.csv"}
+    after, _ = lesson(before, f"{files} d-2025-01-01.csv", every)
+    assert after is not None
+    assert "#" not in after.partition("assets:")[2]
+    after, _ = lesson(mine, f"{files} d-2025-01-01.csv", every)
+    assert after is not None
+    assert after.count("# - path:") == 3
 
 
 def test_of_partitions_that_one_run_made_names_tell_which_read_what() -> None:

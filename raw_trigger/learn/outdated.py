@@ -1,0 +1,95 @@
+"""Comments that ``init`` wrote and that new rules have made wrong. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+import yaml
+
+from raw_trigger.initialize.text import NO_RULE, UNFED, UNMAPPED
+from raw_trigger.initialize.values import shown
+from raw_trigger.mapping.patterns import PatternError, compile_pattern
+
+_RULE = re.compile(r"\s*# - (path: .*)")
+_MORE = re.compile(r"\s*# +(and \d+ more\b.*)")
+
+
+def without_outdated(
+    text: str, *, unmapped: Collection[str], ruled: Collection[str], fed: Collection[str]
+) -> str:
+    """The text without what is no longer so in the three lists of ``init``'s; any other comment stays.
+
+    Args:
+        unmapped: The names of the files that nothing is made from now.
+        ruled: The names of the files that new rules decide about.
+        fed: The assets that a file feeds now.
+    """
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = text.split(newline)
+    keys = {shown(key) for key in fed}
+    names = {shown(name) for name in ruled}
+    lines = _listed(lines, UNMAPPED, 2, lambda entry: _is_ruled(entry, ruled, unmapped))
+    lines = _listed(lines, (UNFED,), 1, lambda entry: _item(entry) in keys)
+    lines = _listed(lines, (NO_RULE[-1],), 1, lambda entry: not names.isdisjoint(_files(entry)), len(NO_RULE))
+    return newline.join(lines)
+
+
+def _listed(
+    lines: Sequence[str],
+    heads: Sequence[str],
+    size: int,
+    wrong: Callable[[Sequence[str]], bool],
+    head: int = 1,
+) -> list[str]:
+    """The lines without the wrong entries below one of these headings, and without it if none is left.
+
+    Args:
+        size: Lines of one entry.
+        head: Lines of the heading, of which the last one is known.
+    """
+    at = next((n for n, line in enumerate(lines) if line.strip() in heads), None)
+    if at is None:
+        return list(lines)
+    end = at + 1
+    while end < len(lines) and lines[end].strip().startswith("#"):
+        end += 1
+    kept: list[str] = []
+    entries = 0
+    n = at + 1
+    while n < end:
+        more = 1 if _MORE.fullmatch(lines[n]) else size
+        entry = lines[n : min(n + more, end)]
+        if not wrong(entry):
+            kept += entry
+            entries += 1
+        n += more
+    if entries:
+        return [*lines[: at + 1], *kept, *lines[end:]]
+    first = at + 1 - head
+    # The empty line that parts it from what is before, or from what comes after.
+    if first > 0 and not lines[first - 1].strip():
+        first -= 1
+    return [*lines[:first], *lines[end:]]
+
+
+def _is_ruled(entry: Sequence[str], ruled: Collection[str], unmapped: Collection[str]) -> bool:
+    """Whether a rule that was left to be completed is for files that have one now."""
+    found = _RULE.fullmatch(entry[0])
+    try:
+        value = yaml.safe_load(found[1])["path"] if found else None
+        pattern = compile_pattern(value) if isinstance(value, str) else None
+    except (yaml.YAMLError, PatternError):
+        return False
+    if pattern is None or any(pattern.match(name) is not None for name in unmapped):
+        return False
+    return any(pattern.match(name) is not None for name in ruled)
+
+
+def _item(entry: Sequence[str]) -> str:
+    return entry[0].strip().lstrip("#").strip()
+
+
+def _files(entry: Sequence[str]) -> list[str]:
+    """The names in a line such as ``a.csv, b.csv  → raw/a  convention``."""
+    return _item(entry).partition("→")[0].strip().split(", ")
