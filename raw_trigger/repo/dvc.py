@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from raw_trigger.model.changes import show
+from raw_trigger.repo.dvc_cache import cache_of
 from raw_trigger.repo.pointers import DvcOut
 from raw_trigger.repo.repository import Repository
 
@@ -124,12 +125,12 @@ def _objects(repo: Repository, out: DvcOut) -> list[Path]:
 
 
 def _cached_at(repo: Repository, path: bytes, md5: str) -> list[Path]:
-    """Where the cache would have it: since DVC 3, and before. One that is configured is not looked for."""
+    """Where the cache would have it: since DVC 3, and before."""
     folder = _path(repo, path).parent
     for above in (folder, *folder.parents):
         if (above / ".dvc").is_dir():
-            caches = (above / ".dvc/cache/files/md5", above / ".dvc/cache")
-            return [cache / md5[:2] / md5[2:] for cache in caches]
+            cache = cache_of(above / ".dvc")
+            return [folder / md5[:2] / md5[2:] for folder in (cache / "files/md5", cache)]
         if above == repo.top:
             break
     return []

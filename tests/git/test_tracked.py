@@ -470,6 +470,9 @@ def test_rules_are_drafted_and_learned_for_the_data_itself(dvc: DvcRepo) -> None
     folder = {"folder/a.txt": "1", "folder/b.txt": "2"}
     dvc.write({"data/1_raw.dvc": pointer("1_raw", folder), R + "a.csv.dvc": pointer("a.csv", "1")})
     dvc.cache(folder)
+    # The cache is where it is configured to be.
+    (dvc.top / ".dvc/cache").rename(dvc.top / "elsewhere")
+    dvc.write({".dvc/config": "[cache]\n    dir = ../elsewhere\n"})
     repo = dvc.open()
     place = find_place(repo, dvc.top)
     assert place.roots[0] == "data/1_raw"

@@ -1,0 +1,64 @@
+"""Where DVC's cache is: in the ``.dvc`` folder, or where its configuration says."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+FILES = ("config.local", "config")
+"""The configuration of one clone, which counts more, and that of the repository."""
+
+
+def cache_of(folder: Path) -> Path:
+    """The cache of a repository of DVC's.
+
+    Args:
+        folder: Its ``.dvc``. A relative ``cache.dir`` is relative to the file that says so, which stands
+            there (DVC's ``config.py``, ``Config._resolve``). What is configured for a user or a machine is
+            not read.
+    """
+    return _found(folder, tuple(_stamp(folder / name) for name in FILES))
+
+
+@lru_cache(maxsize=100)
+def _found(folder: Path, stamps: tuple[tuple[int, int] | None, ...]) -> Path:
+    """The same; read again when one of the files is another."""
+    for name, stamp in zip(FILES, stamps, strict=True):
+        said = None if stamp is None else _directory(folder / name)
+        if said is not None:
+            return Path(os.path.normpath(folder / Path(said).expanduser()))
+    return folder / "cache"
+
+
+def _directory(file: Path) -> str | None:
+    """``cache.dir`` of one file; None: it says nothing of it, or cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    if "cache" not in text:
+        return None
+    import configparser
+
+    parser = configparser.RawConfigParser(
+        strict=False, allow_no_value=True, inline_comment_prefixes=("#",), empty_lines_in_values=False
+    )
+    try:
+        # Lines of sections are indented, which here would go on with the line before.
+        parser.read_string("\n".join(line.strip() for line in text.splitlines()))
+        said = parser.get("cache", "dir", fallback=None)
+    except configparser.Error:
+        return None
+    if said and said[0] == said[-1] and said[0] in "'\"":
+        said = said[1:-1]
+    # A cache that is no folder, but `s3://…`, holds nothing here.
+    return said if said and "://" not in said else None
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
