@@ -22,6 +22,7 @@ import io
 import json
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -231,7 +232,7 @@ class _JsonLines(Records):
 
     def _parsed(self, line: str) -> object:
         try:
-            record = json.loads(line)
+            record = JSON.decode(line)
         except (ValueError, RecursionError) as error:
             if self._strict:
                 said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
@@ -250,13 +251,29 @@ class _JsonLines(Records):
 _NO_JSON = object()
 
 
-def canonical(value: object) -> str:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the name {name!r} is in one object twice")
+    return found
+
+
+JSON = json.JSONDecoder(object_pairs_hook=_once)
+"""Reads JSON. A name that is there twice is an error: some readers take its first value, some its last."""
+
+
+def canonical(value: object, *, finite: bool = False) -> str:
     """JSON that is the same for the same value: names sorted, nothing between, ASCII.
+
+    Args:
+        finite: Whether a number that is too large for a double is an error.
 
     Raises:
         RecursionError: it is nested too deeply.
+        ValueError: a number is too large.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=not finite)
 
 
 @contextmanager

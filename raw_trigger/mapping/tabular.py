@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from raw_trigger.errors import TableError
 from raw_trigger.mapping.tables import (
+    JSON,
     Cells,
     Label,
     Records,
@@ -519,10 +520,8 @@ def _text_digest(table: Table) -> str:
 
 
 def _json_digest(table: Table) -> str:
-    import json
-
     with text_of(table, strict=True) as text, told(table):
-        return hashlib.sha256(canonical(json.load(text)).encode()).hexdigest()
+        return hashlib.sha256(canonical(JSON.decode(text.read()), finite=True).encode()).hexdigest()
 
 
 def _table_digest(table: Table) -> str:
