@@ -119,7 +119,7 @@ class Explainer:
             recorded_oid=None if old is None else old.oid,
             oid=None if entry is None else entry.oid,
             pending=pending,
-            kept=tuple(f"{one.target.text}: {one.reason}" for one in idle),
+            kept=tuple(one.sentence for one in idle),
         )
 
     def _planned(self, path: bytes) -> tuple[PlannedChange, Plan]:

@@ -18,7 +18,6 @@ from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
-    BY_HAND,
     NO_CATALOG,
     NOT_ASKED,
     UNLISTED,
@@ -585,10 +584,10 @@ class _Planner:
         """Say once of an asset that it is not made again though something above it is."""
         known = self.drafts.get(target)
         if known is None:
-            reason = f"downstream of {draft.target.asset}, but {why}"
+            reason = f"downstream of {draft.target.asset}, but {why}: materialize it by hand"
             known = self.drafts[target] = _Draft(target, "downstream", reason=reason)
             known.action, known.settles, known.asked = "skip", True, draft.asked
-            self.said.append((target, f"{target.asset}: {reason}{BY_HAND}"))
+            self.said.append((target, f"{target.text}: {reason}"))
         known.asked = known.asked or draft.asked
         for path, via in draft.via.items():
             self._feed(known, path, via)

@@ -181,15 +181,9 @@ def _files(page: Page, report: Report) -> None:
 
 
 def _targets(page: Page, plan: Plan) -> None:
-    reasons = {planned.target: why for planned, why, _ in words.skipped(plan)}
-
     def rows() -> Iterator[str]:
         for planned in plan.targets:
-            why = (
-                reasons.get(planned.target)
-                or planned.reason
-                or words.sample([words.printable(p) for p in planned.paths])
-            )
+            why = planned.reason or words.sample([words.printable(p) for p in planned.paths])
             name = code(cut(words.printable(planned.target.text), _NAME))
             yield f"| {name} | {words.action(planned)} | {text(cut(words.harmless(why), _NAME))} |\n"
 

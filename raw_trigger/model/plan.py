@@ -28,9 +28,6 @@ UNREAD = "its rows feed something else since its rule was edited, and its conten
 NOT_ASKED = "not asked for"
 """The reason of a target that is left out because something else was asked for."""
 
-BY_HAND = ": materialize it by hand"
-"""How a warning about an asset ends that only somebody who knows it can make again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -93,6 +90,11 @@ class PlannedTarget:
     settles: bool = False
     unknown: bool = False
     ready: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Its reason, as a warning of the plan says it where somebody should know it."""
+        return f"{self.target.text}: {self.reason}"
 
     @property
     def waits(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raw_trigger.model.outcome import Outcome
-from raw_trigger.model.plan import Plan
+from raw_trigger.model.plan import NOT_ASKED, Plan
 from raw_trigger.render import words
 
 _SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "⏳"}
@@ -24,13 +24,8 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
         yield f"| {line.letter} | {escape(line.path)} | {escape(line.fate + rows)} |\n"
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
-        reasons = {target.target: why for target, why, _ in words.skipped(plan)}
-        for target in (one for one in plan.targets if one.action != "skip" or one.target in reasons):
-            why = (
-                reasons.get(target.target)
-                or target.reason
-                or words.sample([words.printable(p) for p in target.paths])
-            )
+        for target in (one for one in plan.targets if one.reason != NOT_ASKED):
+            why = target.reason or words.sample([words.printable(p) for p in target.paths])
             name = escape(words.printable(target.target.text))
             yield f"| {name} | {words.action(target)} | {escape(why)} |\n"
     asleep = words.asleep(plan)

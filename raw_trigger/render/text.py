@@ -102,9 +102,9 @@ class TextRenderer:
         for target in todo:
             name = words.printable(target.target.text)
             self.say(f"  {words.action(target)} ", (name, "bold"), _why(target.reason))
-        for target, why, eye in words.skipped(plan):
+        for target, eye in words.skipped(plan):
             style = "yellow" if eye else "dim"
-            self.say(("  skip ", style), words.printable(target.target.text), _why(why))
+            self.say(("  skip ", style), words.printable(target.target.text), _why(target.reason))
 
     def target(self, done: TargetOutcome) -> None:
         """One finished target."""

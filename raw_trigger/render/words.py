@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
-from raw_trigger.model.plan import BY_HAND, NOT_ASKED, Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.model.plan import NOT_ASKED, Plan, PlannedChange, PlannedTarget, Target
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
@@ -103,23 +103,18 @@ def remarks(plan: Plan, *, listed: bool) -> list[str]:
     """
     resting = plan.asleep
     told = {
-        f"{one.target.text}: {one.reason}{more}"
+        one.sentence
         for one in plan.targets
         if one.action == "skip" and (listed or (one.waits and resting.issuperset(one.paths)))
-        for more in ("", BY_HAND)
     }
     return [warning for warning in plan.warnings if warning not in told]
 
 
-def skipped(plan: Plan) -> list[tuple[PlannedTarget, str | None, bool]]:
-    """The targets that were asked for and are skipped, why, and whether somebody should look at it."""
-    warned, found = set(plan.warnings), []
-    for one in plan.targets:
-        if one.action == "skip" and one.reason != NOT_ASKED:
-            by_hand = f"{one.target.text}: {one.reason}{BY_HAND}" in warned
-            eye = by_hand or (f"{one.target.text}: {one.reason}" in warned and not one.waits)
-            found.append((one, f"{one.reason}{BY_HAND}" if by_hand else one.reason, eye))
-    return found
+def skipped(plan: Plan) -> list[tuple[PlannedTarget, bool]]:
+    """The targets that were asked for and are skipped, and whether somebody should look at it."""
+    warned = set(plan.warnings)
+    asked = (one for one in plan.targets if one.action == "skip" and one.reason != NOT_ASKED)
+    return [(one, one.sentence in warned and not one.waits) for one in asked]
 
 
 def standing(plan: Plan) -> str | None:
@@ -127,7 +122,7 @@ def standing(plan: Plan) -> str | None:
     None: there is more to tell.
     """
     idle = []
-    for one, _, eye in skipped(plan):
+    for one, eye in skipped(plan):
         if one.waits or (one.unknown and not one.settles):
             idle.append(one)
         elif eye or not one.settles:
@@ -137,7 +132,7 @@ def standing(plan: Plan) -> str | None:
     if any(planned.disposition != "planned" for planned in plan.changes):
         return None
     rules = {target: planned.rule for planned in plan.changes for target in planned.targets}
-    said = [f"{one.target.text}: {one.reason} ({rules.get(one.target)})" for one in idle if one.unknown]
+    said = [f"{one.sentence} ({rules.get(one.target)})" for one in idle if one.unknown]
     parts = (sample([printable(one) for one in said], 2), asleep(plan))
     return "; ".join(part for part in parts if part)
 

@@ -338,9 +338,8 @@ def test_what_is_downstream_of_partitions(words: str, expected: list[str]) -> No
     made = plan(PARTS, *words.split(), downstream="all", now=NOW)
     actions = {f"{t.action}:{t.target.text}" for t in made.targets}
     assert actions == set(expected)
-    assert made.warnings == tuple(
-        f"{t.target.asset}: {t.reason}: materialize it by hand" for t in made.targets if t.settles
-    )
+    assert made.warnings == tuple(one.sentence for one in made.targets if one.settles)
+    assert all(warning.endswith(": materialize it by hand") for warning in made.warnings)
     numbers = {t.target: t.batch for t in made.targets}
     for one in made.actionable:
         assert all(numbers[before] <= one.batch for before in one.after)
@@ -360,7 +359,11 @@ def test_what_waits_and_why() -> None:
         "of_month|2026-01-01": (month, False),
         "weekly|2026-01-05": (week, False),
         "after_weekly": ("it waits for weekly|2026-01-05", False),
-        "mine": ("downstream of days, but only Mine knows which of its partitions are made from it", True),
+        "mine": (
+            "downstream of days, but only Mine knows which of its partitions are made from it: "
+            "materialize it by hand",
+            True,
+        ),
     }
     assert by_name["both"].action == "materialize"
     assert made.warnings[0] == f"days|2026-01-10: {OPEN}"
