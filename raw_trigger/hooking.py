@@ -180,7 +180,9 @@ def _carry_out(
 ) -> Attended:
     if not event.refuses and trigger.detect(event.base, event.desired).changes:
         trigger = trigger.without_failed()
-    with trigger.planned(event.base, event.desired, face=event.name, only=event.only, waiting=tell) as plan:
+    with trigger.planned(
+        event.base, event.desired, face=event.name, only=event.only, waiting=tell, ready=launcher.ready
+    ) as plan:
         if plan.changes:
             on_plan(trigger.counted(plan))
         refused = _refusal(plan) if event.refuses else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -99,6 +99,7 @@ class Trigger(Survey):
         face: str,
         only: frozenset[bytes] | None = None,
         waiting: Waiting = lambda _: None,
+        ready: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Plan]:
         """The plan to be carried out inside the block: where something is to be done, under the
         environment's lock, and made after that was had and what was interrupted before is settled.
@@ -106,6 +107,7 @@ class Trigger(Survey):
         Args:
             face: Who asks, for others to see.
             waiting: Told whom this waits for.
+            ready: Entered for the block where something will be to do: see :meth:`Launcher.ready`.
 
         Raises:
             LockError: the lock was not had in time.
@@ -124,7 +126,11 @@ class Trigger(Survey):
             self.look_again()
             if base.kind == "recorded" and self.record is not None:
                 base = replace(base, oid=self.record.tree)
-            yield self.plan(self.detect(base, desired, only), launching=True)
+            soon = bool(plan.actionable) and self.wishes.use_catalog
+            if soon:
+                self.known_catalog()  # with the interpreter that it was read with it will be run
+            with ready() if soon else nullcontext():
+                yield self.plan(self.detect(base, desired, only), launching=True)
 
     def _fetched(self, plan: Plan, only: frozenset[bytes] | None) -> Plan:
         """The plan after the content that it lacks was fetched, where that is wanted."""

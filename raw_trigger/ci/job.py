@@ -274,7 +274,9 @@ def _run(
         catalog = trigger.known_catalog() if whole.changes else None
         only = matrix.share(whole, assigned, number, catalog=catalog)
     outcome: Outcome | None = None
-    with trigger.planned(found.base, found.desired, face=FACE, only=only, waiting=waiting) as made:
+    with trigger.planned(
+        found.base, found.desired, face=FACE, only=only, waiting=waiting, ready=launcher.ready
+    ) as made:
         plan = _counted(found, trigger, request, made)
         on_plan(plan)
         try:

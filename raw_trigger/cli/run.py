@@ -66,7 +66,7 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
     from raw_trigger.render import words
 
     launcher = LocalLauncher(trigger.workspace.project, trigger.workspace.locks)
-    with trigger.planned(base, desired, face=FACE, waiting=tell_stderr) as plan:
+    with trigger.planned(base, desired, face=FACE, waiting=tell_stderr, ready=launcher.ready) as plan:
         if form is not Format.text:
             outcome = trigger.run(plan, launcher, face=FACE)
             show(trigger.counted(plan), outcome, form)

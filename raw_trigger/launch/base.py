@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,6 +45,12 @@ class Report:
 
 class Launcher(Protocol):
     """Carries out an order; every finished target is told at once."""
+
+    def ready(self) -> AbstractContextManager[None]:
+        """Set going what takes its time, in the background, for an order that is given inside the block. What
+        goes wrong with it is an error of the launch.
+        """
+        ...
 
     def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
         """Materialize and report what the plan says, batch after batch; go on after a failure.

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal, cast
 
+from raw_trigger.errors import ProjectError
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.lock import runner_lock
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import PlannedTarget, Target, kind_of
-from raw_trigger.project import DagsterProject, RunBatch, RunError, RunnerEvent, RunTarget, TargetFinished
+from raw_trigger.project import (
+    DagsterProject,
+    Execute,
+    RunBatch,
+    RunError,
+    RunnerEvent,
+    RunTarget,
+    TargetFinished,
+)
 
 
 class LocalLauncher:
@@ -24,6 +34,20 @@ class LocalLauncher:
     def __init__(self, project: DagsterProject, locks: Path | None) -> None:
         self._project = project
         self._locks = locks
+        self._started: Execute | None = None
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Start the project's interpreter, which imports Dagster; see
+        :class:`raw_trigger.launch.base.Launcher`.
+        """
+        with ExitStack() as stack:
+            with suppress(ProjectError):  # the launch tries it again, and says so
+                self._started = stack.enter_context(self._project.starting())
+            try:
+                yield
+            finally:
+                self._started = None
 
     def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
         """Carry out the order; see :class:`raw_trigger.launch.base.Launcher`.
@@ -51,7 +75,8 @@ class LocalLauncher:
                 )
             )
 
-        with self._project.starting() as execute:
+        started, self._started = self._started, None
+        with self._project.starting() if started is None else nullcontext(started) as execute:
             order = prepare()
             lock = None if self._locks is None else runner_lock(self._locks, order.plan.environment)
             result = execute(_batches(order), heard, order.tags, lock, order.watching)

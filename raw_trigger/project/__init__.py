@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from raw_trigger.project.project import DagsterProject, ExecutionResult, Watching
+from raw_trigger.project.project import DagsterProject, Execute, ExecutionResult, Watching
 
 if TYPE_CHECKING:
     from raw_trigger.project.messages import (
@@ -20,6 +20,7 @@ __all__ = [
     "BatchFinished",
     "BatchStarted",
     "DagsterProject",
+    "Execute",
     "ExecutionResult",
     "Loaded",
     "RunBatch",

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -399,6 +400,9 @@ class World:
         self.declare(tree, strict=True)
 
     # The launcher
+
+    def ready(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
         """Read what is on disk, target after target, as assets would."""
