@@ -137,19 +137,17 @@ rt_staged_against() {
     fi
 }
 
-# Whether what has just happened brought such a configuration. There may be no commit before.
-rt_has_new() {
+# Whether what has just happened brought such a configuration: 1 is yes. There may be no commit before. Ends
+# the shell that it runs in.
+rt_brought_new() {
     case "$rt_hook ${1-}" in
     post-checkout*) rt_from=$1 ;;
     post-merge* | 'post-rewrite rebase') rt_from=ORIG_HEAD ;;
     *) rt_from=HEAD^ ;;
     esac
     # It would read the whole index and not need it.
-    (
-        export GIT_INDEX_FILE=/dev/null.none
-        rt_new exec git diff-tree --quiet --no-ext-diff -r "$rt_from" HEAD -- 2>/dev/null
-    )
-    [ $? = 1 ]
+    export GIT_INDEX_FILE=/dev/null.none
+    rt_new exec git diff-tree --quiet --no-ext-diff -r "$rt_from" HEAD -- 2>/dev/null
 }
 
 # What a commit has under the roots, the configurations, and DVC's files beside and above the roots. Ends the
@@ -264,10 +262,14 @@ if [ -r "$rt_dir/raw-trigger/seen" ]; then
         rt_seen=$rt_seen$rt_line$rt_newline
     done <"$rt_dir/raw-trigger/seen"
 fi
+# Both questions are asked at the same time: the answers are there sooner.
+rt_brought_new "$@" &
+rt_asked=$!
 if rt_now=$(rt_listed HEAD) && [ "$rt_now" = "${rt_seen%"$rt_newline"}" ] && ! rt_has_untold; then
     # With the apply backend post-checkout has looked at what the rebase begins with, and only told it.
     if [ "$rt_hook ${1-}" != 'post-rewrite rebase' ] || [ "$rt_now" = "$(rt_listed ORIG_HEAD)" ]; then
-        rt_has_new "$@" || exit "$rt_status"
+        wait "$rt_asked"
+        [ $? = 1 ] || exit "$rt_status"
     fi
 fi
 rt_start "$@"
