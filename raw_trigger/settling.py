@@ -178,11 +178,19 @@ def attempts(launches: Iterable[LaunchRecord], found: Mapping[str, DagsterRun]) 
             run = found.get(run_id, DagsterRun(None))
             times = {Target(one.asset, one.partition): one.time for one in run.materialized}
             for record in batch.targets:
-                made = times.get(record.target)
-                if made is not None or record.target.asset in run.cut_off:
-                    passed = record.target.asset not in run.failed_checks
-                    out.append(Attempt(launch, record, run_id, made if passed else None))
+                begun, made = _came_to(record.target, run, times)
+                if begun:
+                    out.append(Attempt(launch, record, run_id, made))
     return out
+
+
+def _came_to(target: Target, run: DagsterRun, times: Mapping[Target, float]) -> tuple[bool, float | None]:
+    """Whether the run had begun with the target, and when it was made."""
+    if target.job is not None:  # it stands for its run as a whole
+        return run.broken_off or run.succeeded is not None, run.succeeded
+    made = times.get(target)
+    passed = target.asset not in run.failed_checks
+    return made is not None or target.asset in run.cut_off, made if passed else None
 
 
 def last_word(ledger: Ledger, tried: Sequence[Attempt]) -> list[Attempt]:

@@ -82,12 +82,16 @@ class DagsterRun:
         materialized: What steps that got to their end have made.
         failed_checks: Assets with a check of severity ERROR that failed, or that was not evaluated.
         cut_off: Assets that were being made when the run broke off.
+        succeeded: When the whole of it had ended well, in seconds since 1970; None: it did not.
+        broken_off: Whether it was begun and broke off, in a step or between two of them.
     """
 
     status: str | None
     materialized: tuple[Materialized, ...] = ()
     failed_checks: frozenset[str] = frozenset()
     cut_off: frozenset[str] = frozenset()
+    succeeded: float | None = None
+    broken_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -302,4 +306,6 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         ),
         failed_checks=frozenset("/".join(one["asset"]) for one in document["failed_checks"]),
         cut_off=frozenset("/".join(parts) for parts in document["cut_off"]),
+        succeeded=document["succeeded"],
+        broken_off=document["broken_off"],
     )

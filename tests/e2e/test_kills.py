@@ -63,6 +63,28 @@ def two():
     return [b]
 """
 """What is in two repositories is one batch, but cannot be one Dagster run."""
+JOBS = (
+    HALTING.partition("@asset")[0]
+    + """
+from dagster import Config, job, op
+
+class File(Config):
+    name: str
+
+@op
+def read(config: File):
+    halt(config.name)
+    with (HERE / ".git" / "seen").open("a") as seen:
+        seen.write(config.name)
+
+@job
+def one():
+    read()
+
+defs = Definitions(jobs=[one])
+"""
+)
+ONE_JOB = 'assets: [{path: "{name}.csv", job: one, run_config: {ops: {read: {config: {name: "{name}"}}}}}]\n'
 PARTITIONED = ', partitions_def=StaticPartitionsDefinition(["x"])'
 RULES = """
 assets:
@@ -431,6 +453,21 @@ def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
     run(made)
     assert made.materialized() == ["raw/a"]
     assert_settled(made)
+
+
+def test_killed_while_the_second_of_two_jobs_runs(project: Make) -> None:
+    """Its file is changed back since: nobody knows what of it the job has done."""
+    made = prepared(project(ONE_JOB, a=["a.csv"], b=["b.csv"]), JOBS)
+    made.write({R + "a.csv": "2", R + "b.csv": "2"})
+    kill_while_running(made, "b")
+    made.git("checkout", "-q", "--", R + "b.csv")
+    seen = made.top / ".git/seen"
+    assert seen.read_text() == "a"
+    run(made)
+    assert seen.read_text() == "ab"
+    assert sorted(history(made)[1:]) == [("failed", ["skipped"]), ("success", ["success"])]
+    assert_settled(made)
+    assert seen.read_text() == "ab"
 
 
 @pytest.mark.soak

@@ -614,6 +614,12 @@ def run_status(instance: Any, run_id: str) -> str | None:
     return None if run is None else str(run.status.value)
 
 
+def run_end(instance: Any, run_id: str) -> float | None:
+    """When a run ended, in seconds since 1970; None if it has not, or is not known."""
+    records = instance.get_run_records(filters=dagster.RunsFilter(run_ids=[run_id]), limit=1)
+    return records[0].end_time if records else None
+
+
 def _check_message(data: Any) -> str | None:
     description = getattr(data, "description", None)
     if description:

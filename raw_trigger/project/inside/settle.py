@@ -18,6 +18,9 @@ from typing import Any  # noqa: E402
 
 Document = dict[str, Any]
 
+SUCCESS = "SUCCESS"
+ENDED = (SUCCESS, "FAILURE", "CANCELED")
+
 
 def _session() -> ModuleType:
     spec = importlib.util.spec_from_file_location("_raw_trigger_session", HERE / "session.py")
@@ -57,14 +60,21 @@ class PastRun:
         elif kind.startswith("STEP_"):
             self.ended[step] = kind
 
-    def document(self, status: str | None) -> Document:
-        """The answer about it."""
+    def document(self, status: str | None, end: float | None) -> Document:
+        """The answer about it.
+
+        Args:
+            status: What Dagster says of it.
+            end: When it ended.
+        """
         made = {key: event for key, event in self.made.items() if self._is_whole(key)}
         bad = [(key, name) for (key, name), fine in self.checks.items() if not fine]
         open_steps = self.begun - self.ended.keys()
         cut = {key for key, step in self.step_of.items() if step in open_steps} | self.made.keys()
         return {
             "status": status,
+            "succeeded": end if status == SUCCESS else None,
+            "broken_off": bool(open_steps) or (bool(self.begun) and status not in ENDED),
             "materialized": [
                 {"asset": list(key.path), "partition": event["partition"], "time": event["time"]}
                 for key, event in made.items()
@@ -95,7 +105,7 @@ def _runs(session: ModuleType, request: Document) -> Document:
             run = PastRun()
             for event in compat.past_events(instance, part):
                 run.on_event(event)
-            documents.append(run.document(compat.run_status(instance, part)))
+            documents.append(run.document(compat.run_status(instance, part), compat.run_end(instance, part)))
         found[run_id] = together(documents)
     instance.dispose()
     return found
@@ -107,6 +117,8 @@ def together(documents: list[Document]) -> Document:
     statuses = [one["status"] for one in documents if one["status"] is not None]
     return {
         "status": statuses[-1] if statuses else None,
+        "succeeded": documents[-1]["succeeded"],
+        "broken_off": any(one["broken_off"] for one in documents),
         **{name: [item for one in documents for item in one[name]] for name in lists},
     }
 
