@@ -25,8 +25,7 @@ Row = tuple[str, ...]
 
 class World:
     """``read`` is, by file and key, what counts of the rows that each target read when it last succeeded;
-    None: nobody knows. ``broken`` are files with a key twice; ``collected`` says that contents that nothing but
-    exceptions name may be gone, so that more may be due.
+    None: nobody knows. ``broken`` are files with a key twice.
     """
 
     def __init__(self, repo: Repo, seed: int) -> None:
@@ -34,7 +33,6 @@ class World:
         self.files: dict[str, dict[str, list[str]]] = {}
         self.broken: set[str] = set()
         self.read: dict[str, dict[tuple[str, str], Row | None]] = {}
-        self.collected = False
         self.log: list[str] = []
         self.ground = Ground(repo, RULE, "*.csv", "id,active,note\n")
         (repo.top / "data/1_raw/*.csv").unlink()
@@ -125,8 +123,8 @@ class World:
         self.broken = set(self.committed_broken)
 
     def collect(self) -> None:
+        """What targets reflect is kept, though no commit may have it."""
         self.ground.repo.git("gc", "-q", "--prune=now")
-        self.collected = True
 
     def adopt(self) -> None:
         self.commit()
@@ -135,7 +133,6 @@ class World:
         self.commit()
         self.ground.trigger().adopt(self.ground.repo.git("rev-parse", "HEAD^{tree}"))
         self.read = {target: dict(self.part(target)) for target in self.names()}
-        self.collected = False
 
     def adopt_one(self) -> None:
         self.commit()
@@ -185,8 +182,7 @@ class World:
             trigger.run(plan, Launcher(), face="cli")
         self.log.append(f"made {made} of {ran}")
         _, maybe = self.due()
-        if not self.collected:
-            assert set(ran) <= maybe, f"for nothing: {set(ran) - maybe}"
+        assert set(ran) <= maybe, f"for nothing: {set(ran) - maybe}"
         for target in made:
             kept = self.read.get(target, {})
             unknown: dict[tuple[str, str], Row | None] = {
@@ -206,8 +202,7 @@ class World:
         due = {one.target.text for one in plan.actionable}
         sure, maybe = self.due()
         assert sure <= due, f"lost: {sure - due}"
-        if not self.collected:
-            assert due <= maybe, f"for nothing: {due - maybe}"
+        assert due <= maybe, f"for nothing: {due - maybe}"
 
 
 def series(repo: Repo, seed: int, steps: int = 14) -> None:
@@ -228,7 +223,6 @@ def series(repo: Repo, seed: int, steps: int = 14) -> None:
         world.broken = set()
         world.write()
         world.launch(Narrowing(), set())
-        world.collected = False
         assert world.launch(Narrowing(), set()) == []
         assert not world.due()[0]
     except (AssertionError, RawTriggerError) as error:
