@@ -18,7 +18,7 @@ from raw_trigger.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from raw_trigger.learn import Ran
+    from raw_trigger.learn import Asked, Ran
     from raw_trigger.model.outcome import TargetOutcome
     from raw_trigger.model.plan import Plan
     from raw_trigger.trigger import Trigger
@@ -29,6 +29,13 @@ def learn(
     asset: Annotated[
         list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset; else all raw ones.")
     ] = None,
+    partition: Annotated[
+        list[str] | None,
+        typer.Option("--partition", metavar="KEY", help="Only this partition of the asset."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every asset, also those that are made from others.")
+    ] = False,
     watch_runs: Annotated[
         bool, typer.Option("--watch-runs", help="Run nothing: take what was read by the runs up to now.")
     ] = False,
@@ -38,11 +45,15 @@ def learn(
 ) -> None:
     """Materialize raw assets, see which files they read, and propose the rules that are missing."""
     from raw_trigger import learn as learning
+    from raw_trigger.errors import UsageError
     from raw_trigger.render.learned import as_json, remarks
     from raw_trigger.trigger import Trigger
 
+    if watch_runs and (partition or everything):
+        raise UsageError("--watch-runs runs nothing", "leave --partition and --all away")
     trigger = Trigger(workspace_of(context, environment), thorough=True)
-    ran = None if watch_runs else _run(trigger, asset or [], form)
+    asked = learning.Asked(tuple(asset or ()), tuple(partition or ()), everything)
+    ran = None if watch_runs else _run(trigger, asked, form)
     readings = learning.known(trigger, None if ran is None else ran.outcome, asset or [])
     found = learning.learned(trigger.workspace, trigger.known_catalog(), readings)
     written = write_ and bool(found.diff)
@@ -62,7 +73,7 @@ def learn(
         raise typer.Exit(1)
 
 
-def _run(trigger: Trigger, assets: list[str], form: PlainFormat) -> Ran:
+def _run(trigger: Trigger, asked: Asked, form: PlainFormat) -> Ran:
     from raw_trigger import learn as learning
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.learned import announcement
@@ -81,5 +92,5 @@ def _run(trigger: Trigger, assets: list[str], form: PlainFormat) -> Ran:
                 finished(done)
 
         return learning.run(
-            trigger, launcher, assets, waiting=tell_stderr, planned=planned, on_target=on_target
+            trigger, launcher, asked, waiting=tell_stderr, planned=planned, on_target=on_target
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from raw_trigger.errors import UsageError
 from raw_trigger.initialize.keys import cuts, dimensions, is_key
 from raw_trigger.initialize.values import Compiled, Proposal
-from raw_trigger.mapping.partitions import PartitionKeys
+from raw_trigger.mapping.partitions import PartitionKeys, target_problem
 from raw_trigger.mapping.rules import RAW, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Target
@@ -17,36 +18,69 @@ KEYS = 2
 _MOST_NAMES = 5000
 
 
-def choose(catalog: Catalog, asked: Sequence[str], names: Sequence[str]) -> tuple[list[Target], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be run.
+
+    Attributes:
+        assets: Asset keys; none: every asset that looks like a raw one.
+        partitions: Those of the partitioned assets; none: a few that files are named after.
+        everything: Every asset, also one that is made from others.
+    """
+
+    assets: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
+    everything: bool = False
+
+
+def choose(catalog: Catalog, asked: Asked, names: Sequence[str]) -> tuple[list[Target], list[str]]:
     """The targets, and why some assets have none.
 
     Args:
-        asked: Asset keys; none: every asset that looks like a raw one.
         names: The raw files, relative to their root: they tell which partitions have one.
 
     Raises:
-        UsageError: an asset is not in the project, or has no code.
+        UsageError: an asset is not in the project, or has no code; or no asset has such a partition.
     """
-    for key in asked:
+    if asked.everything and asked.assets:
+        raise UsageError("--all is every asset", "leave --asset or --all away")
+    if asked.partitions and not asked.assets:
+        # Any text is a key of a dynamic definition, and would be added to it.
+        raise UsageError("--partition is for the partitions of an asset", "name it with --asset")
+    for key in asked.assets:
         if key not in catalog.assets:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
         if catalog.assets[key].kind != "materializable":
             raise UsageError(f"'{key}' has no code that could read anything", "name the asset that reads it")
-    chosen = asked or [key for key, asset in sorted(catalog.assets.items()) if _looks_raw(asset)]
+    able = [key for key, asset in sorted(catalog.assets.items()) if asset.kind == "materializable"]
+    raw = [key for key in able if _looks_raw(catalog.assets[key])]
+    chosen = asked.assets or (able if asked.everything else raw)
     targets: list[Target] = []
     notes = []
+    known = PartitionKeys()
+    wrong: dict[str, str] = {}
     for key in dict.fromkeys(chosen):
         asset = catalog.assets[key]
         if asset.partitions is None:
             targets.append(Target(key))
             continue
-        found = keys_of(asset, names)
+        problems = {one: target_problem(asset, one, known) for one in asked.partitions}
+        wrong |= {one: f"{key}: {problem.message}" for one, problem in problems.items() if problem}
+        found = [one for one, problem in problems.items() if problem is None] or (
+            [] if asked.partitions else keys_of(asset, names)
+        )
         targets += [Target(key, partition) for partition in found]
-        if not found:
+        if not found and not asked.partitions:
             notes.append(
-                f"`{key}` is not run: no file's name tells one of its partitions; run one,"
-                " then `raw-trigger learn --watch-runs`"
+                f"`{key}` is not run: no file's name tells one of its partitions; name one with --partition"
             )
+    for one in asked.partitions:
+        if all(target.partition != one for target in targets):
+            raise UsageError(f"no asset that is run has a partition '{one}'", wrong.get(one))
+    if not asked.assets and len(able) > len(chosen):
+        left = len(able) - len(chosen)
+        what = "1 asset that is made from others is" if left == 1 else f"{left} assets made from others are"
+        notes.append(f"{what} not run; `--all` runs every asset, `--asset KEY` one")
     return targets, notes
 
 

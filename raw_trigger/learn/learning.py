@@ -16,7 +16,7 @@ from raw_trigger.events.revisions import from_arguments
 from raw_trigger.feeding import desired_paths
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
-from raw_trigger.learn.choosing import choose
+from raw_trigger.learn.choosing import Asked, choose
 from raw_trigger.learn.lesson import Lesson
 from raw_trigger.learn.proposing import NewRule
 from raw_trigger.lock import locked
@@ -79,7 +79,7 @@ class Ran:
 def run(
     trigger: Trigger,
     launcher: Launcher,
-    assets: Sequence[str],
+    asked: Asked,
     *,
     waiting: Callable[[str], None],
     planned: Callable[[Plan], None] = lambda _: None,
@@ -88,7 +88,7 @@ def run(
     """Materialize assets, whatever is recorded of them; what ran is recorded like any other run.
 
     Args:
-        assets: Their keys; none: all that look like raw ones.
+        asked: Which.
         waiting: Told whom this waits for.
         planned: Told what will be run.
 
@@ -104,7 +104,7 @@ def run(
         files = _files(workspace.repo, workspace.roots)[1]
         rules = trigger.rules(trigger.catalog())
         names = [rules.relative(path) or show(path) for path in files]
-        targets, notes = choose(trigger.catalog(), assets, names)
+        targets, notes = choose(trigger.catalog(), asked, names)
         trigger.warnings += notes
         plan = _plan(trigger, targets)
         planned(plan)

@@ -87,9 +87,12 @@ def check():
 @raw
 def known():
     (RAW / "known.csv").read_text()
+@dg.asset(key_prefix="in", deps=[known])
+def below():
+    (RAW / "below.csv").read_text()
 
 defs = dg.Definitions(
-    [with_open, with_os, with_pathlib, with_gzip, with_pandas, with_pyarrow, with_polars, with_duckdb,
+    [below, with_open, with_os, with_pathlib, with_gzip, with_pandas, with_pyarrow, with_polars, with_duckdb,
      with_cat, fails, writes, graph, pair, daily, checked, known], asset_checks=[check])
 """
 CONFIG = """\
@@ -111,6 +114,8 @@ assets:
   # whatever else there is
   - path: "**/*.md"
     ignore: true
+  - path: below.csv
+    asset: in/below
   - path: cat.csv
     asset: in/with_cat
   - path: duckdb.csv
@@ -143,7 +148,21 @@ assets:
   - path: "notes/*.txt"
     asset: in/with_pathlib
 """
-CSV = ("open", "os", "pandas", "pyarrow", "polars", "duckdb", "cat", "fails", "op", "pair", "known", "unread")
+CSV = (
+    "open",
+    "os",
+    "pandas",
+    "pyarrow",
+    "polars",
+    "duckdb",
+    "cat",
+    "fails",
+    "op",
+    "pair",
+    "known",
+    "unread",
+    "below",
+)
 
 
 @pytest.fixture
@@ -180,7 +199,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def test_the_rules_are_learned_from_what_the_assets_read(project: Project) -> None:
-    done = project.tool("learn", "--write", "--format", "json")
+    done = project.tool("learn", "--all", "--write", "--format", "json")
     assert done.returncode == 1, done.stderr  # one of the assets fails
     told = json.loads(done.stdout)
     assert (project.top / "raw-trigger.yaml").read_text() == LEARNED

@@ -15,7 +15,7 @@ from raw_trigger.edges import missed, warnings
 from raw_trigger.errors import UsageError
 from raw_trigger.initialize import Findings, draft
 from raw_trigger.initialize.text import NO_RULE, UNMAPPED
-from raw_trigger.learn.choosing import choose
+from raw_trigger.learn.choosing import Asked, choose
 from raw_trigger.learn.learning import Learned
 from raw_trigger.learn.lesson import Lesson
 from raw_trigger.mapping.rules import RuleBook
@@ -352,7 +352,7 @@ def test_the_difference_is_one_that_git_applies() -> None:
 
 def test_what_is_materialized_to_learn() -> None:
     names = ["s-2025-02-03.csv", "s-2025-02-04.csv", "s-2025-02-05.csv", "us.csv"]
-    targets, notes = choose(CATALOG, [], names)
+    targets, notes = choose(CATALOG, Asked(), names)
     chosen = [one.text for one in targets]
     assert chosen == [
         *("a", "b", "daily|2025-02-04", "daily|2025-02-05", "in/k_tab", "in/l_tab", "in/m_tab"),
@@ -360,13 +360,16 @@ def test_what_is_materialized_to_learn() -> None:
         *("raw/named", "raw/x", "raw/y", "raw/z"),
     ]
     assert notes == [
-        "`both` is not run: no file's name tells one of its partitions; run one,"
-        " then `raw-trigger learn --watch-runs`"
+        "`both` is not run: no file's name tells one of its partitions; name one with --partition",
+        "1 asset that is made from others is not run; `--all` runs every asset, `--asset KEY` one",
     ]
-    assert [one.text for one in choose(CATALOG, ["below"], names)[0]] == ["below"]
+    every = choose(CATALOG, Asked(everything=True), names)
+    assert [one.text for one in every[0]] == sorted([*chosen, "below"], key=lambda one: one.partition("|")[0])
+    assert every[1] == notes[:1]
+    assert [one.text for one in choose(CATALOG, Asked(("below",)), names)[0]] == ["below"]
     for key in ("outside", "nowhere"):
         with pytest.raises(UsageError, match=key):
-            choose(CATALOG, [key], names)
+            choose(CATALOG, Asked((key,)), names)
 
 
 def outcome(text: str, *names: str, step: str | None = None, run_id: str = "1") -> TargetOutcome:
@@ -456,3 +459,23 @@ def test_the_file_maps_what_was_read_and_everything_else_as_before(
         for one in gained:
             is_read = one.text in names and name in read[one.text]
             assert is_read or (one.partition is not None and one.text not in names), (name, one, after)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked(("both", "a"), ("2025-02-03|eu",)), ["both|2025-02-03|eu", "a"]),
+        (Asked(("parted", "daily"), ("us", "2025-02-03")), ["parted|us", "daily|2025-02-03"]),
+        (Asked(("parted",), ("usa",)), "no asset that is run has a partition 'usa'"),
+        (Asked(("a",), ("us",)), "no asset that is run has a partition 'us'"),
+        (Asked((), ("us",)), "--partition is for the partitions of an asset"),
+        (Asked(("a",), (), everything=True), "--all is every asset"),
+    ],
+)
+def test_which_partitions_are_run(asked: Asked, expected: list[str] | str) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(UsageError, match=expected):
+            choose(CATALOG, asked, [])
+    else:
+        targets, notes = choose(CATALOG, asked, [])
+        assert ([one.text for one in targets], notes) == (expected, [])
