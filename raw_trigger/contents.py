@@ -83,7 +83,7 @@ class Contents:
             found = self._counter.compare(change, keyed, form)
         except TableError as error:
             if error.side == "old":
-                return self._against_nothing(change, match, f"{_NO_TABLE} ({error.message})")
+                return self._against_nothing(change, match, f"{_NO_TABLE} ({error.what})")
             # It stands in the middle of a line.
             problem = "; ".join(filter(None, (error.what, error.hint)))
             return Affected(problem=problem, place=error.place)

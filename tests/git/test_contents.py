@@ -231,7 +231,7 @@ def test_what_is_recorded_cannot_be_read_as_a_table_at_all(repo: Repo) -> None:
     assert [one.target.text for one in plan.actionable] == ["concepts|A", "concepts|B", "concepts|C"]
     assert plan.warnings[0].startswith(
         "data/1_raw/c.csv: what it is compared with cannot be read as a table, so everything in it counts "
-        "(data/1_raw/c.csv: cannot be unpacked"
+        "(cannot be unpacked"
     )
     ground.run("concepts|B")
     assert ground.due() == ["concepts|B"]
