@@ -108,7 +108,12 @@ class Explainer:
         change = self._changes.get(path)
         entry = self._files.get(path)
         old = change.old if change is not None else entry if self._recorded else None
-        pending = None if self._recorded is None else change is not None
+        pending = None
+        if self._recorded is not None:
+            now = None if entry is None else entry.oid
+            apart = self._recorded.apart(path)
+            made = {one.target.text for one in plan.targets}
+            pending = change is not None or any(oid != now for name, oid in apart.items() if name in made)
         idle = (one for one in plan.targets if (one.waits or one.unknown) and pending is not False)
         return PathExplanation(
             path=show(path),

@@ -15,7 +15,7 @@ from raw_trigger.feeding import Feeding, desired_paths
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
-from raw_trigger.model.assets import Catalog
+from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, Target
 from raw_trigger.model.record import Record, Reflected, Verdict
@@ -184,7 +184,8 @@ class Survey:
 
     def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:
         """Whether the file's rules alone do not settle it: that nothing is made from any changed path."""
-        if self.wishes.narrowing.assets or (record is not None and record.exceptions):
+        narrowing = self.wishes.narrowing
+        if narrowing.assets or narrowing.partitions or (record is not None and record.exceptions):
             return True
         rules = self.rules(None)
         if record is not None and record.rules is not None and not rules.same_file(record.rules):
@@ -219,7 +220,9 @@ class Survey:
     def _require_partitions(self, catalog: Catalog) -> None:
         narrowing = self.wishes.narrowing
         # Any text may tell the runs of a job apart.
-        if narrowing.partitions and all(rule.run_config is None for rule in self.workspace.config.rules):
+        jobs = any(rule.run_config is not None for rule in self.workspace.config.rules)
+        assets = bool(narrowing.assets) and not any(key.startswith(JOB) for key in narrowing.assets)
+        if narrowing.partitions and (assets or not jobs):
             wrong = no_key(narrowing.partitions, narrowing.assets, catalog, PartitionKeys(time.time()))
             if wrong is not None:
                 raise UsageError(wrong, "`raw-trigger status --partitions` draws those there are")

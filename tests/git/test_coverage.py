@@ -14,7 +14,7 @@ from raw_trigger.config import load_config
 from raw_trigger.coverage import Grid, grids
 from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Asset, Catalog, Partitions
-from raw_trigger.model.changes import NOTHING
+from raw_trigger.model.changes import NOTHING, Base, Desired
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.render.text import TextRenderer
 from raw_trigger.repo import diff
@@ -139,6 +139,17 @@ def test_a_range_of_partitions(shop: Repo, ends: tuple[str, str], due: list[str]
         told
     )
     assert not any(one.settles for one in plan.targets if one.reason == "not asked for")
+
+
+def test_a_partition_that_no_asset_has(shop: Repo) -> None:
+    """Also where nothing has changed."""
+    narrowed = trigger(shop, Narrowing(assets=("days",), partitions=(("nope", "nope"),)))
+    head = Desired("revision", "HEAD", shop.git("rev-parse", "HEAD"))
+    base = Base("revision", "HEAD", head.oid, "")
+    with pytest.raises(
+        UsageError, match=r"no asset that is asked for has a partition 'nope' .*not written as"
+    ):
+        narrowed.plan(narrowed.detect(base, head))
 
 
 def test_what_check_says_of_coverage(shop: Repo) -> None:

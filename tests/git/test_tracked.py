@@ -463,6 +463,25 @@ def test_what_pre_commit_looks_at(dvc: DvcRepo) -> None:
     assert shown(plan) == ["M folder/a.txt dirty"], "the pointer file on disk is another one than is staged"
 
 
+def test_what_one_of_two_assets_does_not_reflect_is_explained_as_pending(dvc: DvcRepo) -> None:
+    two = "root: data/1_raw\nassets: [{path: keep.txt, assets: [a, b]}]\n"
+    dvc.write({"raw-trigger.yaml": two, R + "keep.txt": "1"})
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    told = []
+    for content, failing, runs in (("2", "b", True), ("1", "", False), ("1", "", True)):
+        dvc.write({R + "keep.txt": content})
+        dvc.failing = frozenset(failing)
+        if runs:
+            dvc.run()
+        # Changed back, it is as recorded, but not what `a` was made from.
+        found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
+        assert isinstance(found, PathExplanation)
+        told.append(found.pending)
+    assert told == [True, True, False]
+
+
 def test_rules_are_drafted_and_learned_for_the_data_itself(dvc: DvcRepo) -> None:
     """Not for the pointer files; also for what is not here."""
     (dvc.top / "raw-trigger.yaml").unlink()
