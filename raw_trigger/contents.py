@@ -21,6 +21,10 @@ Told = dict[tuple[object, ...], Affected]
 _NOT_HERE = "its content is not here, so it is not known what of it changed"
 _EVERYTHING = "the content that it is compared with is not here, so everything in it counts"
 _NO_TABLE = "what it is compared with cannot be read as a table, so everything in it counts"
+_LINK = (
+    "it is a symbolic link, whose rows git does not know: put the file itself there, or say its partition "
+    "with `partition:` instead of `rows:`"
+)
 _ALIKE = {
     "text": "only its line ends differ",
     "json": "only its formatting differs",
@@ -99,6 +103,8 @@ class Contents:
 
     def _not_here(self, change: Change, match: Match) -> Affected:
         """One of the contents cannot be had."""
+        if match.by_row and change.new is not None and change.new.content == "symlink":
+            return Affected(problem=f"{show(change.path)}: {_LINK}")
         if change.old is not None and (change.new is None or self._counter.is_here(change.path, change.new)):
             return self._against_nothing(change, match, _EVERYTHING)
         return Affected(missing=_NOT_HERE) if match.by_row else Affected(match.targets)

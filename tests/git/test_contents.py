@@ -453,6 +453,18 @@ def test_a_deleted_table(concepts: Ground) -> None:
     assert {one.target.text for one in plan.targets} == {"concepts|A", "concepts|B", "concepts|C"}
 
 
+def test_a_table_that_becomes_a_link(concepts: Ground) -> None:
+    """Nobody can fetch its rows: that is said, and the rows wait until they can be read again."""
+    file = concepts.repo.top / "data/1_raw/c.csv"
+    file.unlink()
+    file.symlink_to("../other.csv")
+    assert "is a symbolic link" in concepts.plan().errors[0]
+    assert concepts.run()[0] == []
+    file.unlink()
+    concepts.write(START.replace("B,1", "B,2"))
+    assert concepts.due() == ["concepts|B"]
+
+
 @pytest.mark.parametrize("key", ["A...B", "M\udcfcller"], ids=["not allowed", "no text"])
 def test_a_row_that_goes_and_never_was_a_partition(repo: Repo, key: str) -> None:
     """While it is there it stays to be mended; once it is gone there is nothing to do for it."""
