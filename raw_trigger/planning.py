@@ -168,8 +168,9 @@ class _Planner:
         wanted = _path_filter(self.options.narrowing.paths, self.rules)
         ordered = sorted(changes.changes, key=lambda change: change.path)
         self.changes = {change.path: change for change in ordered if wanted(change.path)}
-        left_out = len(changes.changes) - len(self.changes)
-        planned = tuple(self._change(change) for change in self.changes.values())
+        every = [self._change(change) for change in self.changes.values()]
+        planned = tuple(one for one in every if not self._is_beside(one))
+        left_out = len(changes.changes) - len(planned)
         for draft in list(self.drafts.values()):
             self._decide(draft)
             if draft.settles and draft.target in self.made:
@@ -447,6 +448,15 @@ class _Planner:
         wanted = set(self.options.narrowing.assets)
         mates = asset.execution_set if asset is not None else ()
         return not wanted or target.asset in wanted or not wanted.isdisjoint(mates)
+
+    def _is_beside(self, planned: PlannedChange) -> bool:
+        """Whether it has to wait, and only what was not asked for has to wait for it."""
+        wanted = self.options.narrowing.assets
+        if not wanted or not planned.targets or planned.disposition not in ("dirty", "missing-content"):
+            return False
+        options = self.options
+        made = (made_from(one, self.catalog, options.downstream, options.now) for one in planned.targets)
+        return all(one.asset not in wanted for each in made for one in each)
 
     def _partitions(self) -> Iterable[tuple[Partitions | None, str | None]]:
         """The partitions of what is asked for by its key."""

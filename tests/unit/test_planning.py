@@ -8,6 +8,7 @@ import random
 import pytest
 
 from raw_trigger.model.assets import Catalog
+from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planning import Disk, Options, make_plan
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
@@ -137,6 +138,24 @@ def test_what_is_on_disk_stands_in_the_way_of_a_mapped_file_only() -> None:
     assert [c.disposition for c in made.changes] == ["ignored", "missing-content", "unmapped", "dirty"]
     assert made.targets == ()
     assert [c.reason for c in made.waiting] == ["git lfs pull", "edited"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "downstream", "waiting"),
+    [
+        ("raw/orders", "auto", []),
+        ("raw/users", "auto", ["users.csv"]),
+        # `joined` is made from users too, and is not up to date without them.
+        ("joined", "all", ["users.csv"]),
+        ("joined", "none", []),
+    ],
+)
+def test_only_what_is_asked_for_waits(asked: str, downstream: str, waiting: list[str]) -> None:
+    disk = Disk(missing={b"data/1_raw/users.csv": "git lfs pull"})
+    narrowing = Narrowing((asked,))
+    made = plan(BOOK, "~users.csv", "~orders.csv", disk=disk, downstream=downstream, narrowing=narrowing)
+    assert [show(one.change.path)[len("data/1_raw/") :] for one in made.waiting] == waiting
+    assert made.left_out == 1 - len(waiting)
 
 
 def test_without_a_catalog_only_the_files_rules_are_known() -> None:
