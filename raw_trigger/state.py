@@ -230,8 +230,11 @@ def _edits(
     after = dict(before)
     unknown = "0" * len(repo.empty_tree)
     if seen is not None:
+        edited = seen.rules is not None and (old is None or old.rules != seen.rules)
         for path, reflected in seen.exceptions.items():
-            after[path] = {**reflected, **before.get(path, {})}
+            # What edited rules have made of it is not known of the record yet.
+            anew = {name: oid for name, oid in reflected.items() if edited and not is_content(oid)}
+            after[path] = {**reflected, **before.get(path, {}), **anew}
     after |= pointers.exceptions(after)
     edits: dict[bytes, Entry | None] = {}
     whole = set()

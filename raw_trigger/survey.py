@@ -276,8 +276,18 @@ class Survey:
             files = dict(self.tracked.paths(one for one in listed if not state.is_own(one[0])))
             newly = rules.newly_fed(before, files)
             record = record.with_new_targets(self._made_from(self._fed(newly, files, rules), rules))
+            for path, (then, now) in rules.edited(before, {*files, *record.exceptions}).items():
+                record = self._with_edited(record, path, then, now, rules)
         record = self._with_rows(record, rules)
         return record if rules.catalog is None else replace(record, rules=today)
+
+    def _with_edited(self, record: Record, path: bytes, then: Match, now: Match, rules: RuleBook) -> Record:
+        """The record where something else of a path's content counts than before."""
+        made = self._made_from({path: then.targets}, rules).values()
+        fed = {name.partition("|")[0] for names in made for name in names}
+        before, after = (None if one.clause is None else one.clause.partition for one in (then, now))
+        renamed = {target.asset for target in now.targets} if before != after else ()
+        return record.with_other_contents(self.tracked.out_of(path), fed, renamed)
 
     def _with_rows(self, record: Record, rules: RuleBook) -> Record:
         """The record with the partitions of tables that could not be read when a rule newly fed them."""

@@ -154,6 +154,18 @@ class RuleBook:
                 found[path] = replace(now, targets=new)
         return found
 
+    def edited(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Match, Match]]:
+        """Those of the paths of which something else of the content counts than by the rules ``before``, each
+        with what decided then and what decides now.
+        """
+        before._pointer_of = self._pointer_of
+        matches = ((path, before.match(path), self.match(path)) for path in paths)
+        return {
+            path: (then, now)
+            for path, then, now in matches
+            if then is not None and now is not None and then.clause != now.clause
+        }
+
     def relative(self, path: bytes) -> str | None:
         """The path relative to its raw root; None if it is under none."""
         text = show(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeGuard
@@ -61,6 +61,26 @@ class Record:
         for path, targets in feeds.items():
             exceptions[path] = {**exceptions.get(path, {}), **dict.fromkeys(targets)}
         return replace(self, exceptions=exceptions)
+
+    def with_other_contents(self, path: bytes, before: Collection[str], renamed: Collection[str]) -> Record:
+        """The same record where something else of the path's content counts now than when its targets saw it.
+
+        Of those it is not known what they reflect of that; what is no longer there may be in them.
+
+        Args:
+            before: The assets that it fed before; none of what it newly feeds has seen anything of it.
+            renamed: The assets whose partitions it names otherwise now: these have seen nothing of it either.
+        """
+        unknown = "0" * len(self.tree)
+
+        def now(name: str, oid: str | None) -> str | None:
+            asset = name.partition("|")[0]
+            if asset in renamed:
+                return None if is_content(oid) else oid
+            return unknown if oid is not None or asset in before else None
+
+        told = {name: now(name, oid) for name, oid in self.exceptions.get(path, {}).items()}
+        return replace(self, exceptions={**self.exceptions, path: told}) if told else self
 
 
 @dataclass(frozen=True, slots=True)

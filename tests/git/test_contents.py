@@ -419,6 +419,40 @@ def test_a_changed_clause_replans_the_path(concepts: Ground) -> None:
     assert concepts.plan().changes == ()
 
 
+BY_NOTE = "asset: concepts, rows: {key: id, columns: [note], partition: '{id}'}"
+
+
+@pytest.mark.parametrize(
+    ("content", "due"),
+    [(None, "ABC"), (START.replace("B,1,x\n", ""), "ABC"), (START + "D,1,x\n", "ABCD")],
+    ids=["the file", "a row", "nothing"],
+)
+def test_a_changed_clause_and_what_goes_with_it(concepts: Ground, content: str | None, due: str) -> None:
+    """What its partitions have seen is not known by the new clause, but they have seen something."""
+    concepts.rule(BY_NOTE)
+    concepts.write(content)
+    assert {one.target.text for one in concepts.plan().actionable} == {f"concepts|{key}" for key in due}
+
+
+def test_a_changed_clause_after_a_failure(concepts: Ground) -> None:
+    """What reflects the very content is made again too, and stays due if it fails then."""
+    concepts.write(START.replace(",1,", ",2,") + "D,1,x\n")
+    concepts.run("concepts|B")
+    concepts.rule(BY_NOTE)
+    assert concepts.run("concepts|A")[0] == [f"concepts|{key}" for key in "ABCD"]
+    assert concepts.due() == ["concepts|A"]
+    concepts.run()
+    assert concepts.plan().changes == ()
+
+
+def test_a_changed_clause_of_a_file_that_is_not_wholly_recorded(repo: Repo) -> None:
+    ground = Ground(repo, f"asset: concepts, {ROWS}", "*.csv", "id,active,note\n")
+    (repo.top / "data/1_raw/other.csv").write_text("id,active,note\nA,1,x\nB,1,x\n")
+    ground.run("concepts|B")
+    ground.rule(BY_NOTE)
+    assert ground.due() == ["concepts|A", "concepts|B"]
+
+
 def test_a_new_asset_of_a_rule_is_planned_for_all_its_rows(concepts: Ground) -> None:
     concepts.rule(f"assets: [concepts, seen], {ROWS}")
     assert [name for name in concepts.due() if name.startswith("seen")] == ["seen|A", "seen|B", "seen|C"]
