@@ -35,6 +35,7 @@ class Feeding:
         self._tracked = tracked
         self._changes = changes
         self._rules = rules
+        self._rows: dict[bytes, frozenset[Target]] = {}
 
     def __call__(self, target: Target) -> bool:
         """Whether some file that is still there feeds the target."""
@@ -46,9 +47,14 @@ class Feeding:
         by_row = [
             (path, entry)
             for path, entry, match in self._by_row.get(asset, ())
-            if target == asset or target in self._compare(path, match, None, entry).targets
+            if target == asset or target in self._rows_of(path, entry, match)
         ]
         return [*self._by_target.get(target, ()), *by_row]
+
+    def _rows_of(self, path: bytes, entry: Entry, match: Match) -> frozenset[Target]:
+        if path not in self._rows:
+            self._rows[path] = frozenset(self._compare(path, match, None, entry).targets)
+        return self._rows[path]
 
     @cached_property
     def _by_target(self) -> dict[Target, list[tuple[bytes, Entry]]]:

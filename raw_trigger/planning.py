@@ -156,6 +156,7 @@ class _Planner:
         self.made = made
         self.clauses: dict[bytes, Match] = {}
         self.rows: dict[bytes, frozenset[Target] | None] = {}
+        self.differing: dict[tuple[bytes, Entry | None], frozenset[Target] | None] = {}
         self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
         self.drafts: dict[Target, _Draft] = {}
@@ -302,9 +303,13 @@ class _Planner:
             if oid is not None and not is_content(oid):
                 return False
             reflected = at_content(change.new, oid)
-        affected = self.compare(change.path, match, reflected, change.new)
-        unknown = affected.problem is not None or affected.missing is not None or affected.alone
-        return not unknown and via.isdisjoint(affected.targets)
+        key = (path, reflected)
+        if key not in self.differing:
+            affected = self.compare(path, match, reflected, change.new)
+            unknown = affected.problem is not None or affected.missing is not None or affected.alone
+            self.differing[key] = None if unknown else frozenset(affected.targets)
+        differing = self.differing[key]
+        return differing is not None and via.isdisjoint(differing)
 
     def _fed(self, target: Target, via: Mapping[bytes, frozenset[Target]], reason: str) -> _Draft:
         draft = _Draft(target, "downstream", reason=reason)

@@ -7,9 +7,13 @@ import random
 
 import pytest
 
-from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import show
-from raw_trigger.model.plan import Narrowing
+from raw_trigger.mapping.contents import Affected
+from raw_trigger.mapping.rules import Match
+from raw_trigger.model.assets import Catalog, Partitions
+from raw_trigger.model.changes import Entry, show
+from raw_trigger.model.plan import Narrowing, Target
+from raw_trigger.model.record import Record
+from raw_trigger.model.settings import Rows
 from raw_trigger.planning import Disk, Options, make_plan
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
@@ -288,3 +292,18 @@ def test_the_fingerprint_tells_contents_apart() -> None:
         plan(BOOK, "~users.csv").fingerprint != plan(BOOK, "-users.csv", on_delete="materialize").fingerprint
     )
     assert plan(BOOK, "~users.csv").fingerprint != plan(BOOK, "~orders.csv").fingerprint
+
+
+def test_two_versions_of_a_table_are_compared_once_and_not_for_each_row() -> None:
+    keys = catalog(keys={"partitions": Partitions("dynamic", name="keys")})
+    rules = book(rule("table", "keys", rows=Rows(("id",), partition="{id}")), assets=keys)
+    targets = tuple(Target("keys", str(n)) for n in range(50))
+    compared = []
+
+    def compare(_path: bytes, _match: Match, old: Entry | None, new: Entry | None) -> Affected:
+        compared.append((old, new))
+        return Affected(targets)
+
+    made = make_plan(changes("~table"), rules, Options("local"), compare=compare, record=Record("1" * 40))
+    assert len(made.actionable) == len(targets)
+    assert len(compared) <= 2
