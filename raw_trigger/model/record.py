@@ -157,7 +157,11 @@ class Results:
         """
         newly_fed = {}
         for path, reflected in seen.exceptions.items() if seen is not None else ():
-            new = frozenset(reflected) - frozenset(record.exceptions.get(path, {}))
+            before = record.exceptions.get(path, {})
+            edited = {
+                name for name, oid in reflected.items() if not is_content(oid) and before.get(name) != oid
+            }
+            new = frozenset(reflected) - frozenset(before) | edited
             if new:
                 newly_fed[path] = new
         rules = None if seen is None else seen.rules

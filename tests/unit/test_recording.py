@@ -11,7 +11,7 @@ import pytest
 
 from raw_trigger.model.changes import Base, ChangeSet
 from raw_trigger.model.plan import Narrowing, Plan, Target
-from raw_trigger.model.record import Record
+from raw_trigger.model.record import Record, Results
 from raw_trigger.planning import Options, make_plan
 from raw_trigger.recording import Recorder, needed, settled
 from tests.unit.conftest import DAILY, book, catalog, changes, rule
@@ -95,3 +95,10 @@ def test_what_is_due_downstream_of_what_is_not_asked_for_stays_due() -> None:
             ("grandchild", "not asked for"),
         ]
         assert settled(made, certain=True) == {}
+
+
+def test_what_edited_rules_have_made_of_exceptions_travels_with_the_results() -> None:
+    path = b"data/1_raw/c.csv"
+    record = Record("1" * 40, {path: {"a": "2" * 40, "b": "2" * 40}}, "rules 1")
+    seen = Record("1" * 40, {path: {"a": "0" * 40, "b": "2" * 40, "c": None}}, "rules 2")
+    assert Results.of(record, seen, {}, {}).newly_fed == {path: {"a", "c"}}
