@@ -380,5 +380,5 @@ def _refusal(plan: Plan) -> str | None:
             "or commit with --no-verify"
         )
     if plan.errors:
-        return "some staged files cannot be mapped: mend raw-trigger.yaml, or commit with --no-verify"
+        return "see the errors above: mend the files or raw-trigger.yaml, or commit with --no-verify"
     return None
