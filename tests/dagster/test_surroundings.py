@@ -214,9 +214,11 @@ def test_an_interruption_closes_the_run(sandbox_factory, number):
     script.write_text(
         textwrap.dedent(
             f"""
-            import sys
+            import signal, sys
             from pathlib import Path
             from tests.dagster.sandbox import Sandbox, batch
+            # Whatever started the tests may ignore it, as a shell does for what it runs in the background.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r})
             def tell(event):
                 print(type(event).__name__, getattr(event, "asset", ""), getattr(event, "status", ""))
