@@ -65,9 +65,9 @@ class Explainer:
         self._trigger = trigger
         workspace = trigger.workspace
         self._repo = workspace.repo
-        self._recorded = trigger.record
         self._catalog: Catalog = trigger.catalog()
         self._rules: RuleBook = trigger.rules(self._catalog)
+        self._recorded = trigger.recorded_for(self._rules)
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
         watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
         changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched))

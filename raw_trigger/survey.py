@@ -264,6 +264,10 @@ class Survey:
             now=time.time(),
         )
 
+    def recorded_for(self, rules: RuleBook) -> Record | None:
+        """What is recorded, seen by these rules; None if nothing is."""
+        return None if self.record is None else self._by_todays(rules, self.record)
+
     def _by_todays(self, rules: RuleBook, record: Record) -> Record:
         """The record under today's rules: what a path newly feeds has seen nothing of it yet."""
         if rules.catalog is None and record.rules is not None and rules.same_file(record.rules):
@@ -392,7 +396,7 @@ class Survey:
         """
         catalog = self.known_catalog()
         rules = self.rules(catalog)
-        record = self._by_todays(rules, self.record) if self.record is not None else None
+        record = self.recorded_for(rules)
         base = Base("recorded", "", None if record is None else record.tree, "")
 
         def snapshot() -> ChangeSet:

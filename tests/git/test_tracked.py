@@ -482,6 +482,21 @@ def test_what_one_of_two_assets_does_not_reflect_is_explained_as_pending(dvc: Dv
     assert told == [True, True, False]
 
 
+def test_what_an_edited_rule_newly_feeds_is_explained_as_pending(dvc: DvcRepo) -> None:
+    dvc.write({R + "keep.txt": "1"})
+    dvc.git("add", "-A")
+    dvc.commit()
+    told = []
+    for names in ("a", "a, b"):
+        dvc.write({"raw-trigger.yaml": f"root: data/1_raw\nassets: [{{path: keep.txt, assets: [{names}]}}]\n"})
+        if names == "a":
+            dvc.adopt()
+        found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
+        assert isinstance(found, PathExplanation)
+        told.append(found.pending)
+    assert told == [False, True]
+
+
 def test_rules_are_drafted_and_learned_for_the_data_itself(dvc: DvcRepo) -> None:
     """Not for the pointer files; also for what is not here."""
     (dvc.top / "raw-trigger.yaml").unlink()
@@ -517,5 +532,5 @@ def test_explained(dvc: DvcRepo) -> None:
     for name in ("a.csv", "a.csv.dvc"):
         told = Explainer(dvc.trigger()).explain(R + name, dvc.top)
         assert isinstance(told, PathExplanation)
-        assert (told.path, told.targets, told.pending) == (f"{R}a.csv", (Target("old_a"),), False)
+        assert (told.path, told.targets, told.pending) == (f"{R}a.csv", (Target("old_a"),), True)
         assert told.recorded_oid == told.oid == md5("1")
