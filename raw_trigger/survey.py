@@ -175,6 +175,10 @@ class Survey:
             self._known = self.workspace.project.catalog()
         return self._known
 
+    def _is_certain(self) -> bool:
+        """Whether the catalog was loaded just now, so that what is not in it is not there."""
+        return self._fresh is not None or (self._known is not None and self._known.fresh)
+
     def rules(self, catalog: Catalog | None) -> RuleBook:
         """The rules in force."""
         if self._book is None or self._book.catalog is not catalog:

@@ -174,7 +174,7 @@ class Trigger(Survey):
         Raises:
             RawTriggerError: the launch could not be carried to its end, or not be recorded.
         """
-        nothing_to_run = settled(plan, certain=self._fresh is not None, whole=self._sees_all())
+        nothing_to_run = settled(plan, certain=self._is_certain(), whole=self._sees_all())
         if not plan.actionable:
             if self._records and self.record is not None:
                 # Without the environment's lock: whoever recorded something meanwhile knows better.

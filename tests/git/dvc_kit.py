@@ -68,14 +68,15 @@ def lock(**outs: str) -> str:
 
 
 class _Project:
-    def __init__(self, directory: Path, keys: Iterable[str]) -> None:
+    def __init__(self, directory: Path, keys: Iterable[str], *, edited: bool = False) -> None:
         self.directory = directory
         self._keys = tuple(keys)
+        self._edited = edited
 
     def catalog(self, fresh: bool = False) -> Catalog:
         assets = {key: Asset(key, (key,), "here") for key in self._keys}
         assets["keyed"] = Asset("keyed", ("keyed",), "here", partitions=Partitions("dynamic", name="keys"))
-        return Catalog(assets, fresh=fresh)
+        return Catalog(assets, fresh=fresh or self._edited)
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,12 @@ class Reader:
 
 
 class DvcRepo(Repo):
-    """``failing`` are assets that fail."""
+    """``failing`` are assets that fail; ``edited``: the code is another one than what the cache has is of."""
 
     def __init__(self, top: Path) -> None:
         super().__init__(top)
         self.failing: frozenset[str] = frozenset()
+        self.edited = False
         self.git("init", "-q")
         self.write(
             {
@@ -144,7 +146,7 @@ class DvcRepo(Repo):
         repo = Repository.discover(self.top)
         config = load_config(self.top / "raw-trigger.yaml", self.top)
         keys = ("a", "b", "c", "old_a", "old_b", "whole")
-        project = _Project(self.top, keys)
+        project = _Project(self.top, keys, edited=self.edited)
         workspace = Workspace(repo, config, project, "local")  # type: ignore[arg-type]
         return Trigger(workspace, Wishes(Narrowing(paths=paths)))
 

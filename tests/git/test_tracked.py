@@ -497,6 +497,18 @@ def test_what_an_edited_rule_newly_feeds_is_explained_as_pending(dvc: DvcRepo) -
     assert told == [False, True]
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_that_nothing_is_made_from_a_file_is_told_once(dvc: DvcRepo, edited: bool) -> None:
+    """Also where the project was loaded because its code was edited."""
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    dvc.write({R + "keep.txt": "2"})
+    dvc.edited = edited
+    assert shown(dvc.run().plan) == ["M keep.txt unmapped"]
+    assert shown(dvc.plan()) == []
+
+
 def test_rules_are_drafted_and_learned_for_the_data_itself(dvc: DvcRepo) -> None:
     """Not for the pointer files; also for what is not here."""
     (dvc.top / "raw-trigger.yaml").unlink()
