@@ -9,7 +9,7 @@ from pathlib import Path
 from raw_trigger.errors import UsageError
 from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.rules import RuleBook, unknown_asset
-from raw_trigger.model.assets import Catalog
+from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import (
     WORKTREE,
     Base,
@@ -45,7 +45,7 @@ class PathExplanation:
 
 @dataclass(frozen=True, slots=True)
 class AssetExplanation:
-    """What is known of one asset: how Dagster has it and every file that feeds it.
+    """What is known of one asset: how Dagster has it and every file that feeds it; or of a job, as an asset.
 
     ``behind`` are the assets further up that files feed.
     """
@@ -75,10 +75,10 @@ class Explainer:
         self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
 
     def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
-        """Explain a path (relative to ``cwd`` or to the repository's top) or an asset key.
+        """Explain a path (relative to ``cwd`` or to the repository's top), an asset key or a named job.
 
         Raises:
-            UsageError: it is neither a raw file, now or as recorded, nor an asset.
+            UsageError: it is neither a raw file, now or as recorded, nor an asset, nor a job.
         """
         top = self._repo.top
         inside = os.path.relpath(os.path.abspath(cwd / name), top)  # noqa: PTH100
@@ -92,6 +92,8 @@ class Explainer:
         key = name.partition("|")[0]
         if key in self._catalog.assets:
             return self._asset(key)
+        if self._catalog.has(job := JOB + name.removeprefix(JOB)):
+            return AssetExplanation(job, "job", None, False, self._feeding(job), ())
         if os.path.lexists(cwd / name) or os.path.lexists(top / name):
             raise UsageError(
                 f"'{name}' is no raw file (the raw roots are {', '.join(roots)})",
@@ -139,15 +141,17 @@ class Explainer:
 
     def _asset(self, key: str) -> AssetExplanation:
         asset = self._catalog.assets[key]
-        paths = sorted({*self._files, *self._changes})
-        feeding = []
-        for path in paths:
-            if any(target.asset == key for target in self._targets(path)):
-                feeding.append(self._path(path))
         above = self._above(key)
-        behind = sorted(above & {target.asset for path in paths for target in self._targets(path)})
+        behind = sorted(above & {target.asset for path in self._paths() for target in self._targets(path)})
         partitioned = asset.partitions is not None
-        return AssetExplanation(key, asset.kind, asset.group, partitioned, tuple(feeding), tuple(behind))
+        return AssetExplanation(key, asset.kind, asset.group, partitioned, self._feeding(key), tuple(behind))
+
+    def _feeding(self, key: str) -> tuple[PathExplanation, ...]:
+        feeds = (path for path in self._paths() if any(one.asset == key for one in self._targets(path)))
+        return tuple(map(self._path, feeds))
+
+    def _paths(self) -> list[bytes]:
+        return sorted({*self._files, *self._changes})
 
     def _targets(self, path: bytes) -> tuple[Target, ...]:
         match = self._rules.match(path)

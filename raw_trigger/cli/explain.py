@@ -22,7 +22,9 @@ from raw_trigger.cli.session import (
 
 def explain(
     context: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="PATH|ASSET...", help="Raw files or asset keys.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="PATH|ASSET|JOB...", help="Raw files, asset keys or jobs.")
+    ],
     form: PlainFormatOption = PlainFormat.text,
     environment: Environment = None,
 ) -> None:

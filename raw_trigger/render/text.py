@@ -180,9 +180,10 @@ class TextRenderer:
             if isinstance(item, PathExplanation):
                 self._path(item)
                 continue
+            kind = item.kind if item.kind == "job" else f"{item.kind} asset"
             partitioned = ", partitioned" if item.partitioned else ""
             group = f", group {item.group}" if item.group else ""
-            self.say((words.printable(item.asset), "bold"), f"  {item.kind} asset{group}{partitioned}")
+            self.say((words.printable(item.asset), "bold"), f"  {kind}{group}{partitioned}")
             if item.behind:
                 self.say("  made from ", words.sample([words.printable(key) for key in item.behind]))
             elif not item.files:

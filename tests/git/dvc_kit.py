@@ -76,7 +76,7 @@ class _Project:
     def catalog(self, fresh: bool = False) -> Catalog:
         assets = {key: Asset(key, (key,), "here") for key in self._keys}
         assets["keyed"] = Asset("keyed", ("keyed",), "here", partitions=Partitions("dynamic", name="keys"))
-        return Catalog(assets, fresh=fresh or self._edited)
+        return Catalog(assets, fresh=fresh or self._edited, jobs={"j": "here"})
 
 
 @dataclass(frozen=True)

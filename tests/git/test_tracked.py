@@ -10,7 +10,7 @@ import pytest
 from raw_trigger import results as travelling
 from raw_trigger import state
 from raw_trigger.events.hooks import hook_event
-from raw_trigger.explain import Explainer, PathExplanation
+from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.initialize import draft, find_place, look
 from raw_trigger.learn.learning import learned
 from raw_trigger.model.changes import Entry
@@ -488,13 +488,25 @@ def test_what_an_edited_rule_newly_feeds_is_explained_as_pending(dvc: DvcRepo) -
     dvc.commit()
     told = []
     for names in ("a", "a, b"):
-        dvc.write({"raw-trigger.yaml": f"root: data/1_raw\nassets: [{{path: keep.txt, assets: [{names}]}}]\n"})
+        dvc.write(
+            {"raw-trigger.yaml": f"root: data/1_raw\nassets: [{{path: keep.txt, assets: [{names}]}}]\n"}
+        )
         if names == "a":
             dvc.adopt()
         found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
         assert isinstance(found, PathExplanation)
         told.append(found.pending)
     assert told == [False, True]
+
+
+@pytest.mark.parametrize("name", ["j", "job:j"])
+def test_a_job_is_explained_as_an_asset_is(dvc: DvcRepo, name: str) -> None:
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: keep.txt, job: j}]\n"})
+    dvc.git("add", "-A")
+    found = Explainer(dvc.trigger()).explain(name, dvc.top)
+    assert isinstance(found, AssetExplanation)
+    assert (found.asset, found.kind) == ("job:j", "job")
+    assert [(file.path, file.targets) for file in found.files] == [(R + "keep.txt", (Target("job:j"),))]
 
 
 @pytest.mark.parametrize("edited", [False, True])
