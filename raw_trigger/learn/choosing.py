@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from raw_trigger.errors import UsageError
 from raw_trigger.initialize.keys import cuts, dimensions, is_key
@@ -24,7 +25,7 @@ class Asked:
 
     Attributes:
         assets: Asset keys; none: every asset that looks like a raw one.
-        partitions: Those of the partitioned assets; none: a few that files are named after.
+        partitions: Those of the partitioned assets; none: a few that have a file.
         everything: Every asset, also one that is made from others.
     """
 
@@ -33,11 +34,19 @@ class Asked:
     everything: bool = False
 
 
-def choose(catalog: Catalog, asked: Asked, names: Sequence[str]) -> tuple[list[Target], list[str]]:
+def choose(
+    catalog: Catalog,
+    asked: Asked,
+    names: Sequence[str],
+    mapped: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    now: float | None = None,
+) -> tuple[list[Target], list[str]]:
     """The targets, and why some assets have none.
 
     Args:
-        names: The raw files, relative to their root: they tell which partitions have one.
+        names: The raw files, relative to their root: they tell which partitions may have one.
+        mapped: Asset → the partitions that files are mapped to. Of such an asset no other is taken.
+        now: Seconds since 1970: a partition whose time window is open is none yet; None: every one is past.
 
     Raises:
         UsageError: an asset is not in the project, or has no code; or no asset has such a partition.
@@ -57,7 +66,7 @@ def choose(catalog: Catalog, asked: Asked, names: Sequence[str]) -> tuple[list[T
     chosen = asked.assets or (able if asked.everything else raw)
     targets: list[Target] = []
     notes = []
-    known = PartitionKeys()
+    known = PartitionKeys(now)
     wrong: dict[str, str] = {}
     for key in dict.fromkeys(chosen):
         asset = catalog.assets[key]
@@ -66,9 +75,9 @@ def choose(catalog: Catalog, asked: Asked, names: Sequence[str]) -> tuple[list[T
             continue
         problems = {one: target_problem(asset, one, known) for one in asked.partitions}
         wrong |= {one: f"{key}: {problem.message}" for one, problem in problems.items() if problem}
-        found = [one for one, problem in problems.items() if problem is None] or (
-            [] if asked.partitions else keys_of(asset, names)
-        )
+        found = [one for one, problem in problems.items() if problem is None]
+        if not asked.partitions:
+            found = _some(asset, mapped.get(key, ()), known) or keys_of(asset, names, known)
         targets += [Target(key, partition) for partition in found]
         if not found and not asked.partitions:
             notes.append(
@@ -84,12 +93,22 @@ def choose(catalog: Catalog, asked: Asked, names: Sequence[str]) -> tuple[list[T
     return targets, notes
 
 
-def keys_of(asset: Asset, names: Sequence[str]) -> list[str]:
+def _some(asset: Asset, mapped: Sequence[str], known: PartitionKeys) -> list[str]:
+    """The last ones of these keys that are partitions."""
+    found: list[str] = []
+    for key in sorted(set(mapped), reverse=True):
+        if len(found) == KEYS:
+            break
+        if target_problem(asset, key, known) is None:
+            found.append(key)
+    return found[::-1]
+
+
+def keys_of(asset: Asset, names: Sequence[str], known: PartitionKeys) -> list[str]:
     """A few partition keys that files are named after; of a static definition at least its first ones."""
     definition = asset.partitions
     if definition is None or any(part.kind in ("dynamic", "other") for _, part in dimensions(definition)):
         return []
-    known = PartitionKeys()
     found: dict[str, None] = {}
     for name in names[:: len(names) // _MOST_NAMES + 1]:
         found.update(dict.fromkeys(sorted(keys_told(asset, name, known))))

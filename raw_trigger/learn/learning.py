@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,11 +104,21 @@ def run(
         files = _files(workspace.repo, workspace.roots)[1]
         rules = trigger.rules(trigger.catalog())
         names = [rules.relative(path) or show(path) for path in files]
-        targets, notes = choose(trigger.catalog(), asked, names)
+        targets, notes = choose(trigger.catalog(), asked, names, _mapped(rules, files), time.time())
         trigger.warnings += notes
         plan = _plan(trigger, targets)
         planned(plan)
         return Ran(trigger.run(plan, launcher, face=FACE, on_target=on_target), files)
+
+
+def _mapped(rules: RuleBook, paths: Iterable[bytes]) -> dict[str, list[str]]:
+    """Asset → its partitions that these files are mapped to."""
+    found: dict[str, list[str]] = {}
+    for match in map(rules.match, paths):
+        for target in () if match is None else match.targets:
+            if target.partition is not None:
+                found.setdefault(target.asset, []).append(target.partition)
+    return found
 
 
 class _Everything(RuleBook):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -367,6 +368,18 @@ def test_what_is_materialized_to_learn() -> None:
     assert [one.text for one in every[0]] == sorted([*chosen, "below"], key=lambda one: one.partition("|")[0])
     assert every[1] == notes[:1]
     assert [one.text for one in choose(CATALOG, Asked(("below",)), names)[0]] == ["below"]
+    # What is mapped to a partition tells better than what a file of another asset is named after.
+    mapped = {"parted": ["eu"], "daily": ["2025-02-03", "2025-02-05", "2999-01-01", "2025-02-04"]}
+    now = datetime(2025, 2, 6, tzinfo=timezone.utc).timestamp()
+    names = ["us.csv", "s-2025-02-06.csv"]
+    some, _ = choose(CATALOG, Asked(("parted", "daily", "other_parted")), names, mapped, now)
+    assert [one.text for one in some] == [
+        *("parted|eu", "daily|2025-02-04", "daily|2025-02-05"),
+        *("other_parted|us", "other_parted|eu"),
+    ]
+    asked = Asked(("daily",))
+    assert choose(CATALOG, asked, names, {}, now)[0] == [], "its window is open"
+    assert len(choose(CATALOG, asked, names, {}, now + 86400)[0]) == 1
     for key in ("outside", "nowhere"):
         with pytest.raises(UsageError, match=key):
             choose(CATALOG, Asked((key,)), names)
