@@ -372,13 +372,10 @@ def _refusal(plan: Plan) -> str | None:
             return "the content of a staged file is not here, so Dagster cannot read it"
         return (
             "Dagster reads the files on disk, and these are not what is staged: stage them with `git add`, "
-            "put them away with `git stash --keep-index`, or commit with --no-verify"
+            "or put them away with `git stash --keep-index`"
         )
     if any(planned.unreadable for planned in plan.changes):
-        return (
-            "a staged file cannot be read as its rule says: mend the file and stage it, mend the rule, "
-            "or commit with --no-verify"
-        )
+        return "a staged file cannot be read as its rule says: mend the file and stage it, or mend the rule"
     if plan.errors:
-        return "see the errors above: mend the files or raw-trigger.yaml, or commit with --no-verify"
+        return "see the errors above: mend the files or raw-trigger.yaml"
     return None
