@@ -42,8 +42,14 @@ def hook(
         return
     from raw_trigger.hooking import concerned, is_seen, mark_known, mark_seen, untold
 
-    projects = _projects(context)
     text = text_renderer()
+    try:
+        projects = _projects(context)
+    except RawTriggerError as error:
+        code = _told(error)
+        if name == "pre-commit":
+            text.say(f"raw-trigger: {REFUSED}")
+        raise typer.Exit(code) from error
     job = untold(projects)
     if job is not None:
         _tell_of(text, job)

@@ -219,6 +219,14 @@ def test_off_and_notify(project: Make) -> None:
     assert shop.materialized() == []
 
 
+def test_a_configuration_that_cannot_be_read_refuses_a_commit_of_raw_files(shop: Project) -> None:
+    shop.write({"raw-trigger.yaml": "nonsense: 1\n", R + "a.csv": "a\n2\n"})
+    done = shop.try_git("commit", "-qam", "change")
+    assert done.returncode == 1
+    assert "raw-trigger.yaml:1:1: " in done.stderr
+    assert "the commit is refused" in done.stderr
+
+
 def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
     shop.commit({"raw-trigger.yaml": "root: data/other\n"})
     shop.stage({"data/other/a.csv": "1"})
