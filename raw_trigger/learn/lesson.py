@@ -114,7 +114,12 @@ class Lesson:
         """What fed the path already goes on to do so, but for a name that was seen to mislead."""
         name = self.names[path]
         if match.clause is not None or match.on_delete is not None:
-            keys = sample([f"`{key}`" for key in sorted(self.wanted.readers.pop(name))])
+            readers = sorted(self.wanted.readers.pop(name))
+            keys = sample([f"`{key}`" for key in readers])
+            if match.by_row and any(self.catalog.assets[key].partitions is None for key in readers):
+                why = f"{match.rule} maps the rows of {shown(name)} to partitions"
+                self.notes.append(f"{why}: no rule can say that {keys} reads all of it")
+                return
             self.notes.append(f"{match.rule} says more of {shown(name)} than its assets: add {keys} there")
             return
         for target in match.targets:

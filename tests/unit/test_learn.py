@@ -226,6 +226,12 @@ NOTHING: dict[str, tuple[str | None, str, dict[str, str], list[str]]] = {
         {"b": "p.csv"},
         ["raw-trigger.yaml:4 says more of p.csv than its assets: add `b` there"],
     ),
+    "a rule by rows, and an asset without partitions": (
+        HEAD + "  - {path: p.csv, asset: parted, rows: {key: k, partition: '{k}'}}\n",
+        "p.csv",
+        {"b": "p.csv"},
+        ["raw-trigger.yaml:4 maps the rows of p.csv to partitions: no rule can say that `b` reads all of it"],
+    ),
     "rules in brackets": (
         "root: data\nassets: [{path: p.csv, asset: a}]\n",
         "p.csv q.csv",
