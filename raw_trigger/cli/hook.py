@@ -46,10 +46,7 @@ def hook(
     try:
         projects = _projects(context)
     except RawTriggerError as error:
-        code = _told(error)
-        if name == "pre-commit":
-            text.say(f"raw-trigger: {REFUSED}")
-        raise typer.Exit(code) from error
+        raise _ended(text, name, _told(error)) from error
     job = untold(projects)
     if job is not None:
         _tell_of(text, job)
@@ -77,9 +74,14 @@ def hook(
         else:
             mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
     if max(codes):
-        if name == "pre-commit":
-            text.say(f"raw-trigger: {REFUSED}")
-        raise typer.Exit(max(codes))
+        raise _ended(text, name, max(codes))
+
+
+def _ended(text: TextRenderer, name: str, code: int) -> typer.Exit:
+    """The end of a hook in which something went wrong, with what that means to the commit."""
+    if name == "pre-commit":
+        text.say(f"raw-trigger: {REFUSED}")
+    return typer.Exit(code)
 
 
 def _projects(context: typer.Context) -> Projects:
