@@ -25,6 +25,9 @@ from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.repo import diff
 from raw_trigger.trigger import Trigger
 
+# As if it had just been added nothing else is unchanged.
+_REASONS = {"ignored": "ignored by its rule", "unchanged": "nothing, as it has no row"}
+
 
 @dataclass(frozen=True, slots=True)
 class PathExplanation:
@@ -120,7 +123,7 @@ class Explainer:
         return PathExplanation(
             path=show(path),
             rule=planned.rule,
-            reason="ignored by its rule" if planned.disposition == "ignored" else planned.reason,
+            reason=_REASONS.get(planned.disposition, planned.reason),
             targets=planned.targets,
             downstream=downstream,
             recorded_oid=None if old is None else old.oid,

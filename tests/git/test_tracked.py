@@ -509,6 +509,18 @@ def test_a_job_is_explained_as_an_asset_is(dvc: DvcRepo, name: str) -> None:
     assert [(file.path, file.targets) for file in found.files] == [(R + "keep.txt", (Target("job:j"),))]
 
 
+def test_a_table_without_rows_is_explained(dvc: DvcRepo) -> None:
+    rows = "rows: {key: k, partition: '{k}'}"
+    dvc.write({"raw-trigger.yaml": f"root: data/1_raw\nassets: [{{path: keep.txt, asset: keyed, {rows}}}]\n"})
+    told = []
+    for content in ("k\n1\n", "k\n"):
+        dvc.write({R + "keep.txt": content})
+        found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
+        assert isinstance(found, PathExplanation)
+        told.append((found.targets, found.reason))
+    assert told == [((Target("keyed", "1"),), None), ((), "nothing, as it has no row")]
+
+
 @pytest.mark.parametrize("edited", [False, True])
 def test_that_nothing_is_made_from_a_file_is_told_once(dvc: DvcRepo, edited: bool) -> None:
     """Also where the project was loaded because its code was edited."""

@@ -107,7 +107,8 @@ def _origins(project: dict[str, Any]) -> list[Any]:
         if Path(name).exists():
             return list(targets.WorkspaceFileTarget(paths=[name]).create_origins())
     raise ProjectNotFoundError(
-        "no Dagster project here: no [tool.dagster] or [tool.dg.project] in pyproject.toml, no workspace.yaml"
+        "no Dagster project here: no module in [tool.dagster] or [tool.dg.project] of pyproject.toml, "
+        "no workspace.yaml"
     )
 
 
