@@ -315,7 +315,7 @@ def test_a_pre_commit_file_that_cannot_be_added_to_is_left(repo: Repo) -> None:
         ({"defs.py": "import not_there_at_all\n"}, ["not_there_at_all", "  | ", "init --no-catalog"]),
         pytest.param(
             {"pyproject.toml": None},
-            ["no Dagster project here", "raw-trigger -m my_project.definitions init"],
+            ["no Dagster project here", "name it: `raw-trigger -f defs.py init`"],
             marks=pytest.mark.soak,
         ),
         (
