@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from raw_trigger.mapping.rules import Match, RuleBook
@@ -78,6 +78,49 @@ class Feeding:
         paths = desired_paths(self._repo, self._tracked, self._changes.desired)
         matched = ((path, entry, self._rules.match(path)) for path, entry in paths if path not in gone)
         return [(path, entry, match) for path, entry, match in matched if match is not None]
+
+
+def lacking(
+    changed: Iterable[bytes],
+    absent: Iterable[bytes],
+    rules: RuleBook,
+    made_from: Callable[[Target], Iterable[Target]],
+) -> dict[bytes, tuple[bytes, ...]]:
+    """Those of the changed paths of which something is made that reads other files, too, with these.
+
+    Args:
+        absent: Files whose content is not here.
+        made_from: What is made where a target is.
+    """
+    read: dict[str, list[tuple[str | None, bytes]]] = {}
+    for path, match in _matches(absent, rules):
+        for target in match.targets:
+            asset = None if rules.catalog is None else rules.catalog.assets.get(target.asset)
+            if rules.catalog is not None and asset is not None and asset.kind != "materializable":
+                # For a report nobody reads the file; what is made from the asset does.
+                for key in rules.catalog.children.get(asset.key, ()):
+                    read.setdefault(key, []).append((None, path))
+            else:
+                read.setdefault(target.asset, []).append((target.partition, path))
+    found = {}
+    for path, match in _matches(changed, rules) if read else ():
+        made = {one for target in match.targets for one in made_from(target)}
+        lacks = {
+            other
+            for one in made
+            for partition, other in read.get(one.asset, ())
+            if partition is None or one.partition in (None, partition)
+        }
+        if lacks - {path}:
+            found[path] = tuple(sorted(lacks - {path}))
+    return found
+
+
+def _matches(paths: Iterable[bytes], rules: RuleBook) -> Iterator[tuple[bytes, Match]]:
+    for path in paths:
+        match = rules.match(path)
+        if match is not None:
+            yield path, match
 
 
 def desired_paths(repo: Repository, tracked: Tracked, desired: Desired) -> list[tuple[bytes, Entry]]:

@@ -52,10 +52,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Paths that cannot be launched because of what is on disk, each with the reason."""
+    """Paths that cannot be launched because of what is on disk, each with the reason.
+
+    ``lacks`` are those of which a target reads other files, too, whose content is not here, with these.
+    """
 
     dirty: Mapping[bytes, str] = field(default_factory=dict)
     missing: Mapping[bytes, str] = field(default_factory=dict)
+    lacks: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
 
     def obstacle(self, path: bytes) -> tuple[Disposition, str] | None:
         """What stands in the way of a path, and the reason."""
@@ -216,7 +220,8 @@ class _Planner:
             return PlannedChange(change, "unmapped", match.rule, unknown)
         obstacle = self.disk.obstacle(change.path)
         if obstacle is not None:
-            return PlannedChange(change, obstacle[0], match.rule, obstacle[1], match.targets)
+            lacks = self.disk.lacks.get(change.path, ())
+            return PlannedChange(change, obstacle[0], match.rule, obstacle[1], match.targets, lacks=lacks)
         planned = PlannedChange(change, "planned", match.rule, None, match.targets)
         if match.clause is not None:
             planned = self._by_content(change, match)

@@ -11,18 +11,18 @@ from functools import cached_property, partial
 from raw_trigger import state
 from raw_trigger.contents import Contents, Told
 from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
-from raw_trigger.feeding import Feeding, desired_paths
+from raw_trigger.feeding import Feeding, desired_paths, lacking
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Narrowing, Plan, Target
+from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, Target
 from raw_trigger.model.record import Record, Reflected, Verdict
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
 from raw_trigger.recording import Recorder, by_outs, needed
 from raw_trigger.repo import diff
-from raw_trigger.repo.disk import in_the_way, not_the_content
+from raw_trigger.repo.disk import in_the_way, is_pointer_on_disk, lfs_pull, not_the_content
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
@@ -214,12 +214,36 @@ class Survey:
                 changes,
                 rules,
                 self._options(),
-                disk=in_the_way(workspace.repo, self.tracked, changes, rules.feeds) if looks else Disk(),
+                disk=self._disk(changes, rules) if looks else Disk(),
                 feeds=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 compare=contents,
                 record=record,
             )
         return plan if not self.unfetched else self._with_words(plan)
+
+    def _disk(self, changes: ChangeSet, rules: RuleBook) -> Disk:
+        """What on disk stands in the way of the changes: in their own place, or beside them."""
+        # Imported here: what is only planned does not look at the disk.
+        from raw_trigger.mapping.deletions import shown
+        from raw_trigger.repo.lfs import uses_lfs
+
+        repo = self.workspace.repo
+        disk = in_the_way(repo, self.tracked, changes, rules.feeds)
+        if not changes.changes or not uses_lfs(repo):
+            return disk
+        options = self._options()
+        lacks = lacking(
+            (change.path for change in changes.changes if disk.obstacle(change.path) is None),
+            (p for p, _ in desired_paths(repo, self.tracked, changes.desired) if is_pointer_on_disk(repo, p)),
+            rules,
+            lambda target: made_from(target, rules.catalog, options.downstream, options.now),
+        )
+        told = {
+            path: f"what is made from it also reads {shown(others)}, of which only the Git LFS pointer is "
+            f"here: {lfs_pull(others)}"
+            for path, others in lacks.items()
+        }
+        return replace(disk, missing={**disk.missing, **told}, lacks=lacks)
 
     def _require_partitions(self, catalog: Catalog) -> None:
         narrowing = self.wishes.narrowing
@@ -233,13 +257,12 @@ class Survey:
 
     def _with_words(self, plan: Plan) -> Plan:
         """The plan with why content that is not here could not be fetched."""
-        told = (
-            replace(p, reason=f"{p.reason} ({self.unfetched[p.change.path]})")
-            if p.disposition == "missing-content" and p.change.path in self.unfetched
-            else p
-            for p in plan.changes
-        )
-        return replace(plan, changes=tuple(told))
+
+        def told(planned: PlannedChange) -> PlannedChange:
+            why = [self.unfetched[path] for path in planned.absent if path in self.unfetched]
+            return replace(planned, reason=f"{planned.reason} ({why[0]})") if why else planned
+
+        return replace(plan, changes=tuple(map(told, plan.changes)))
 
     def contents(self, changes: ChangeSet, rules: RuleBook, record: Record | None = None) -> Contents:
         """Compares the contents of these changes, of those files whose rules ask for it.

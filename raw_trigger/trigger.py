@@ -134,9 +134,7 @@ class Trigger(Survey):
 
     def _fetched(self, plan: Plan, only: frozenset[bytes] | None) -> Plan:
         """The plan after the content that it lacks was fetched, where that is wanted."""
-        missing = [
-            planned.change.path for planned in plan.changes if planned.disposition == "missing-content"
-        ]
+        missing = {path for planned in plan.changes for path in planned.absent}
         if not missing or not self.workspace.config.fetch:
             return plan
         from raw_trigger.repo.pulling import pull

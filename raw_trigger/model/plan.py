@@ -55,6 +55,7 @@ class PlannedChange:
     """A change and what became of it. ``rule`` says where the decision stands (``raw-trigger.yaml:14``).
 
     ``rows`` is what it does to the rows of a table; None where they were not or could not be counted.
+    ``lacks`` are other files that one of its targets reads, and whose content is not here.
     """
 
     change: Change
@@ -63,6 +64,12 @@ class PlannedChange:
     reason: str | None = None
     targets: tuple[Target, ...] = ()
     rows: RowCounts | None = None
+    lacks: tuple[bytes, ...] = ()
+
+    @property
+    def absent(self) -> tuple[bytes, ...]:
+        """The files whose content it waits for."""
+        return () if self.disposition != "missing-content" else self.lacks or (self.change.path,)
 
     @property
     def unreadable(self) -> bool:

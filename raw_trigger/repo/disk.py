@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from raw_trigger.model.changes import ChangeSet, show
 from raw_trigger.planning import Disk
@@ -62,8 +62,8 @@ def not_the_content(
         if path in unmerged or (out is not None and out.pointer in unmerged):
             dirty[path] = "its merge conflict is not resolved"
         elif out is None:
-            if (reason := _missing(repo, path)) is not None:
-                missing[path] = reason
+            if is_pointer_on_disk(repo, path):
+                missing[path] = f"only its Git LFS pointer is here: {lfs_pull((path,))}"
         elif feeds(path):
             # A folder is recorded as a whole, and so it is here as a whole or not at all.
             reasons = wrong.of(out)
@@ -92,19 +92,22 @@ class _Wrong:
         return self._found[key]
 
 
-def _missing(repo: Repository, path: bytes) -> str | None:
-    """Why the content is not there, though a file is."""
+def is_pointer_on_disk(repo: Repository, path: bytes) -> bool:
+    """Whether the pointer of Git LFS is on disk in the place of the content."""
     full = _full(repo, path)
     try:
         status = os.lstat(full)
         if not stat.S_ISREG(status.st_mode) or not len(LFS_VERSION) < status.st_size < LFS_SIZE:
-            return None
+            return False
         with open(full, "rb") as file:  # noqa: PTH123
-            if lfs_pointer(file.read(LFS_SIZE)) is None:
-                return None
+            return lfs_pointer(file.read(LFS_SIZE)) is not None
     except OSError:
-        return None
-    return f"only its Git LFS pointer is here: git lfs pull --include={shlex.quote(show(path))}"
+        return False
+
+
+def lfs_pull(paths: Sequence[bytes]) -> str:
+    """The command that fetches the content."""
+    return f"git lfs pull --include={shlex.quote(','.join(show(path) for path in paths))}"
 
 
 def _is_file(repo: Repository, path: bytes) -> bool:

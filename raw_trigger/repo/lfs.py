@@ -41,6 +41,14 @@ def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
     return found
 
 
+def uses_lfs(repo: Repository) -> bool:
+    """Whether anything is said of LFS in the repository."""
+    if _in_use(repo, [b""]):
+        return True
+    done = repo.git.attempt("ls-files", "-z", "--", ":(top,glob)**/.gitattributes", index=True, literal=False)
+    return _in_use(repo, {path.rpartition(b"/")[0] for path in done.stdout.split(b"\0")})
+
+
 def _in_use(repo: Repository, changed: Iterable[bytes]) -> bool:
     """Whether anything is said of LFS that can count in these folders."""
     top = Path(repo.top)

@@ -485,11 +485,43 @@ def test_a_conflict_that_was_read_and_then_went_away(world: World, way_out: str)
     world.judge()
 
 
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 3\n"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_also_reads_a_pointer_waits(world: World, changed: bool) -> None:
+    """Otherwise it is made from the pointer, and that is recorded as good."""
+    if changed:
+        world.adopt("HEAD")
+    world.write("folder/x.csv", POINTER)
+    world.write("part/x.csv", POINTER)
+    (world.top / ROOT / "folder/.gitattributes").write_text("*.dat filter=lfs\n")
+    world.git("add", "-A")
+    world.git("commit", "-q", "-m", "pointers")
+    if not changed:
+        world.adopt("HEAD")
+    world.write("folder/y.csv", "1\n")
+    world.write("part/y.csv", "1\n")
+    world.run()
+    assert world.read["part/y.csv", "part|y"] == world.disk()["part/y.csv"]
+    plan = world.plan(world.workspace())
+    [waiting] = [one for one in plan.waiting if one.change.path == f"{ROOT}/folder/y.csv".encode()]
+    assert waiting.absent == (f"{ROOT}/folder/x.csv".encode(),)
+    assert waiting.reason == (
+        f"what is made from it also reads {ROOT}/folder/x.csv, of which only the Git LFS pointer is here: "
+        f"git lfs pull --include={ROOT}/folder/x.csv"
+    )
+    assert ("folder/y.csv", "sum") not in world.read
+    world.write("folder/x.csv", "0\n")
+    world.run()
+    assert world.read["folder/y.csv", "sum"] == world.disk()["folder/y.csv"]
+    world.judge()
+
+
 def test_a_pointer_that_was_read_and_then_went_away(world: World) -> None:
     """The same with the pointer of a file that Git LFS did not fetch."""
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 3\n"
     world.adopt("HEAD")
-    world.write("folder/x.csv", pointer)
+    world.write("folder/x.csv", POINTER)
     world.write("folder/y.csv", "1\n")
     world.run()
     world.write("folder/x.csv", "0\n")
