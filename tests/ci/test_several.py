@@ -131,6 +131,7 @@ def project(folder: str, name: str) -> dict[str | bytes, str | bytes | None]:
     }
 
 
+@pytest.mark.soak
 def test_the_whole_workflow(place: Ground) -> None:
     """What one project fails with is not the other's, and each is made good by itself."""
     place.begin()

@@ -127,6 +127,7 @@ def history(home: Path) -> bool:
     return (home / "history" / "runs.db").exists()
 
 
+@pytest.mark.soak
 def test_the_home_is_the_options_then_env_file_then_environment(sandbox_factory):
     sandbox = sandbox_factory({"defs.py": SIMPLE})
     homes = {name: sandbox.folder.parent / name for name in ("options", "env_file", "environment", "home")}

@@ -317,6 +317,7 @@ def test_an_output_that_takes_no_more(project: Make) -> None:
     assert made.materialized() == []
 
 
+@pytest.mark.soak
 def test_an_output_that_takes_ascii_only(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = project(config="assets: [{path: '*', asset: raw/a}]\n", a=["a.csv"])
     made.tool("adopt")

@@ -162,7 +162,8 @@ def test_operations(
     judge(workshop.anew(monkeypatch, through_pre_commit), operation)
 
 
-@pytest.mark.parametrize("shop", [pytest.param("pre-commit", marks=pytest.mark.soak), "prek"], indirect=True)
+@pytest.mark.soak
+@pytest.mark.parametrize("shop", ["pre-commit", "prek"], indirect=True)
 def test_both_ways_at_once_run_once(shop: Project) -> None:
     assert shop.tool("install").returncode == 0
     shop.stage({R + "a.csv": "2"})

@@ -131,7 +131,7 @@ def test_before_the_run(
             ".git/objects", 3, ["git hash-object failed: ", FULL, ROOM], "ab", marks=pytest.mark.soak
         ),
         ("books", 0, ["warning: how the run ended is not in the history: ", "disk is full", LEDGER], "ab"),
-        ("../dagster_home", 1, [], "aab"),
+        pytest.param("../dagster_home", 1, [], "aab", marks=pytest.mark.soak),
     ],
     ids=["git", "objects", "ledger", "dagster"],
 )

@@ -235,7 +235,8 @@ def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
-@pytest.mark.parametrize("program_is_there", [True, pytest.param(False, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("program_is_there", [True, False])
 def test_a_project_below_the_top(
     project: Make, program_is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,9 @@ def test_every_kind_of_repository(tmp_path: Path, repo: Repo, kind: str) -> None
     assert opened.plan()["changes"] == []
 
 
-@pytest.mark.parametrize("harm", ["garbage", "deleted", "moved to a commit", "locked"])
+@pytest.mark.parametrize(
+    "harm", ["garbage", "deleted", "moved to a commit", pytest.param("locked", marks=pytest.mark.soak)]
+)
 def test_what_harms_the_record_is_told_and_loses_nothing(project: Make, harm: str) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("adopt")
