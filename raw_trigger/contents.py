@@ -104,7 +104,7 @@ class Contents:
     def _not_here(self, change: Change, match: Match) -> Affected:
         """One of the contents cannot be had."""
         if match.by_row and change.new is not None and change.new.content == "symlink":
-            return Affected(problem=f"{show(change.path)}: {_LINK}")
+            return Affected(problem=_LINK, place=show(change.path))
         if change.old is not None and (change.new is None or self._counter.is_here(change.path, change.new)):
             return self._against_nothing(change, match, _EVERYTHING)
         return Affected(missing=_NOT_HERE) if match.by_row else Affected(match.targets)
