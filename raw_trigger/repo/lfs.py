@@ -49,17 +49,17 @@ def uses_lfs(repo: Repository) -> bool:
     return _in_use(repo, {path.rpartition(b"/")[0] for path in done.stdout.split(b"\0")})
 
 
-def _in_use(repo: Repository, changed: Iterable[bytes]) -> bool:
+def _in_use(repo: Repository, folders: Iterable[bytes]) -> bool:
     """Whether anything is said of LFS that can count in these folders."""
     top = Path(repo.top)
-    folders: set[bytes] = set()
-    for one in changed:
+    above: set[bytes] = set()
+    for one in folders:
         folder = one
-        while folder not in folders:
-            folders.add(folder)
+        while folder not in above:
+            above.add(folder)
             folder = os.path.dirname(folder)  # noqa: PTH120
     files = [repo.common_dir / "info/attributes"]
-    files += [top / os.fsdecode(folder) / ".gitattributes" for folder in folders]
+    files += [top / os.fsdecode(folder) / ".gitattributes" for folder in above]
     return any(_speaks_of_lfs(file) for file in files)
 
 
