@@ -44,8 +44,7 @@ class TextRenderer:
 
     def plan(self, plan: Plan, *, brief: bool = False) -> None:
         """The changed files, an arrow to their assets, and what will run or why not."""
-        left_out = words.not_asked(plan)
-        if left_out == plan.left_out + len(plan.changes):
+        if not words.asked(plan):
             self.say(f"{words.nothing(plan)}.")
             if plan.base.reason:
                 self.say(("  " + plan.base.reason, "dim"))
@@ -68,6 +67,7 @@ class TextRenderer:
                 (line.fate, style),
                 (f"  {line.rows}" if line.rows else "", "dim"),
             )
+        left_out = words.not_asked(plan)
         if left_out:
             self.say((f"  {left_out} more changed, but not asked for", "dim"))
         if asleep is not None:
