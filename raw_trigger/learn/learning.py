@@ -22,13 +22,12 @@ from raw_trigger.learn.proposing import NewRule
 from raw_trigger.lock import locked
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import WORKTREE, Change, ChangeSet, Desired, Entry, show
+from raw_trigger.model.changes import NOTHING, Change, ChangeSet, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.settings import Config
 from raw_trigger.planning import Options, make_plan
 from raw_trigger.reads import Reading, recall
-from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
@@ -101,7 +100,7 @@ def run(
     with locked(workspace.locks, workspace.environment, FACE, waiting):
         settling.settle(trigger, trigger.warnings.append)
         trigger.look_again()
-        files = _files(workspace.repo, workspace.roots)[1]
+        files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
         rules = trigger.rules(trigger.catalog())
         names = [rules.relative(path) or show(path) for path in files]
         targets, notes = choose(trigger.catalog(), asked, names, _mapped(rules, files), time.time())
@@ -195,18 +194,13 @@ def learned(workspace: Workspace, catalog: Catalog, readings: Sequence[Reading])
     data = path.read_bytes() if config.file is not None else None
     if data is not None:
         config = parse(data, file)
-    tracked, files = _files(workspace.repo, config.roots)
+    tracked = Tracked(workspace.repo, config.roots)
+    files = [name for name, _ in desired_paths(workspace.repo, tracked, NOTHING.desired)]
     top = str(workspace.repo.top)
     before = None if data is None else data.decode()
-    lesson = Lesson(config, catalog, top, list(files), readings, tracked.pointer_of)
+    lesson = Lesson(config, catalog, top, files, readings, tracked.pointer_of)
     rules, after = lesson.text(before, file)
     return Learned(file, tuple(readings), tuple(rules), tuple(lesson.notes), before, after)
-
-
-def _files(repo: Repository, roots: Sequence[str]) -> tuple[Tracked, dict[bytes, Entry]]:
-    """Every raw file, what DVC has under its own path."""
-    tracked = Tracked(repo, roots)
-    return tracked, dict(desired_paths(repo, tracked, Desired("worktree", WORKTREE)))
 
 
 def write(workspace: Workspace, found: Learned) -> Path:
