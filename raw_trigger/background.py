@@ -22,12 +22,16 @@ from raw_trigger.errors import RawTriggerError
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.ledger import owner_alive, process, this_process
 from raw_trigger.model.history import Owner
-from raw_trigger.repo.environment import without_git
+from raw_trigger.repo.environment import scrubbed, without_git
 from raw_trigger.repo.repository import Repository
 
 KEEP_LOGS = 10
 PATIENCE = 30.0
 """Seconds to wait for another hook that is writing down its process; it takes a few milliseconds."""
+_HEARING = 10.0
+"""Seconds for a command to hear of a failure. What takes longer, such as a window, is left to itself."""
+_SUMMARY = 4000
+"""Characters of a summary: a variable of the environment may not be of any length."""
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -98,11 +102,18 @@ def start(repo: Repository, face: str, command: Callable[[Path], Sequence[str]])
         return job, True
 
 
-def work(repo: Repository, face: str, log: Path, reconcile: Callable[[], str | None]) -> None:
+def work(
+    repo: Repository,
+    face: str,
+    log: Path,
+    reconcile: Callable[[], str | None],
+    failed: Callable[[Job], None],
+) -> None:
     """What the process does: reconcile HEAD, and again as long as it moved meanwhile.
 
     Args:
         reconcile: Says what it left undone, None: nothing. It fails only where another try would, too.
+        failed: Told the work that has ended with something left undone.
 
     Raises:
         RawTriggerError: the folder cannot be written.
@@ -114,31 +125,71 @@ def work(repo: Repository, face: str, log: Path, reconcile: Callable[[], str | N
             # Started by hand, or by a hook that was killed before it had written this down.
             _write(repo, replace(job, again=True))
             return
-        _write(repo, Job("running", face, me, str(log), datetime.now(timezone.utc)))
-    while True:
+        mine = Job("running", face, me, str(log), datetime.now(timezone.utc))
+        _write(repo, mine)
+    ended = None
+    while ended is None:
         try:
             message = reconcile()
         except BaseException as error:
             said = "interrupted" if isinstance(error, KeyboardInterrupt) else f"a bug: {type(error).__name__}"
-            _finish(repo, me, said, goes_on=False)
+            ended = _finished(repo, mine, said, goes_on=False)
+            if ended is not None:
+                failed(ended)
             raise
-        if not _finish(repo, me, message):
-            return
+        ended = _finished(repo, mine, message)
+    if ended.state == "failed":
+        failed(ended)
 
 
-def _finish(repo: Repository, me: Owner, message: str | None, *, goes_on: bool = True) -> bool:
-    """Write down how it ended, unless HEAD has to be looked at again: then that, and True."""
+def _finished(repo: Repository, mine: Job, message: str | None, *, goes_on: bool = True) -> Job | None:
+    """Write down how it ended, unless HEAD has to be looked at again: then that, and None."""
+    state: State = "done" if message is None else "failed"
     with _held(repo):
         job = read(repo)
-        if job is None or job.owner != me:
-            return False
+        if job is None or job.owner != mine.owner:
+            # Somebody has taken it for lost. It ends all the same.
+            return replace(mine, state=state, message=message)
         if job.again and goes_on:
-            _write(repo, replace(job, again=False))
-            return True
-        state: State = "done" if message is None else "failed"
-        ended = datetime.now(timezone.utc)
-        _write(repo, replace(job, state=state, again=False, ended=ended, message=message))
-        return False
+            _write(repo, mine)
+            return None
+        ended = replace(mine, state=state, ended=datetime.now(timezone.utc), message=message)
+        _write(repo, ended)
+        return ended
+
+
+def notify(command: Sequence[str], folder: Path, job: Job, summary: str) -> str | None:
+    """Tell a command of the user's what was left undone.
+
+    Args:
+        folder: Where it is started.
+        summary: What it is told: on its standard input and in its environment.
+
+    Returns:
+        What went wrong with the command, None: nothing. Whatever it does harms nobody else.
+    """
+    told = {
+        "RAW_TRIGGER_SUMMARY": summary[:_SUMMARY],
+        "RAW_TRIGGER_HOOK": job.face,
+        "RAW_TRIGGER_LOG": job.log,
+    }
+    try:
+        with Path(job.log).open("ab") as output:
+            child = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**scrubbed(os.environ), **told},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        child.communicate(f"{summary}\n".encode("utf-8", "backslashreplace"), _HEARING)
+    except subprocess.TimeoutExpired:
+        return None
+    except OSError as error:
+        return f"cannot be started: {error.strerror}"
+    return f"ended with exit code {child.returncode}" if child.returncode else None
 
 
 def read(repo: Repository) -> Job | None:

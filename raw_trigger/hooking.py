@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -355,6 +356,24 @@ def untold(projects: Projects) -> Job | None:
         return None
     head = repo.head()
     return job if projects.broken or any(_is_behind(one, head) for one in projects.workspaces) else None
+
+
+def tell_failure(workspaces: Iterable[Workspace], job: Job, summary: str) -> list[str]:
+    """Tell the commands that the configurations name, each once, what was left undone in the background.
+
+    Returns:
+        What went wrong with them.
+    """
+    folders: dict[tuple[str, ...], Path] = {}
+    for workspace in workspaces:
+        if workspace.config.on_failure is not None:
+            folders.setdefault(workspace.config.on_failure, workspace.project.directory)
+    problems = []
+    for command, folder in folders.items():
+        problem = background.notify(command, folder, job, summary)
+        if problem is not None:
+            problems.append(f"on_failure: {shlex.join(command)} {problem}")
+    return problems
 
 
 def _is_behind(workspace: Workspace, head: Revision | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,7 +50,7 @@ def hook(
         raise _ended(text, name, _told(error)) from error
     job = untold(projects)
     if job is not None:
-        _tell_of(text, job)
+        _tell_of(text, projects, job)
         # It was started to tell this and nothing else: what failed is not tried again by itself.
         if name.startswith("post-") and is_seen(projects):
             return
@@ -168,11 +169,22 @@ def _tell_end(text: TextRenderer, done: Attended) -> None:
         tell_stderr(f"warning: {warning}")
 
 
-def _tell_of(text: TextRenderer, job: Job) -> None:
+def _tell_of(text: TextRenderer, projects: Projects, job: Job) -> None:
     from raw_trigger.render.words import background
 
     text.say((f"raw-trigger: {background(job)}", "bold red"))
     text.say("  it stays pending until `raw-trigger run`, or a commit that mends it")
+    if job.fate == "lost":
+        # Else its own process has told it.
+        _tell_command(projects.workspaces, job)
+
+
+def _tell_command(workspaces: Iterable[Workspace], job: Job) -> None:
+    from raw_trigger.hooking import tell_failure
+    from raw_trigger.render.words import background, harmless
+
+    for problem in tell_failure(workspaces, job, harmless(background(job))):
+        tell_stderr(harmless(problem))
 
 
 def _command(chosen: Globals, name: str, log: Path) -> list[str]:
@@ -188,12 +200,24 @@ def _work(context: typer.Context, name: str, log: Path) -> None:
     from raw_trigger.repo.repository import Repository
 
     chosen: Globals = context.obj
-    work(Repository.discover(chosen.directory), name, log, lambda: _reconcile(context, name))
+    concerned: list[Workspace] = []
+    work(
+        Repository.discover(chosen.directory),
+        name,
+        log,
+        lambda: _reconcile(context, name, concerned),
+        lambda job: _tell_command(concerned, job),
+    )
 
 
-def _reconcile(context: typer.Context, name: str) -> str | None:
-    """Says what was left undone."""
+def _reconcile(context: typer.Context, name: str, concerned: list[Workspace]) -> str | None:
+    """Says what was left undone.
+
+    Args:
+        concerned: Becomes the projects in which something was.
+    """
     text = text_renderer()
+    concerned.clear()
     try:
         # Read anew each time: what is committed meanwhile may be the configuration.
         projects = _projects(context)
@@ -207,11 +231,15 @@ def _reconcile(context: typer.Context, name: str) -> str | None:
     for workspace in projects.workspaces:
         if workspace.title is not None and "background" not in workspace.config.hooks.values():
             continue
+        concerned.append(workspace)
         try:
-            undone.append(_reconciled(workspace, text, name))
+            said = _reconciled(workspace, text, name)
         except RawTriggerError as error:
             tell(error)
-            undone.append(error.message.splitlines()[0])
+            said = error.message.splitlines()[0]
+        if said is None:
+            concerned.pop()
+        undone.append(said)
     return "; ".join(one for one in undone if one is not None) or None
 
 

@@ -65,6 +65,7 @@ def _from_json(data: dict[str, Any]) -> Config:
         **data,
         "dagster": options,
         "roots": tuple(data["roots"]),
+        "on_failure": _frozen(data["on_failure"]),
         "ci_environments": _frozen(data["ci_environments"]),
     }
     return Config(**{**simple, "rules": tuple(_rule(rule) for rule in data["rules"])})

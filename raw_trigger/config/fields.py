@@ -6,6 +6,7 @@ A validator says ``what is wrong; what to do``. The key and the written value ar
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated
 
 from pydantic import (
@@ -58,6 +59,18 @@ def _delimiter(value: str) -> str:
     if len(value) != 1 or value in '"\r\n':
         raise ValueError('is no delimiter; write one character, such as ";" or "\\t"')
     return value
+
+
+def _command(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        what = str(error).lower()
+        raise ValueError(
+            f"cannot be split into words ({what}); close it, or write a list of words"
+        ) from error
 
 
 def _encoding(value: str) -> str:
@@ -183,6 +196,7 @@ Python = Annotated[
     Discriminator(lambda value: LIST if _shape(value) == LIST else TEXT),
 ]
 AssetKey = Annotated[Text, AfterValidator(_asset_key)]
+Command = Annotated[TextList, BeforeValidator(_command, json_schema_input_type=Text | TextList)]
 Columns = Annotated[TextList, BeforeValidator(_one_or_more, json_schema_input_type=Text | TextList)]
 Delimiter = Annotated[str, AfterValidator(_delimiter), WithJsonSchema({"type": "string", "maxLength": 1})]
 Encoding = Annotated[Text, AfterValidator(_encoding)]

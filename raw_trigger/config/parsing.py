@@ -53,6 +53,7 @@ def parse(data: bytes, shown: str) -> Config:
         report_as=model.report_as,
         batch_size=model.batch_size,
         fetch=model.fetch,
+        on_failure=None if model.on_failure is None else tuple(model.on_failure),
         ledger=model.ledger,
         ci_environments=tuple((name, tuple(found)) for name, found in model.ci.environments.items()),
         hooks=_hooks(model.hooks),

@@ -17,6 +17,7 @@ from raw_trigger.config.fields import (
     AssetKeys,
     BatchSize,
     Columns,
+    Command,
     Delimiter,
     Downstream,
     Encoding,
@@ -264,6 +265,12 @@ class ConfigModel(Section):
         default=_DEFAULT.fetch,
         description="true: content of Git LFS or DVC that is not here is fetched before a run, of the files"
         " that it is for and no others.",
+    )
+    on_failure: Command | None = Field(
+        default=None,
+        description="A command that is told when background work failed: text that is split into words"
+        " as a shell does, or a list of words. It is started without a shell in the folder of this file; what"
+        " happened is on its standard input and in $RAW_TRIGGER_SUMMARY.",
     )
     ledger: LedgerUrl = Field(
         default=_DEFAULT.ledger,

@@ -115,9 +115,9 @@ class Config:
     ``file`` and ``folder`` (the project folder, ``""`` for the top) and ``roots`` are relative to
     the repository's top, with ``/`` and without a trailing one; a root that is the top itself is
     ``.``. ``environment`` is None where the file names none. ``downstream`` is a number of levels
-    where it is no word. ``ci_environments`` are pairs of an environment and the patterns of the
-    branches that record it on CI. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""``
-    without a file.
+    where it is no word. ``on_failure`` is a command, word by word; None: there is none.
+    ``ci_environments`` are pairs of an environment and the patterns of the branches that record it on CI.
+    ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""`` without a file.
     """
 
     file: str | None = None
@@ -131,6 +131,7 @@ class Config:
     report_as: ReportAs = "materialization"
     batch_size: int = 200
     fetch: bool = False
+    on_failure: tuple[str, ...] | None = None
     ci_environments: tuple[tuple[str, tuple[str, ...]], ...] = ()
     hooks: Mapping[str, HookAction] = field(default_factory=lambda: dict(DEFAULT_HOOKS))
     ledger: str = "sqlite"

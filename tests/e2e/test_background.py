@@ -25,10 +25,20 @@ HOOKS = (
 )
 
 
+# It fails, which harms nobody.
+TOLD = """on_failure:
+- sh
+- -c
+- >-
+  cat > .git/told; printf '%s\\n' "$RAW_TRIGGER_HOOK" "$RAW_TRIGGER_LOG" "$RAW_TRIGGER_SUMMARY" >> .git/told;
+  echo "heard, GIT_DIR=$GIT_DIR"; exit 3
+"""
+
+
 @pytest.fixture
 def shop(project: Make) -> Iterator[Project]:
     """Two assets that stop where a test wants them to; the hooks are installed."""
-    made = halting(project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"]), "")
+    made = halting(project(f"{TOLD}hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"]), "")
     assert made.tool("install").returncode == 0
     yield made
     for path in (made.top / ".git").glob("halt-*"):
@@ -40,7 +50,7 @@ def shop(project: Make) -> Iterator[Project]:
 @pytest.fixture
 def plain(project: Make) -> Project:
     """Two assets that fail for the word broken."""
-    made = project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
+    made = project(f"{TOLD}hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
     assert made.tool("install").returncode == 0
     assert made.tool("adopt").returncode == 0
     return made
@@ -68,6 +78,13 @@ def ended(project: Project) -> dict[str, Any]:
     """The last background work, once it has ended."""
     wait_for(lambda: job(project)["state"] in ("done", "failed"))
     return job(project)
+
+
+def told(project: Project) -> list[str]:
+    """What the command of on_failure was told, once it was."""
+    heard = project.top / ".git/told"
+    wait_for(lambda: heard.exists() and len(heard.read_text().splitlines()) == 4)
+    return heard.read_text().splitlines()
 
 
 def is_lost(project: Project) -> bool:
@@ -223,10 +240,18 @@ def test_a_failure_is_told_once_by_the_next_hook(plain: Project) -> None:
     now = status(plain)
     assert now is not None
     assert (now["state"], now["message"], now["log"]) == ("failed", said, known["log"])
-    assert said.removeprefix("raw/a: ") in Path(known["log"]).read_text()
+    log = Path(known["log"])
+    assert said.removeprefix("raw/a: ") in log.read_text()
+    summary = f"post-commit left something undone in the background: {said}; log {log}"
+    assert told(plain) == [summary, "post-commit", str(log), summary]
+    wait_for(lambda: "exit code 3" in log.read_text())
+    [heard, problem] = log.read_text().splitlines()[-2:]
+    assert heard == "heard, GIT_DIR="
+    assert problem.startswith("raw-trigger: on_failure: sh -c 'cat > .git/told; ")
+    assert problem.endswith(" exit 3' ended with exit code 3")
     done = commit(plain, {"README": "no raw data"})
     assert done.stderr.splitlines() == [
-        f"raw-trigger: post-commit left something undone in the background: {said}; log {known['log']}",
+        f"raw-trigger: {summary}",
         "  it stays pending until `raw-trigger run`, or a commit that mends it",
     ]
     assert job(plain) == known, "what failed is not tried again by itself"
@@ -295,6 +320,7 @@ def test_one_that_is_killed_is_told_and_nothing_is_lost(shop: Project) -> None:
     done = commit(shop, {R + "new.csv": "nothing is made from it"})
     assert "post-commit did not come to its end in the background" in done.stderr
     assert known["log"] in done.stderr
+    assert "post-commit did not come to its end in the background" in told(shop)[0]
     assert ended(shop)["owner"] != known["owner"]
     assert shop.materialized() == ["raw/a", "raw/b"], "raw/a was finished and is not made again"
     assert [t["asset"] for t in shop.plan()["targets"]] == []  # type: ignore[index, attr-defined]

@@ -17,6 +17,7 @@ TEXT = """\
 root: [a, b]
 dagster: {python: [uv, run, python], module_name: m}
 downstream: 2
+on_failure: notify-send raw-trigger failed
 hooks: {pre-push: off}
 assets:
   - {path: x.csv, assets: [raw/x, raw/y], partition: {region: ä, date: "{stem}"}, on_delete: fail}

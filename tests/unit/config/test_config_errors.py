@@ -47,7 +47,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
-                "on_delete, unmapped, report_as, batch_size, fetch, ledger, hooks, assets"
+                "on_delete, unmapped, report_as, batch_size, fetch, on_failure, ledger, hooks, assets"
             ),
         ],
     ),
@@ -57,7 +57,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
-                "on_delete, unmapped, report_as, batch_size, fetch, ledger, hooks, assets"
+                "on_delete, unmapped, report_as, batch_size, fetch, on_failure, ledger, hooks, assets"
             ),
         ],
     ),
@@ -176,7 +176,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         [
             (
                 "1:1: unknown key '1'; known are root, dagster, environment, ci, downstream, "
-                "on_delete, unmapped, report_as, batch_size, fetch, ledger, hooks, assets"
+                "on_delete, unmapped, report_as, batch_size, fetch, on_failure, ledger, hooks, assets"
             ),
         ],
     ),
@@ -532,6 +532,19 @@ WRONG: list[tuple[str, str, list[str]]] = [
             "1:9: ledger 'mysql://there' is no database; use sqlite, or an SQLAlchemy URL such as "
             "duckdb:///runs.duckdb"
         ],
+    ),
+    (
+        "a command that has no end",
+        "on_failure: notify-send 'raw-trigger\n",
+        [
+            "1:13: on_failure 'notify-send 'raw-trigger' cannot be split into words (no closing quotation); "
+            "close it, or write a list of words"
+        ],
+    ),
+    (
+        "a command without words",
+        "on_failure: ' '\n",
+        ["1:13: on_failure is empty; name at least one or remove the key"],
     ),
     (
         "number in quotes",

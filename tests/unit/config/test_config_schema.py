@@ -38,7 +38,7 @@ def test_every_key_is_described() -> None:
         name for part in parts for name, key in part["properties"].items() if not key.get("description")
     ]
     assert missing == []
-    assert sum(len(part["properties"]) for part in parts) == 13 + 1 + 8 + 6 + 5 + 10
+    assert sum(len(part["properties"]) for part in parts) == 14 + 1 + 8 + 6 + 5 + 10
 
 
 def test_the_hooks_are_those_of_the_values() -> None:
@@ -58,6 +58,8 @@ def test_the_hooks_are_those_of_the_values() -> None:
         RULE + "{path: a, ignore: true}\n",
         RULE + "{path: a, assets: [b, c], on_delete: fail}\n",
         "environment: pr-12\n",
+        "on_failure: notify-send failed\n",
+        "on_failure: [sh, -c, 'notify-send failed']\n",
     ],
 )
 def test_it_accepts(text: str) -> None:
@@ -83,6 +85,8 @@ def test_it_accepts(text: str) -> None:
         "environment: a..b\n",
         "environment: a.lock\n",
         "ledger: mysql://x\n",
+        "on_failure: []\n",
+        "on_failure: true\n",
         RULE + "{path: a}\n",
         RULE + "{asset: a}\n",
         RULE + "{path: a, asset: b, assets: [c]}\n",

@@ -172,6 +172,20 @@ def test_roots(tmp_path: Path, written: str, name: str, roots: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
+    ("written", "command"),
+    [
+        ("notify-send 'raw data' \"it failed\"", ("notify-send", "raw data", "it failed")),
+        ("tools/tell.sh", ("tools/tell.sh",)),
+        ("[sh, -c, 'mail me']", ("sh", "-c", "mail me")),
+        ("", None),
+    ],
+)
+def test_a_command_is_words(tmp_path: Path, written: str, command: tuple[str, ...] | None) -> None:
+    """No shell reads it."""
+    assert load(tmp_path, f"on_failure: {written}\n").on_failure == command
+
+
+@pytest.mark.parametrize(
     ("written", "action"),
     [
         ("off", "off"),
