@@ -25,7 +25,7 @@ def draft(findings: Findings) -> Draft:
     cut = 0 if full == "." else len(full) + 1
     names = [show(path)[cut:] for path in findings.files]
     if findings.catalog is None:
-        return Draft(compose(findings, {}, (), names, {}, (), ()), leftover=tuple(names))
+        return Draft(compose(findings, {}, (), (), names, {}, (), ()), leftover=tuple(names))
     config = Config(folder=findings.folder, roots=(full,))
     book = RuleBook(config, findings.catalog, findings.top)
     found = {name: book.match(path) for name, path in zip(names, findings.files, strict=True)}
@@ -66,13 +66,14 @@ def _summed_up(
     broken = {name: search.broken[name] for name in open_ if name in search.broken}
     problems = tuple(f"{shown(name)} → {problem}" for name, problem in broken.items())
     leftover = tuple(name for name in open_ if name not in broken)
+    doubtful = [(replace(one, path=unlike_root(one.path, findings)), n) for one, n in search.doubtful()]
     matches = [*search.settled.values(), *decided.values()]
     fed = {target.asset for match in matches for target in match.targets}
     assets = sorted(search.catalog.assets.items())
     unfed = tuple(key for key, asset in assets if not asset.parents and key not in fed)
     ignored = sum(match.ignore for match in decided.values())
     return Draft(
-        compose(findings, search.settled, proposals, leftover, search.unsure, problems, unfed),
+        compose(findings, search.settled, proposals, doubtful, leftover, search.unsure, problems, unfed),
         found=len(search.settled),
         ruled=len(decided) - ignored,
         ignored=ignored,

@@ -89,24 +89,27 @@ def _of_dimension(body: str, dimension: str | None, one: Partitions) -> Iterator
         yield from _named(body, frozenset(one.keys), capture or "name")
     elif one.kind == "dynamic":
         yield from _named(body, None, capture or "name")
+        if one.keys:  # where one of them ends the name, as in orders_acme.csv
+            yield from _named(body, frozenset(one.keys), capture or "name", whole=False)
 
 
-def _named(body: str, keys: frozenset[str] | None, capture: str) -> Iterator[_Cut]:
-    """Where a key stands: the stem, a folder, or the beginning or end of the stem."""
+def _named(body: str, keys: frozenset[str] | None, capture: str, *, whole: bool = True) -> Iterator[_Cut]:
+    """Where a key stands: the stem or a folder (``whole``), or the beginning or end of the stem."""
     strict = f"{{{capture}}}"
     if keys is not None and len(keys) <= _MOST_KEYS and not any(set(key) & set("%{}") for key in keys):
         one_of = "|".join(re.sub(r"([\\.^$*+?|()\[\]])", r"\\\1", key) for key in sorted(keys))
         strict = f"{{{capture}:{one_of}}}"
-    for start, end in _spans(body, ends=keys is not None):
+    for start, end in _spans(body, whole=whole, ends=keys is not None):
         if keys is None or body[start:end] in keys:
             yield _Cut(start, end, f"{{{capture}}}", strict, f"{{{capture}}}")
 
 
-def _spans(body: str, *, ends: bool) -> Iterator[tuple[int, int]]:
+def _spans(body: str, *, whole: bool, ends: bool) -> Iterator[tuple[int, int]]:
     stem = body.rfind("/") + 1
-    yield stem, len(body)
+    if whole:
+        yield stem, len(body)
     at = 0
-    for part in body.split("/")[:-1]:
+    for part in body.split("/")[:-1] if whole else ():
         yield at, at + len(part)
         at += len(part) + 1
     for mark in re.finditer(r"[-_. ]", body[stem:]) if ends else ():

@@ -15,12 +15,13 @@ from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.initialize.drafting import draft
+from raw_trigger.initialize.keys import dimensions
 from raw_trigger.initialize.naming import as_module, name_it
 from raw_trigger.initialize.values import DATA, Findings, folders_of, joined, shown, words_of
 from raw_trigger.install import hooks_folder
 from raw_trigger.install.framework import framework_entries, install_advice
 from raw_trigger.mapping.rules import RAW
-from raw_trigger.model.assets import Catalog
+from raw_trigger.model.assets import Catalog, Partitions
 from raw_trigger.model.changes import Entry, is_pointer, show, to_bytes
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.model.settings import Config
@@ -156,7 +157,7 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Cata
         environ=environ,
     )
     try:
-        return project.catalog(fresh=True)
+        return _with_keys(project, project.catalog(fresh=True))
     except ProjectError as error:
         hint = error.hint
         names = [show(path) for path in place.listed]
@@ -172,6 +173,23 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Cata
         hint = f"{hint}\n  " if hint else ""
         hint += "`raw-trigger init --no-catalog` writes the file without the Dagster project"
         raise ProjectError(error.message, hint, error.detail) from error
+
+
+def _with_keys(project: DagsterProject, catalog: Catalog) -> Catalog:
+    """The catalog with the keys that the instance has of dynamic partitions."""
+    parts = {part for one in catalog.assets.values() for _, part in dimensions(one.partitions)}
+    keys = project.dynamic_keys(sorted({part.name for part in parts if part.kind == "dynamic" and part.name}))
+
+    def filled(one: Partitions) -> Partitions:
+        if one.kind == "dynamic":
+            return replace(one, keys=tuple(keys.get(one.name or "", ())))
+        return replace(one, dimensions=tuple((name, filled(part)) for name, part in one.dimensions))
+
+    assets = {
+        key: one if one.partitions is None else replace(one, partitions=filled(one.partitions))
+        for key, one in catalog.assets.items()
+    }
+    return replace(catalog, assets=assets)
 
 
 def _tracked(repo: Repository, listed: Sequence[bytes]) -> tuple[set[bytes], tuple[bytes, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ from raw_trigger.initialize.values import (
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import built_in
 from raw_trigger.mapping.rules import RAW, Match
-from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.assets import Asset, Catalog, Partitions
 
 _NOT_DATA = ("**/.gitattributes", "**/.gitignore", "**/.gitkeep", "**/.DS_Store", "**/README*")
 
@@ -62,6 +63,7 @@ class Search:
         self.broken: dict[str, str] = {}
         self.needing: list[str] = []
         self.unsure: dict[str, tuple[str, ...]] = {}
+        self._doubtful: list[Proposal] = []
         self._proposals: list[Proposal] = []
         self._claims: dict[str, set[str]] = {}
         for name, match in found.items():
@@ -83,16 +85,31 @@ class Search:
         """Fill the proposals."""
         for pattern in _NOT_DATA:
             self._try(Proposal(pattern, None, "No data."))
-        self._split(guess=False)
+        self._split(dynamic=False)
         self._same_name()
         self._folders()
         self._dated()
-        self._split(guess=True)
+        # A definition that has the keys is surer than one that takes any.
+        self._split(dynamic=False, guess=True, whole=True)
+        self._split(dynamic=True)
+        self._split(dynamic=False, guess=True)
+        self._split(dynamic=True, guess=True)
         self._similar()
 
     def ordered(self) -> list[Proposal]:
         """Single files first, then patterns as they were found, then what is ignored."""
         return sorted(self._proposals, key=lambda p: (p.asset is None, p.many))
+
+    def doubtful(self) -> list[tuple[Proposal, list[str]]]:
+        """What may be right for files that nothing else was found for, and these files."""
+        left, found = dict(self._open), []
+        for proposal in self._doubtful:
+            names = Compiled(proposal).among(left)
+            for name in names:
+                del left[name]
+            if names:
+                found.append((proposal, names))
+        return found
 
     def _try(self, proposal: Proposal) -> bool:
         """Take the proposal if it disturbs nothing and leads to what there is."""
@@ -224,10 +241,22 @@ class Search:
 
     # By partition
 
-    def _split(self, *, guess: bool) -> None:
-        """Files that are the partitions of one asset."""
-        assets = [asset for asset in self._unfed.values() if asset.partitions is not None]
-        found = {asset.key: self._shapes(asset, exact=not guess, alone=len(assets) == 1) for asset in assets}
+    def _split(self, *, dynamic: bool, guess: bool = False, whole: bool = False) -> None:
+        """Files that are the partitions of one asset.
+
+        Args:
+            dynamic: Of one whose keys can be any text.
+            guess: Of one whose name is another.
+            whole: Only where all files of one shape are.
+        """
+        assets = [
+            asset
+            for asset in self._unfed.values()
+            if asset.partitions is not None
+            and dynamic == any(part.kind == "dynamic" for _, part in dimensions(asset.partitions))
+        ]
+        alone = len(assets) == 1 and not whole
+        found = {asset.key: self._shapes(asset, exact=not guess, alone=alone) for asset in assets}
         wanted = Counter(path for shapes in found.values() for path in {path for path, _, _ in shapes})
         for key, shapes in found.items():
             for path, strict, partition in _most_frequent(shapes):
@@ -236,9 +265,32 @@ class Search:
                 why = (
                     "The names fit its partitions." if guess else "Named after the asset and its partitions."
                 )
-                for pattern in (path, strict):
-                    if self._try(Proposal(pattern, as_template(key), why, partition, guess=guess)):
+                for pattern in (path,) if whole else (path, strict):
+                    proposal = Proposal(pattern, as_template(key), why, partition, guess=guess)
+                    doubt = self._doubt(proposal, self.catalog.assets[key])
+                    if doubt is not None:
+                        self._doubtful.append(replace(proposal, doubt=doubt))
+                    elif self._try(proposal):
                         break
+
+    def _doubt(self, proposal: Proposal, asset: Asset) -> str | None:
+        """Why nothing says that the names are keys of dynamic partitions; None: something does."""
+        parts = [part for part in dimensions(asset.partitions) if part[1].kind == "dynamic"]
+        if not parts:
+            return None
+        try:
+            compiled = Compiled(proposal)
+        except ValueError:
+            return None
+        names = compiled.among(self._open)
+        for dimension, part in parts:
+            told = {compiled.target(name)[1].get(dimension, "") for name in names}
+            known = told.intersection(part.keys)
+            if part.keys and len(known) * 2 < len(told) and len(known) < len(part.keys):
+                return f"its keys are other ones: {sample([*map(shown, part.keys)])}"
+            if not part.keys and proposal.guess and not _is_named(part, proposal.path):
+                return f"{shown(part.name or asset.key)} has no keys yet"
+        return None
 
     def _shapes(self, asset: Asset, *, exact: bool, alone: bool = False) -> Counter[Shape]:
         """The patterns that would make partition keys of names which have to do with the asset."""
@@ -252,7 +304,8 @@ class Search:
             if not claimed and exact and last not in words_of(name):
                 continue
             for shape, rest, suffix in cuts(name, asset.partitions):
-                if claimed or has_to_do(asset, rest, suffix, exact=exact) or (alone and not exact):
+                named = claimed or has_to_do(asset, rest, suffix, exact=exact)
+                if named or (not exact and (alone or _is_known(name, shape, asset))):
                     found[shape] += 1
         return found
 
@@ -264,6 +317,25 @@ def _most_frequent(shapes: Counter[Shape]) -> list[Shape]:
 
 def _count(names: Sequence[str]) -> str:
     return "1 file." if len(names) == 1 else f"{len(names)} files."
+
+
+def _is_known(name: str, shape: Shape, asset: Asset) -> bool:
+    """Whether the shape reads keys out of the name that dynamic definitions have."""
+    keys = {one: part.keys for one, part in dimensions(asset.partitions) if part.keys}
+    if not any(part.kind == "dynamic" and part.keys for _, part in dimensions(asset.partitions)):
+        return False
+    try:
+        told = Compiled(Proposal(shape[0], "", "", shape[2])).target(name)[1]
+    except ValueError:
+        return False
+    return all(told.get(one) in known for one, known in keys.items())
+
+
+def _is_named(part: Partitions, path: str) -> bool:
+    """Whether the pattern has the name of the definition in it, in the singular or the plural."""
+    name = words_of(part.name or "").removesuffix("s")
+    words = [words_of(one).removesuffix("s") for one in re.split(r"/|\{[^}]*\}", path)]
+    return bool(name) and name in words
 
 
 def _is_source(asset: Asset) -> bool:

@@ -41,6 +41,9 @@ UNMAPPED = (
 )
 """Above rules to be completed, with the Dagster project asked and not."""
 
+DOUBTFUL = "# Any name could be a key of dynamic partitions; nothing says that these are. If so, use:"
+"""Above rules of one line each, with the reason behind them."""
+
 UNFED = "# Assets that depend on no other, and that no raw file feeds:"
 """Above the list of their keys."""
 
@@ -55,6 +58,7 @@ def compose(
     findings: Findings,
     settled: Mapping[str, Match],
     proposals: Sequence[Proposal],
+    doubtful: Sequence[tuple[Proposal, Sequence[str]]],
     leftover: Sequence[str],
     unsure: Mapping[str, tuple[str, ...]],
     problems: Sequence[str],
@@ -66,6 +70,7 @@ def compose(
         findings: What was found.
         settled: The files that need no rule, by name, and what maps them.
         proposals: The rules, in their order.
+        doubtful: Rules that nothing speaks for, and the files without an asset that they would take.
         leftover: The files without an asset.
         unsure: The assets that some of these may belong to.
         problems: Lines about files that lead to what cannot be materialized.
@@ -100,6 +105,11 @@ def compose(
         lines += [*gap, "  # These lead to what cannot be materialized:"]
         lines += [f"  #   {line}" for line in _most(problems)]
         gap = [""]
+    if doubtful:
+        lines += [*gap, f"  {DOUBTFUL}", *map(_doubtful, doubtful)]
+        gap = [""]
+    maybe = {name for _, names in doubtful for name in names}
+    leftover = [name for name in leftover if name not in maybe]
     if leftover:
         lines += [*gap, f"  {UNMAPPED[findings.catalog is None]}"]
         lines += _leftover(findings, leftover, unsure)
@@ -182,6 +192,18 @@ def _leftover(findings: Findings, names: Sequence[str], unsure: Mapping[str, tup
     if len(entries) > _MOST_LINES:
         out.append(f"  # and {len(entries) - _MOST_LINES} more: `raw-trigger check` lists them all")
     return out
+
+
+def _doubtful(one: tuple[Proposal, Sequence[str]]) -> str:
+    proposal, names = one
+    pairs = [f"path: {scalar(proposal.path)}", f"asset: {scalar(proposal.asset or '')}"]
+    if len(proposal.partition) == 1 and proposal.partition[0][0] is None:
+        pairs.append(f"partition: {scalar(proposal.partition[0][1])}")
+    else:
+        keys = (f"{scalar(name or '')}: {scalar(key)}" for name, key in proposal.partition)
+        pairs.append(f"partition: {{{', '.join(keys)}}}")
+    files = "1 file" if len(names) == 1 else f"{len(names)} files"
+    return f"  # - {{{', '.join(pairs)}}}  # {files}; {proposal.doubt}"
 
 
 def _choice(keys: Sequence[str]) -> str:

@@ -41,7 +41,8 @@ class Findings:
 class Proposal:
     """One rule, its pattern and templates as they stand in the file.
 
-    ``asset`` None means ``ignore``; ``many`` says that the path is a pattern, not the name of one file.
+    ``asset`` None means ``ignore``; ``many`` says that the path is a pattern, not the name of one file;
+    ``doubt`` why it stands in the file as a comment only.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Proposal:
     partition: tuple[tuple[str | None, str], ...] = ()
     many: bool = True
     guess: bool = False
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 
 import yaml
 
-from raw_trigger.initialize.text import NO_RULE, UNFED, UNMAPPED
+from raw_trigger.initialize.text import DOUBTFUL, NO_RULE, UNFED, UNMAPPED
 from raw_trigger.initialize.values import shown
 from raw_trigger.mapping.patterns import PatternError, compile_pattern
 
-_RULE = re.compile(r"\s*# - (path: .*)")
+_RULE = re.compile(r"\s*# - (\{.*|path: .*)")
 _MORE = re.compile(r"\s*# +(and \d+ more\b.*)")
 
 
@@ -30,6 +30,7 @@ def without_outdated(
     keys = {shown(key) for key in fed}
     names = {shown(name) for name in ruled}
     lines = _listed(lines, UNMAPPED, 2, lambda entry: _is_ruled(entry, ruled, unmapped))
+    lines = _listed(lines, (DOUBTFUL,), 1, lambda entry: _is_ruled(entry, ruled, unmapped))
     lines = _listed(lines, (UNFED,), 1, lambda entry: _item(entry) in keys)
     lines = _listed(lines, (NO_RULE[-1],), 1, lambda entry: not names.isdisjoint(_files(entry)), len(NO_RULE))
     return newline.join(lines)

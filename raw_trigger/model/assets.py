@@ -17,9 +17,9 @@ AssetKind = Literal["materializable", "observable", "external"]
 class Partitions:
     """A partitions definition. Two assets share one exactly if these are equal.
 
-    ``keys`` is known for static definitions only: time windows grow and dynamic
-    keys live in the instance. ``exclusions`` are the starts of time windows that are
-    left out, as cron schedules or as moments in ISO 8601.
+    ``keys`` is known for static definitions only: time windows grow and dynamic keys live in the instance,
+    which ``init`` asks for them. ``exclusions`` are the starts of time windows that are left out, as cron
+    schedules or as moments in ISO 8601.
     """
 
     kind: Literal["static", "time", "dynamic", "multi", "other"]

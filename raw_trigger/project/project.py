@@ -200,15 +200,30 @@ class DagsterProject:
         Raises:
             ProjectError: No interpreter, or the instance cannot be used.
         """
+        if not run_ids:
+            return {}
+        answer = self._ask_instance(run_ids=list(run_ids))
+        return {run_id: _run_of(document) for run_id, document in answer["runs"].items()}
+
+    def dynamic_keys(self, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The keys that the instance has of these dynamic definitions. The project's code is not loaded.
+
+        Raises:
+            ProjectError: No interpreter, or the instance cannot be used.
+        """
+        if not names or not self.home().is_dir():
+            return {}
+        found: Mapping[str, Sequence[str]] = self._ask_instance(dynamic=list(names))["dynamic"]
+        return found
+
+    def _ask_instance(self, **wanted: list[str]) -> Mapping[str, Any]:
         from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import load_error, silence
 
-        if not run_ids:
-            return {}
         cached = cache.read(self.cache_dir)
         interpreter = self.interpreter(cached.interpreter if cached is not None else None)
         log = new_log(self.cache_dir)
-        request = {**self._request(), "run_ids": list(run_ids)}
+        request = {**self._request(), "run_ids": [], "dynamic": [], **wanted}
         answers: list[dict[str, Any]] = []
         with Child("settle.py", self.directory, interpreter, self.environ, log) as child:
             code = child.converse(request, answers.append)
@@ -216,7 +231,7 @@ class DagsterProject:
             raise silence(code, interpreter, log, "before it had read Dagster's event log")
         if "error" in answers[0]:
             raise load_error(answers[0]["error"], interpreter, log)
-        return {run_id: _run_of(document) for run_id, document in answers[0]["runs"].items()}
+        return answers[0]
 
     def interpreter(self, known: Interpreter | None = None) -> Interpreter:
         """The interpreter that the project is loaded with.

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Repo
 
-pytest.importorskip("dagster")
+DagsterInstance = pytest.importorskip("dagster").DagsterInstance
 
 DEFINITIONS = """
 from dagster import AssetSpec, DailyPartitionsDefinition, Definitions, StaticPartitionsDefinition, asset
@@ -203,6 +203,50 @@ def test_the_whole_file(repo: Repo) -> None:
     planned = json.loads(run(repo.top, "diff", "--all", "--format", "json").stdout)
     assert [t["asset"] for t in planned["targets"] if t["action"] == "skip"] == []
     assert len({t["asset"] for t in planned["targets"]}) == 8
+
+
+DYNAMIC = """
+import dagster as dg
+
+def files(name, definition):
+    @dg.asset(key_prefix="in", name=name, partitions_def=dg.DynamicPartitionsDefinition(name=definition))
+    def made(): ...
+    return made
+
+defs = dg.Definitions([files("visits", "shops"), files("wages", "releases")])
+"""
+
+
+def test_only_what_the_instance_knows_is_taken_for_a_dynamic_key(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any name "fits" a dynamic definition, and running everything adds it to the user's instance."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").touch()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("shops", ["north", "south"])
+    files = ("north_2025.csv", "south_2025.csv", "west_2025.csv", "all wages/b.xlsx")
+    repo.commit({**SMALL, "defs.py": DYNAMIC, **{f"data/1_raw/{name}": "1\n" for name in files}})
+    done = run(repo.top, "init")
+    assert done.returncode == 0, done.stderr
+    text = (repo.top / "raw-trigger.yaml").read_text()
+    assert (
+        text.partition("assets:\n")[2]
+        == """\
+  # Guess: The names fit its partitions. 3 files.
+  - path: "{name}_2025.csv"
+    asset: in/visits
+    partition: "{name}"
+
+  # Any name could be a key of dynamic partitions; nothing says that these are. If so, use:
+  # - {path: "all wages/{name}.xlsx", asset: in/wages, partition: "{name}"}  # 1 file; releases has no keys yet
+
+# Assets that depend on no other, and that no raw file feeds:
+#   in/wages
+"""
+    )
 
 
 def test_a_written_file_is_never_touched(repo: Repo) -> None:

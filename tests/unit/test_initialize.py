@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from raw_trigger.check import check
 from raw_trigger.config.parsing import parse
 from raw_trigger.initialize import Draft, Findings, draft
+from raw_trigger.initialize.text import DOUBTFUL
 from raw_trigger.mapping.contents import Affected
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Asset, Catalog, Partitions
@@ -241,6 +243,30 @@ PROPOSED: dict[str, tuple[list[str], list[Asset], list[dict[str, Any]], int]] = 
         [{"path": "orders/{name}.csv", "asset": "raw/orders", "partition": "{name}"}],
         0,
     ),
+    "a definition that has the keys beats a dynamic one": (
+        ["shops/eu.csv", "shops/us.csv"],
+        [asset("raw/orders", NAMES), asset("raw/turnover", REGIONS)],
+        [{"path": "shops/{name}.csv", "asset": "raw/turnover", "partition": "{name}"}],
+        1,
+    ),
+    "but not of some of the files that have a dynamic asset's name": (
+        ["orders/acme.csv", "orders/eu.csv"],
+        [asset("raw/orders", NAMES), asset("raw/turnover", REGIONS)],
+        [{"path": "orders/{name}.csv", "asset": "raw/orders", "partition": "{name}"}],
+        0,
+    ),
+    "dynamic, with the name of the definition": (
+        ["customer/acme.csv", "customer/bolt.csv"],
+        [asset("raw/orders", NAMES)],
+        [{"path": "customer/{name}.csv", "asset": "raw/orders", "partition": "{name}"}],
+        1,
+    ),
+    "dynamic, with keys that are there": (
+        ["in/orders_acme.csv", "in/orders_coyote.csv"],
+        [asset("raw/orders", Partitions("dynamic", name="customers", keys=("acme", "bolt")))],
+        [{"path": "in/orders_{name}.csv", "asset": "raw/orders", "partition": "{name}"}],
+        0,
+    ),
     "two dimensions": (
         ["sales/eu/2025-03-03.csv", "sales/us/2025-03-03.csv"],
         [asset("raw/sales", BOTH)],
@@ -292,6 +318,53 @@ def test_proposed(
     assert made.guesses == guesses
     assert made.text.count("# Guess: ") == min(guesses, 1)
     assert made.rules == len([rule for rule in expected if "asset" in rule])
+
+
+DOUBTED: dict[str, tuple[list[str], list[Asset], list[str]]] = {
+    "no key is there yet": (
+        ["a.csv", "b.csv"],
+        [asset("raw/orders", NAMES)],
+        [
+            '{path: "{name}.csv", asset: raw/orders, partition: "{name}"}  # 2 files; customers has no keys yet'
+        ],
+    ),
+    "a word in common is no reason": (
+        ["order_files/a.csv"],
+        [asset("raw/all_files", Partitions("dynamic", name="releases"))],
+        [
+            '{path: "order_files/{name}.csv", asset: raw/all_files, partition: "{name}"}  # 1 file; '
+            "releases has no keys yet"
+        ],
+    ),
+    "other keys are there": (
+        ["orders/a.csv", "orders/b.csv"],
+        [asset("raw/orders", Partitions("dynamic", name="customers", keys=("acme", "bolt")))],
+        [
+            '{path: "orders/{name}.csv", asset: raw/orders, partition: "{name}"}  # 2 files; '
+            "its keys are other ones: acme, bolt"
+        ],
+    ),
+    "one dimension of two": (
+        ["acme/2025-03-03.csv"],
+        [asset("tables", Partitions("multi", dimensions=(("day", DAYS), ("who", NAMES))))],
+        [
+            '{path: "{who}/{date:%Y-%m-%d}.csv", asset: tables, partition: {day: "{date}", who: '
+            '"{who}"}}  # 1 file; customers has no keys yet'
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "assets", "expected"), DOUBTED.values(), ids=DOUBTED)
+def test_any_text_is_a_dynamic_key_so_a_rule_needs_a_reason(
+    files: list[str], assets: list[Asset], expected: list[str]
+) -> None:
+    """`run --all` would add every one of them to the instance."""
+    made = drafted(files, assets)
+    assert rules(made) == []
+    assert f"  {DOUBTFUL}\n" in made.text
+    assert re.findall(r"^  # - (\{.*)$", made.text, re.MULTILINE) == expected
+    assert set(made.leftover) == set(files)
 
 
 def test_a_file_outside_the_partitions_is_named() -> None:

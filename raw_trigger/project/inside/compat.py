@@ -472,6 +472,11 @@ def is_dynamic(definition: Any) -> bool:
     return definition is not None and partitions_kind(definition) == "dynamic"
 
 
+def dynamic_keys(instance: Any, name: str) -> list[str]:
+    """The keys of a dynamic definition."""
+    return [str(key) for key in instance.get_dynamic_partitions(name)]
+
+
 def delete_partition(instance: Any, definition: Any, key: str) -> None:
     """Take a key from a dynamic definition; nothing happens if it is not there."""
     if instance.has_dynamic_partition(definition.name, key):

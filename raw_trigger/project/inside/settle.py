@@ -1,4 +1,5 @@
-"""Tell what Dagster's event log knows of some runs. Run by path in the user's interpreter.
+"""Tell what the Dagster instance knows: of some runs, and of the keys of dynamic partitions. Run by path in
+the user's interpreter.
 
 Only the instance is asked, the user's definitions are not loaded.
 """
@@ -90,7 +91,7 @@ class PastRun:
         return not alone or self.ended.get(step) == "STEP_SUCCESS"
 
 
-def _runs(session: ModuleType, request: Document) -> Document:
+def _answer(session: ModuleType, request: Document) -> Document:
     compat = session.start(request)
     try:
         instance = compat.open_instance()
@@ -107,8 +108,9 @@ def _runs(session: ModuleType, request: Document) -> Document:
                 run.on_event(event)
             documents.append(run.document(compat.run_status(instance, part), compat.run_end(instance, part)))
         found[run_id] = together(documents)
+    dynamic = {name: compat.dynamic_keys(instance, name) for name in request["dynamic"]}
     instance.dispose()
-    return found
+    return {"runs": found, "dynamic": dynamic}
 
 
 def together(documents: list[Document]) -> Document:
@@ -129,7 +131,7 @@ def main() -> int:
     request = session.read_request()
     channel = session.Channel(request["channel"])
     try:
-        channel.send({"version": 1, "runs": _runs(session, request)})
+        channel.send({"version": 1, **_answer(session, request)})
     except (Exception, SystemExit) as error:
         channel.send({"error": session.error_of(error)})
         return 3
