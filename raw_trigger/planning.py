@@ -170,7 +170,7 @@ class _Planner:
         self.errors: list[str] = []
 
     def plan(self, changes: ChangeSet) -> Plan:
-        wanted = _path_filter(self.options.narrowing.paths, self.rules)
+        wanted = path_filter(self.options.narrowing.paths, self.rules)
         ordered = sorted(changes.changes, key=lambda change: change.path)
         self.changes = {change.path: change for change in ordered if wanted(change.path)}
         every = [self._change(change) for change in self.changes.values()]
@@ -698,7 +698,8 @@ def may_be_made_from(
     return lambda other: other.asset in found
 
 
-def _path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:
+def path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:
+    """Says of a path whether one of the globs matches it: the whole of it, or from its root on."""
     if not globs:
         return lambda _: True
     patterns = [compile_glob(glob) for glob in globs]

@@ -12,16 +12,18 @@ import hashlib
 import json
 import os
 import random
+import tempfile
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from raw_trigger.errors import ROOM, RecordError
 from raw_trigger.model.changes import DVC_MODE, Entry, show, to_bytes
 from raw_trigger.model.record import Record, Reflected, Verdict, is_content
 from raw_trigger.repo import diff
-from raw_trigger.repo.git import words
+from raw_trigger.repo.git import quoted, words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.tracked import Out, Tracked
 from raw_trigger.repo.trees import rewrite
@@ -257,9 +259,9 @@ def _edits(
     for path, targets in unsure.items():
         # None would say that they reflect the path's absence.
         after[path] = {**after.get(path, {}), **dict.fromkeys(targets, unknown)}
-    for path, exceptions in after.items():
-        if exceptions != before.get(path, {}):
-            edits[_name(path)] = _store(repo, _text(path, exceptions)) if exceptions else None
+    changed = {path: told for path, told in after.items() if told != before.get(path, {})}
+    edits |= {_name(path): None for path, told in changed.items() if not told}
+    edits |= _stored(repo, {_name(path): _text(path, told) for path, told in changed.items() if told})
     edits |= _contents(repo, before, after)
     if seen is not None and seen.rules is not None and (old is None or old.rules != seen.rules):
         edits[_RULES.encode()] = _store(repo, seen.rules)
@@ -415,6 +417,20 @@ def _text(path: bytes, exceptions: Reflected) -> str:
 def _store(repo: Repository, text: str) -> Entry:
     out = repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
     return Entry(_FILE, out.decode().strip())
+
+
+def _stored(repo: Repository, texts: Mapping[bytes, str]) -> dict[bytes, Entry | None]:
+    """Many texts at once, by one process."""
+    if not texts:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="raw-trigger-") as folder:
+        files = [Path(folder, str(number)) for number in range(len(texts))]
+        for file, text in zip(files, texts.values(), strict=True):
+            file.write_text(text, encoding="utf-8")
+        names = quoted([os.fsencode(file) for file in files])
+        out = repo.git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
+    oids = out.decode().split()
+    return {name: Entry(_FILE, oid) for name, oid in zip(texts, oids, strict=True)}
 
 
 def _damaged(ref: str, what: str) -> RecordError:

@@ -18,11 +18,12 @@ from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
+from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import Base, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
-from raw_trigger.model.plan import FailedContents, Narrowing, Plan, Target
+from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Results, Verdict
-from raw_trigger.planning import make_plan
+from raw_trigger.planning import make_plan, path_filter
 from raw_trigger.project import Watching
 from raw_trigger.promotion import promote
 from raw_trigger.recording import Recorder, by_out, needed, settled
@@ -353,7 +354,7 @@ class Trigger(Survey):
         seen = self._by_todays(self.rules(self.known_catalog()), self.record)
         promote(self, verdicts, now.whole, seen)
 
-    def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> int:
+    def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> dict[bytes, frozenset[str]]:
         """Record a tree's raw files as materialized, without running anything.
 
         Args:
@@ -361,10 +362,11 @@ class Trigger(Survey):
             globs: Only the paths that match one of them; everything else keeps what it had.
 
         Returns:
-            How many paths the record changed in.
+            The paths that the record changed in; with ``globs`` each with its targets.
 
         Raises:
             RecordError: the record cannot be written.
+            UsageError: there is no such file, here or there.
         """
         repo, environment, roots = self.workspace.repo, self.workspace.environment, self.workspace.roots
         watched = self.tracked.watched(tree)
@@ -396,12 +398,63 @@ class Trigger(Survey):
                 repo, environment, verdicts, pointers=pointers, roots=roots, only_on=only_on
             ):
                 raise _moved()
-            return len(chosen)
+            if not chosen:
+                self._require_matching(globs, rules, old, new)
+            return chosen
         described = rules.describe() if rules.catalog is not None else None
         folders = self.tracked.folders(new)
         if not state.adopt(repo, environment, new, described, self.record, folders):
             raise _moved()
-        return len(changes.changes)
+        return {change.path: frozenset() for change in changes.changes}
+
+    def _require_matching(self, globs: tuple[str, ...], rules: RuleBook, *trees: str) -> None:
+        wanted = path_filter(globs, rules)
+        repo = self.workspace.repo
+        sides = [diff.all_paths(repo, tree, self.tracked.watched(tree)) for tree in trees]
+        if not any(wanted(path) for side in sides for path in dict(self.tracked.paths(side))):
+            raise UsageError(
+                f"no raw file matches {' or '.join(globs)}",
+                "a glob is relative to a root or to the repository's top, and * stays inside one folder",
+            )
+
+    def forget(self) -> dict[bytes, frozenset[str]]:
+        """Record that nobody knows what the targets reflect that are asked for: they are pending then.
+
+        Returns:
+            The recorded paths that they are made from, each with the targets as text.
+
+        Raises:
+            RecordError: the record cannot be written.
+            UsageError: nothing is recorded that was asked for.
+        """
+        repo, environment = self.workspace.repo, self.workspace.environment
+        head = repo.head()
+        if self.record is None and head is not None:
+            self.ensure_record(Base("revision", "HEAD", head.tree, ""))
+        record = self.record
+        tree = repo.empty_tree if record is None else record.tree
+        files, pointed = self.tracked.changes(
+            diff.between_trees(repo, repo.empty_tree, tree, self.tracked.watched(tree))
+        )
+        changes = tuple(change for change in files if not state.is_own(change.path))
+        plan = self.plan(
+            ChangeSet(Base("empty", "", None, ""), Desired("revision", "", tree), changes, pointed=pointed)
+        )
+        found: dict[bytes, set[str]] = {}
+        for target in plan.targets:
+            if target.reason != NOT_ASKED and not target.settles:
+                for path in target.paths:
+                    found.setdefault(path, set()).add(target.target.text)
+        forgotten = {path: frozenset(targets) for path, targets in found.items()}
+        if record is None or not forgotten:
+            raise UsageError(
+                f"nothing that was asked for is recorded for '{environment}'",
+                "`raw-trigger explain PATH` says what is made from a file, and what is recorded of it",
+            )
+        unsure = by_out(forgotten, self.tracked)
+        if not state.promote(repo, environment, {}, unsure=unsure, only_on=record.tree):
+            raise _moved()
+        return forgotten
 
 
 def _moved() -> UsageError:

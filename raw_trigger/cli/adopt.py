@@ -17,12 +17,19 @@ def adopt(
     no_catalog: NoCatalog = False,
 ) -> None:
     """Record a revision's files as materialized, without running anything."""
+    from raw_trigger.render.words import plural
     from raw_trigger.repo.commits import headline
 
     trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
     [found] = trigger.workspace.repo.resolve(revision)
-    count = trigger.adopt(found.tree, globs(path))
-    files = "1 file" if count == 1 else f"{count} files"
+    adopted = trigger.adopt(found.tree, globs(path))
     name = revision if found.commit is None else headline(trigger.workspace.repo, found.commit)
     text = text_renderer()
-    text.say(f"'{trigger.workspace.environment}' now reflects {name}: the record changed in {files}.")
+    files = plural(len(adopted), "file")
+    if path is None:
+        text.say(f"'{trigger.workspace.environment}' now reflects {name}: the record changed in {files}.")
+    elif adopted:
+        text.say(f"'{trigger.workspace.environment}' now reflects {files} as of {name}:")
+        text.files(adopted)
+    else:
+        text.say(f"'{trigger.workspace.environment}' reflects these files as of {name} already.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -25,6 +25,7 @@ _SIGNS = {
 }
 _ERROR_LINES = 12
 _MOST_KEPT = 5
+_MOST_FILES = 20
 UNRECORDED = (
     "Nothing is recorded yet: `raw-trigger run --all` materializes everything; if that is done already, "
     "`raw-trigger adopt` records it."
@@ -105,6 +106,14 @@ class TextRenderer:
         for target, eye in words.skipped(plan):
             style = "yellow" if eye else "dim"
             self.say(("  skip ", style), words.printable(target.target.text), _why(target.reason))
+
+    def files(self, files: Mapping[bytes, Iterable[str]]) -> None:
+        """The first of some files, each with an arrow to its targets, and how many more."""
+        for path in sorted(files)[:_MOST_FILES]:
+            targets = words.sample([words.printable(one) for one in sorted(files[path])])
+            self.say("  ", words.printable(path), (" → ", "dim"), targets or "nothing")
+        if len(files) > _MOST_FILES:
+            self.say((f"  … and {words.plural(len(files) - _MOST_FILES, 'file')} more", "dim"))
 
     def target(self, done: TargetOutcome) -> None:
         """One finished target."""

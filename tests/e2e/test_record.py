@@ -198,3 +198,43 @@ def test_what_a_check_refuted_is_made_again_also_from_what_was_there_before(proj
     assert shop.tool("run").returncode == 0
     assert shop.materialized() == ["raw/a"]
     assert shop.plan()["changes"] == []
+
+
+def test_adopt_and_forget_say_what_they_did(project: Make) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    assert shop.tool("adopt").returncode == 0
+    shop.commit({R + "a.csv": "2", R + "new/x\n.csv": ""})
+    said = []
+    for line in (
+        "adopt --path [!b].csv --path new/*",
+        "adopt --path a.csv",
+        "adopt --path c.csv",
+        "forget --path c.csv",
+        "forget --asset raw/a",
+        "forget",
+    ):
+        done = shop.tool(*line.split(" "))
+        said += [f"{line}: {done.returncode}", *(done.stdout + done.stderr).splitlines()]
+    head = shop.git("rev-parse", "--short", "HEAD") + " change"
+    assert (
+        "\n".join(said)
+        == rf"""adopt --path [!b].csv --path new/*: 0
+'local' now reflects 2 files as of {head}:
+  data/1_raw/a.csv → raw/a
+  "data/1_raw/new/x\n.csv" → nothing
+adopt --path a.csv: 0
+'local' reflects these files as of {head} already.
+adopt --path c.csv: 2
+raw-trigger: no raw file matches c.csv
+  a glob is relative to a root or to the repository's top, and * stays inside one folder
+forget --path c.csv: 2
+raw-trigger: nothing that was asked for is recorded for 'local'
+  `raw-trigger explain PATH` says what is made from a file, and what is recorded of it
+forget --asset raw/a: 0
+'local' has forgotten what was made from 1 file; `raw-trigger run` makes it again:
+  data/1_raw/a.csv → raw/a
+forget: 0
+'local' has forgotten everything that was made from 2 files; `raw-trigger run` makes it again:
+  data/1_raw/a.csv → raw/a
+  data/1_raw/b.csv → raw/b"""
+    )

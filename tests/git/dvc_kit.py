@@ -169,7 +169,7 @@ class DvcRepo(Repo):
         return Ran(plan, sorted(reader.made), trigger)
 
     def adopt(self, revision: str = "HEAD", *globs: str) -> int:
-        return self.trigger().adopt(self.git("rev-parse", f"{revision}^{{tree}}"), globs)
+        return len(self.trigger().adopt(self.git("rev-parse", f"{revision}^{{tree}}"), globs))
 
     def record(self) -> Record:
         found = state.read(self.open(), "local")

@@ -1,0 +1,31 @@
+"""``raw-trigger forget``."""
+
+from __future__ import annotations
+
+import typer
+
+from raw_trigger.cli.session import Assets, Environment, PartitionRanges, Paths, text_renderer, trigger_of
+
+
+def forget(
+    context: typer.Context,
+    asset: Assets = None,
+    path: Paths = None,
+    partition: PartitionRanges = None,
+    environment: Environment = None,
+) -> None:
+    """Record that nobody knows what was materialized: it is pending then. The opposite of adopt.
+
+    Without options that is everything. Nothing is run, and Dagster keeps what it has.
+    """
+    from raw_trigger.render.words import plural
+
+    trigger = trigger_of(context, environment=environment, assets=asset, paths=path, partitions=partition)
+    forgotten = trigger.forget()
+    what = "what" if asset or path or partition else "everything that"
+    text = text_renderer()
+    text.say(
+        f"'{trigger.workspace.environment}' has forgotten {what} was made from "
+        f"{plural(len(forgotten), 'file')}; `raw-trigger run` makes it again:"
+    )
+    text.files(forgotten)

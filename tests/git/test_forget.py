@@ -1,0 +1,118 @@
+"""``forget``: what was recorded is pending again. ``adopt`` takes that back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raw_trigger.errors import UsageError
+from raw_trigger.model.plan import Narrowing
+from raw_trigger.survey import Wishes
+from tests.conftest import Repo
+from tests.git.dvc_kit import DvcRepo
+from tests.git.test_contents import ROWS, START, Ground
+from tests.git.test_tracked import dvc, two
+
+__all__ = ["dvc"]
+R = b"data/1_raw/"
+
+
+@pytest.fixture
+def ground(repo: Repo) -> Ground:
+    """Two files, of which two assets are made."""
+    repo.write({"data/1_raw/b.csv": "b"})
+    made = Ground(repo, "assets: [whole, all]", "[ab].csv", "a")
+    (repo.top / "data/1_raw/[ab].csv").rename(repo.top / "data/1_raw/a.csv")
+    repo.git("add", "-A")
+    repo.git("commit", "-q", "-m", "two files")
+    made.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "forgotten"),
+    [
+        (Narrowing(), {"a": {"all", "whole"}, "b": {"all", "whole"}}),
+        (Narrowing(paths=("a.csv",)), {"a": {"all", "whole"}}),
+        (Narrowing(assets=("whole",)), {"a": {"whole"}, "b": {"whole"}}),
+        (Narrowing(paths=("data/1_raw/b*",), assets=("all",)), {"b": {"all"}}),
+    ],
+)
+def test_what_is_forgotten_is_pending(
+    ground: Ground, narrowing: Narrowing, forgotten: dict[str, set[str]]
+) -> None:
+    assert ground.due() == []
+    found = ground.trigger(Wishes(narrowing)).forget()
+    assert found == {R + f"{name}.csv".encode(): frozenset(t) for name, t in forgotten.items()}
+    assert ground.due() == sorted(set().union(*forgotten.values()))
+    assert [planned.change.path for planned in ground.plan().changes] == sorted(found)
+    assert ground.run()[0] == sorted(set().union(*forgotten.values()))
+    assert ground.due() == []
+
+
+def test_it_is_pending_whatever_becomes_of_the_file(ground: Ground) -> None:
+    """Of UNKNOWN nobody can say that it is the file's absence."""
+    ground.trigger(Wishes(Narrowing(assets=("whole",)))).forget()
+    for name in "ab":
+        (ground.repo.top / f"data/1_raw/{name}.csv").unlink()
+    assert {t.target.text for t in ground.plan().targets} == {"all", "whole"}
+    ground.repo.git("checkout", "-q", "--", ".")
+    assert ground.due() == ["whole"]
+    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"))
+    assert ground.due() == []
+
+
+def test_what_fails_afterwards_stays_pending(ground: Ground) -> None:
+    ground.trigger().forget()
+    assert ground.run("all")[0] == ["all", "whole"]
+    assert ground.due() == ["all"]
+
+
+def test_where_nothing_is_recorded_yet(ground: Ground) -> None:
+    """HEAD would be taken for what is materialized."""
+    ground.repo.git("update-ref", "-d", "refs/raw-trigger/local")
+    assert ground.due() == []
+    ground.trigger().forget()
+    assert ground.due() == ["all", "whole"]
+
+
+@pytest.mark.parametrize(
+    "narrowing", [Narrowing(paths=("c.csv",)), Narrowing(paths=("a.csv",), assets=("concepts",))]
+)
+def test_nothing_that_was_asked_for(ground: Ground, narrowing: Narrowing) -> None:
+    with pytest.raises(UsageError, match="nothing that was asked for is recorded for 'local'"):
+        ground.trigger(Wishes(narrowing)).forget()
+    with pytest.raises(UsageError, match=r"no raw file matches c\.csv"):
+        ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"), ("c.csv",))
+
+
+def test_one_partition_of_a_table(repo: Repo) -> None:
+    ground = Ground(repo, f"asset: concepts, {ROWS}", "concepts.csv", START)
+    ground.trigger(Wishes(Narrowing(assets=("concepts",), partitions=(("B", "B"),)))).forget()
+    assert ground.due() == ["concepts|B"]
+    ground.trigger().forget()
+    assert ground.due() == ["concepts|A", "concepts|B", "concepts|C"]
+
+
+def test_what_dvc_has(dvc: DvcRepo) -> None:
+    two(dvc, "1\n", "1\n")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    assert dvc.trigger("b.csv").forget() == {R + b"b.csv": frozenset({"b"})}
+    assert [t.target.text for t in dvc.plan().actionable] == ["b"]
+    assert dvc.run().made == ["b"]
+    assert dvc.settled()
+
+
+def test_the_processes_do_not_grow_with_the_files(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write({f"data/1_raw/{number}.csv": "1" for number in range(200)})
+    ground = Ground(repo, "asset: whole", "*.csv", "1")
+    monkeypatch.setenv("GIT_TRACE2", str(tmp_path / "trace"))
+    assert len(ground.trigger().forget()) == 201
+    started = [line for line in (tmp_path / "trace").read_text().splitlines() if " start " in line]
+    assert len(started) < 50
+    assert ground.due() == ["whole"]
