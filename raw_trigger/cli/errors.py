@@ -47,7 +47,7 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
             tell(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.echo("raw-trigger: interrupted; what had succeeded is recorded", err=True)
+            echo_stderr("raw-trigger: interrupted; what had succeeded is recorded")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader went away (`| head`): nobody is left to tell.
@@ -59,7 +59,7 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, OSError) and error.errno in _REFUSALS:
                 tell(_refused(error))
                 raise typer.Exit(RawTriggerError.exit_code) from None
-            typer.echo(f"raw-trigger: this is a bug; {_logged(error)}", err=True)
+            echo_stderr(f"raw-trigger: this is a bug; {_logged(error)}")
             raise typer.Exit(BUG) from None
 
     return wrapper
@@ -67,7 +67,24 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
 
 def tell(error: RawTriggerError) -> None:
     """Print the error to stderr."""
-    typer.echo(sentence(error), err=True)
+    echo_stderr(sentence(error))
+
+
+def echo_stderr(text: str) -> None:
+    """Print lines to stderr, so that they fit where that is a terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        # Imported here: a program that reads what we write has no use for it.
+        from rich.console import Console
+        from rich.text import Text
+
+        from raw_trigger.render.terminal import fitted
+
+        console = Console(stderr=True)
+        text = "\n".join(piece.plain for line in text.split("\n") for piece in fitted(Text(line), console))
+        # Not by way of click, which writes past what rich has put in the place of stderr.
+        print(text, file=sys.stderr, flush=True)
+    else:
+        typer.echo(text, err=True)
 
 
 def sentence(error: RawTriggerError) -> str:

@@ -55,7 +55,8 @@ def history(
 
     if run is not None and (asset or status or since):
         raise UsageError("a RUN and filters exclude each other")
-    ledger = open_ledger(history_of(context))
+    workspace = history_of(context)
+    ledger, text = open_ledger(workspace), text_renderer(workspace.repo.top)
     if run is not None:
         found = ledger.run(run)
     else:
@@ -71,8 +72,8 @@ def history(
     if form is HistoryFormat.json:
         write(render.as_json(found, alive))
     elif run is not None:
-        render.details(text_renderer(), found, alive)
+        render.details(text, found, alive)
     elif found:
-        render.overview(text_renderer(), found, alive)
+        render.overview(text, found, alive)
     else:
-        text_renderer().say("No such run." if asset or status or since else "Nothing has run yet.")
+        text.say("No such run." if asset or status or since else "Nothing has run yet.")

@@ -39,7 +39,7 @@ def hook(
         _work(context, name, detached)
         return
     if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
-        typer.echo(f"raw-trigger: {name} skipped (RAW_TRIGGER_SKIP)", err=True)
+        tell_stderr(f"{name} skipped (RAW_TRIGGER_SKIP)")
         return
     from raw_trigger.hooking import concerned, is_seen, mark_known, mark_seen, untold
 
@@ -48,6 +48,7 @@ def hook(
         projects = _projects(context)
     except RawTriggerError as error:
         raise _ended(text, name, _told(error)) from error
+    text = text.within(projects.repo.top)
     job = untold(projects)
     if job is not None:
         _tell_of(text, projects, job)
@@ -146,7 +147,7 @@ def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attende
     if done.job is not None:
         pid = f"process {done.job.owner.pid}"
         how = f"is taken along by {pid}" if done.joined else f"goes on in {pid}"
-        text.say(f"raw-trigger {_titled(name, workspace)}: {how}; its log is {done.job.log}")
+        text.say(f"raw-trigger {_titled(name, workspace)}: {how}; its log is {text.near(done.job.log)}")
     if done.refused is not None:
         text.say(("raw-trigger: ", "bold red"), done.refused)
     elif done.plan is not None and done.plan.actionable and done.outcome is None:
@@ -172,7 +173,7 @@ def _tell_end(text: TextRenderer, done: Attended) -> None:
 def _tell_of(text: TextRenderer, projects: Projects, job: Job) -> None:
     from raw_trigger.render.words import background
 
-    text.say((f"raw-trigger: {background(job)}", "bold red"))
+    text.say((f"raw-trigger: {text.near(background(job))}", "bold red"))
     text.say("  it stays pending until `raw-trigger run`, or a commit that mends it")
     if job.fate == "lost":
         # Else its own process has told it.
@@ -224,6 +225,7 @@ def _reconcile(context: typer.Context, name: str, concerned: list[Workspace]) ->
     except RawTriggerError as error:
         tell(error)
         return error.message.splitlines()[0]
+    text = text.within(projects.repo.top)
     undone: list[str | None] = []
     for _, problem in projects.broken:
         tell(problem)

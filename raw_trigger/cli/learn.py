@@ -80,7 +80,7 @@ def _run(trigger: Trigger, asked: Asked, form: PlainFormat) -> Ran:
 
     workspace = trigger.workspace
     launcher = LocalLauncher(workspace.project, workspace.locks)
-    with text_renderer(stderr=True).progress(0) as finished:
+    with text_renderer(workspace.repo.top, stderr=True).progress(0) as finished:
 
         def planned(plan: Plan) -> None:
             tell_stderr(announcement(plan))

@@ -71,7 +71,7 @@ def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> N
             outcome = trigger.run(plan, launcher, face=FACE)
             show(trigger.counted(plan), outcome, form)
         else:
-            text = text_renderer()
+            text = text_renderer(trigger.workspace.repo.top)
             text.plan(trigger.counted(plan), brief=True)
             with text.progress(len(plan.actionable)) as finished:
                 outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)

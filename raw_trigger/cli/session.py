@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raw_trigger.cli.errors import echo_stderr
+
 if TYPE_CHECKING:
     from raw_trigger.model.changes import Base, Desired
     from raw_trigger.model.outcome import Outcome
@@ -291,18 +293,24 @@ def depth(downstream: str | None) -> str | int | None:
     raise UsageError(f"--downstream is auto, none, all or a number of levels, not '{downstream}'")
 
 
-def text_renderer(*, stderr: bool = False) -> TextRenderer:
-    """A renderer for stdout (or stderr), in colour where that is a terminal."""
+def text_renderer(top: Path | None = None, *, stderr: bool = False) -> TextRenderer:
+    """A renderer for stdout (or stderr), in colour where that is a terminal.
+
+    Args:
+        top: The folder that paths are shown relative to.
+    """
     from rich.console import Console
 
     from raw_trigger.render.text import TextRenderer
 
-    return TextRenderer(Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True))
+    return TextRenderer(
+        Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True), top
+    )
 
 
 def tell_stderr(line: str) -> None:
     """One line about what is going on, apart from the results."""
-    typer.echo(f"raw-trigger: {line}", err=True)
+    echo_stderr(f"raw-trigger: {line}")
 
 
 def write(pieces: Iterable[str]) -> None:

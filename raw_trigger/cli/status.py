@@ -44,7 +44,7 @@ def status(
     if form is PlainFormat.json:
         write([json.dumps(found.as_json(), indent=1) + "\n"])
     else:
-        text_renderer().status(found)
+        text_renderer(trigger.workspace.repo.top).status(found)
 
 
 def _grids(trigger: Trigger, assets: tuple[str, ...], form: PlainFormat) -> None:

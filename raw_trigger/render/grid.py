@@ -18,26 +18,33 @@ SIGNS: dict[CellState, tuple[str, str]] = {
 }
 NAMED = 12
 """Partitions that are written with their names; more are signs only."""
-_WIDTH = 62
+_WIDEST = 62
+_FEWEST = 10
 
 Line = list["str | tuple[str, str]"]
 
 
-def lines(grid: Grid) -> Iterator[Line]:
-    """The asset with its numbers, then a line for each group of partitions."""
+def lines(grid: Grid, width: int | None = None) -> Iterator[Line]:
+    """The asset with its numbers, then a line for each group of partitions.
+
+    Args:
+        width: How many columns the terminal has; None: it is none.
+    """
     counts = ", ".join(f"{count} {state}" for state in SIGNS if (count := grid.counts.get(state)))
     total = words.plural(len(grid.cells), "partition")
     yield [(words.printable(grid.asset), "bold"), f"  {total}: {counts}" if grid.cells else f"  {total}"]
     few = len(grid.cells) <= NAMED
     named = [cell for cell in grid.cells if few or cell.state == "no partition"]
     drawn = [] if few else [cell for cell in grid.cells if cell.state != "no partition"]
-    rows = [(label, list(cells)) for label, cells in _rows(grid, drawn)]
+    longest = max((len(words.printable(cell.partition)) for cell in drawn), default=0)
+    most = _WIDEST if width is None else min(_WIDEST, max(width - longest - 3, _FEWEST))
+    rows = [(label, list(cells)) for label, cells in _rows(grid, drawn, most)]
     if grid.definition.kind == "multi" and rows:
         across = [cell.partition.partition(SEPARATOR)[2] for cell in rows[0][1]]
         yield [("  from left to right: ", "dim"), words.printable(", ".join(across))]
-    width = max((len(label) for label, _ in rows), default=0)
+    column = max((len(label) for label, _ in rows), default=0)
     for label, cells in rows:
-        yield [f"  {label:{width}} ", *(SIGNS[cell.state] for cell in cells)]
+        yield [f"  {label:{column}} ", *(SIGNS[cell.state] for cell in cells)]
     for cell in named:
         yield ["  ", SIGNS[cell.state], f" {words.printable(cell.partition)}", _why(cell)]
 
@@ -54,12 +61,12 @@ def _why(cell: Cell) -> tuple[str, str]:
     return ("" if cell.state == "recorded" else f"  {cell.state}", "dim")
 
 
-def _rows(grid: Grid, drawn: Sequence[Cell]) -> Iterator[tuple[str, Sequence[Cell]]]:
-    """Groups of at most a terminal's width; of time windows those of one month or day."""
+def _rows(grid: Grid, drawn: Sequence[Cell], most: int) -> Iterator[tuple[str, Sequence[Cell]]]:
+    """Groups of at most so many; of time windows those of one month or day."""
     for label, group in groupby(drawn, key=lambda cell: _group(grid, cell.partition)):
         cells = list(group)
-        for start in range(0, len(cells), _WIDTH):
-            part = cells[start : start + _WIDTH]
+        for start in range(0, len(cells), most):
+            part = cells[start : start + most]
             first = part[0].partition
             yield words.printable(label if label and start == 0 else "" if label else first), part
 

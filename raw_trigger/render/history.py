@@ -61,7 +61,7 @@ def _detail(text: TextRenderer, run: PastRun, alive: Alive) -> None:
         ("started", _local(run.started)),
         ("ended", None if run.ended is None else _local(run.ended)),
         ("commit", run.git_sha),
-        ("printed", run.log),
+        ("printed", None if run.log is None else text.near(run.log)),
     ]
     for name, value in rows:
         if value is not None:
@@ -69,7 +69,7 @@ def _detail(text: TextRenderer, run: PastRun, alive: Alive) -> None:
     for target in run.targets:
         _target(text, target)
     if run.error and not any(target.error == run.error for target in run.targets):
-        _lines(text, "  ", run.error, "red")
+        _lines(text, "  ", text.near(run.error), "red")
 
 
 def _target(text: TextRenderer, target: PastTarget) -> None:
@@ -83,7 +83,7 @@ def _target(text: TextRenderer, target: PastTarget) -> None:
         message = f": {check.message}" if check.message else ""
         text.say(f"      check {check.name} ", (result, "green" if check.passed else style), message)
     if target.error:
-        _lines(text, "      ", target.error, style)
+        _lines(text, "      ", text.near(target.error), style)
 
 
 def _lines(text: TextRenderer, indent: str, many: str, style: str) -> None:

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.render.terminal import is_screen
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 
 class Progress:
-    """Used as ``with progress as finished``; ``finished`` is told every target."""
+    """Used as ``with progress as finished``; ``finished`` is told every target.
 
-    def __init__(self, tell: Callable[[TargetOutcome], None], expected: int) -> None:
+    Args:
+        tell: Writes the line of a target.
+        console: Where it writes.
+    """
+
+    def __init__(self, tell: Callable[[TargetOutcome], None], console: Console, expected: int) -> None:
         self._tell = tell
+        self._console = console
         self._expected = expected
         self._done = 0
         self._bar: Bar | None = None
@@ -47,8 +54,9 @@ class Progress:
 
     def _show(self, text: str) -> None:
         if self._bar is None:
-            console = Console(stderr=True)
-            if not console.is_terminal or not self._expected:
+            # With a console of its own at the same terminal the bar would not make way for the lines.
+            console = self._console if is_screen(self._console) else Console(stderr=True)
+            if not is_screen(console) or not self._expected:
                 return
             self._bar = _bar(console)
             self._bar.add_task(text, total=self._expected)
@@ -71,4 +79,10 @@ def _bar(console: Console) -> Bar:
         TimeElapsedColumn(),
     )
     # What goes to a file or a pipe has to stay there.
-    return Bar(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+    return Bar(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=sys.stderr.isatty(),
+    )

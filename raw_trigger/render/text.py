@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +15,7 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import NO_CATALOG, Plan
 from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
+from raw_trigger.render.terminal import fitted, is_screen
 from raw_trigger.status import Status
 
 _STYLES = {"A": "green", "M": "yellow", "D": "red", "T": "magenta", "R": "cyan", "=": "blue"}
@@ -33,15 +35,29 @@ UNRECORDED = (
 
 
 class TextRenderer:
-    """Writes to one console. Long lines are never broken: they are for copying and for grep."""
+    """Writes to one console. Where that is no terminal long lines are not broken: they are for grep.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        top: The folder that paths are shown relative to.
+    """
+
+    def __init__(self, console: Console, top: Path | None = None) -> None:
         self._console = console
+        self._top = top
+
+    def within(self, top: Path) -> TextRenderer:
+        """Returns one that shows paths relative to a folder, at the same console."""
+        return TextRenderer(self._console, top)
 
     def say(self, *parts: str | tuple[str, str]) -> None:
         """One line of plain or ``(text, style)`` parts."""
         safe = [words.harmless(p) if isinstance(p, str) else (words.harmless(p[0]), p[1]) for p in parts]
-        self._console.print(Text.assemble(*safe), soft_wrap=True)
+        for line in fitted(Text.assemble(*safe), self._console):
+            self._console.print(line, soft_wrap=True)
+
+    def near(self, text: str) -> str:
+        """Shows its paths relative to the repository's top."""
+        return text if self._top is None else text.replace(f"{self._top}/", "")
 
     def plan(self, plan: Plan, *, brief: bool = False) -> None:
         """The changed files, an arrow to their assets, and what will run or why not."""
@@ -126,7 +142,7 @@ class TextRenderer:
                 message = f": {check.message}" if check.message else ""
                 self.say("      ", (f"check {check.name} failed", style), message)
         if done.error and not done.error.startswith("asset check "):
-            for line in _shortened(done.error.splitlines()):
+            for line in _shortened(self.near(done.error).splitlines()):
                 self.say("      ", (line, "red" if done.status == "failed" else "dim"))
 
     def outcome(self, plan: Plan, outcome: Outcome) -> None:
@@ -134,11 +150,11 @@ class TextRenderer:
         style = "bold green" if outcome.status in ("success", "nothing", "submitted") else "bold red"
         self.say((words.summary(plan, outcome), style))
         if outcome.log is not None and outcome.status in ("failed", "partial"):
-            self.say(("what it printed: ", "dim"), outcome.log)
+            self.say(("what it printed: ", "dim"), self.near(outcome.log))
 
     def progress(self, expected: int) -> Progress:
         """Tells the targets of a run as they finish."""
-        return Progress(self.target, expected)
+        return Progress(self.target, self._console, expected)
 
     def status(self, status: Status) -> None:
         """What is pending here, and how far every environment's record is from HEAD."""
@@ -153,7 +169,7 @@ class TextRenderer:
             self.say(UNRECORDED)
         if status.job is not None:
             style = "bold red" if status.job.fate in ("failed", "lost") else "cyan"
-            self.say((words.background(status.job), style))
+            self.say((self.near(words.background(status.job)), style))
         for environment in status.environments:
             if environment.name != plan.environment:
                 behind = words.plural(environment.behind, "raw file") if environment.behind else "no raw file"
@@ -164,8 +180,9 @@ class TextRenderer:
         if not found:
             self.say("No file feeds a partitioned asset.")
             return
+        width = self._console.width if is_screen(self._console) else None
         for one in found:
-            for line in grid.lines(one):
+            for line in grid.lines(one, width):
                 self.say(*line)
         self.say(*grid.legend())
 

@@ -105,6 +105,11 @@ def halt(project: Project, name: str) -> Path:
     return flag
 
 
+def near(project: Project, log: str) -> str:
+    """The log's path as it is shown: relative to the repository's top."""
+    return Path(log).relative_to(project.top).as_posix()
+
+
 def is_at(project: Project, name: str) -> None:
     """Wait until the asset is being made."""
     wait_for((project.top / ".git" / f"{name}-is-running").exists)
@@ -116,7 +121,7 @@ def test_the_commit_is_there_before_its_assets_are(shop: Project) -> None:
     [line] = done.stderr.splitlines()
     known = job(shop)
     assert line == (
-        f"raw-trigger post-commit: goes on in process {known['owner']['pid']}; its log is {known['log']}"
+        f"raw-trigger post-commit: goes on in process {known['owner']['pid']}; its log is {near(shop, known['log'])}"
     )
     is_at(shop, "a")
     now = status(shop)
@@ -251,7 +256,7 @@ def test_a_failure_is_told_once_by_the_next_hook(plain: Project) -> None:
     assert problem.endswith(" exit 3' ended with exit code 3")
     done = commit(plain, {"README": "no raw data"})
     assert done.stderr.splitlines() == [
-        f"raw-trigger: {summary}",
+        f"raw-trigger: {summary.replace(str(log), near(plain, str(log)))}",
         "  it stays pending until `raw-trigger run`, or a commit that mends it",
     ]
     assert job(plain) == known, "what failed is not tried again by itself"
@@ -319,7 +324,7 @@ def test_one_that_is_killed_is_told_and_nothing_is_lost(shop: Project) -> None:
     assert f"process {known['owner']['pid']}, begun 2" in shop.tool("status").stdout
     done = commit(shop, {R + "new.csv": "nothing is made from it"})
     assert "post-commit did not come to its end in the background" in done.stderr
-    assert known["log"] in done.stderr
+    assert near(shop, known["log"]) in done.stderr
     assert "post-commit did not come to its end in the background" in told(shop)[0]
     assert ended(shop)["owner"] != known["owner"]
     assert shop.materialized() == ["raw/a", "raw/b"], "raw/a was finished and is not made again"
