@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 
 from raw_trigger.model.changes import Change, ChangeSet, Entry
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
@@ -13,6 +14,9 @@ from raw_trigger.repo.tracked import Tracked
 
 Snapshot = Callable[[], ChangeSet]
 """Every path that is on disk other than recorded, or that has exceptions."""
+
+Fed = Mapping[bytes, frozenset[str]]
+"""Path → targets, as text."""
 
 Due = Callable[[ChangeSet, Set[Target]], Mapping[bytes, frozenset[str]]]
 """Of what was seen, the targets that do not reflect it, where these others were made."""
@@ -44,9 +48,14 @@ class Recorder:
         self.below = below
         self.before = snapshot()
 
-    def after(self, succeeded: Set[Target]) -> Made:
-        """What these targets reflect now, which succeeded since then."""
-        return Made(self, succeeded)
+    def after(self, succeeded: Set[Target], unmade: Fed = MappingProxyType({})) -> Made:
+        """Judges what the targets reflect after a run.
+
+        Args:
+            succeeded: The targets that the run made.
+            unmade: Paths, and targets that the run was to make from them whatever they reflect, and did not.
+        """
+        return Made(self, succeeded, unmade)
 
 
 class Made:
@@ -54,12 +63,14 @@ class Made:
 
     Args:
         recorder: Looked at the disk before it.
+        unmade: As :meth:`Recorder.after` takes it.
     """
 
-    def __init__(self, recorder: Recorder, succeeded: Set[Target]) -> None:
+    def __init__(self, recorder: Recorder, succeeded: Set[Target], unmade: Fed) -> None:
         self._recorder = recorder
         self._before = recorder.before
         self._succeeded = succeeded
+        self._unmade = unmade
         self._names = {target.text for target in succeeded}
 
     @cached_property
@@ -132,7 +143,7 @@ class Made:
         The file changed while the run was on, or held a conflict or a pointer instead of its content.
         """
         if not self._succeeded:
-            return {}
+            return self._disproved()
         before = {change.path: change for change in self._before.changes}
         after = {change.path: change for change in self._after.changes}
         changed = tuple(
@@ -153,7 +164,27 @@ class Made:
                     one.text for one in self._succeeded if any(is_below(one) for is_below in below)
                 )
                 found[planned.change.path] = found.get(planned.change.path, frozenset()) | made
+        for path, targets in self._disproved().items():
+            found[path] = found.get(path, frozenset()) | targets
         return {path: targets for path, targets in found.items() if targets}
+
+    def _disproved(self) -> dict[bytes, frozenset[str]]:
+        """Returns the unmade targets that the record says reflect the very content they failed with.
+
+        A failure disproves what was only assumed, and outdates what an earlier run has shown.
+        """
+        if not self._unmade or self.whole.record is None:
+            return {}
+        found = {}
+        for planned in self.whole.changes:
+            change, record = planned.change, self.whole.record
+            targets = self._unmade.get(change.path, frozenset())
+            held = frozenset(
+                name for name in targets if record.reflects(change.path, name, change.old, change.new)
+            )
+            if held:
+                found[change.path] = held
+        return found
 
 
 def _all_above(of: Mapping[Target, PlannedTarget], target: Target) -> set[Target]:

@@ -23,7 +23,7 @@ from raw_trigger.ledger.documents import owner_of
 from raw_trigger.model.changes import NOTHING, Entry
 from raw_trigger.model.history import HistoryFilter, LaunchRecord, Owner, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import Target
+from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import Verdict
 from raw_trigger.project.project import DagsterRun
 from raw_trigger.promotion import promote
@@ -39,16 +39,18 @@ _TICK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A target of an interrupted launch that Dagster had begun, or that was to be reported.
+    """A target of an interrupted launch.
 
     ``made`` is when it was materialized, in seconds since 1970; None: it was cut off, or a check of it did
     not pass. A report leaves no trace that could be told from another's, and is cheap to repeat.
+    ``begun`` says whether Dagster had come to it and may have made something.
     """
 
     launch: LaunchRecord
     record: TargetRecord
     run_id: str | None
     made: float | None
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,42 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
 def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
     repo = survey.workspace.repo
     paths = {path for attempt in tried for path, _ in attempt.record.files}
-    made = survey.recorder(paths).after({attempt.record.target for attempt in tried})
+    begun = [attempt for attempt in tried if attempt.begun]
+    made = survey.recorder(paths).after({attempt.record.target for attempt in begun})
     rules = survey.rules(survey.known_catalog())
     with survey.contents(NOTHING, rules) as contents:
         feeding = Feeding(repo, survey.tracked, NOTHING, rules, contents)
         found = settlement(
-            tried,
+            begun,
             made.verdicts,
             feeding=lambda target: [path for path, _ in feeding.paths(target)],
             changed_at=lambda path: last_change(repo, path),
         )
-    promote(survey, found.certain, made.whole, unsure=found.unknown)
+    unknown = dict(found.unknown)
+    for path, targets in disproved(tried, made.whole).items():
+        unknown[path] = unknown.get(path, frozenset()) | targets
+    promote(survey, found.certain, made.whole, unsure=unknown)
+
+
+def disproved(tried: Iterable[Attempt], whole: Plan) -> dict[bytes, frozenset[str]]:
+    """Returns what the record says targets reflect though a launch that was to make it never came to them.
+
+    That was an assumption, or outdated: nobody makes a target again without a reason.
+
+    Args:
+        whole: A plan of every path of the attempts, whatever reflects it.
+    """
+    if whole.record is None:
+        return {}
+    found: dict[bytes, frozenset[str]] = {}
+    changes = {planned.change.path: planned.change for planned in whole.changes}
+    for attempt in tried:
+        name = attempt.record.target.text
+        for path, oid in attempt.record.files if not attempt.begun else ():
+            seen = whole.record.apart(path)
+            if path in changes and oid == (seen[name] if name in seen else _oid(changes[path].old)):
+                found[path] = found.get(path, frozenset()) | {name}
+    return found
 
 
 def has_interrupted(workspace: Workspace) -> bool | None:
@@ -163,7 +190,7 @@ def run_ids(launches: Iterable[LaunchRecord]) -> list[str]:
 
 
 def attempts(launches: Iterable[LaunchRecord], found: Mapping[str, DagsterRun]) -> list[Attempt]:
-    """Every target that Dagster had begun, in the order of the launches.
+    """Every target, in the order of the launches.
 
     Args:
         found: What Dagster knows of their runs.
@@ -179,8 +206,7 @@ def attempts(launches: Iterable[LaunchRecord], found: Mapping[str, DagsterRun]) 
             times = {Target(one.asset, one.partition): one.time for one in run.materialized}
             for record in batch.targets:
                 begun, made = _came_to(record.target, run, times)
-                if begun:
-                    out.append(Attempt(launch, record, run_id, made))
+                out.append(Attempt(launch, record, run_id, made, begun))
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -191,7 +191,10 @@ class Trigger(Survey):
 
         def prepare() -> Order:
             nonlocal recorder, launch
-            recorder = self.recorder() if self._records else None
+            # What the record was not asked about may be as recorded, and fail all the same.
+            asked = [p.change.path for p in plan.changes if p.disposition == "planned"]
+            further = asked if plan.record is None else ()
+            recorder = self.recorder(further) if self._records else None
             order = self._order(plan, face)
             launch = self._books.begin(order, face)
             return order
@@ -212,7 +215,7 @@ class Trigger(Survey):
         finally:
             if recorder is not None:
                 succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-                made = recorder.after(succeeded)
+                made = recorder.after(succeeded, _unmade(plan, succeeded) if plan.record is None else {})
                 unsure = dict(made.unsure)
                 for planned in plan.targets:
                     outcome = done.get(planned.target)
@@ -320,10 +323,12 @@ class Trigger(Survey):
         only_on: str | None = None,
     ) -> None:
         shown = () if plan.record is None or plan.record.shown is None else plan.record.shown
-        # Rules that somebody still has to mend are not in force.
-        seen = self.record if plan.errors or plan.record is None else plan.record
-        if seen is not None and seen.rules is None and plan.actionable and not plan.errors:
-            seen = replace(seen, rules=self.rules(self.known_catalog()).describe())
+        seen = plan.record or self.record
+        if plan.errors:  # rules that somebody still has to mend are not in force
+            seen = self.record
+        elif seen is not None and plan.actionable and (plan.record is None or seen.rules is None):
+            rules = self.rules(self.known_catalog())
+            seen = replace(self._by_todays(rules, seen), rules=rules.describe())
         made = promote(self, verdicts, whole or plan, seen, unsure, shown=shown, only_on=only_on)
         if made is not None and self.record is not None:
             first = {} if plan.base.kind == "recorded" else by_out(needed(plan), self.tracked)
@@ -455,6 +460,12 @@ class Trigger(Survey):
         if not state.promote(repo, environment, {}, unsure=unsure, only_on=record.tree):
             raise _moved()
         return forgotten
+
+
+def _unmade(plan: Plan, succeeded: Set[Target]) -> dict[bytes, frozenset[str]]:
+    """Returns the planned paths with the targets that were to be made from them and were not."""
+    names = {target.text for target in succeeded}
+    return {path: targets - names for path, targets in needed(plan).items() if targets - names}
 
 
 def _moved() -> UsageError:

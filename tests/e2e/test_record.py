@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,3 +239,54 @@ forget: 0
   data/1_raw/a.csv → raw/a
   data/1_raw/b.csv → raw/b"""
     )
+
+
+BOTH = {"good": ["good.csv"], "bad": ["bad.csv"]}
+
+
+def test_what_fails_with_content_that_was_only_assumed_is_pending(project: Make) -> None:
+    shop = project(**BOTH)
+    shop.commit({R + "bad.csv": "broken"})
+    assert shop.tool("install").returncode == 0
+    assert shop.tool("run", "--all").returncode == 1
+    assert shop.materialized() == ["raw/good"]
+    assert [change["path"] for change in shop.plan()["changes"]] == [R + "bad.csv"]
+    assert shop.tool("diff", "--exit-code").returncode == 1
+    assert shop.tool("run", "--failed").returncode == 1
+    assert "'broken' is not a number" in shop.tool("run").stderr + shop.tool("run").stdout
+    shop.write({R + "bad.csv": "whole"})
+    assert shop.tool("run").returncode == 0
+    assert shop.materialized() == ["raw/bad"]
+    shop.write({R + "bad.csv": "broken"})
+    assert [change["path"] for change in shop.plan()["changes"]] == [R + "bad.csv"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_what_a_run_of_everything_was_cut_off_from_is_pending(project: Make, how: signal.Signals) -> None:
+    shop = project(a=["a.csv"], b=["b.csv"])
+    slow = SLOW.replace(
+        "defs = Definitions(assets=[a])",
+        '@asset(key=AssetKey(["raw", "b"]), deps=[a])\ndef b():\n    pass\n\ndefs = Definitions(assets=[a, b])',
+    )
+    shop.commit({"definitions.py": slow, ".gitignore": "__pycache__/\nstarted\ngo_on\n"})
+    shop.tool("adopt")
+    first = start(shop, "run", "--all")
+    while not (shop.top / "started").exists():
+        assert first.poll() is None
+    first.send_signal(how)
+    first.communicate()
+    (shop.top / "go_on").touch()
+    assert shop.tool("run").returncode == 0
+    # Whoever kills the command alone lets the asset that is being made come to its end.
+    assert set(shop.materialized()) == {"raw/a", "raw/b"}
+    assert shop.plan()["changes"] == []
+
+
+def test_a_run_of_everything_takes_the_rules_in_force_along(project: Make) -> None:
+    rules = "assets:\n  - {path: a.csv, asset: raw/a}\n"
+    shop = project(rules, a=["a.csv"], b=["other.csv"])
+    assert shop.tool("run", "--all").returncode == 0
+    shop.write({"raw-trigger.yaml": rules + "  - {path: other.csv, assets: [raw/b, raw/a]}\n"})
+    assert shop.tool("run", "--all").returncode == 0
+    assert shop.materialized() == ["raw/a", "raw/a", "raw/b"]
+    assert shop.plan()["changes"] == []
