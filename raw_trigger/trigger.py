@@ -18,7 +18,6 @@ from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
-from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import Base, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
@@ -371,7 +370,6 @@ class Trigger(Survey):
 
         Raises:
             RecordError: the record cannot be written.
-            UsageError: there is no such file, here or there.
         """
         repo, environment, roots = self.workspace.repo, self.workspace.environment, self.workspace.roots
         watched = self.tracked.watched(tree)
@@ -403,8 +401,6 @@ class Trigger(Survey):
                 repo, environment, verdicts, pointers=pointers, roots=roots, only_on=only_on
             ):
                 raise _moved()
-            if not chosen:
-                self._require_matching(globs, rules, old, new)
             return chosen
         described = rules.describe() if rules.catalog is not None else None
         folders = self.tracked.folders(new)
@@ -412,15 +408,22 @@ class Trigger(Survey):
             raise _moved()
         return {change.path: frozenset() for change in changes.changes}
 
-    def _require_matching(self, globs: tuple[str, ...], rules: RuleBook, *trees: str) -> None:
-        wanted = path_filter(globs, rules)
-        repo = self.workspace.repo
-        sides = [diff.all_paths(repo, tree, self.tracked.watched(tree)) for tree in trees]
-        if not any(wanted(path) for side in sides for path in dict(self.tracked.paths(side))):
-            raise UsageError(
-                f"no raw file matches {' or '.join(globs)}",
-                "a glob is relative to a root or to the repository's top, and * stays inside one folder",
-            )
+    def require_files(self, tree: str, globs: tuple[str, ...]) -> None:
+        """Raises an error where no raw file, recorded or of the tree, matches one of the globs.
+
+        Raises:
+            UsageError: none does.
+        """
+        wanted = path_filter(globs, self.rules(None))
+        repo, record = self.workspace.repo, self.record
+        for side in (tree, *(() if record is None else (record.tree,))):
+            listed = diff.all_paths(repo, side, self.tracked.watched(side))
+            if any(wanted(path) for path, _ in self.tracked.paths(listed)):
+                return
+        raise UsageError(
+            f"no raw file matches {' or '.join(globs)}",
+            "a glob is relative to a root or to the repository's top, and * stays inside one folder",
+        )
 
     def forget(self) -> dict[bytes, frozenset[str]]:
         """Record that nobody knows what the targets reflect that are asked for: they are pending then.

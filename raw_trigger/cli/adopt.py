@@ -23,6 +23,8 @@ def adopt(
     trigger = trigger_of(context, environment=environment, no_catalog=no_catalog)
     [found] = trigger.workspace.repo.resolve(revision)
     adopted = trigger.adopt(found.tree, globs(path))
+    if path is not None and not adopted:
+        trigger.require_files(found.tree, globs(path))
     name = revision if found.commit is None else headline(trigger.workspace.repo, found.commit)
     text = text_renderer()
     files = plural(len(adopted), "file")

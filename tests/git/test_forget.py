@@ -83,8 +83,6 @@ def test_where_nothing_is_recorded_yet(ground: Ground) -> None:
 def test_nothing_that_was_asked_for(ground: Ground, narrowing: Narrowing) -> None:
     with pytest.raises(UsageError, match="nothing that was asked for is recorded for 'local'"):
         ground.trigger(Wishes(narrowing)).forget()
-    with pytest.raises(UsageError, match=r"no raw file matches c\.csv"):
-        ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"), ("c.csv",))
 
 
 def test_one_partition_of_a_table(repo: Repo) -> None:
