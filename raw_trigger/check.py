@@ -41,6 +41,7 @@ def check(
     compare: Compare = lambda _path, match, _old, _new: Affected(match.targets),
     *,
     now: float | None = None,
+    hooks: str | None = None,
 ) -> list[Finding]:
     """Everything that is wrong or uncovered: errors first, then warnings, each kind sorted by place.
 
@@ -50,6 +51,7 @@ def check(
         config_file: The configuration's name, for places in it.
         compare: Tells what is in a file, where its rule asks for it.
         now: Seconds since 1970; None: every time window counts as past.
+        hooks: What is wrong with the installed hooks.
     """
     paths = list(files)
     matches = {path: rules.match(path) for path in paths}
@@ -78,6 +80,8 @@ def check(
         *_overlaps(rules, paths),
         *_without_file(fed, catalog, keys),
     ]
+    if hooks is not None:
+        found.append(Finding("warning", "git hooks", hooks))
     if not paths:
         roots = ", ".join(root.rstrip("/") or "." for root in rules.roots)
         found.append(Finding("warning", config_file or roots, f"there is no raw file under {roots}"))

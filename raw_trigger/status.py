@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from raw_trigger import background, state
 from raw_trigger.background import Job
 from raw_trigger.events.revisions import from_arguments
+from raw_trigger.install import missing_warning
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan
 from raw_trigger.places import environments_of_others
@@ -28,13 +29,15 @@ class EnvironmentStatus:
 class Status:
     """The current environment's plan against the working tree, and all records. ``head`` names HEAD.
 
-    ``job`` is work in the background that has not ended, or that left undone what is still pending.
+    ``job`` is work in the background that has not ended, or that left undone what is still pending. ``hooks``
+    says that installed hooks are not what git runs any more.
     """
 
     head: str | None
     plan: Plan
     environments: tuple[EnvironmentStatus, ...]
     job: Job | None = None
+    hooks: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """The status as JSON values; the plan's pending paths and targets by name."""
@@ -54,6 +57,7 @@ class Status:
                 {"name": e.name, "tree": e.tree, "changed_files_to_head": e.behind} for e in self.environments
             ],
             "background": None if self.job is None else _job(self.job),
+            "hooks": self.hooks,
         }
 
 
@@ -96,4 +100,4 @@ def status_of(trigger: Trigger) -> Status:
     job = background.read(repo)
     if job is not None and (job.fate == "done" or (job.fate in ("failed", "lost") and not plan.changes)):
         job = None
-    return Status(name, plan, found, job)
+    return Status(name, plan, found, job, missing_warning(repo.top, repo.git_dir))

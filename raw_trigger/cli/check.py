@@ -21,6 +21,7 @@ def check(
     from raw_trigger import check as checking
     from raw_trigger.errors import ConfigError
     from raw_trigger.feeding import desired_paths
+    from raw_trigger.install import missing_warning
     from raw_trigger.model.changes import NOTHING
     from raw_trigger.places import require_own_environment
 
@@ -32,8 +33,11 @@ def check(
     catalog = trigger.catalog()
     rules = trigger.rules(catalog)
     files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
+    hooks = missing_warning(workspace.repo.top, workspace.repo.git_dir)
     with trigger.contents(NOTHING, rules) as contents:
-        found = checking.check(rules, catalog, files, workspace.config.file, contents, now=time.time())
+        found = checking.check(
+            rules, catalog, files, workspace.config.file, contents, now=time.time(), hooks=hooks
+        )
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])
     else:

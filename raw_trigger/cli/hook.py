@@ -34,7 +34,7 @@ def hook(
         Path | None, typer.Option("--detached", metavar="LOG", hidden=True, help="Do its background work.")
     ] = None,
 ) -> None:
-    """What the git hooks call; not for people."""
+    """What a git hook of that name calls, with the arguments and the standard input that git gave it."""
     if detached is not None:
         _work(context, name, detached)
         return

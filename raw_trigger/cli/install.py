@@ -71,7 +71,7 @@ def uninstall(context: typer.Context) -> None:
 
     repo = Repository.discover(context.obj.directory)
     folder = hooks_folder(repo.top, repo.git_dir)
-    written = uninstall_hooks(folder)
+    written = uninstall_hooks(folder, repo.git_dir)
     _tell(written)
     if not written:
         text_renderer().say(f"There is nothing of raw-trigger's in {folder}.")

@@ -56,12 +56,16 @@ def program() -> tuple[str, ...]:
     return (sys.executable, "-m", "raw_trigger")
 
 
-def bake(template: bytes, settings: ShimSettings) -> bytes:
-    """``hooks/raw-trigger.sh`` with these settings in the place of those it comes with."""
+def bake(template: bytes, settings: ShimSettings, names: Iterable[str]) -> bytes:
+    """``hooks/raw-trigger.sh`` with these settings in the place of those it comes with.
+
+    Args:
+        names: The hooks that are installed.
+    """
     before, rest = template.split(_BEGIN, 1)
     heading, rest = rest.split(b"\n", 1)
     after = rest.split(_END, 1)[1]
-    values = os.fsencode(_block(settings))
+    values = os.fsencode(f"rt_hooks='{' '.join(names)}'\n{_block(settings)}")
     return before + _BEGIN + heading + b"\n" + values + _END + after
 
 

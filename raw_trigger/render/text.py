@@ -170,6 +170,8 @@ class TextRenderer:
         if status.job is not None:
             style = "bold red" if status.job.fate in ("failed", "lost") else "cyan"
             self.say((self.near(words.background(status.job)), style))
+        if status.hooks is not None:
+            self.say(("git hooks: ", "bold red"), words.printable(self.near(status.hooks)))
         for environment in status.environments:
             if environment.name != plan.environment:
                 behind = words.plural(environment.behind, "raw file") if environment.behind else "no raw file"

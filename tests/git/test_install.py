@@ -22,6 +22,7 @@ from raw_trigger.install import (
     hooks_folder,
     install_hooks,
     installed,
+    missing,
     program,
     read_seen,
     rebake,
@@ -48,6 +49,11 @@ def repo(tmp_path: Path) -> Hooked:
 
 def install(repo: Hooked, names: tuple[str, ...] = HOOKS) -> list[Written]:
     return install_hooks(repo.top, repo.git_dir, repo.hooks, SETTINGS, names)
+
+
+def kept(repo: Hooked) -> Path:
+    """Where the hooks of others are."""
+    return repo.hooks.with_name(f"{repo.hooks.name}.raw-trigger")
 
 
 def actions(written: list[Written]) -> dict[str, str]:
@@ -84,7 +90,7 @@ def test_older_hooks_are_replaced(repo: Hooked) -> None:
     repo.hook("pre-commit", OLD_SHIM)
     assert [hook.current for hook in installed(repo.hooks)] == [False]
     assert actions(install(repo))["pre-commit"] == "updated"
-    assert not (repo.hooks / "pre-commit.raw-trigger-chained").exists()
+    assert not kept(repo).exists()
 
 
 def test_lost_exec_bit_comes_back(repo: Hooked) -> None:
@@ -126,7 +132,7 @@ def test_links_survive(repo: Hooked, target: str) -> None:
     (repo.hooks / "pre-commit").symlink_to(target)
     before = snapshot(repo.hooks)
     install(repo)
-    assert (repo.hooks / "pre-commit.raw-trigger-chained").is_symlink()
+    assert (kept(repo) / "pre-commit").is_symlink()
     repo.commit({"other": "1\n"})
     uninstall_hooks(repo.hooks)
     assert snapshot(repo.hooks) == before
@@ -135,28 +141,41 @@ def test_links_survive(repo: Hooked, target: str) -> None:
 def test_chaining_a_hook_that_git_did_not_run_is_said(repo: Hooked) -> None:
     repo.hook("pre-push", "echo\n", 0o644)
     (chained,) = (done for done in install(repo) if done.action == "chained")
-    assert chained.path == repo.hooks / "pre-push.raw-trigger-chained"
+    assert chained.path == kept(repo) / "pre-push"
     assert chained.note == "not executable: git did not run it either"
 
 
-def test_two_foreign_hooks_are_not_mixed_up(repo: Hooked) -> None:
-    """Someone overwrote ours: neither of the two hooks can be dropped, so nothing is done."""
+def test_what_has_taken_our_place_is_called_from_now_on(repo: Hooked) -> None:
+    """Without us it would be alone there. Of the hook before it nothing is lost, but nobody calls it."""
     repo.hook("post-merge", "#!/bin/sh\n# first\n")
     install(repo)
     repo.hook("post-merge", "#!/bin/sh\n# second\n")
-    before = snapshot(repo.hooks)
-    with pytest.raises(RawTriggerError) as error:
-        install(repo)
-    assert str(error.value) == (
-        f"{repo.hooks}/post-merge was put in raw-trigger's place,"
-        " and post-merge.raw-trigger-chained beside it is the hook from before\n"
-        "  delete the one that is not wanted, or join both in post-merge and delete"
-        " post-merge.raw-trigger-chained; then run `raw-trigger install` again"
+    assert missing(repo.hooks) == ("post-merge",)
+    assert [(one.path.name, one.action, one.note) for one in install(repo) if one.action != "unchanged"] == [
+        ("post-merge.old", "kept", "not called any more: another post-merge has taken its place since"),
+        ("post-merge", "chained", None),
+        ("post-merge", "created", None),
+    ]
+    assert missing(repo.hooks) == ()
+    assert (kept(repo) / "post-merge").read_text() == "#!/bin/sh\n# second\n"
+    uninstall_hooks(repo.hooks)
+    assert {k: v[1] for k, v in snapshot(repo.hooks).items()} == {
+        "post-merge": b"#!/bin/sh\n# second\n",
+        "post-merge.old": b"#!/bin/sh\n# first\n",
+    }
+    assert not kept(repo).exists()
+
+
+def test_uninstall_where_another_tool_has_our_place(repo: Hooked) -> None:
+    repo.hook("post-merge", "#!/bin/sh\n# first\n")
+    install(repo)
+    repo.hook("post-merge", "#!/bin/sh\n# second\n")
+    (done,) = (done for done in uninstall_hooks(repo.hooks) if done.action == "kept")
+    assert (done.path, done.note) == (
+        kept(repo) / "post-merge",
+        f"{repo.hooks / 'post-merge'} is of another's making: this is the one from before",
     )
-    assert snapshot(repo.hooks) == before
-    (kept,) = (done for done in uninstall_hooks(repo.hooks) if done.action == "kept")
-    assert kept.path.name == "post-merge.raw-trigger-chained"
-    assert sorted(snapshot(repo.hooks)) == ["post-merge", "post-merge.raw-trigger-chained"]
+    assert sorted(snapshot(repo.hooks)) == ["post-merge"]
 
 
 @pytest.mark.parametrize(
@@ -168,10 +187,35 @@ def test_a_tool_that_overwrites_us_again_is_chained_again(repo: Hooked, again: s
     repo.hook("pre-commit", again.format(2))
     assert installed(repo.hooks)[0].name != "pre-commit"
     install(repo)
-    assert (repo.hooks / "pre-commit.raw-trigger-chained").read_text() == again.format(2)
+    assert (kept(repo) / "pre-commit").read_text() == again.format(2)
     repo.hook("pre-commit", again.format(2))
     uninstall_hooks(repo.hooks)
     assert {k: v[1].decode() for k, v in snapshot(repo.hooks).items()} == {"pre-commit": again.format(2)}
+    assert not kept(repo).exists()
+
+
+def test_lefthook_puts_ours_aside_and_we_come_back(repo: Hooked) -> None:
+    """It renames what is in its place to NAME.old, once: a second time it fails."""
+    repo.hook("pre-commit", "#!/bin/sh\nlefthook one\n")
+    for number in (2, 3):
+        install(repo)
+        (repo.hooks / "pre-commit").rename(repo.hooks / "pre-commit.old")
+        repo.hook("pre-commit", f"#!/bin/sh\nlefthook {number}\n")
+        assert missing(repo.hooks) == ("pre-commit",)
+    install(repo)
+    assert (missing(repo.hooks), (repo.hooks / "pre-commit.old").exists()) == ((), False)
+    assert (kept(repo) / "pre-commit").read_text() == "#!/bin/sh\nlefthook 3\n"
+
+
+def test_only_what_was_installed_can_be_missing(repo: Hooked) -> None:
+    assert missing(repo.hooks) == ()
+    install(repo, ("post-merge",))
+    assert missing(repo.hooks) == ()
+    install(repo, ("post-commit",))
+    rebake(repo.hooks, replace(SETTINGS, roots=("elsewhere",)))
+    for name in ("post-merge", "post-commit"):
+        (repo.hooks / name).unlink()
+    assert missing(repo.hooks) == ("post-commit", "post-merge")
 
 
 def pre_commit(repo: Hooked, *args: str, tool: str = "pre_commit") -> None:

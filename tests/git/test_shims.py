@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger.install import HOOKS, read_seen, seen_command, write_seen
+from raw_trigger.install import HOOKS, read_seen, rebake, seen_command, uninstall_hooks, write_seen
 from tests.conftest import REPOSITORY_TOP
-from tests.git.hook_kit import RAW, Hooked, hooked
+from tests.git.hook_kit import RAW, Hooked, hooked, snapshot
 
 COMMITTED = ["pre-commit", "post-commit"]
 
@@ -895,39 +895,171 @@ def test_chained_hook_runs_where_ours_is_off_or_skipped(repo: Hooked) -> None:
 
 def test_hook_that_is_not_executable_is_kept_but_not_run(repo: Hooked) -> None:
     log = chain(repo, "pre-commit", status=1)
-    (repo.hooks / "pre-commit.raw-trigger-chained").chmod(0o644)
+    (repo.top / ".git/hooks.raw-trigger/pre-commit").chmod(0o644)
     repo.commit({"other": "2\n"})
     assert not log.exists()
 
 
-@pytest.mark.parametrize("shell", ["#!/bin/sh", "#!/usr/bin/env sh", "#!/usr/bin/env bash", "#!/bin/bash"])
-def test_chained_script_finds_itself_by_name(repo: Hooked, shell: str) -> None:
-    """As husky's: one helper for all hooks, which takes the hook's name from $0."""
+DISPATCHER = '#!/bin/sh\necho "dispatched ${0##*/}"; exit 4\n'
+HUSKY = """\
+#!/usr/bin/env sh
+n=$(basename "$0")
+s=$(dirname "$(dirname "$0")")/$n
+[ ! -f "$s" ] && exit 0
+sh -e "$s" "$@"
+exit $?
+"""
+SCRIPT = "exit 5\n"
+PYTHON = """\
+#!/usr/bin/env python3
+import pathlib, sys
+me = pathlib.Path(__file__).resolve()
+print(pathlib.Path(sys.argv[0]).name, me.name, (me.parent / "common").read_text(), sys.argv[1:])
+sys.exit(3)
+"""
+PERL = """\
+#!/usr/bin/env perl
+use File::Basename; use FindBin;
+open my $f, "<", "$FindBin::Bin/common"; print basename($0), " ", <$f>, " @ARGV\\n"; exit 3;
+"""
+BASH = """\
+#!/usr/bin/env bash
+[[ ${BASH_SOURCE[0]} == "$0" ]] || echo sourced
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"; echo "${BASH_SOURCE##*/}"; exit 6
+"""
+
+KINDS: dict[str, tuple[dict[str, str], int]] = {
+    "without a newline at its end": ({"pre-commit": '#!/bin/sh\necho "${0##*/} $*"; exit 3'}, 3),
+    "husky 9": (
+        {"h": HUSKY, "pre-commit": '#!/usr/bin/env sh\n. "$(dirname "$0")/h"', "../pre-commit": SCRIPT},
+        5,
+    ),
+    "husky 4": (
+        {
+            "pre-commit": '#!/bin/sh\n# husky\n. "$(dirname "$0")/husky.sh"\n',
+            "husky.sh": 'gitParams="$*"; hookName=$(basename "$0"); echo "$hookName ($gitParams)"; exit 9\n',
+        },
+        9,
+    ),
+    "options": ({"pre-commit": "#!/bin/sh -e\nfalse\necho not reached\n"}, 1),
+    "python": ({"pre-commit": PYTHON, "common": "text"}, 3),
+    "perl": ({"pre-commit": PERL, "common": "text"}, 3),
+    "bash": ({"pre-commit": BASH, "common.sh": 'echo "common $0" | sed "s,.*/,,"'}, 6),
+    "one dispatcher": (
+        {"pre-commit": "-> dispatcher", "commit-msg": "-> dispatcher", "dispatcher": DISPATCHER},
+        4,
+    ),
+    "a link to elsewhere": ({"../../scripts/check": DISPATCHER, "pre-commit": "-> ../../scripts/check"}, 4),
+    "the way up": ({"pre-commit": '#!/bin/sh\ncat "$(dirname "$0")/../HEAD"; exit 7\n'}, 7),
+    "a folder": (
+        {
+            "pre-commit": '#!/bin/sh\nfor f in "$0.d"/*; do . "$f"; done\n',
+            "pre-commit.d/1": "echo one; exit 8\n",
+        },
+        8,
+    ),
+    "without a shebang": ({"pre-commit": 'echo "${0##*/}"; exit 3'}, 3),
+    "empty": ({"pre-commit": ""}, 0),
+}
+
+
+def run_hook(repo: Hooked) -> tuple[int, bytes]:
+    """The hook as git runs it: its status, and all that it says."""
+    done = repo_run(repo, [str(shutil.which("git")), "hook", "run", "pre-commit", "--", "a b", "c"], {})
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("place", ["", ".husky/_", "hooks/", "linked"])
+def test_a_hook_from_before_works_as_before(repo: Hooked, place: str) -> None:
+    """Whatever it learns from its name and its place, and whatever it is written in."""
+    folder = repo.top / ".git/hooks"
+    if place == "linked":
+        shutil.rmtree(folder)
+        folder.symlink_to("../.githooks")
+        (repo.top / ".githooks").mkdir()
+    elif place:
+        repo.git("config", "core.hooksPath", place)
+        folder = repo.top / place
+    for kind, (files, status) in KINDS.items():
+        if place and kind == "the way up":
+            continue
+        uninstall_hooks(folder)
+        shutil.rmtree(folder.resolve(), ignore_errors=True)
+        for name, content in files.items():
+            path = Path(os.path.normpath((folder if content == SCRIPT else folder.resolve()) / name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content.startswith("-> "):
+                path.symlink_to(content.removeprefix("-> "))
+            else:
+                path.write_text(content)
+                path.chmod(0o755)
+        before, said = snapshot(folder), run_hook(repo)
+        assert said[0] == status, (kind, said)
+        repo.install()
+        assert run_hook(repo) == said, kind
+        assert repo.git("status", "--porcelain", "*.raw-trigger") == ""
+        uninstall_hooks(folder)
+        assert snapshot(folder) == before, kind
+        for one in (folder, folder.resolve()):
+            assert not os.path.lexists(one.with_name(f"{one.name}.raw-trigger"))
+
+
+def test_a_binary_from_before(repo: Hooked) -> None:
     (repo.hooks / "pre-commit").unlink()
-    helper = repo.hook("helper", f'n=$(basename -- "$0")\necho "$n $*" >>"{repo.top}/../names"\nexit 5\n')
-    repo.hook("pre-commit", f'{shell}\n. "$(dirname -- "$0")/{helper.name}"\n')
+    shutil.copy(str(shutil.which("echo")), repo.hooks / "pre-commit")
     repo.install()
-    assert repo_run(repo, [str(repo.hooks / "pre-commit"), "a b"], {}).returncode == 5
-    assert (repo.top.parent / "names").read_text() == "pre-commit a b\n"
+    assert run_hook(repo) == (0, b"a b c\n")
 
 
-def test_chained_script_that_asks_whether_it_is_sourced(repo: Hooked) -> None:
+@pytest.mark.parametrize("name", ["pre-commit", "post-commit"])
+def test_windows_line_ends_fail_as_before(repo: Hooked, name: str) -> None:
+    """git cannot run such a hook either: it refuses the commit and, after one, complains."""
+    (repo.hooks / name).unlink()
+    repo.hook(name, "#!/bin/sh\r\nexit 0\r\n")
+    repo.install()
+    repo.stage({"other": "2\n"})
+    assert repo.try_git("commit", "-q", "-m", "other").returncode == (1 if name == "pre-commit" else 0)
+
+
+def test_what_comes_beside_a_hook_from_before_later(repo: Hooked) -> None:
     (repo.hooks / "pre-commit").unlink()
-    repo.hook("pre-commit", '#!/usr/bin/env bash\nif [[ "${BASH_SOURCE[0]}" == "$0" ]]; then exit 6; fi\n')
+    repo.hook("pre-commit", '#!/bin/sh\n. "$(dirname "$0")/common.sh"\n')
     repo.install()
-    assert repo_run(repo, [str(repo.hooks / "pre-commit")], {}).returncode == 6
+    repo.hook("common.sh", "exit 6\n")
+    rebake(repo.hooks, repo.settings)
+    assert run_hook(repo)[0] == 6
+    (repo.hooks / "common.sh").unlink()
+    rebake(repo.hooks, repo.settings)
+    assert not os.path.lexists(repo.top / ".git/hooks.raw-trigger/common.sh")
 
 
-def test_chained_link_finds_its_own_folder(repo: Hooked) -> None:
-    scripts = repo.top / "scripts"
-    repo.write({"scripts/status": "8\n"})
-    script = scripts / "check"
-    script.write_text('#!/bin/sh\nread status <"$(dirname "$(readlink -f "$0")")/status"\nexit "$status"\n')
-    script.chmod(0o755)
+def test_a_hook_of_ours_that_still_runs_tells_of_those_that_are_gone(repo: Hooked) -> None:
+    repo.hook("pre-commit", "#!/bin/sh\n")
+    (repo.hooks / "post-merge").unlink()
+    repo.stage({"other": "2\n"})
+    done = repo.try_git("commit", "-q", "-m", "other")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "raw-trigger: post-commit: hooks of raw-trigger's that are no longer in .git/hooks: pre-commit post-merge\n"
+        "  run `raw-trigger install` again, and what has taken their place is called first; or\n"
+        "  `raw-trigger uninstall`, if that calls `raw-trigger hook` itself\n",
+    )
+    repo.install()
+    repo.stage({"other": "3\n"})
+    assert repo.try_git("commit", "-q", "-m", "other").stderr == ""
+
+
+def test_a_hook_from_before_that_overwrites_us_is_told_of_at_once(repo: Hooked) -> None:
+    """As lefthook does where its configuration was edited."""
     (repo.hooks / "pre-commit").unlink()
-    (repo.hooks / "pre-commit").symlink_to("../../scripts/check")
+    script = (
+        "#!/bin/sh\ncd .git/hooks && mv pre-commit pre-commit.old && cp ../hooks.raw-trigger/pre-commit .\n"
+    )
+    repo.hook("pre-commit", script)
     repo.install()
-    assert repo_run(repo, [str(repo.hooks / "pre-commit")], {}).returncode == 8
+    repo.stage({"other": "2\n"})
+    done = repo.try_git("commit", "-q", "-m", "other")
+    assert (done.returncode, done.stderr.count("no longer in .git/hooks: pre-commit")) == (0, 2)
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
