@@ -8,7 +8,8 @@ from pathlib import Path
 from raw_trigger.ci import comment as comments
 from raw_trigger.ci import outputs, summary
 from raw_trigger.ci.annotations import Annotation, commands, remarks
-from raw_trigger.ci.job import Done, Request, Situation
+from raw_trigger.ci.handover import Comment
+from raw_trigger.ci.job import Done, Request, Situation, leave_comment
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.rows import RowCounts
 
@@ -63,6 +64,22 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
         body = summary.render(report, summary.COMMENT_LIMIT)
         told += _comment(found, request, body, environ, create=bool(plan.changes) or done.failed)
     yield from commands(told)
+
+
+def publish_rest(done: Done, request: Request, environ: Mapping[str, str]) -> Iterator[str]:
+    """The same for a step that has the token: the comment that another step left, and what is to be told.
+
+    Returns:
+        The lines to print: commands of the runner's.
+    """
+    told = list(done.warnings)
+    if told:
+        _summarize(summary.render_notes(told), environ)
+    annotations = list(map(_warning, told))
+    if done.comment is not None:
+        left = done.comment
+        annotations += _comment(done.situation, request, left.body, environ, create=left.create)
+    yield from commands(annotations)
 
 
 def publish_error(
@@ -131,6 +148,9 @@ def _comment(
     """Keep the comment up to date; what is to be told if that did not work."""
     event = found.event
     if event.number is None:
+        return []
+    if request.step == "work":
+        leave_comment(found, Comment(body, create))
         return []
     if event.from_fork:
         return [_warning("no comment on the pull request: it comes from another repository")]

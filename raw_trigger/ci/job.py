@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from raw_trigger import sharing, state
-from raw_trigger.ci import documents, matrix
+from raw_trigger.ci import documents, handover, matrix
 from raw_trigger.counting import FILES_LIMIT
 from raw_trigger.errors import GitError, LedgerError, UsageError
 from raw_trigger.events.ci import CiEvent, read_event
@@ -35,6 +35,7 @@ from raw_trigger.workspace import Workspace
 FACE = "ci"
 
 Mode = Literal["plan", "run", "record"]
+Step = Literal["all", "fetch", "work", "publish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,13 @@ class Request:
         results: The folder for what the batches come to.
         project: The project's folder where there are several.
         token: For fetching from and pushing to origin.
+        step: Which part of it this process does; ``work`` is the one that may start the project's code, and
+            it has no token then.
     """
 
     mode: Mode
     plan_file: Path
+    step: Step = "all"
     environment: str | None = None
     base: str | None = None
     head: str | None = None
@@ -92,6 +96,7 @@ class Done:
         plan: Of no change where there was nothing to do; the situation's ``reason`` says why.
         missing: Batches of which there are no results.
         unplanned: There is no plan to record the results of.
+        comment: What another step left to be put on the pull request.
     """
 
     situation: Situation
@@ -101,6 +106,7 @@ class Done:
     missing: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     unplanned: bool = False
+    comment: handover.Comment | None = None
 
     @property
     def failed(self) -> bool:
@@ -131,8 +137,17 @@ def attend(
     Raises:
         RawTriggerError: it cannot be known what to do, or it cannot be done.
     """
-    found = situation(workspace, request, environ)
+    if request.step == "fetch":
+        _handover_file(workspace).unlink(missing_ok=True)
+    if request.step == "work":
+        found = _handed(workspace, request, environ)
+    else:
+        found = situation(workspace, request, environ)
+    if request.step == "publish":
+        return _published(found, request)
     on_situation(found)
+    if request.step == "fetch":
+        return _fetched(found, request, wishes)
     if found.base is None:
         # What comes after is told by a plan in this case, too.
         if request.mode == "plan":
@@ -140,8 +155,7 @@ def attend(
         return Done(found, nothing(found), None if request.mode == "plan" else Outcome("nothing"))
     if request.mode == "record":
         return _record(found, request)
-    trigger = Trigger(found.workspace, wishes, records=found.records)
-    trigger.obtain = partial(_obtain, found, request)
+    trigger = _trigger(found, request, wishes)
     if request.mode == "plan":
         return _plan(found, trigger, request, on_plan)
     return _run(found, trigger, request, launcher, on_plan, on_target, waiting)
@@ -222,6 +236,92 @@ def _not_back(
     return frozenset(change.path for change in behind), note
 
 
+def _trigger(found: Situation, request: Request, wishes: Wishes) -> Trigger:
+    trigger = Trigger(found.workspace, wishes, records=found.records)
+    trigger.obtain = partial(_obtain, found, request)
+    return trigger
+
+
+# In steps of their own
+
+
+def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
+    """Fetch what the step that works will need, which cannot fetch, and hand on what is to be done."""
+    repo = found.workspace.repo
+    head = repo.head()
+    assert head is not None
+    assert head.commit is not None
+    told: list[str] = []
+    if found.base is not None:
+        trigger = _trigger(found, request, replace(wishes, use_catalog=False))
+        _counted(found, trigger, request, trigger.plan(trigger.detect(found.base, found.desired, found.only)))
+        if request.mode == "run" and request.batch is None:
+            told = _begin(found, request, trigger)
+    handed = handover.Handover(
+        head.commit,
+        found.workspace.environment if found.records else None,
+        found.base,
+        found.desired,
+        found.reason,
+        found.only,
+        (*found.warnings, *told),
+    )
+    handover.write(handed, _handover_file(found.workspace))
+    return Done(found, nothing(found), warnings=tuple(told))
+
+
+def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
+    """The situation as the step that fetches found it."""
+    handed = handover.read(_handover_file(workspace), workspace.repo, workspace.roots)
+    if handed.environment is not None:
+        workspace = replace(workspace, environment=handed.environment)
+    return Situation(
+        read_event(environ, base=request.base, head=request.head),
+        workspace,
+        handed.base,
+        handed.desired,
+        handed.reason,
+        handed.environment is not None,
+        handed.only,
+        handed.warnings,
+    )
+
+
+def _published(found: Situation, request: Request) -> Done:
+    """Publish what the step that works left."""
+    workspace = found.workspace
+    file = _handover_file(workspace)
+    handed = handover.read(file, workspace.repo, workspace.roots)
+    told: list[str] = []
+    if handed.results is not None:
+        if handed.environment != workspace.environment or not found.records:
+            raise UsageError(
+                f"what ran is for the environment {handed.environment!r}, and this step records "
+                f"{repr(workspace.environment) if found.records else 'nothing'}",
+                "give the same --environment and --base to each step",
+            )
+        told = _publish(found, request, [handed.results])
+    file.unlink()
+    return Done(found, nothing(found), warnings=tuple(told), comment=handed.comment)
+
+
+def _handover_file(workspace: Workspace) -> Path:
+    return handover.place(workspace.repo, workspace.config.folder)
+
+
+def leave_comment(found: Situation, comment: handover.Comment) -> None:
+    """Leave the comment to the step that has the token."""
+    _leave_to_publish(found, comment=comment)
+
+
+def _leave_to_publish(found: Situation, **known: Any) -> None:
+    workspace = found.workspace
+    handover.leave(_handover_file(workspace), workspace.repo, workspace.roots, **known)
+
+
+# The work
+
+
 def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callable[[Plan], None]) -> Done:
     assert found.base is not None
     plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
@@ -285,6 +385,8 @@ def _run(
             # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
             if number is not None:
                 _leave(request, documents.Part(number, plan, outcome, trigger.results))
+            elif trigger.results is not None and request.step == "work":
+                _leave_to_publish(found, results=trigger.results)
             elif trigger.results is not None:
                 warnings += _publish(found, request, [trigger.results])
     if number is None:

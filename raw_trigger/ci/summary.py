@@ -87,6 +87,11 @@ def render_error(
     return f"{page}{render(report, page.left)}" if report is not None else str(page)
 
 
+def render_notes(notes: Iterable[str]) -> str:
+    """What is to be told besides what an earlier step said."""
+    return "".join(map(_note, notes))
+
+
 def _head(page: Page, report: Report) -> None:
     plan, outcome = report.plan, report.outcome
     if not plan.changes:
@@ -103,11 +108,15 @@ def _head(page: Page, report: Report) -> None:
     if plan.base.reason:
         page.add(f"\n> Why: {_sentence(plan.base.reason)}\n")
     for note in report.notes:
-        page.add(f"\n> Note: {_sentence(note)}\n")
+        page.add(_note(note))
     if report.run_url is not None:
         page.add(f"\nSee {link('the run', report.run_url)}.\n")
     if not plan.changes:
         page.add(f"\nThe answer: {text(cut(words.nothing(plan), _SENTENCE))}.\n")
+
+
+def _note(note: str) -> str:
+    return f"\n> Note: {_sentence(note)}\n"
 
 
 def _named(project: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
@@ -44,6 +44,15 @@ class Mode(str, Enum):
     record = "record"
 
 
+class Step(str, Enum):
+    """A part of it."""
+
+    all = "all"
+    fetch = "fetch"
+    work = "work"
+    publish = "publish"
+
+
 def ci(
     context: typer.Context,
     mode: Annotated[Mode, typer.Option(help="Say what would be done, do it, or record it.")] = Mode.run,
@@ -67,11 +76,18 @@ def ci(
         Path | None, typer.Option(metavar="FOLDER", help="For what the batches come to.")
     ] = None,
     comment: Annotated[bool, typer.Option("--comment", help="Keep a comment on the pull request.")] = False,
+    step: Annotated[
+        Step, typer.Option(help="Only this part of it: the project's code runs in `work`, without a token.")
+    ] = Step.all,
 ) -> None:
     """Plan or run what an event on a CI system changed."""
     from raw_trigger.ci import github
+    from raw_trigger.ci.secrecy import take_token
     from raw_trigger.places import several
+    from raw_trigger.repo.environment import TOKEN
 
+    # Also of several projects this process is above those that run their code.
+    token = take_token(os.environ)
     places = _several(context.obj)
     if places:
         if batch is not None or environment is not None:
@@ -83,15 +99,19 @@ def ci(
             ("downstream", downstream),
             ("matrix", matrix),
             ("results", results),
+            ("step", step.value),
         )
         words = [f"--{name}={value}" for name, value in given if value is not None]
         words += [f"--{name}" for name, on in (("no-catalog", no_catalog), ("comment", comment)) if on]
-        _each(context.obj, places, words, plan_file, written=mode is not Mode.record)
+        written = mode is not Mode.record and _says(step)
+        environ = os.environ if token is None else {**os.environ, TOKEN: token}
+        codes = _each(context.obj, places, words, plan_file, environ, written=written, says=_says(step))
+        # A project that cannot be fetched for keeps none of the others from running; its own work fails.
+        if code := min(codes) if step is Step.fetch else max(codes):
+            raise typer.Exit(code)
         return
-    # The project's code runs in children of this process: it gets no token.
-    token = os.environ.pop("RAW_TRIGGER_TOKEN", "") or None
     on_github = github.here(os.environ)
-    if on_github:
+    if on_github and _says(step):
         github.begin(os.environ)
     known = _Known()
 
@@ -104,6 +124,13 @@ def ci(
             raise UsageError("--batch goes with --mode run, --plan-file FILE and --results FOLDER")
         if mode is Mode.record and (plan_file is None or results is None):
             raise UsageError("--mode record needs --plan-file FILE and --results FOLDER")
+        if mode is Mode.record and step is not Step.all:
+            raise UsageError("--mode record has no steps: it runs none of the project's code")
+        if step is Step.work and token is not None:
+            raise UsageError(
+                f"--step work is there to run the project's code without a token, and {TOKEN} is set",
+                "set it only for --step fetch and --step publish",
+            )
         known.workspace = workspace_of(context, environment)
         plan, found = _own(known.workspace, mode, plan_file, results, batch)
         return Request(
@@ -117,6 +144,7 @@ def ci(
             results=found,
             project=None if context.obj.project is None else known.workspace.config.folder or ".",
             token=token,
+            step=step.value,
         )
 
     try:
@@ -135,11 +163,19 @@ def ci(
         ):
             typer.echo(line)
         raise typer.Exit(error.exit_code) from None
-    if on_github:
+    if on_github and step is Step.publish:
+        for line in github.publish_rest(done, known.request, os.environ):
+            typer.echo(line)
+    elif on_github and _says(step):
         for line in github.publish(done, known.request, os.environ, comment=comment):
             typer.echo(line)
     if done.failed:
         raise typer.Exit(1)
+
+
+def _says(step: Step) -> bool:
+    """Whether this step says what became of it all, in outputs and a summary."""
+    return step in (Step.all, Step.work)
 
 
 def _several(chosen: Globals) -> tuple[Place, ...]:
@@ -176,13 +212,25 @@ def _own(
 
 
 def _each(
-    chosen: Globals, places: Sequence[Place], words: Sequence[str], plan_file: Path | None, *, written: bool
-) -> None:
+    chosen: Globals,
+    places: Sequence[Place],
+    words: Sequence[str],
+    plan_file: Path | None,
+    environ: Mapping[str, str],
+    *,
+    written: bool,
+    says: bool,
+) -> list[int]:
     """Have each project dealt with by a process of its own, and put together what they leave.
 
     Args:
         words: What this command was given, but for the plan file.
+        environ: For these processes.
         written: Whether plans are written, not read.
+        says: Whether outputs are left.
+
+    Returns:
+        Their exit codes.
     """
     import tempfile
 
@@ -191,7 +239,7 @@ def _each(
     from raw_trigger.install import program
     from raw_trigger.repo.repository import Repository
 
-    if github.here(os.environ):
+    if says and github.here(os.environ):
         github.begin(os.environ)
     top = Repository.discover(chosen.directory).top
     codes, found = [], []
@@ -205,23 +253,23 @@ def _each(
                 if written:
                     file.unlink(missing_ok=True)
                 command.append(f"--plan-file={file}")
-            codes.append(_run_out(command, output))
+            codes.append(_run_out(command, output, environ))
             found.append((place, read_outputs(output.read_text("utf-8", "replace"))))
     if plan_file is not None and written:
         write_plans(plan_file, places)
     there = plan_file is not None and plan_file.exists()
     values = merged(found, str(plan_file) if there else "")
-    if name := os.environ.get("GITHUB_OUTPUT"):
+    if says and (name := os.environ.get("GITHUB_OUTPUT")):
         outputs.write(values, Path(name))
-    if max(codes):
-        raise typer.Exit(max(codes))
+    return codes
 
 
-def _run_out(command: Sequence[str], output: Path) -> int:
+def _run_out(command: Sequence[str], output: Path, environ: Mapping[str, str]) -> int:
     """Run the command to its end, with its outputs in a file of its own; returns its exit code."""
     import subprocess
 
-    environ = {**os.environ, "GITHUB_OUTPUT": str(output)} if "GITHUB_OUTPUT" in os.environ else None
+    if "GITHUB_OUTPUT" in environ:
+        environ = {**environ, "GITHUB_OUTPUT": str(output)}
     sys.stdout.flush()
     with _passed_on() as begun:
         child = subprocess.Popen(command, env=environ)

@@ -1,4 +1,6 @@
-"""The environment for child processes, without what git tells its hooks about *this* repository."""
+"""The environment for child processes: without what git tells its hooks about *this* repository, and without
+the token that is ours.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,15 @@ LOCAL_GIT_VARIABLES = frozenset(
 """What ``git rev-parse --local-env-vars`` lists, and the quarantine of a push being received."""
 
 _NUMBERED = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+TOKEN = "RAW_TRIGGER_TOKEN"
 _INTERPRETER = frozenset({"PYTHONHOME", "__PYVENV_LAUNCHER__"})
 """They tie a child to the interpreter that runs us; the user's PYTHONPATH is left alone."""
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what belongs to one repository or to our own interpreter."""
-    return {name: value for name, value in without_git(environ).items() if name not in _INTERPRETER}
+    """The environment without what belongs to one repository, to our own interpreter, or to us alone."""
+    own = {*_INTERPRETER, TOKEN}
+    return {name: value for name, value in without_git(environ).items() if name not in own}
 
 
 def without_git(environ: Mapping[str, str]) -> dict[str, str]:

@@ -32,8 +32,24 @@ from pathlib import Path
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey, AssetSpec, Definitions, asset, asset_check
 
 RAW = Path(__file__).parent / "data" / "1_raw"
-if os.environ.get("RAW_TRIGGER_TOKEN"):
-    raise RuntimeError("the token is given to the project's code")
+
+def shown(pid):
+    # What the process and those above it show of the token.
+    while pid:
+        for name in ("environ", "cmdline"):
+            try:
+                if b"N=secret" in Path(f"/proc/{pid}/{name}").read_bytes():
+                    yield f"{pid}/{name}"
+            except OSError:
+                pass
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return
+        pid = int(status.partition("PPid:")[2].split()[0])
+
+if found := list(shown(os.getpid())):
+    raise RuntimeError(f"the token is shown to the project's code: {found}")
 
 def table(name):
     @asset(key=AssetKey(["raw", name]))
@@ -219,7 +235,7 @@ class Ground:
     def step(self, clone: Repo, environ: Mapping[str, str], *args: str) -> Job:
         """``raw-trigger ci`` in a clone that is there."""
         done = subprocess.run(
-            command(*args),
+            [*bounded(), *command(*args)],
             cwd=clone.top,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
@@ -271,6 +287,11 @@ def pushed(before: str, after: str, branch: str = "main") -> dict[str, Any]:
 def command(*args: str) -> list[str]:
     """``raw-trigger ci`` as a process."""
     return [sys.executable, "-m", "raw_trigger", "ci", *args]
+
+
+def bounded() -> list[str]:
+    """What starts a process that may look into none which does not let it, as on a runner; for root."""
+    return ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin,-perfmon"] if os.geteuid() == 0 else []
 
 
 def _of_event(event: Mapping[str, Any], origin: Repo) -> tuple[str, str, str]:

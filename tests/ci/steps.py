@@ -77,8 +77,6 @@ class Expressions:
     def value(self, expression: str) -> Any:  # noqa: PLR0911, PLR0912
         """What it comes to: `a || b`, `a && b`, `a == b`, `a != b`, `!a`, a name or a literal."""
         text = expression.strip()
-        if text.startswith("(") and text.endswith(")") and ")" not in text[:-1]:
-            return self.value(text[1:-1])
         for operator in ("||", "&&"):
             left, found, right = _split(text, operator)
             if found:
@@ -88,6 +86,8 @@ class Expressions:
             left, found, right = _split(text, operator)
             if found:
                 return (self.value(left) == self.value(right)) is (operator == "==")
+        if text.startswith("("):
+            return self.value(text[1:-1])
         if text in ("always()", "cancelled()"):
             return text == "always()"
         if text.startswith("!"):
@@ -134,9 +134,9 @@ def run_action(inputs: Mapping[str, Any], environ: Mapping[str, str], workspace:
     contexts: dict[str, Any] = {**github, "inputs": given, "steps": {}, "runner": {"os": "Linux"}}
     done = Ran()
     for step in action["runs"]["steps"]:
-        if done.code:
-            break
-        if "if" in step and not Expressions(contexts).value(step["if"]):
+        known = contexts["steps"].setdefault(step.get("id", ""), {"outcome": "skipped"})
+        condition = step.get("if", "true")
+        if (done.code and "always()" not in condition) or not Expressions(contexts).value(condition):
             continue
         done.ran.append(step.get("name") or step["run"])
         if "uses" in step:
@@ -144,9 +144,8 @@ def run_action(inputs: Mapping[str, Any], environ: Mapping[str, str], workspace:
                 assert Expressions(contexts).fill(text_of(value)).strip()
             continue
         code, log, outputs = run_step(step, contexts, environ, workspace)
-        done.code, done.log = code, done.log + log
-        if "id" in step:
-            contexts["steps"][step["id"]] = {"outputs": outputs}
+        done.code, done.log = done.code or code, done.log + log
+        known |= {"outcome": "failure" if code else "success", "outputs": outputs}
     done.outputs = {
         name: Expressions(contexts).fill(output["value"]) for name, output in action["outputs"].items()
     }

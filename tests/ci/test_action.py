@@ -21,6 +21,15 @@ PROGRAMS = Path(sys.executable).parent
 """Holds raw-trigger, uv, and a Python that has Dagster."""
 
 
+STEPS = [
+    "Install raw-trigger",
+    "Keep the asset graph",
+    "Fetch what is compared with",
+    "raw-trigger",
+    "Record what was materialized",
+]
+
+
 def act(ground: Ground, event: dict[str, Any], **inputs: Any) -> steps.Ran:
     """The action in a fresh clone; ``_`` in a name is ``-``."""
     clone = ground.checkout(event)
@@ -37,7 +46,7 @@ def test_plan_run_and_record(ground: Ground) -> None:
     event = ground.push({f"{R}a.csv": "a 2\n"})
     plan, results = ground.top / "runner-x/plan.json", ground.top / "runner-x/results"
     done = act(ground, event, mode="plan", no_catalog=True, matrix=2, plan=plan)
-    assert (done.code, done.ran) == (0, ["Install raw-trigger", "raw-trigger"])
+    assert (done.code, done.ran) == (0, ["Install raw-trigger", "Fetch what is compared with", "raw-trigger"])
     assert steps.parsed(done.outputs) == {
         "changed": True,
         "changed-files": [f"{R}a.csv"],
@@ -50,10 +59,40 @@ def test_plan_run_and_record(ground: Ground) -> None:
     assert (done.outputs["plan"], done.outputs["head"]) == (str(plan), event["after"])
     done = act(ground, event, mode="run", batch="1/1", plan=plan, results=results)
     assert (done.code, done.outputs["outcome"]) == (0, "success")
-    assert done.ran == ["Install raw-trigger", "Keep the asset graph", "raw-trigger"]
+    assert done.ran == STEPS[:-1]
     assert (ground.ran(), ground.recorded()) == (["raw/a"], None)
     done = act(ground, event, mode="record", plan=plan, results=results, cache=False)
     assert (done.code, ground.recorded()) == (0, START | {"a.csv": "a 2"})
+
+
+def test_the_code_of_the_project_never_sees_the_token(ground: Ground) -> None:
+    """Not in its own environment, and not in what any process above it was started with.
+
+    The code of the ground looks for `…TOKEN=secret`, when it is loaded and when it runs.
+    """
+    event = ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": "b broken\n"})
+    done = act(ground, event, token="secret")
+    assert (done.code, done.outputs["outcome"], done.ran) == (1, "partial", STEPS), done.log.decode()
+    assert (ground.ran(), ground.recorded()) == (["raw/a"], START | {"a.csv": "a 2"})
+    assert [c.properties["file"] for c in done.commands if c.name == "error"] == [f"{R}b.csv"]
+    # Also of a plan with the asset graph, whose comment another step has to put.
+    done = act(ground, event, token="secret", mode="plan", comment=True)
+    assert (done.code, done.outputs["assets"], done.ran) == (0, '["raw/b"]', STEPS), done.log.decode()
+
+
+def test_the_step_that_works_refuses_a_token(ground: Ground) -> None:
+    event = ground.push({f"{R}a.csv": "a 2\n"})
+    clone = ground.checkout(event)
+    environ = ground.environ(event, clone.top.name)
+    work = ground.step(clone, {**environ, "RAW_TRIGGER_TOKEN": "secret"}, "--step=work")
+    assert (work.code, "RAW_TRIGGER_TOKEN is set" in work.text) == (2, True)
+    work = ground.step(clone, environ, "--step=work")
+    assert (work.code, "begin with `raw-trigger ci --step fetch` in the same job" in work.text) == (2, True)
+    assert ground.step(clone, environ, "--step=fetch").code == 0
+    clone.git("switch", "-q", "--orphan", "other")
+    clone.commit({"x": "x"})
+    work = ground.step(clone, environ, "--step=work")
+    assert (work.code, "another commit was checked out since" in work.text) == (2, True)
 
 
 OTHER = """
@@ -118,8 +157,9 @@ def test_a_cancelled_step_is_the_program_itself(ground: Ground) -> None:
         "inputs": {**inputs, "token": ""},
         "steps": {"install": {"outputs": {"program": str(PROGRAMS / "raw-trigger")}}},
     }
-    [step] = [one for one in action["runs"]["steps"] if one.get("id") == "run"]
-    arguments, variables, folder = steps.prepare(step, contexts, environ, clone.top)
+    fetch, work, publish = (one for one in action["runs"]["steps"] if "STEP" in one.get("env", {}))
+    assert steps.run_step(fetch, contexts, environ, clone.top)[0] == 0
+    arguments, variables, folder = steps.prepare(work, contexts, environ, clone.top)
     child = subprocess.Popen(
         arguments, cwd=folder, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -127,7 +167,10 @@ def test_a_cancelled_step_is_the_program_itself(ground: Ground) -> None:
     time.sleep(0.1)
     child.send_signal(signal.SIGTERM)
     assert child.wait(60) == 130
-    assert (ground.ran(), ground.recorded()) == (["raw/a"], START | {"a.csv": "a 2"})
+    assert (ground.ran(), ground.recorded()) == (["raw/a"], START)
+    assert publish["if"].startswith("always() && ")
+    assert steps.run_step(publish, contexts, environ, clone.top)[0] == 0
+    assert ground.recorded() == START | {"a.csv": "a 2"}
 
 
 PACKAGE = """
@@ -195,7 +238,9 @@ def test_installed_beside_the_project(ground: Ground, how: str, tmp_path: Path) 
     run = {**contexts, "steps": {"install": {"outputs": outputs}}}
     defaults = {name: steps.text_of(one.get("default")) for name, one in action["inputs"].items()}
     run["inputs"] = {**defaults, "install": how, "mode": "plan", "token": ""}
-    [step] = [one for one in action["runs"]["steps"] if one.get("id") == "run"]
+    fetch, work, _ = (one for one in action["runs"]["steps"] if "STEP" in one.get("env", {}))
     (clone.top / R / "c.csv").write_text("not committed\n")
-    code, log, outputs = steps.run_step(step, run, steps.with_path(environ, PROGRAMS), clone.top)
+    environ = steps.with_path(environ, PROGRAMS)
+    assert steps.run_step(fetch, run, environ, clone.top)[0] == 0
+    code, log, outputs = steps.run_step(work, run, environ, clone.top)
     assert (code, outputs["changed"]) == (0, "false"), log.decode()

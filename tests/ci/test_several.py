@@ -161,11 +161,12 @@ def test_the_whole_workflow(place: Ground) -> None:
 
 
 OUTER = """
+import os
 import sys
 from pathlib import Path
 from raw_trigger.cli.ci import _run_out
 try:
-    _run_out([sys.executable, "-c", sys.argv[1]], Path("unused"))
+    _run_out([sys.executable, "-c", sys.argv[1]], Path("unused"), os.environ)
 except KeyboardInterrupt:
     print("and then the whole", flush=True)
 """

@@ -74,7 +74,7 @@ def test_the_environment_of_user_code(sandbox_factory):
                 import dagster as dg, os
                 @dg.asset
                 def a():
-                    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_KEY_0", "PYTHONHOME",
+                    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_KEY_0", "PYTHONHOME", "RAW_TRIGGER_TOKEN",
                                  "DAGSTER_HOME", "GIT_AUTHOR_NAME", "VIRTUAL_ENV", "MINE"):
                         print("ENV", name, os.environ.get(name))
                     print("PATH", os.environ["PATH"].split(":")[0])
@@ -88,6 +88,7 @@ def test_the_environment_of_user_code(sandbox_factory):
         GIT_AUTHOR_NAME="Me",
         VIRTUAL_ENV="/foreign",
         MINE="yes",
+        RAW_TRIGGER_TOKEN="secret",
     )
     sandbox.environ["PATH"] = "/foreign/bin:" + sandbox.environ["PATH"]
     log = sandbox.run(batch(1, "a")).log
@@ -102,6 +103,7 @@ def test_the_environment_of_user_code(sandbox_factory):
         "GIT_AUTHOR_NAME": "Me",
         "VIRTUAL_ENV": sys.prefix if in_venv else "None",
         "MINE": "yes",
+        "RAW_TRIGGER_TOKEN": "None",
     }
     assert "PATH /foreign/bin" not in log
 

@@ -9,7 +9,7 @@ fi
 if [ -n "$PROJECT" ]; then
     arguments+=(--project "$PROJECT")
 fi
-arguments+=(ci "--mode=$MODE" "--plan-file=${PLAN:-$RUNNER_TEMP/raw-trigger-plan.json}")
+arguments+=(ci "--mode=$MODE" "--step=$STEP" "--plan-file=${PLAN:-$RUNNER_TEMP/raw-trigger-plan.json}")
 
 give() {
     if [ -n "$2" ]; then
