@@ -66,9 +66,12 @@ class Explainer:
 
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
-        workspace = trigger.workspace
-        self._repo = workspace.repo
-        self._catalog: Catalog = trigger.catalog()
+        self._repo = trigger.workspace.repo
+        self._look(trigger.known_catalog())
+
+    def _look(self, catalog: Catalog) -> None:
+        trigger = self._trigger
+        self._catalog = catalog
         self._rules: RuleBook = trigger.rules(self._catalog)
         self._recorded = trigger.recorded_for(self._rules)
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
@@ -83,6 +86,21 @@ class Explainer:
         Raises:
             UsageError: it is neither a raw file, now or as recorded, nor an asset, nor a job.
         """
+        try:
+            found = self._explained(name, cwd)
+            certain = isinstance(found, PathExplanation) or bool(found.files or found.behind)
+        except UsageError:
+            if self._catalog.fresh:
+                raise
+            certain = False
+        # What is not there is not concluded from the cache; where a plan would have, it has looked afresh.
+        catalog = self._trigger.known_catalog() if certain else self._trigger.catalog()
+        if catalog is self._catalog:
+            return found
+        self._look(catalog)
+        return self._explained(name, cwd)
+
+    def _explained(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
         top = self._repo.top
         inside = os.path.relpath(os.path.abspath(cwd / name), top)  # noqa: PTH100
         roots = self._trigger.workspace.roots

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raw_trigger.cli.errors import tell
-from raw_trigger.cli.session import Globals, as_named, tell_stderr, text_renderer
+from raw_trigger.cli.session import Globals, as_named, tell_stderr, text_renderer, waited_for
 from raw_trigger.errors import RawTriggerError
 
 if TYPE_CHECKING:
@@ -91,9 +91,10 @@ def _projects(context: typer.Context) -> Projects:
 
     chosen: Globals = context.obj
     found = find_projects(chosen.directory, config_file=chosen.config, folder=chosen.project)
-    if len(found.workspaces) == 1:
-        found = dataclasses.replace(found, workspaces=(as_named(chosen, found.workspaces[0]),))
-    return found
+    workspaces = found.workspaces
+    if len(workspaces) == 1:
+        workspaces = (as_named(chosen, workspaces[0]),)
+    return dataclasses.replace(found, workspaces=tuple(map(waited_for, workspaces)))
 
 
 def _told(error: RawTriggerError) -> int:

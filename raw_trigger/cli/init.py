@@ -13,7 +13,7 @@ import typer
 
 from raw_trigger.cli.errors import tell
 from raw_trigger.cli.install import install
-from raw_trigger.cli.session import Globals, text_renderer
+from raw_trigger.cli.session import Globals, busy, text_renderer
 from raw_trigger.errors import RawTriggerError, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def init(
             module_name=chosen.module_name, python_file=chosen.python_file, workspace=chosen.workspace
         ),
     )
-    findings = initialize.look(repo, place, _root(place, asks, yes), os.environ, ask=not no_catalog)
+    findings = initialize.look(
+        repo, place, _root(place, asks, yes), os.environ, ask=not no_catalog, busy=busy
+    )
     draft = initialize.draft(findings)
     initialize.create(place.file, draft.text)
     text.say("wrote ", (findings.file, "bold"))

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -107,7 +108,7 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
             raise several(places)
         chosen = dataclasses.replace(chosen, found=(repo, places[0]))
     assert chosen.found is not None
-    return as_named(chosen, open_place(*chosen.found, environment=environment))
+    return waited_for(as_named(chosen, open_place(*chosen.found, environment=environment)))
 
 
 def choose_by_path(context: typer.Context, names: Sequence[str]) -> None:
@@ -212,6 +213,11 @@ def as_named(chosen: Globals, opened: Workspace) -> Workspace:
     return dataclasses.replace(opened, project=dataclasses.replace(opened.project, options=options))
 
 
+def waited_for(opened: Workspace) -> Workspace:
+    """The workspace, with a sign of life while somebody waits for its Dagster project."""
+    return dataclasses.replace(opened, project=dataclasses.replace(opened.project, busy=busy))
+
+
 def trigger_of(
     context: typer.Context,
     *,
@@ -306,6 +312,19 @@ def text_renderer(top: Path | None = None, *, stderr: bool = False) -> TextRende
     return TextRenderer(
         Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True), top
     )
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Something that moves, and what takes so long, where a person waits for it."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    # Imported here: a program that reads what we write has no use for it.
+    from raw_trigger.render.terminal import spinner
+
+    with spinner(what):
+        yield
 
 
 def tell_stderr(line: str) -> None:

@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,7 @@ from raw_trigger.model.assets import Catalog, Partitions
 from raw_trigger.model.changes import Entry, is_pointer, show, to_bytes
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.model.settings import Config
-from raw_trigger.project import DagsterProject
+from raw_trigger.project import Busy, DagsterProject
 from raw_trigger.project.presence import has_project
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.tracked import Tracked
@@ -115,13 +116,20 @@ def find_place(
 
 
 def look(
-    repo: Repository, place: Place, root: str, environ: Mapping[str, str], *, ask: bool = True
+    repo: Repository,
+    place: Place,
+    root: str,
+    environ: Mapping[str, str],
+    *,
+    ask: bool = True,
+    busy: Busy = nullcontext,
 ) -> Findings:
     """What is below the root and in the Dagster project.
 
     Args:
         root: One of the place's roots.
         ask: Whether to load the Dagster project.
+        busy: Told while Dagster is waited for.
 
     Raises:
         UsageError: the root is ignored by git, or its name cannot stand in the file.
@@ -143,10 +151,10 @@ def look(
         parse(draft(replace(findings, files=())).text.encode(), file)
     except (ConfigError, UnicodeEncodeError) as error:
         raise UsageError(f"{shown(full)} cannot be the raw root: {error}", "rename the folder") from error
-    return replace(findings, catalog=_catalog(repo, place, environ)) if ask else findings
+    return replace(findings, catalog=_catalog(repo, place, environ, busy)) if ask else findings
 
 
-def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Catalog:
+def _catalog(repo: Repository, place: Place, environ: Mapping[str, str], busy: Busy) -> Catalog:
     home = repo.top / place.folder
     project = DagsterProject(
         directory=home,
@@ -155,6 +163,7 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str]) -> Cata
         cache_dir=repo.private_dir / "cache",
         top=repo.top,
         environ=environ,
+        busy=busy,
     )
     try:
         return _with_keys(project, project.catalog(fresh=True))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from raw_trigger.project.project import DagsterProject, Execute, ExecutionResult, Watching
+from raw_trigger.project.project import Busy, DagsterProject, Execute, ExecutionResult, Watching
 
 if TYPE_CHECKING:
     from raw_trigger.project.messages import (
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchFinished",
     "BatchStarted",
+    "Busy",
     "DagsterProject",
     "Execute",
     "ExecutionResult",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ Execute = Callable[
     "ExecutionResult",
 ]
 """Carries batches out; its arguments are those of :meth:`DagsterProject.execute`."""
+Busy = Callable[[str], AbstractContextManager[object]]
+"""Entered, with what takes its time, for as long as it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class DagsterProject:
         cache_dir: Where the catalog and the logs are kept.
         top: The repository's top folder.
         environ: The caller's environment.
+        busy: Told while Dagster is waited for, to plan; what becomes of batches they tell themselves.
     """
 
     directory: Path
@@ -113,6 +116,7 @@ class DagsterProject:
     cache_dir: Path
     top: Path
     environ: Mapping[str, str] = field(repr=False)
+    busy: Busy = field(default=nullcontext, repr=False, compare=False)
 
     def catalog(self, fresh: bool = False) -> Catalog:
         """The asset graph.
@@ -130,7 +134,11 @@ class DagsterProject:
             found = cache.valid_catalog(cached, self.cache_dir, request, interpreter)
             if found is not None:
                 return found
-        return self._load(request, self.interpreter())
+        options = self.options
+        names = (options.module_name, options.python_file, options.package_name, options.workspace)
+        named = ", ".join(name for each in names for name in each)
+        with self.busy(f"loading the Dagster project{f' {named}' if named else ''}"):
+            return self._load(request, self.interpreter())
 
     @contextmanager
     def starting(self) -> Iterator[Execute]:
@@ -225,7 +233,10 @@ class DagsterProject:
         log = new_log(self.cache_dir)
         request = {**self._request(), "run_ids": [], "dynamic": [], **wanted}
         answers: list[dict[str, Any]] = []
-        with Child("settle.py", self.directory, interpreter, self.environ, log) as child:
+        with (
+            self.busy("asking the Dagster instance"),
+            Child("settle.py", self.directory, interpreter, self.environ, log) as child,
+        ):
             code = child.converse(request, answers.append)
         if not answers:
             raise silence(code, interpreter, log, "before it had read Dagster's event log")

@@ -1,8 +1,10 @@
-"""What a terminal needs that a file does not: lines that fit."""
+"""What a terminal needs that a file does not: lines that fit, and something that moves while one waits."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +18,18 @@ def is_screen(console: Console) -> bool:
     """Says whether somebody looks at it, and it can be drawn on."""
     # Rich takes a file for a terminal where FORCE_COLOR is set.
     return console.is_interactive and console.file.isatty()
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Shows a text on stderr that something moves beside, for the block, where that is a screen."""
+    console = Console(stderr=True)
+    # Where rich stands in for stderr something moves already.
+    if not is_screen(console) or hasattr(sys.stderr, "rich_proxied_file"):
+        yield
+        return
+    with console.status(Text(f"{text} …", no_wrap=True, overflow="ellipsis")):
+        yield
 
 
 def fitted(line: Text, console: Console) -> Iterator[Text]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import GRAPH, Project
 from tests.terminal import Seen, at_terminal
 
 Make = Callable[..., Project]
@@ -97,3 +97,30 @@ def test_so_do_run_and_learn(columns: int, project: Make) -> None:
         assert b"starting Dagster" in seen.raw
         assert not [line for line in seen.lines if "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in line]
         assert [line for line in lines(seen) if "raw/" in line][-2:] == ["  ✔ raw/a  N s", "  ✔ raw/b  N s"]
+
+
+def test_who_waits_for_dagster_is_told_what_is_loaded(project: Make) -> None:
+    made = project(a=["a.csv"])
+    waited = b"loading the Dagster project"
+    (made.top / GRAPH).unlink(missing_ok=True)
+    first, second = (
+        at_terminal([*RAW_TRIGGER, "explain", R + "a.csv"], columns=40, cwd=made.top) for _ in range(2)
+    )
+    assert (waited in first.raw, waited in second.raw) == (True, False), "the second time from the cache"
+    assert first.lines == second.lines
+    assert first.lines[:2] == ["data/1_raw/a.csv", "  rule     convention"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("command", ["check", "status --partitions", "learn", "init", "adopt", "diff", "run"])
+def test_so_is_who_waits_for_another_command(command: str, project: Make) -> None:
+    made = project(a=["a.csv"])
+    (made.top / GRAPH).unlink(missing_ok=True)
+    made.write({R + "a.csv": "2"})
+    [word, *args] = command.split()
+    args += ["--yes"] if word == "init" else []
+    seen = at_terminal([*RAW_TRIGGER, word, *args], columns=80, cwd=made.top)
+    assert b"loading the Dagster project" in seen.raw
+    assert not [line for line in seen.lines if "loading" in line]
+    again = made.tool("check")
+    assert "loading" not in again.stdout + again.stderr

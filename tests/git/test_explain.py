@@ -1,0 +1,93 @@
+"""What explain says of files, assets, partitions and jobs, and what it asks Dagster for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from raw_trigger.config import load_config
+from raw_trigger.errors import UsageError
+from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
+from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.repo.repository import Repository
+from raw_trigger.trigger import Trigger
+from raw_trigger.workspace import Workspace
+from tests.conftest import Repo
+
+REGIONS = Partitions("static", ("eu", "us"))
+CATALOG = {
+    asset.key: asset
+    for asset in (
+        Asset("raw/a", ("raw", "a"), "here"),
+        Asset("regions", ("regions",), "here", partitions=REGIONS),
+        Asset("lonely", ("lonely",), "here"),
+    )
+}
+NEW = Asset("raw/new", ("raw", "new"), "here")
+RULES = """\
+assets:
+  - {path: "regions/{r}.csv", asset: regions, partition: "{r}"}
+  - {path: "off/*", ignore: true}
+"""
+R = "data/1_raw/"
+
+
+class Project:
+    """Whose cache does not know the newest asset yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.loaded = 0
+
+    def catalog(self, fresh: bool = False) -> Catalog:
+        self.loaded += fresh
+        assets: Mapping[str, Asset] = {**CATALOG, NEW.key: NEW} if fresh else CATALOG
+        return Catalog(assets, fresh=fresh, jobs={"nightly": "here"})
+
+
+@pytest.fixture
+def shop(repo: Repo) -> Repo:
+    names = ("a.csv", "new.csv", "regions/eu.csv", "regions/us.csv", "regions/mars.csv", "off/x", "odd.txt")
+    repo.commit({"raw-trigger.yaml": RULES, **{R + name: "1\n" for name in names}})
+    return repo
+
+
+def explained(repo: Repo, *names: str) -> tuple[Sequence[PathExplanation | AssetExplanation], int]:
+    """What is said, and how often the project was loaded for it."""
+    found = Repository.discover(repo.top)
+    project = Project(repo.top)
+    config = load_config(repo.top / "raw-trigger.yaml", repo.top)
+    workspace = Workspace(found, config, project, "local")  # type: ignore[arg-type]
+    explainer = Explainer(Trigger(workspace))
+    return [explainer.explain(name, repo.top) for name in names], project.loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "loaded"),
+    [
+        (R + "a.csv", 0),
+        (R + "off/x", 0),
+        (R + "regions/eu.csv", 0),
+        ("raw/a", 0),
+        (R + "new.csv", 1),
+        (R + "odd.txt", 1),
+        (R + "regions/mars.csv", 1),
+        ("raw/new", 1),
+        ("lonely", 1),
+    ],
+)
+def test_only_what_is_not_there_makes_it_load_the_project(name: str, loaded: int, shop: Repo) -> None:
+    found, times = explained(shop, R + "a.csv", name)
+    assert times == loaded
+    feeds = {R + "new.csv": ["raw/new"], "raw/new": ["raw/new"], "raw/a": ["raw/a"]}
+    if name in feeds:
+        [one] = found[1:]
+        paths = one.files if isinstance(one, AssetExplanation) else [one]
+        assert [target.text for path in paths for target in path.targets] == feeds[name]
+
+
+def test_what_nobody_knows_is_an_error_of_the_project_as_it_is_now(shop: Repo) -> None:
+    with pytest.raises(UsageError, match="did you mean 'raw/new'"):
+        explained(shop, "raw/newt")
