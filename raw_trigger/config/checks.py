@@ -7,7 +7,8 @@ from typing import Any
 from raw_trigger.config.document import Document
 from raw_trigger.config.fields import MAX_TEXT, hook_action
 from raw_trigger.config.problems import Problem, Problems, quoted
-from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, below
+from raw_trigger.mapping.patterns import PatternError, compile_glob, compile_pattern
+from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, Position, below
 
 _TARGETS = ("asset", "assets", "job", "ignore")
 
@@ -29,6 +30,7 @@ def check(document: Document, folder: str, problems: Problems) -> None:
     rules = data.get("assets")
     for i, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
+            _pattern(i, rule.get("path"), document, problems)
             _meaning(i, rule, document, problems)
             _beginning(i, rule, prefixes, document, problems)
 
@@ -43,10 +45,18 @@ def _environments(ci: Any, document: Document, problems: Problems) -> None:
             message = f"the environment {quoted(name)} cannot be part of a git ref"
             problems.add(Problem(document.key_at(at), message, ENVIRONMENT_HINT))
         for branch in branches if isinstance(branches, list) else [branches]:
+            _glob(branch, document.at(at), problems)
             owner = owners.setdefault(branch, name) if isinstance(branch, str) else name
             if owner != name:
                 message = f"the branch {quoted(branch)} already records {quoted(owner)}"
                 problems.add(Problem(document.at(at), message, "keep it in one environment"))
+
+
+def _glob(branch: Any, at: Position, problems: Problems) -> None:
+    try:
+        compile_glob(branch if isinstance(branch, str) else "")
+    except PatternError as error:
+        problems.add(Problem(at, f"the branch {quoted(branch)} is no pattern: {error.message}", "correct it"))
 
 
 def _roots(value: Any) -> list[str | None]:
@@ -101,6 +111,14 @@ def _put_off(hooks: Any, document: Document, problems: Problems) -> None:
         message = f"pre-commit 'background' leaves its work to post-commit, which is {quoted(str(after))}"
         at = document.at(("hooks", "post-commit"))
         problems.add(Problem(at, message, "write 'post-commit: background', or leave it out"))
+
+
+def _pattern(i: int, path: Any, document: Document, problems: Problems) -> None:
+    try:
+        compile_pattern(path if isinstance(path, str) and len(path) <= MAX_TEXT else "")
+    except PatternError as error:
+        at = document.at(("assets", i, "path"))
+        problems.add(Problem(at, error.message, "see 'Patterns' in the README"))
 
 
 def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problems) -> None:

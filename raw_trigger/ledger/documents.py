@@ -17,7 +17,7 @@ Document = dict[str, Any]
 MAX_ERROR = 20_000
 """Characters kept of an error; the log has the rest."""
 
-_FRAME = re.compile(r'^\s*File "(?:.*[/\\])?([^/\\"]+)", line \d+, in (.+)$', re.MULTILINE)
+_FRAME = re.compile(r'^[ \t]*File "(?:.*[/\\])?([^/\\"]+)", line \d+, in (.+)$', re.MULTILINE)
 _CLASS = re.compile(r"([A-Za-z_][\w.]*): ")
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{7,}|\d+|'[^']*'|\"[^\"]*\"")
 

@@ -5,14 +5,19 @@ r"""Path patterns with captures.
 ``{name:%Y-%m-%d}`` constrain it, ``{{`` and ``}}`` are literal braces. Matching is
 case-sensitive and on the exact bytes: a path is decoded with surrogate escapes, which
 is one to one. A capture that occurs twice has to be the same both times.
+
+Matching takes steps that are linear in the length of the path: anybody may bring names with a pull request.
+Python's own engine is used where nothing makes it try again and again, else that of ``linear.py``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+from raw_trigger.mapping.linear import NotLinearError, Program, loops
 
 BUILT_IN = frozenset({"path", "stem", "suffix", "parent"})
 """Names that every template knows; none of them can be captured."""
@@ -32,6 +37,11 @@ _DATE_PARTS = {
     "%": "%",
 }
 
+_TWICE = (
+    "a name that is there twice would have to be tried in too many ways here; "
+    "give the second another name, or the first a constraint of fixed length"
+)
+
 _NO_REGEX = (re.error, OverflowError, RecursionError)
 """What :func:`re.compile` raises: for nonsense, for too large a number, for too deep a nesting."""
 
@@ -45,6 +55,19 @@ class PatternError(ValueError):
         self.offset = offset
 
 
+class _Linear:
+    """Captures by the linear engine; what it needs is made when a path first asks for it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._program: Program | None = None
+
+    def __call__(self, path: str) -> dict[str, str] | None:
+        if self._program is None:
+            self._program = Program(self._source)
+        return self._program.match(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A compiled pattern. ``literal`` is the one path it can match, where it has no wildcard."""
@@ -52,16 +75,15 @@ class Pattern:
     text: str
     names: frozenset[str]
     literal: str | None
-    _regex: re.Pattern[str]
+    _captures: Callable[[str], dict[str, str] | None]
     _dates: tuple[tuple[str, str], ...] = ()
     _bounded: tuple[str, ...] = ()
 
     def match(self, path: str) -> dict[str, str] | None:
         """The captures, if the whole of ``path`` (relative to its raw root) matches; else None."""
-        found = self._regex.fullmatch(path)
-        if found is None:
+        captures = self._captures(path)
+        if captures is None:
             return None
-        captures = found.groupdict()
         if any("/" in captures[name] for name in self._bounded):
             return None
         for name, form in self._dates:
@@ -95,6 +117,14 @@ def compile_glob(text: str) -> Pattern:
     return _Compiler(text, captures=False).compile()
 
 
+def _by_python(regex: re.Pattern[str]) -> Callable[[str], dict[str, str] | None]:
+    def captures(path: str) -> dict[str, str] | None:
+        found = regex.fullmatch(path)
+        return None if found is None else found.groupdict()
+
+    return captures
+
+
 class _Compiler:
     def __init__(self, text: str, *, captures: bool) -> None:
         self.text = text
@@ -105,6 +135,12 @@ class _Compiler:
         self.names: set[str] = set()
         self.dates: list[tuple[str, str]] = []
         self.bounded: list[str] = []
+        self.open = 0
+        """Parts of any length in the present segment."""
+        self.ways = 0
+        """Parts of any length that make one engine try again and again what comes before them."""
+        self.depths = 0
+        self.twice: int | None = None
 
     def compile(self) -> Pattern:
         while self.at < len(self.text):
@@ -116,7 +152,10 @@ class _Compiler:
             raise PatternError(f"the pattern is no valid expression: {error}", 0) from error
         literal = None if self.literal is None else "".join(self.literal)
         names = frozenset(self.names)
-        return Pattern(self.text, names, literal, regex, tuple(self.dates), tuple(self.bounded))
+        if self.twice is not None and self.ways > 1:
+            raise PatternError(_TWICE, self.twice)
+        captures = _Linear(source) if self.ways and self.twice is None else _by_python(regex)
+        return Pattern(self.text, names, literal, captures, tuple(self.dates), tuple(self.bounded))
 
     def _token(self) -> None:
         text, at = self.text, self.at
@@ -124,6 +163,7 @@ class _Compiler:
         if text.startswith("**", at):
             self._stars()
         elif char == "*":
+            self._any_length()
             self._wild("[^/]*", 1)
         elif char == "?":
             self._wild("[^/]", 1)
@@ -138,7 +178,14 @@ class _Compiler:
         else:
             self._plain(char, 1)
 
+    def _any_length(self) -> None:
+        """Count a part of any length: two in one segment can share it in many ways."""
+        self.ways += self.open > 0
+        self.open += 1
+
     def _plain(self, char: str, width: int) -> None:
+        if char == "/":
+            self.open = 0
         self.regex.append(re.escape(char))
         if self.literal is not None:
             self.literal.append(char)
@@ -155,10 +202,14 @@ class _Compiler:
             end += 1
         begins = self.at == 0 or self.text[self.at - 1] == "/"
         if begins and self.text.startswith("/", end):
+            self.ways += self.depths > 0
+            self.depths += 1
             self._wild("(?:.*/)?", end + 1 - self.at)
         elif begins and end == len(self.text):
             self._wild(".+", end - self.at)
         else:
+            self.ways += 1
+            self._any_length()
             self._wild(".*", end - self.at)
 
     def _class(self) -> None:
@@ -186,9 +237,12 @@ class _Compiler:
         if name in self.names:
             if colon:
                 raise PatternError(f"'{name}' is constrained twice; write the second as {{{name}}}", self.at)
+            self.twice = self.at
             self._wild(f"(?P={name})", end + 1 - self.at)
             return
         self.names.add(name)
+        if not colon:
+            self._any_length()
         inner = self._constraint(name, constraint) if colon else "[^/]+"
         self._wild(f"(?P<{name}>{inner})", end + 1 - self.at)
 
@@ -200,8 +254,11 @@ class _Compiler:
             return self._date(constraint)
         try:
             re.compile(constraint)
+            self.ways += loops(constraint)
         except _NO_REGEX as error:
             raise PatternError(f"{constraint!r} is no regular expression: {error}", self.at) from error
+        except NotLinearError as error:
+            raise PatternError(f"{constraint!r}: {error}", self.at) from error
         self.bounded.append(name)
         return f"(?:{constraint})"
 
@@ -219,6 +276,8 @@ class _Compiler:
                 raise PatternError(f"'%{directive}' is not known here; known are {known}", self.at)
             if directive in seen:
                 raise PatternError(f"'%{directive}' occurs twice in one date", self.at)
+            if directive in "Bf":
+                self._any_length()
             if directive != "%":
                 seen.add(directive)
             out.append(_DATE_PARTS[directive])

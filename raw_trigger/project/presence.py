@@ -14,4 +14,4 @@ def has_project(folder: Path) -> bool:
         text = (folder / "pyproject.toml").read_text("utf-8", "replace")
     except OSError:
         return False
-    return re.search(r"^\s*\[tool\.(dagster|dg)\b", text, re.MULTILINE) is not None
+    return re.search(r"^[ \t]*\[tool\.(dagster|dg)\b", text, re.MULTILINE) is not None

@@ -115,6 +115,26 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "patterns",
+        "assets:\n  - {path: 'a[', asset: x}\n  - path: '{p:(?!a).*}'\n    ignore: true\n"
+        "ci: {environments: {production: 'r['}}\n",
+        [
+            (
+                "2:12: '[' is not closed by ']'; write '[[]' for the character itself; "
+                "see 'Patterns' in the README"
+            ),
+            (
+                "3:11: '(?!a).*': an expression that looks ahead or behind cannot be matched in linear time; "
+                "match what is wanted, and put a rule before this one for what is not; "
+                "see 'Patterns' in the README"
+            ),
+            (
+                "5:33: the branch 'r[' is no pattern: '[' is not closed by ']'; write '[[]' for the character "
+                "itself; correct it"
+            ),
+        ],
+    ),
+    (
         "environments of CI as a list",
         "ci: {environments: [main]}\n",
         [

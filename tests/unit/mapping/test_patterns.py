@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from raw_trigger.mapping.linear import Program
 from raw_trigger.mapping.patterns import (
     PatternError,
+    _Compiler,
     built_in,
     compile_glob,
     compile_pattern,
@@ -196,3 +199,120 @@ def test_what_is_no_template(template: str, message: str) -> None:
 def test_what_every_path_has(path: str, parts: tuple[str, str, str]) -> None:
     values = built_in(path)
     assert (values["stem"], values["suffix"], values["parent"]) == parts
+
+
+def sources(pattern: str) -> str:
+    """The expression that the pattern stands for."""
+    compiler = _Compiler(pattern, captures=True)
+    compiler.compile()
+    return "".join(compiler.regex)
+
+
+pieces = st.lists(
+    st.sampled_from(
+        ["{%s}", "*", "**/", "**", "?", "[ab_]", "[!a]", "_", "a", "b", ".", "/", "{%s:%%Y}", "{%s:[ab]+}"]
+    )
+    | st.sampled_from(
+        ["{%s:a|b_}", "{%s:(?:a_?)+}", "{%s:.*}", r"{%s:\w{1,2}}", "{%s:b*?}", "{%s:(?i:A)+b?}"]
+    ),
+    min_size=1,
+    max_size=7,
+).map(lambda parts: "".join(p.replace("%s", f"n{i}").replace("%%", "%") for i, p in enumerate(parts)))
+
+
+@given(pieces, st.text(alphabet="aab__./2\udcff", max_size=9))
+@example("{n0}_{n1}_{n2}", "a_b_a_b_a")
+@example(r"{n0:(?:a_?)+}{n1}", "a_aa_a")
+def test_the_split_that_wins_is_that_of_pythons_engine(pattern: str, path: str) -> None:
+    source = sources(pattern)
+    found = re.compile(source, re.DOTALL).fullmatch(path)
+    assert Program(source).match(path) == (None if found is None else found.groupdict())
+
+
+HOSTILE = [
+    "{a}_{b}_{c}_{d}_{e}.csv",
+    "*_*_*_*_*_*_*_*.csv",
+    "**_**_**_**x",
+    "**/**/**/_{a}_x",
+    "{p:(_+)+}",
+    "{p:(_|_)+}x",
+    "{p:(_*)*}x",
+    "{p:(?:_|__|___){1,60}}x",
+    r"{p:\W+}{q:_+?}{r:[_.]*}x",
+    "{p:%B}{q:%f}_{r:%B}x",
+    "[_a]*[_b]*[_c]*[_d]*x",
+]
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_no_name_takes_more_than_its_length(pattern: str) -> None:
+    def too_long(*_: object) -> None:
+        raise TimeoutError("not linear")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(60)  # what is not linear takes hours
+    try:
+        compiled = compile_pattern(pattern)
+        for name in ("_" * 10_000, "_" * 10_000 + ".csv", "_/" * 5_000, "_" * 4_999 + "/" + "_" * 5_000):
+            compiled.match(name)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+_TWICE = (
+    "a name that is there twice would have to be tried in too many ways here; "
+    "give the second another name, or the first a constraint of fixed length"
+)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        (
+            r"(a)\1",
+            "a reference to what matched before cannot be matched in linear time; "
+            "name the capture and write it twice, {name}…{name}",
+        ),
+        *(
+            (
+                constraint,
+                "an expression that looks ahead or behind cannot be matched in linear time; "
+                "match what is wanted, and put a rule before this one for what is not",
+            )
+            for constraint in ("(?!x).+", "(?=x).+", "(a(?<=x))", "(?:b|(?<!x)a)*")
+        ),
+        (
+            "(a{1000}){1000}",
+            "its repetitions written out it is longer than 1000 characters; repeat less",
+        ),
+        ("(((a{9}){9}){9}){9}", "its repetitions written out it is longer than 1000 characters; repeat less"),
+        ("(" * 60 + "a" + ")" * 60, "groups in more than 50 groups; flatten it"),
+    ],
+)
+def test_what_cannot_be_matched_in_linear_time_is_refused(constraint: str, message: str) -> None:
+    with pytest.raises(PatternError) as caught:
+        compile_pattern(f"x/{{p:{constraint}}}.csv")
+    assert (caught.value.message, caught.value.offset) == (f"{constraint!r}: {message}", 2)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "at"),
+    [("{a}_{b}_{c}/{a}.csv", 12), ("{a:(x|y)+}/{a}.csv", 11), ("**/**/{a}_{b}/{a}", 14)],
+)
+def test_a_name_that_is_there_twice_stands_in_few_ways(pattern: str, at: int) -> None:
+    with pytest.raises(PatternError) as caught:
+        compile_pattern(pattern)
+    assert (caught.value.message, caught.value.offset) == (_TWICE, at)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "captures"),
+    [
+        ("{a}/{a}_{d:%Y}.csv", "x_y/x_y_2026.csv", {"a": "x_y", "d": "2026"}),
+        ("{a}_{b}/{a}_{b}.csv", "x_y_z/x_y_z.csv", {"a": "x_y", "b": "z"}),
+        (r"**/{i:[A-Z]{2}\d+}/{i}.csv", "t/DE12/DE12.csv", {"i": "DE12"}),
+    ],
+)
+def test_a_name_may_be_there_twice(pattern: str, path: str, captures: dict[str, str]) -> None:
+    assert compile_pattern(pattern).match(path) == captures
