@@ -22,7 +22,7 @@ from raw_trigger.model.record import Record, Reflected, Verdict
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
 from raw_trigger.recording import Recorder, by_outs, needed
 from raw_trigger.repo import diff
-from raw_trigger.repo.disk import in_the_way, is_pointer_on_disk, lfs_pull, not_the_content
+from raw_trigger.repo.disk import in_the_way, not_the_content
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
@@ -225,22 +225,26 @@ class Survey:
         """What on disk stands in the way of the changes: in their own place, or beside them."""
         # Imported here: what is only planned does not look at the disk.
         from raw_trigger.mapping.deletions import shown
-        from raw_trigger.repo.lfs import uses_lfs
+        from raw_trigger.repo.absent import absent, commands, may_lack
 
         repo = self.workspace.repo
         disk = in_the_way(repo, self.tracked, changes, rules.feeds)
-        if not changes.changes or not uses_lfs(repo):
+        if not changes.changes or not may_lack(repo):
             return disk
         options = self._options()
+        listed = desired_paths(repo, self.tracked, changes.desired)
+        gone = {
+            path: found for path, entry in listed if (found := absent(repo, path, entry.mode)) is not None
+        }
         lacks = lacking(
             (change.path for change in changes.changes if disk.obstacle(change.path) is None),
-            (p for p, _ in desired_paths(repo, self.tracked, changes.desired) if is_pointer_on_disk(repo, p)),
+            gone,
             rules,
             lambda target: made_from(target, rules.catalog, options.downstream, options.now),
         )
         told = {
-            path: f"what is made from it also reads {shown(others)}, of which only the Git LFS pointer is "
-            f"here: {lfs_pull(others)}"
+            path: f"what is made from it also reads {shown(others)}, whose content is not here: "
+            f"{commands([gone[one] for one in others])}"
             for path, others in lacks.items()
         }
         return replace(disk, missing={**disk.missing, **told}, lacks=lacks)

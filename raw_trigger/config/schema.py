@@ -263,8 +263,8 @@ class ConfigModel(Section):
     )
     fetch: bool = Field(
         default=_DEFAULT.fetch,
-        description="true: content of Git LFS or DVC that is not here is fetched before a run, of the files"
-        " that it is for and no others.",
+        description="true: content that is not here (Git LFS, git-annex, submodules, DVC) is fetched before a"
+        " run, of the files that it is for and no others.",
     )
     on_failure: Command | None = Field(
         default=None,

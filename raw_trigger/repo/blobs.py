@@ -19,7 +19,7 @@ from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Entry
 from raw_trigger.repo.diff import contents
 from raw_trigger.repo.git import Git, quoted
-from raw_trigger.repo.pointers import LFS_SIZE, LFS_VERSION, lfs_pointer
+from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
 _OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
@@ -151,7 +151,7 @@ class Blobs:
         None: the blob is no pointer.
         """
         size = self.size(oid)
-        if size is None or not len(LFS_VERSION) < size < LFS_SIZE:
+        if size is None or size > LFS_SIZE:
             return None
         with self.open(oid) as stream:
             pointer = lfs_pointer(stream.read())

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
-from raw_trigger.repo.environment import scrubbed
 from raw_trigger.repo.git import Git, quoted
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.submodules import checked_out, edited
 
 _FLAGS = (
     "-r",
@@ -195,22 +195,27 @@ def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, 
 
 
 def hidden(repo: Repository, roots: Sequence[str]) -> dict[bytes, tuple[Entry, Entry | None]]:
-    """Files that git is told not to look at and that are not on disk what the index says.
+    """What is not on disk what the index says, though git does not tell.
 
-    They are marked assume-unchanged or skip-worktree (a sparse checkout).
+    Files that it is told not to look at, marked assume-unchanged or skip-worktree (a sparse checkout); and
+    submodules with edits in them, of which it only compares the commit.
 
     Returns:
-        Path → what the index says, and what is on disk.
+        Path → what the index says, and what is on disk; an id of zeros where that has none.
     """
     out = repo.git.run("ls-files", "-v", "-s", "-z", "--", *roots, index=True)
     marked: dict[bytes, Entry] = {}
+    unclean: dict[bytes, tuple[Entry, Entry | None]] = {}
     for record in out.split(b"\0")[:-1]:
         meta, path = record.split(b"\t", 1)
         tag, mode, oid, _ = meta.decode().split(" ")
         if tag.islower() or tag == "S":
             marked[path] = Entry(mode, oid)
+        elif mode == SUBMODULE_MODE and checked_out(repo, path) and edited(repo, path) is not None:
+            unclean[path] = Entry(mode, oid), Entry(mode, "0" * len(oid))
     disk = _on_disk(repo, marked, {path: entry.mode for path, entry in marked.items()}, write=False)
-    return {path: (entry, disk.get(path)) for path, entry in marked.items() if disk.get(path) != entry}
+    differ = {path: (entry, disk.get(path)) for path, entry in marked.items() if disk.get(path) != entry}
+    return {**differ, **unclean}
 
 
 def unmerged(repo: Repository, roots: Sequence[str]) -> set[bytes]:
@@ -275,7 +280,7 @@ def _on_disk(
         except (FileNotFoundError, NotADirectoryError):
             continue
         if modes[path] == SUBMODULE_MODE and stat.S_ISDIR(status.st_mode):
-            commit = Git(repo.top / os.fsdecode(path), scrubbed(os.environ)).line("rev-parse", "HEAD")
+            commit = checked_out(repo, path)
             if commit is not None:
                 found[path] = Entry(SUBMODULE_MODE, commit)
         elif stat.S_ISLNK(status.st_mode):

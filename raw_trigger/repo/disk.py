@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from raw_trigger.model.changes import ChangeSet, show
+from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.planning import Disk
 from raw_trigger.repo import diff
-from raw_trigger.repo.pointers import LFS_SIZE, LFS_VERSION, lfs_pointer
+from raw_trigger.repo.absent import absent
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.submodules import checked_out, edited
 from raw_trigger.repo.tracked import Out, Tracked
 
 Feeds = Callable[[bytes], bool]
@@ -33,25 +34,43 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
     if desired.kind != "worktree":
         raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
-        edited = {change.path for change in (*tracked.anew().changes(raw)[0], *raw)}
-        other = (path for path in changed if not edited.isdisjoint((path, tracked.out_of(path))))
-        dirty |= dict.fromkeys(other, f"the file on disk is not {name}")
+        differs = {change.path for change in (*tracked.anew().changes(raw)[0], *raw)}
+        other = (path for path in changed if not differs.isdisjoint((path, tracked.out_of(path))))
+        # Of a submodule there is more to say.
+        dirty |= {
+            path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
+        }
     for path, change in changed.items():
-        if change.new is None and _is_file(repo, path):
+        if change.new is None and _is_there(repo, change):
             dirty[path] = f"it is deleted in {name}, but still on disk"
-    hidden = diff.hidden(repo, watched)
-    reason = "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
-    behind = changed if hidden else ()
-    dirty |= {path: reason for path in behind if path in hidden or tracked.pointer_of(path) in hidden}
-    unreadable = not_the_content(repo, tracked, changes, lambda path: path not in dirty and feeds(path))
-    missing = {path: reason for path, reason in unreadable.missing.items() if path not in dirty}
+    missing, hidden = {}, diff.hidden(repo, watched)
+    for path in changed if hidden else ():
+        pointer = tracked.pointer_of(path)
+        behind = path if path in hidden else pointer if pointer in hidden else None
+        if behind is None or hidden[behind][0].content == "submodule":
+            continue
+        if (
+            hidden[behind][1] is None
+            and repo.git.line("config", "--type=bool", "core.sparseCheckout") == "true"
+        ):
+            folder = shlex.quote(show(os.path.dirname(behind)))  # noqa: PTH120
+            missing[path] = f"the sparse checkout leaves it out: git sparse-checkout add {folder}"
+        else:
+            dirty[path] = (
+                "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
+            )
+    known = {**missing, **dirty}
+    unreadable = not_the_content(repo, tracked, changes, lambda path: path not in known and feeds(path))
+    missing |= {path: reason for path, reason in unreadable.missing.items() if path not in known}
     return Disk({**dirty, **unreadable.dirty}, missing)
 
 
 def not_the_content(
     repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True
 ) -> Disk:
-    """The changed paths at which something is on disk that is nobody's content: conflicts and pointers."""
+    """The changed paths at which something is on disk that is nobody's content: conflicts, pointers, links
+    that lead nowhere, submodules that are not checked out or were edited.
+    """
     changed = {change.path: change.new for change in changes.changes if change.new is not None}
     if not changed:
         return Disk()
@@ -61,10 +80,15 @@ def not_the_content(
         out = tracked.out(path) if entry.content == "dvc" else None
         if path in unmerged or (out is not None and out.pointer in unmerged):
             dirty[path] = "its merge conflict is not resolved"
+        elif not feeds(path):
+            continue
         elif out is None:
-            if is_pointer_on_disk(repo, path):
-                missing[path] = f"only its Git LFS pointer is here: {lfs_pull((path,))}"
-        elif feeds(path):
+            lacks = absent(repo, path, entry.mode)
+            if lacks is not None:
+                missing[path] = lacks.reason
+            elif entry.content == "submodule" and (reason := _edits(repo, path, entry)) is not None:
+                dirty[path] = reason
+        else:
             # A folder is recorded as a whole, and so it is here as a whole or not at all.
             reasons = wrong.of(out)
             if reasons[0] is not None:
@@ -92,22 +116,34 @@ class _Wrong:
         return self._found[key]
 
 
-def is_pointer_on_disk(repo: Repository, path: bytes) -> bool:
-    """Whether the pointer of Git LFS is on disk in the place of the content."""
-    full = _full(repo, path)
-    try:
-        status = os.lstat(full)
-        if not stat.S_ISREG(status.st_mode) or not len(LFS_VERSION) < status.st_size < LFS_SIZE:
-            return False
-        with open(full, "rb") as file:  # noqa: PTH123
-            return lfs_pointer(file.read(LFS_SIZE)) is not None
-    except OSError:
-        return False
+def _edits(repo: Repository, path: bytes, entry: Entry) -> str | None:
+    """What of a submodule on disk is not the commit."""
+    commit, quoted = checked_out(repo, path), shlex.quote(show(path))
+    if entry.oid.strip("0") and commit != entry.oid:
+        return (
+            f"{(commit or 'nothing')[:12]} of the submodule is checked out, not {entry.oid[:12]}: "
+            f"git submodule update {quoted}, or git add {quoted}"
+        )
+    changed = edited(repo, path)
+    if changed is None:
+        return None
+    return (
+        f"the submodule has edits that are not committed, of {show(changed)}: commit them, or put them away "
+        f"with git -C {quoted} stash --include-untracked"
+    )
 
 
-def lfs_pull(paths: Sequence[bytes]) -> str:
-    """The command that fetches the content."""
-    return f"git lfs pull --include={shlex.quote(','.join(show(path) for path in paths))}"
+def _is_module(repo: Repository, change: Change) -> bool:
+    """Whether a submodule should be there, and no file is in its place."""
+    wanted = change.new is not None and change.new.content == "submodule"
+    return wanted and not _is_file(repo, change.path)
+
+
+def _is_there(repo: Repository, change: Change) -> bool:
+    """Whether what is deleted is still on disk. Git leaves a submodule there."""
+    if change.old is not None and change.old.content == "submodule":
+        return os.path.lexists(_full(repo, change.path) + b"/.git")
+    return _is_file(repo, change.path)
 
 
 def _is_file(repo: Repository, path: bytes) -> bool:

@@ -28,7 +28,7 @@ def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
     asked = "".join(f"{oid}\n" for oid in blobs.values()).encode()
     lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
     sizes = {path: line.split(" ")[-1] for path, line in zip(blobs, lines, strict=True)}
-    small = [path for path, size in sizes.items() if size.isdecimal() and int(size) < LFS_SIZE]
+    small = [path for path, size in sizes.items() if size.isdecimal() and int(size) <= LFS_SIZE]
     texts = diff.contents(repo.git, [blobs[path] for path in small])
     found = {path for path, text in zip(small, texts, strict=True) if lfs_pointer(text) is not None}
     # What git would store of files on disk is not there to be read.

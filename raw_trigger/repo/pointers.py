@@ -1,4 +1,4 @@
-"""Small files in git that stand for content which is elsewhere: those of Git LFS and of DVC."""
+"""Small files in git that stand for content which is elsewhere: those of Git LFS, git-annex and DVC."""
 
 from __future__ import annotations
 
@@ -12,14 +12,26 @@ from types import MappingProxyType
 
 from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
 
-LFS_VERSION = b"version https://git-lfs.github.com/spec/v1\n"
 LFS_SIZE = 1024
-"""A pointer is smaller than this, says the Git LFS specification."""
+"""A pointer of Git LFS is not larger: it reads no further."""
+
+CRYPT = b"\0GITCRYPT\0"
+"""What a file begins with that git-crypt has encrypted."""
 
 DVC_FOLDER = ".dvc"
 """The folder that makes the one above it a project of DVC's."""
 
-_LFS = re.compile(re.escape(LFS_VERSION) + rb"(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n?")
+_END = rb"\r?\n(?:\r?\n)*"
+_EXTENSIONS = rb"(?:ext-[0-9]-\w\S* [^\n]*" + _END + rb")*"
+_LFS = re.compile(
+    _EXTENSIONS
+    + rb"version (?:https://git-lfs\.github\.com/spec/v1|https://hawser\.github\.com/spec/v1|http://git-media\.io/v/2)"
+    + (_END + _EXTENSIONS)
+    + rb"oid sha256:([0-9a-f]{64})"
+    + (_END + _EXTENSIONS)
+    + rb"size ([0-9]+)"
+)
+_ANNEX = re.compile(rb"(?:(?:\.\./)*\.git(?:/[^\n]*)?)?/annex/objects/[^\n]*--[^\n]*")
 _NOTES = frozenset({"desc", "type", "labels", "meta", "remote", "push", "persist"})
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
@@ -72,10 +84,20 @@ def escaped(folder: str) -> str:
 def lfs_pointer(content: bytes) -> LfsPointer | None:
     """The pointer, or None if this is content.
 
-    See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
+    Git LFS reads more than it writes: line ends of Windows, blank lines, the addresses of its forerunners.
+    See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md and ``lfs/pointer.go`` there.
     """
-    match = _LFS.fullmatch(content)
+    match = _LFS.fullmatch(content.strip())
     return None if match is None else LfsPointer(match[1].decode(), int(match[2]))
+
+
+def is_annex_pointer(begin: bytes) -> bool:
+    """Whether a file that begins like this is an unlocked one of git-annex whose content is not here; or a
+    locked one, where git cannot make links.
+
+    See https://git-annex.branchable.com/internals/pointer_file.
+    """
+    return _ANNEX.match(begin) is not None
 
 
 def dvc_outs(

@@ -1,18 +1,21 @@
-"""Has Git LFS and DVC fetch the content of single files into the working tree."""
+"""Has Git LFS, git-annex, DVC and git itself fetch the content of single files into the working tree."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from raw_trigger.errors import GitError
+from raw_trigger.repo import diff
+from raw_trigger.repo.absent import Tool, absent
 from raw_trigger.repo.environment import scrubbed
-from raw_trigger.repo.git import words
+from raw_trigger.repo.git import Git, words
 from raw_trigger.repo.pointers import DVC_FOLDER
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.submodules import git_in
 from raw_trigger.repo.tracked import Out, Tracked
 
 _ARGUMENTS = 400
@@ -28,38 +31,65 @@ def pull(
     """Fetch the content of these files.
 
     Args:
-        tracked: Knows which of them DVC has; all others are Git LFS's.
+        tracked: Knows which of them DVC has.
         folder: Where DVC is, if it is not on PATH; asked only then.
 
     Returns:
         Path → the program's own words, of those files that it was called in vain for.
     """
     outs: dict[Path, dict[bytes, Out]] = {}
-    lfs = []
+    others = []
     for path in paths:
         out = tracked.out(path)
         if out is None:
-            lfs.append(path)
+            others.append(path)
         else:
             outs.setdefault(_project(repo, out), {})[path] = out
-    failed = _pull_lfs(repo, lfs)
+    failed: dict[bytes, str] = {}
+    for (tool, inside), asked in _by_tool(repo, others).items():
+        git = git_in(repo, inside) if inside else repo.git
+        failed |= _pull(git, tool, asked)
     for place, wanted in outs.items():
         failed |= _pull_dvc(repo, place, wanted, folder)
     return failed
 
 
-def _pull_lfs(repo: Repository, paths: Collection[bytes]) -> dict[bytes, str]:
-    listed = sorted(paths)
+def _by_tool(repo: Repository, paths: Sequence[bytes]) -> dict[tuple[Tool, bytes], dict[bytes, bytes]]:
+    """Path → what is to be asked for, by the program that has it and the submodule that this is in."""
+    modes: dict[bytes, str] = {}
+    for start in range(0, len(paths), _ARGUMENTS):
+        some = [os.fsdecode(path) for path in paths[start : start + _ARGUMENTS]]
+        modes |= {path: entry.mode for path, entry in diff.index_paths(repo, some)}
+    found: dict[tuple[Tool, bytes], dict[bytes, bytes]] = {}
+    for path in paths:
+        one = absent(repo, path, modes.get(path, ""))
+        if one is not None and one.tool is not None:
+            asked = one.path.removeprefix(one.inside + b"/") if one.inside else one.path
+            found.setdefault((one.tool, one.inside), {})[path] = asked
+    return found
+
+
+def _pull(git: Git, tool: Tool, asked: Mapping[bytes, bytes]) -> dict[bytes, str]:
+    listed = sorted(asked)
     failed: dict[bytes, str] = {}
     for start in range(0, len(listed), _ARGUMENTS):
         some = listed[start : start + _ARGUMENTS]
-        patterns = ",".join("/" + os.fsdecode(path).translate(_SPECIAL) for path in some)
+        names = [os.fsdecode(asked[path]) for path in some]
+        patterns = ",".join("/" + name.translate(_SPECIAL) for name in names)
+        arguments: dict[Tool, tuple[str, ...]] = {
+            "lfs": ("lfs", "pull", f"--include={patterns}", "--exclude="),
+            "annex": ("annex", "get", "--quiet", "--", *names),
+            "submodule": ("submodule", "--quiet", "update", "--init", "--recursive", "--", *names),
+        }
+        if tool not in arguments:
+            return {}  # a key is the user's own business
         try:
-            done = repo.git.attempt("lfs", "pull", f"--include={patterns}", "--exclude=", index=True)
+            done = git.attempt(*arguments[tool], index=True, literal=tool == "lfs")
         except GitError as error:
             return {**failed, **dict.fromkeys(listed[start:], error.message)}
         if done.returncode != 0:
-            failed |= dict.fromkeys(some, f"git lfs pull: {_short(done.stderr or done.stdout)}")
+            program = " ".join(arguments[tool][:2])
+            failed |= dict.fromkeys(some, f"git {program}: {_short(done.stderr or done.stdout)}")
     return failed
 
 

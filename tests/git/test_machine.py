@@ -508,7 +508,7 @@ def test_what_also_reads_a_pointer_waits(world: World, changed: bool) -> None:
     [waiting] = [one for one in plan.waiting if one.change.path == f"{ROOT}/folder/y.csv".encode()]
     assert waiting.absent == (f"{ROOT}/folder/x.csv".encode(),)
     assert waiting.reason == (
-        f"what is made from it also reads {ROOT}/folder/x.csv, of which only the Git LFS pointer is here: "
+        f"what is made from it also reads {ROOT}/folder/x.csv, whose content is not here: "
         f"git lfs pull --include={ROOT}/folder/x.csv"
     )
     assert ("folder/y.csv", "sum") not in world.read

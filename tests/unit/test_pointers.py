@@ -4,24 +4,72 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.repo.pointers import DvcOut, LfsPointer, dvc_outs, lfs_pointer, stage_folders
+from raw_trigger.repo.pointers import (
+    DvcOut,
+    LfsPointer,
+    dvc_outs,
+    is_annex_pointer,
+    lfs_pointer,
+    stage_folders,
+)
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12\n"
 MD5 = "b026324c6904b2a9cb4b88d6d61c81d1"
 
 
+POINTER = LfsPointer("a" * 64, 12)
+EXTENSION = b"ext-0-x sha256:" + b"b" * 64 + b"\n"
+
+
+# What `git lfs pointer --check` 3.3.0 says of each.
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (LFS, LfsPointer("a" * 64, 12)),
-        (LFS.replace(b"\noid", b"\next-0-x sha256:" + b"b" * 64 + b"\noid"), LfsPointer("a" * 64, 12)),
+        (LFS, POINTER),
+        (LFS.replace(b"oid", EXTENSION + b"oid"), POINTER),
+        (LFS.replace(b"oid", EXTENSION + EXTENSION.replace(b"-0-", b"-1-") + b"oid"), POINTER),
+        (LFS.replace(b"\n", b"\r\n"), POINTER),
+        (LFS.replace(b"\n", b"\n\r\n\n"), POINTER),
+        (b"\n " + LFS.strip() + b" \n\n", POINTER),
+        (LFS.replace(b"git-lfs.github", b"hawser.github"), POINTER),
+        (LFS.replace(b"https://git-lfs.github.com/spec/v1", b"http://git-media.io/v/2"), POINTER),
+        (LFS.replace(b"spec/v1", b"spec/v2"), None),
         (LFS.replace(b"size 12", b"size x"), None),
+        (LFS.replace(b"sha256", b"md5"), None),
+        (LFS.replace(b"aaa", b"AAA"), None),
+        (LFS.replace(b"oid", b"ext-x y\noid"), None),
+        (LFS.replace(b"oid", b"name y\noid"), None),
         (LFS + b"more\n", None),
+        (LFS + b"x y\n", None),
+        (b"\xef\xbb\xbf" + LFS, None),
         (b"", None),
     ],
 )
 def test_lfs(content: bytes, expected: LfsPointer | None) -> None:
     assert lfs_pointer(content) == expected
+
+
+KEY = b"SHA256E-s3000--" + b"a" * 64 + b".csv"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"/annex/objects/" + KEY + b"\n", True),
+        (b"/annex/objects/" + KEY, True),
+        (b"/annex/objects/" + KEY + b"\r\n/annex/more\n", True),
+        (b"/annex/objects/WORM-s3-m123--a b.csv\n", True),
+        (b"../../.git/annex/objects/Ww/gq/" + KEY + b"/" + KEY, True),  # a link, where there are none
+        (b".git/annex/objects/Ww/gq/" + KEY + b"/" + KEY, True),
+        (b"see /annex/objects/" + KEY + b"\n", False),
+        (b"/annex/objects/\n", False),
+        (b"/annex/objects/x\n", False),
+        (b"path\n/annex/objects/" + KEY + b"\n", False),
+        (b"", False),
+    ],
+)
+def test_annex(content: bytes, expected: bool) -> None:
+    assert is_annex_pointer(content) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Content that git names and that is not on disk: what is there in its place, and what fetches it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from raw_trigger.model.changes import SUBMODULE_MODE, show
+from raw_trigger.repo.lfs import uses_lfs
+from raw_trigger.repo.pointers import CRYPT, LFS_SIZE, is_annex_pointer, lfs_pointer
+from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.submodules import checked_out, git_in
+
+Tool = Literal["lfs", "annex", "submodule", "git-crypt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Why a path's content is not here.
+
+    Attributes:
+        why: What is there in its place.
+        tool: What fetches it; None where nobody knows.
+        path: What that has to be asked for, relative to the repository's top.
+        inside: The submodule that this is in; empty where it is in none.
+    """
+
+    why: str
+    tool: Tool | None
+    path: bytes
+    inside: bytes = b""
+
+    @property
+    def reason(self) -> str:
+        """Why, and what to do."""
+        return f"{self.why}: {commands((self,))}" if self.tool is not None else self.why
+
+
+def commands(absent: Sequence[Absent]) -> str:
+    """What fetches all of them, in the shell's words; where nothing does, why the first is not here."""
+    found: dict[tuple[Tool, bytes], list[bytes]] = {}
+    for one in absent:
+        if one.tool is not None:
+            found.setdefault((one.tool, one.inside), []).append(one.path)
+    listed = [_command(tool, inside, paths) for (tool, inside), paths in found.items()]
+    return " && ".join(listed) or absent[0].why
+
+
+def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:
+    folder = f" -C {shlex.quote(show(inside))}" if inside else ""
+    names = [show(path.removeprefix(inside + b"/") if inside else path) for path in paths]
+    listed = " ".join(map(shlex.quote, dict.fromkeys(names)))
+    return {
+        "lfs": f"git{folder} lfs pull --include={shlex.quote(','.join(names))}",
+        "annex": f"git{folder} annex get {listed}",
+        "submodule": f"git{folder} submodule update --init --recursive {listed}",
+        "git-crypt": f"cd {shlex.quote(show(inside))} && git-crypt unlock" if inside else "git-crypt unlock",
+    }[tool]
+
+
+def may_lack(repo: Repository) -> bool:
+    """Whether contents are kept elsewhere at all, so that it pays to look for files that are not here."""
+    if (repo.top / ".gitmodules").exists() or (repo.common_dir / "annex").is_dir() or uses_lfs(repo):
+        return True
+    # A clone in which git-annex was never used.
+    return bool(
+        repo.git.line("for-each-ref", "--count=1", "refs/heads/git-annex", "refs/remotes/*/git-annex")
+    )
+
+
+def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:
+    """What is on disk in the place of the path's content; None if that is there.
+
+    Args:
+        mode: What git takes the path for.
+    """
+    return _absent(repo, path, mode)
+
+
+def _absent(repo: Repository, path: bytes, mode: str, inside: bytes = b"") -> Absent | None:
+    if mode == SUBMODULE_MODE:
+        return _in_submodule(repo, path)
+    full = os.fsencode(repo.top) + b"/" + path
+    try:
+        status = os.lstat(full)
+        if stat.S_ISLNK(status.st_mode):
+            return _behind_link(os.fsencode(repo.top), path, inside)
+        if stat.S_ISREG(status.st_mode):
+            return _in_place(full, path, inside)
+    except OSError:
+        return None
+    return None
+
+
+def _in_place(full: bytes, path: bytes, inside: bytes) -> Absent | None:
+    """What a file says that it stands for."""
+    with open(full, "rb") as file:  # noqa: PTH123
+        begin = file.read(LFS_SIZE + 1)
+    if begin.startswith(CRYPT):
+        return Absent("it is encrypted by git-crypt", "git-crypt", path, inside)
+    if is_annex_pointer(begin):
+        return Absent("only its git-annex pointer is here", "annex", path, inside)
+    if len(begin) <= LFS_SIZE and lfs_pointer(begin) is not None:
+        return Absent("only its Git LFS pointer is here", "lfs", path, inside)
+    return None
+
+
+def _behind_link(top: bytes, path: bytes, inside: bytes) -> Absent | None:
+    full = top + b"/" + path
+    text = os.readlink(full)  # noqa: PTH115
+    if os.path.isfile(full):  # noqa: PTH113
+        real = os.path.realpath(full)
+        within = os.path.realpath(top) + b"/"
+        # What it leads to may be a pointer itself.
+        return _in_place(full, real.removeprefix(within), inside) if real.startswith(within) else None
+    if os.path.exists(full):  # noqa: PTH110
+        return None
+    if b"annex/objects/" in text:
+        return Absent("its content is in git-annex, not here", "annex", path, inside)
+    return Absent(f"it is a link to {show(text)}, which is not there", None, path)
+
+
+def _in_submodule(repo: Repository, path: bytes) -> Absent | None:
+    """What of a submodule is not here: all of it, one of its own, or some of its files."""
+    if checked_out(repo, path) is None:
+        return Absent("its submodule is not checked out", "submodule", path)
+    listed = git_in(repo, path).attempt("ls-files", "-s", "-z", index=True).stdout
+    for record in listed.split(b"\0")[:-1]:
+        meta, name = record.split(b"\t", 1)
+        mode = meta[:6].decode()
+        inner = path + b"/" + name
+        if mode == SUBMODULE_MODE:
+            if _in_submodule(repo, inner) is not None:
+                return Absent(f"the submodule {show(name)} in it is not here", "submodule", path)
+        elif (found := _absent(repo, inner, mode, inside=path)) is not None:
+            return Absent(f"in it, of {show(name)}: {found.why}", found.tool, inner, path)
+    return None
