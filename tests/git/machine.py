@@ -396,7 +396,7 @@ class World:
     def adopt(self, revision: str) -> None:
         tree = self.git("rev-parse", f"{revision}^{{tree}}")
         done = self.tool(lambda workspace: Trigger(workspace).adopt(tree))
-        assert isinstance(done, int), done
+        assert isinstance(done, dict), done
         self.declare(tree, strict=True)
 
     # The launcher
