@@ -61,6 +61,7 @@ def init(
         options=DagsterOptions(
             module_name=chosen.module_name, python_file=chosen.python_file, workspace=chosen.workspace
         ),
+        ask=not no_catalog,
     )
     findings = initialize.look(
         repo, place, _root(place, asks, yes), os.environ, ask=not no_catalog, busy=busy

@@ -80,8 +80,8 @@ class DagsterModel(Section):
     )
     working_directory: Text | None = Field(
         default=None,
-        description="Folder in which the definitions are loaded, relative to this file; by default the"
-        " folder of this file.",
+        description="Folder in which `dagster dev` would be called, relative to this file; by default the"
+        " folder of this file. Of a src folder modules are loaded, but the code runs in the folder above it.",
     )
     python: Python = Field(
         default="auto",

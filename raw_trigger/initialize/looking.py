@@ -16,8 +16,9 @@ from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.initialize.drafting import draft
+from raw_trigger.initialize.finding import code
 from raw_trigger.initialize.keys import dimensions
-from raw_trigger.initialize.naming import as_module, name_it
+from raw_trigger.initialize.projects import find_project, named_project, relative
 from raw_trigger.initialize.values import DATA, Findings, folders_of, joined, shown, words_of
 from raw_trigger.install import hooks_folder
 from raw_trigger.install.framework import framework_entries, install_advice
@@ -69,17 +70,21 @@ def find_place(
     config_file: Path | None = None,
     root: Path | None = None,
     options: DagsterOptions | None = None,
+    ask: bool = True,
 ) -> Place:
-    """Where the file belongs: in the nearest folder with a Dagster project, else with raw data, else the top.
+    """Where the file belongs and which Dagster project it is about.
+
+    The file goes to the folder of the project, or to the one above it that has the raw data.
 
     Args:
         start: The folder the command was started in; what it named is relative to this.
         config_file: The file to write, where it was named.
         root: The raw root, where it was named.
         options: The Dagster project, where it was named.
+        ask: Whether the project will be loaded.
 
     Raises:
-        UsageError: there is a configuration already, or the root cannot be one.
+        UsageError: there is a configuration already, the root cannot be one, or there are several projects.
     """
     top, start = repo.top.resolve(), start.resolve()
     listed = _listed(repo)
@@ -88,16 +93,22 @@ def find_place(
     names = [show(path) for path in (*listed, *tracked)]
     named = options or DagsterOptions()
     _require_there(named, start)
+    where = relative(start, top)
+    if named == DagsterOptions():
+        project = find_project(top, start, names, ask=ask)
+    else:
+        project = named_project(named, names, top, start)
     if config_file is not None:
         home = (start / config_file).parent.resolve()
         if not home.is_relative_to(top):
             raise UsageError(f"{config_file} is outside the repository {top}")
         file = home / config_file.name
     else:
-        home = _home(start, top, names, named)
+        named_root = None if root is None else relative((start / root).resolve(), top)
+        home = top / _home(where if project is None else project.folder, names, named_root)
         file = home / NAMES[0]
     _require_new(file, top, named=config_file is not None)
-    folder = "" if home == top else home.relative_to(top).as_posix()
+    folder = relative(home, top)
     if root is None:
         below = [name[len(folder) + 1 :] for name in names if name.startswith(folder + "/")]
         roots = _candidates(below if folder else names)
@@ -106,11 +117,11 @@ def find_place(
     return Place(
         folder,
         file,
-        _rebased(named, start, home),
+        DagsterOptions() if project is None else project.options(folder),
         listed,
         roots,
         certain=root is not None or roots[:1] == _ROOTS[:1],
-        start="" if start == top else os.path.relpath(start, top),
+        start=where,
         tracked=tracked,
     )
 
@@ -169,16 +180,13 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str], busy: B
         return _with_keys(project, project.catalog(fresh=True))
     except ProjectError as error:
         hint = error.hint
-        names = [show(path) for path in place.listed]
-        if not has_project(home) and place.options == DagsterOptions():
-            folders = {posixpath.dirname(name) for name in names if name.endswith((".toml", ".yaml"))}
-            other = next((f for f in sorted(folders) if has_project(repo.top / f)), None)
-            hint = name_it(names, place.start)
-            if other is not None:
-                hint = f"there is one in {shown(other)}: use `raw-trigger -C` with that folder"
+        if place.options == DagsterOptions() and not has_project(home):
+            hint = "name it: `raw-trigger -m my_project.definitions init`, or `-f` with a file"
         elif "relative import" in error.message and place.options.python_file:
+            names = [show(path) for path in place.listed]
             file = posixpath.normpath(posixpath.join(place.folder, place.options.python_file[0]))
-            hint = as_module(names, file, place.start) or hint
+            module = code(file, "from . import one", names).module
+            hint = f"name it by its module: `raw-trigger -m {module} init`" if module else hint
         hint = f"{hint}\n  " if hint else ""
         hint += "`raw-trigger init --no-catalog` writes the file without the Dagster project"
         raise ProjectError(error.message, hint, error.detail) from error
@@ -233,18 +241,30 @@ def _ignored(repo: Repository, folder: str) -> bool:
     return bool(repo.git.run("ls-files", "-z", *options, "--", folder, index=True))
 
 
-def _home(start: Path, top: Path, names: Sequence[str], options: DagsterOptions) -> Path:
-    above = [folder for folder in (start, *start.parents) if folder.is_relative_to(top)]
-    if options == DagsterOptions():
-        for folder in above:
-            if has_project(folder):
-                return folder
+def _home(project: str, names: Sequence[str], root: str | None) -> str:
+    """The folder of the project, or the one above it that has the raw data; relative to the top."""
+    above = [project]
+    while above[-1]:
+        above.append(posixpath.dirname(above[-1]))
+    if root is not None:
+        return next((folder for folder in above if f"{root}/".startswith(f"{folder}/" if folder else "")), "")
     folders = {parent for name in names for parent in folders_of(name)}
+    ranks = {
+        folder: next((n for n, one in enumerate(_ROOTS) if joined(folder, one) in folders), len(_ROOTS))
+        for folder in above
+    }
+    best = min(above, key=lambda folder: ranks[folder])
+    if ranks[best] < len(_ROOTS):
+        return best
     for folder in above:
-        relative = "" if folder == top else folder.relative_to(top).as_posix()
-        if any(joined(relative, root) in folders for root in _ROOTS):
+        below = [name[len(folder) + 1 :] if folder else name for name in names if _is_below(name, folder)]
+        if _candidates(below):
             return folder
-    return top
+    return project
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
 
 
 def _require_new(file: Path, top: Path, *, named: bool) -> None:
@@ -266,19 +286,6 @@ def _named_root(root: Path, home: Path) -> str:
             "choose a folder above both: `raw-trigger --config FOLDER/raw-trigger.yaml init --root …`",
         )
     return root.relative_to(home).as_posix()
-
-
-def _rebased(options: DagsterOptions, start: Path, home: Path) -> DagsterOptions:
-    """Named files are relative to where the command was started; in the file, to the file."""
-
-    def moved(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(
-            os.path.relpath(path, home) if path.is_relative_to(home) else name
-            for name in names
-            for path in [start / name]
-        )
-
-    return replace(options, python_file=moved(options.python_file), workspace=moved(options.workspace))
 
 
 def _candidates(names: Sequence[str]) -> tuple[str, ...]:

@@ -124,6 +124,7 @@ def _dagster(options: DagsterOptions) -> list[str]:
         "module_name": options.module_name,
         "python_file": options.python_file,
         "workspace": options.workspace,
+        "working_directory": () if options.working_directory is None else (options.working_directory,),
     }
     if not any(named.values()):
         return [

@@ -5,13 +5,43 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+NAMES = ("pyproject.toml", "workspace.yaml", "workspace.yml")
+"""What ``dagster dev`` reads."""
+
+_SECTION = r"^[ \t]*\[tool\.%s\][^\n]*\n(.*?)(?=^[ \t]*\[|\Z)"
+
 
 def has_project(folder: Path) -> bool:
     """Whether ``dagster dev`` would find something to load in the folder."""
-    if any((folder / name).is_file() for name in ("workspace.yaml", "workspace.yml", "dg.toml")):
+    if any((folder / name).is_file() for name in NAMES[1:]):
         return True
+    dagster, dg = _sections(folder)
+    return bool(re.search(r"^[ \t]*(module_name|modules)\b", dagster, re.MULTILINE)) or bool(dg)
+
+
+def module_of(folder: Path) -> str | None:
+    """The one module that ``pyproject.toml`` names; None: none, several, or Dagster finds it out."""
+    dagster, dg = _sections(folder)
+    named = _value(dagster, "module_name")
+    if named is not None or dagster or re.search(r"^[ \t]*autoload_defs[ \t]*=[ \t]*true", dg, re.MULTILINE):
+        return named
+    root = _value(dg, "root_module")
+    return _value(dg, "code_location_target_module") or (None if root is None else f"{root}.definitions")
+
+
+def _sections(folder: Path) -> tuple[str, str]:
+    """What ``pyproject.toml`` says in ``[tool.dagster]`` and ``[tool.dg.project]``."""
     try:
-        text = (folder / "pyproject.toml").read_text("utf-8", "replace")
+        text = (folder / NAMES[0]).read_text("utf-8", "replace") + "\n"
     except OSError:
-        return False
-    return re.search(r"^[ \t]*\[tool\.(dagster|dg)\b", text, re.MULTILINE) is not None
+        return "", ""
+    found = (
+        re.search(_SECTION % name, text, re.MULTILINE | re.DOTALL) for name in ("dagster", r"dg\.project")
+    )
+    dagster, dg = ("" if one is None else one[1] for one in found)
+    return dagster, dg
+
+
+def _value(section: str, key: str) -> str | None:
+    found = re.search(rf"^[ \t]*{key}[ \t]*=[ \t]*[\"']([^\"']+)", section, re.MULTILINE)
+    return None if found is None else found[1]

@@ -101,7 +101,7 @@ class DagsterProject:
     """A folder with a Dagster project.
 
     Args:
-        directory: The folder, absolute; where ``dagster dev`` would be called.
+        directory: The folder, absolute, that the options are relative to.
         options: What is configured about it.
         default_home: The instance if neither the options nor ``.env`` nor the environment name one.
         cache_dir: Where the catalog and the logs are kept.
@@ -153,7 +153,7 @@ class DagsterProject:
         cached = cache.read(self.cache_dir)
         interpreter = self.interpreter(cached.interpreter if cached is not None else None)
         log = new_log(self.cache_dir)
-        with Child("runner.py", self.directory, interpreter, self.environ, log) as child:
+        with Child("runner.py", self.folder, interpreter, self.environ, log) as child:
 
             def execute(
                 batches: Sequence[RunBatch],
@@ -235,7 +235,7 @@ class DagsterProject:
         answers: list[dict[str, Any]] = []
         with (
             self.busy("asking the Dagster instance"),
-            Child("settle.py", self.directory, interpreter, self.environ, log) as child,
+            Child("settle.py", self.folder, interpreter, self.environ, log) as child,
         ):
             code = child.converse(request, answers.append)
         if not answers:
@@ -250,9 +250,20 @@ class DagsterProject:
         Raises:
             ProjectError: There is none.
         """
-        if not self.directory.is_dir():
-            raise ProjectError(f"the project's folder {self.directory} does not exist")
-        return find_interpreter(self.options.python, self.directory, self.top, self.environ, known)
+        for folder in (self.directory, self.folder):
+            if not folder.is_dir():
+                raise ProjectError(f"the project's folder {folder} does not exist")
+        # A path that was configured is relative to the file that it stands in.
+        start = self.folder if self.options.python == "auto" else self.directory
+        return find_interpreter(self.options.python, start, self.top, self.environ, known)
+
+    @property
+    def folder(self) -> Path:
+        """Where ``dagster dev`` would be called: the working directory; of a ``src``, the folder above."""
+        if self.options.working_directory is None:
+            return self.directory
+        working = Path(self._absolute(self.options.working_directory))
+        return working.parent if working.name == "src" else working
 
     def has_private_home(self) -> bool:
         """Whether the instance is :attr:`default_home`: nothing else names one."""
@@ -272,7 +283,7 @@ class DagsterProject:
 
     def _env_file_home(self) -> str | None:
         try:
-            text = (self.directory / ".env").read_text("utf-8", "replace")
+            text = (self.folder / ".env").read_text("utf-8", "replace")
         except OSError:
             return None
         found = None
@@ -292,7 +303,7 @@ class DagsterProject:
         return {
             "version": REQUEST_VERSION,
             "project": {
-                "directory": str(self.directory),
+                "directory": str(self.folder),
                 "top": str(self.top),
                 "module_name": list(options.module_name),
                 "python_file": paths(options.python_file),
@@ -312,7 +323,7 @@ class DagsterProject:
         log = new_log(self.cache_dir)
         answers: list[dict[str, Any]] = []
         began = time.time_ns()
-        with Child("probe.py", self.directory, interpreter, self.environ, log) as child:
+        with Child("probe.py", self.folder, interpreter, self.environ, log) as child:
             code = child.converse(request, answers.append)
         if not answers:
             raise silence(code, interpreter, log, "before it had loaded the Dagster project")

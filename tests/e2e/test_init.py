@@ -358,13 +358,9 @@ def test_a_pre_commit_file_that_cannot_be_added_to_is_left(repo: Repo) -> None:
     [
         ({"defs.py": "import not_there_at_all\n"}, ["not_there_at_all", "  | ", "init --no-catalog"]),
         pytest.param(
-            {"pyproject.toml": None},
-            ["no Dagster project here", "name it: `raw-trigger -f defs.py init`"],
+            {"pyproject.toml": None, "defs.py": "assets = []\n"},
+            ["no Dagster project here", "name it: `raw-trigger -m my_project.definitions init`"],
             marks=pytest.mark.soak,
-        ),
-        (
-            {"pyproject.toml": None, "app/pyproject.toml": SMALL["pyproject.toml"]},
-            ["there is one in app: use `raw-trigger -C`"],
         ),
     ],
 )
@@ -391,6 +387,54 @@ def test_a_project_below_the_top(repo: Repo) -> None:
         "wrote app/raw-trigger.yaml\n  1 file in data/1_raw mapped: 1 without a rule\n"
     )
     assert findings(repo.top / "app/src") == []
+
+
+MONOREPO = {
+    "orchestration/pyproject.toml": '[tool.dagster]\nmodule_name = "shop.definitions"\n',
+    "orchestration/.env": "CURRENCY=EUR\n",
+    "orchestration/shop/__init__.py": "",
+    "orchestration/shop/definitions.py": """
+import os
+from pathlib import Path
+from dagster import Definitions, asset
+
+@asset(key_prefix="raw")
+def prices():
+    assert os.environ["CURRENCY"] == "EUR"
+    return Path("../data/1_raw/prices.csv").read_text()
+
+defs = Definitions([prices])
+""",
+    "data/1_raw/prices.csv": "1\n",
+    ".gitignore": "__pycache__/\n",
+}
+
+
+def test_the_project_below_and_the_data_at_the_top(repo: Repo) -> None:
+    """Everything is as where `dagster dev` is called: relative paths, `.env`, the interpreter."""
+    repo.commit(MONOREPO)
+    done = run(repo.top, "init")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "\ndagster:\n  module_name: shop.definitions\n  working_directory: orchestration\n"
+        in (repo.top / "raw-trigger.yaml").read_text()
+    )
+    done = run(repo.top, "run", "--all")
+    assert (done.returncode, "1 materialized" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "arguments",
+    [["-m", "shop.definitions", "init"], ["-C", "src", "-m", "shop.definitions", "init"], ["init"]],
+)
+def test_a_module_below_src_that_is_not_installed(repo: Repo, arguments: list[str]) -> None:
+    code = SMALL["defs.py"].replace("def a(): ...", "def a(): open('data/1_raw/a.csv')")
+    repo.commit({"src/shop/__init__.py": "", "src/shop/definitions.py": code, "data/1_raw/a.csv": "1\n"})
+    done = run(repo.top, *arguments)
+    assert done.returncode == 0, done.stderr
+    done = run(repo.top, "run", "--all")
+    assert (done.returncode, "1 materialized" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_a_named_project_is_written_down(repo: Repo) -> None:
