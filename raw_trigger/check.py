@@ -25,7 +25,8 @@ _RANKS = ("error", "warning", "note")
 class Finding:
     """One thing found. ``where`` is ``raw-trigger.yaml:14:5``, a path or an asset key.
 
-    A note is nothing wrong: the first rule that matches decides, and not every day has a file.
+    A note is nothing wrong: the first rule that matches decides, not every day has a file, and what cannot be
+    read of an asset is rarely needed.
     """
 
     severity: Severity
@@ -79,6 +80,7 @@ def check(
         *_unfed(matches, catalog),
         *_overlaps(rules, paths),
         *_without_file(fed, catalog, keys),
+        *(Finding("note", key, message) for key, message in catalog.unread),
     ]
     if hooks is not None:
         found.append(Finding("warning", "git hooks", hooks))

@@ -92,6 +92,8 @@ class Catalog:
     dagster_version: str | None = None
     jobs: Mapping[str, str] = field(default_factory=dict)
     """The named jobs, each with its code location."""
+    unread: tuple[tuple[str, str], ...] = ()
+    """Assets, and what of them could not be read and is left out."""
 
     def has(self, key: str) -> bool:
         """Whether there is such an asset, or such a job (``job:NAME``)."""

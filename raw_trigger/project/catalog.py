@@ -139,7 +139,9 @@ def remember(
         "files": {path: [stamp, _digest(path)] for path, stamp in stamps.items()},
         "folders": {path: [_stamp(path), _names(path)] for path in watched["folders"]},
         "modules": {path: [_stamp(path), _module_names(path)] for path in watched["modules"]},
-        "answer": {key: answer[key] for key in ("dagster", "python", "assets", "partitions", "jobs")},
+        "answer": {
+            key: answer[key] for key in ("dagster", "python", "assets", "partitions", "jobs", "unread")
+        },
     }
     with suppress(OSError):  # a full or read-only disk makes the next start slower, not this one wrong
         write(cache_dir, document)
@@ -255,7 +257,8 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             mappings=tuple(("/".join(parts), mapping(how)) for parts, how in one["mappings"]),
             partitions_per_run=one["per_run"],
         )
-    return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]))
+    unread = tuple(("/".join(parts), message) for parts, message in answer["unread"])
+    return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]), unread)
 
 
 def _keys(keys: Sequence[Sequence[str]]) -> tuple[str, ...]:

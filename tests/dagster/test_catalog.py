@@ -57,6 +57,25 @@ DEFS = """
         })
     def sales(): ...
 
+    M = dg.MetadataValue
+    schema = dg.TableSchema([dg.TableColumn("column.csv")])
+    lineage = dg.TableColumnLineage({"column.csv": [dg.TableColumnDep(dg.AssetKey("a.csv"), "b.csv")]})
+    @dg.asset(metadata={
+        "md": M.md("x.csv"), "int": M.int(3), "float": M.float(float("nan")), "bool": M.bool(True), "null": M.null(),
+        "timestamp": M.timestamp(0.0), "notebook": M.notebook("x.csv"), "artifact": M.python_artifact(Path),
+        "asset": M.asset(dg.AssetKey("x.csv")), "run": M.dagster_run("x.csv"), "job": M.job("x.csv", "y.csv"),
+        "table": M.table([dg.TableRecord({"column.csv": "x.csv"})], schema), "schema": schema, "lineage": lineage,
+        "pool": M.pool("x.csv"), "code": dg.CodeReferencesMetadataValue(
+            code_references=[dg.LocalFileCodeReference(file_path="x.csv"), dg.UrlCodeReference(url="https://x.csv")]),
+        "class": Path, "path": M.path("data/1_raw/j.csv")})
+    def documented(): ...
+
+    class TextMetadataValue(dg.TextMetadataValue):
+        @property
+        def value(self): raise ConnectionError("no route to host")
+    @dg.asset(metadata={"asked": TextMetadataValue("x.csv"), "path": "data/1_raw/k.csv"})
+    def far_away(): ...
+
     @dg.asset_check(asset=sales)
     def not_empty(): return dg.AssetCheckResult(passed=True)
 
@@ -69,7 +88,8 @@ DEFS = """
     def seen(): return dg.DataVersion("1")
 
     defs = dg.Definitions(
-        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, pair, free, seen,
+        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, documented, far_away, pair, free,
+         seen,
          dg.AssetSpec("outside", metadata={"path": "x.csv"}), dg.SourceAsset("old_style")],
         asset_checks=[not_empty])
 """
@@ -142,6 +162,13 @@ def test_partitions(catalog, key, expected):
     assert catalog.assets[key].partitions == expected
 
 
+def test_what_cannot_be_read_of_one_asset_is_left_out_with_a_note(catalog):
+    assert catalog.assets["documented"].metadata == (("path", "data/1_raw/j.csv"),)
+    assert catalog.assets["far_away"].metadata == (("path", "data/1_raw/k.csv"),)
+    message = "its metadata 'asked' cannot be read: ConnectionError: no route to host"
+    assert catalog.unread == (("far_away", message),)
+
+
 def test_partitions_made_by_code_are_other(catalog):
     assert catalog.assets["by_code"].partitions.kind == "other"
 
@@ -178,6 +205,7 @@ def test_how_partitions_are_made_from_others(catalog):
 def test_everything_is_there(catalog):
     assert sorted(catalog.assets) == [
         *("all_regions", "by_both", "by_code", "by_day", "by_file", "by_month", "by_region", "by_region_too"),
-        *("by_week", "l", "left", "moved", "old_style", "outside", "r", "raw/shop/sales", "right", "seen"),
+        *("by_week", "documented", "far_away", "l", "left", "moved", "old_style", "outside", "r"),
+        *("raw/shop/sales", "right", "seen"),
     ]
     assert catalog.dagster_version is not None

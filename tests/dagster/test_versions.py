@@ -16,7 +16,9 @@ DEFS = """
     static = dg.StaticPartitionsDefinition(["eu", "us"])
     days = dg.DailyPartitionsDefinition("2024-01-05")
     files = dg.DynamicPartitionsDefinition(name="files")
-    @dg.asset(key_prefix="raw", metadata={"path": dg.MetadataValue.path("data/1_raw/good.csv")})
+    @dg.asset(key_prefix="raw", metadata={
+        "path": dg.MetadataValue.path("data/1_raw/good.csv"), "md": dg.MetadataValue.md("x.csv"), "int": 3,
+        "schema": dg.TableSchema([dg.TableColumn("x.csv")])})
     def good():
         import lazily
     @dg.asset(key_prefix="raw")

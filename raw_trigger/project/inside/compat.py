@@ -174,8 +174,8 @@ def _forget_namesake(target: Any, directory: str, seen: dict[str, str]) -> None:
 class Node:
     """One asset of the graph; keys are Dagster's, ``partitions`` is the definition itself.
 
-    ``mappings`` are described partition mappings by parent; ``per_run`` says how many partitions one run
-    may make, 0 any number.
+    ``mappings`` are the partition mappings by parent; ``per_run`` says how many partitions one run may make,
+    0 any number.
     """
 
     key: Any
@@ -269,7 +269,11 @@ def _old_nodes(repo: Any, graph: Any) -> list[Node]:  # before 1.6.14
 
 
 def texts(value: Any) -> list[str]:
-    """The strings in a metadata value that may name files: text, paths, URLs, and those inside of JSON."""
+    """The strings in a metadata value that may name files: text, paths, URLs, and those inside of JSON.
+
+    Raises:
+        Exception: Whatever a value raises that is not what it looks like.
+    """
     if type(value).__name__ in (
         "TextMetadataValue",
         "PathMetadataValue",
@@ -277,6 +281,9 @@ def texts(value: Any) -> list[str]:
         "JsonMetadataValue",
     ):
         value = value.value
+    elif hasattr(type(value), "_fields"):
+        # All other values are tuples with names, as their parts are, and some versions forbid to look inside.
+        return []
     if isinstance(value, str):
         return [value]
     if isinstance(value, os.PathLike):
@@ -305,7 +312,11 @@ def partitions_kind(definition: Any) -> str:
 
 
 def describe_partitions(definition: Any) -> dict[str, Any]:
-    """A partitions definition as JSON. Moments are ISO 8601 with their offset."""
+    """A partitions definition as JSON. Moments are ISO 8601 with their offset.
+
+    Raises:
+        Exception: Whatever a class raises that somebody derived from one of Dagster's.
+    """
     kind = partitions_kind(definition)
     if kind == "multi":
         dimensions = [
@@ -350,14 +361,18 @@ def _mappings(graph: Any, key: Any, partitions: Any, parents: Any) -> dict[Any, 
                 else graph.get_partitions_def(parent)
             )
             if above is not None or partitions is not None:
-                found[parent] = describe_mapping(graph.get_partition_mapping(key, parent))
+                found[parent] = graph.get_partition_mapping(key, parent)
         except Exception:  # (a parent that is in no location, a definition that Dagster refuses)
             continue
     return found
 
 
 def describe_mapping(mapping: Any) -> dict[str, Any]:
-    """A partition mapping as JSON; ``other`` is one that only its own code understands."""
+    """A partition mapping as JSON; ``other`` is one that only its own code understands.
+
+    Raises:
+        Exception: Whatever a class raises that somebody derived from one of Dagster's.
+    """
     name = type(mapping).__name__
     describe = _MAPPINGS.get(name)
     if describe is None or not type(mapping).__module__.startswith("dagster."):

@@ -12,12 +12,15 @@ sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve()
 import importlib.util  # noqa: E402
 import os  # noqa: E402
 import platform  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from types import ModuleType  # noqa: E402
 from typing import Any  # noqa: E402
 
 NOISE = frozenset({".venv", ".git", "__pycache__", "site-packages", "dist-packages", "node_modules"})
 SEARCHERS = ("<frozen importlib", "/importlib/", "/pkg_resources/")
 """What lists the folders of sys.path to find modules and installed packages."""
+HEARD = frozenset(("open", "os.listdir", "os.scandir"))
 PROJECT_FILES = (
     "pyproject.toml",
     "workspace.yaml",
@@ -56,8 +59,13 @@ class Watch:
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """An audit hook: called for everything that happens, so the common case is left first."""
-        if not self.active:
+        if not self.active or event not in HEARD:
             return
+        # An error here would be one of the code that is watched.
+        with suppress(Exception):
+            self._hear(event, args)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
             path, mode, flags = args
             if isinstance(path, int):
@@ -67,11 +75,11 @@ class Watch:
                 self.written.add(path)
             else:
                 self.read.add(path)
-        elif event in ("os.listdir", "os.scandir"):
+        else:
             path = args[0]
             if isinstance(path, int):
                 return
-            caller = sys._getframe(1).f_code.co_filename
+            caller = sys._getframe(2).f_code.co_filename
             searching = any(name in caller for name in SEARCHERS)
             (self.searched if searching else self.listed).add("." if path is None else path)
 
@@ -100,7 +108,9 @@ class Watch:
         }
         own = str(HERE) + os.sep
         for module in list(sys.modules.values()):
-            name = getattr(module, "__file__", None)
+            name = None
+            with suppress(Exception):  # one that is only loaded when it is asked, and then fails
+                name = getattr(module, "__file__", None)
             if isinstance(name, str):
                 path = _absolute(name)
                 if not session.is_installed(path) and not path.startswith(own):
@@ -121,7 +131,7 @@ def _absolute(path: Any) -> str:
     return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (a link is watched under its own name)
 
 
-def _assets(compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str, Any]:
+def _assets(session: ModuleType, compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str, Any]:
     """Every asset once: where several locations name it, the one that can execute it counts."""
     chosen: dict[Any, tuple[str, Any]] = {}
     parents: dict[Any, set[Any]] = {}
@@ -134,13 +144,25 @@ def _assets(compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str
     definitions: list[Any] = []
     numbers: dict[int, int] = {}
     described: list[dict[str, Any]] = []
+    unread: list[list[Any]] = []
 
-    def number(definition: Any) -> int | None:
+    def read(key: Any, what: str, ask: Callable[[Any], Any], value: Any, instead: Any) -> Any:
+        """What an asset can do without must not keep all others from being read."""
+        try:
+            return ask(value)
+        except Exception as error:
+            unread.append([list(key.path), f"{what} cannot be read: {session.error_of(error)['message']}"])
+            return instead
+
+    def other(value: Any) -> dict[str, Any]:
+        return {"kind": "other", "name": type(value).__name__}
+
+    def number(key: Any, definition: Any) -> int | None:
         if definition is None:
             return None
         if id(definition) not in numbers:
             definitions.append(definition)  # keeps it alive, so that no other takes its id
-            document = compat.describe_partitions(definition)
+            document = read(key, "its partitions", compat.describe_partitions, definition, other(definition))
             if document["kind"] == "other":  # nothing tells whether two of them are equal
                 document["name"] += f" {len(described)}"
             if document not in described:
@@ -151,29 +173,35 @@ def _assets(compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str
     assets = []
     for key in sorted(chosen, key=lambda key: list(key.path)):
         location, node = chosen[key]
-        metadata = [[name, text] for name, value in node.metadata.items() for text in compat.texts(value)]
+        metadata = [
+            [name, text]
+            for name, value in node.metadata.items()
+            for text in read(key, f"its metadata {name!r}", compat.texts, value, [])
+        ]
+        mappings = []
+        for parent, how in sorted(node.mappings.items(), key=lambda one: list(one[0].path)):
+            what = f"its partition mapping from {'/'.join(parent.path)}"
+            described_how = read(key, what, compat.describe_mapping, how, other(how))
+            mappings.append([list(parent.path), described_how])
         assets.append(
             {
                 "key": list(key.path),
                 "location": location,
                 "group": node.group,
                 "kind": node.kind,
-                "partitions": number(node.partitions),
+                "partitions": number(key, node.partitions),
                 "parents": sorted(list(parent.path) for parent in parents[key] if parent != key),
                 "execution_set": sorted(list(other.path) for other in node.execution_set)
                 if len(node.execution_set) > 1
                 else [],
                 "metadata": metadata,
                 "checks": list(node.checks),
-                "mappings": sorted(
-                    ([list(parent.path), how] for parent, how in node.mappings.items()),
-                    key=lambda one: one[0],
-                ),
+                "mappings": mappings,
                 "per_run": node.per_run,
             }
         )
     jobs = {name: location for location, repo in reversed(repositories) for name in compat.job_names(repo)}
-    return {"assets": assets, "partitions": described, "jobs": jobs}
+    return {"assets": assets, "partitions": described, "jobs": jobs, "unread": unread}
 
 
 def main() -> None:
@@ -188,7 +216,7 @@ def main() -> None:
         sys.addaudithook(watch.hook)
         watch.active = True
         repositories = compat.load_repositories(request["project"])
-        document = _assets(compat, repositories)
+        document = _assets(session, compat, repositories)
         watch.active = False
         channel.send(
             {
