@@ -7,22 +7,32 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from raw_trigger.errors import UsageError
-from raw_trigger.model.changes import show
+from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.model.changes import SUBMODULE_MODE, show
+from raw_trigger.model.record import Record
 from raw_trigger.model.settings import Config
+from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 
 
 def require_roots(
-    repo: Repository, config: Config, trees: Sequence[str], elsewhere: Callable[[], bool] = lambda: False
+    repo: Repository,
+    config: Config,
+    trees: Sequence[str],
+    elsewhere: Callable[[], bool] = lambda: False,
+    record: Callable[[], Record | None] = lambda: None,
 ) -> None:
     """Make sure that git can see the raw roots.
+
+    One that is empty by now is one: git keeps no empty folders.
 
     Args:
         trees: The trees or commits that are looked at.
         elsewhere: Asked where git has nothing under a root: whether files there are told of elsewhere.
+        record: Asked then for what is recorded.
 
     Raises:
-        UsageError: a root is nowhere, behind a link, in another repository, or ignored by git.
+        UsageError: a root is nowhere and never was, behind a link, in another repository, or ignored by git.
     """
     for root in config.roots:
         _require_visible(repo.top, root)
@@ -36,7 +46,10 @@ def require_roots(
         return
     for root in missing:
         where = config.file or "there is no raw-trigger.yaml, so the default applies"
+        _require_no_submodule(repo, root)
         if not os.path.lexists(repo.top / root):
+            if _was_there(repo, root, record()):
+                continue
             raise UsageError(
                 f"the raw root '{root}' is not there ({where})",
                 "put the raw files there, or set `root:` in raw-trigger.yaml",
@@ -44,6 +57,27 @@ def require_roots(
         if repo.git.attempt("check-ignore", "-q", "--", root, index=True, literal=False).returncode == 0:
             raise UsageError(
                 f"git ignores the raw root '{root}' ({where})", "see `git check-ignore -v " + root + "`"
+            )
+
+
+def _was_there(repo: Repository, root: str, record: Record | None) -> bool:
+    """Whether the root is known from before, so that its last file was deleted and it is not misspelt."""
+    rules = None if record is None else record.rules
+    if record is not None and (rules is None or root + "/" in RuleBook.described(rules).roots):
+        return True
+    return bool(repo.git.line("rev-list", "-1", "HEAD", "--", root))
+
+
+def _require_no_submodule(repo: Repository, root: str) -> None:
+    """One that is checked out was seen already."""
+    parts = PurePosixPath(root).parts
+    above = ["/".join(parts[:i]) for i in range(1, len(parts) + 1)]
+    for path, entry in diff.index_paths(repo, above):
+        if entry.mode == SUBMODULE_MODE and show(path) in above:
+            raise UsageError(
+                f"the raw root '{root}' is in the submodule '{show(path)}', which is not checked out here",
+                f"check it out (git submodule update --init {show(path)}) and run raw-trigger there: "
+                f"raw-trigger -C {show(path)} …",
             )
 
 

@@ -100,7 +100,8 @@ class Survey:
             changes = diff.to_worktree(repo, old, roots)
         if not changes:
             sides = [side for side in (base.oid, desired.oid) if side]
-            require_roots(repo, self.workspace.config, sides, lambda: self._has_outs(desired))
+            config = self.workspace.config
+            require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
         if "." in roots:
             changes = tuple(change for change in changes if not state.is_own(change.path))
         seen, pointed = self.tracked.changes(changes)

@@ -5,84 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from raw_trigger.config import load_config
-from raw_trigger.events.revisions import from_arguments
-from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.assets import Asset, Catalog
-from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import Plan
-from raw_trigger.repo.repository import Repository
-from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
 from tests.conftest import Repo
+from tests.git.trigger_kit import RULES, Ground, R
 
-R = "data/1_raw/"
-CATALOG = {key: Asset(key, (key,), "here") for key in ("a", "b")}
-RULES = "assets: [{path: 'a*', asset: a}, {path: 'sub', asset: b}, {path: 'b*', asset: b}]\n"
 LFS = b"version https://git-lfs.github.com/spec/v1\r\noid sha256:" + b"a" * 64 + b"\r\nsize 12\r\n"
 ANNEX = b"/annex/objects/SHA256E-s3000--" + b"a" * 64 + b".csv\n"
-
-
-class Project:
-    """Stands in for the Dagster project."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        return Catalog(CATALOG, fresh=fresh)
-
-
-class Ground(Repo):
-    """A repository with two assets, and something recorded."""
-
-    def trigger(self) -> Trigger:
-        opened = Repository.discover(self.top)
-        config = load_config(self.top / "raw-trigger.yaml", self.top)
-        return Trigger(Workspace(opened, config, Project(self.top), "local"))  # type: ignore[arg-type]
-
-    def plan(self, *arguments: str) -> Plan:
-        trigger = self.trigger()
-        names = [name for name in arguments if name != "--staged"]
-        repo = trigger.workspace.repo
-        base, desired = from_arguments(repo, "local", names, staged="--staged" in arguments)
-        return trigger.plan(trigger.detect(base, desired), launching=True)
-
-    def waiting(self, *arguments: str) -> dict[str, tuple[str, str | None]]:
-        """What is not planned, and why."""
-        plan = self.plan(*arguments)
-        assert not plan.actionable or plan.waiting
-        return {
-            os.fsdecode(one.change.path).removeprefix(R): (one.disposition, one.reason)
-            for one in plan.changes
-            if one.disposition != "planned"
-        }
-
-    def run(self, during: Callable[[], None] = lambda: None) -> list[str]:
-        """What ran, and succeeded."""
-        trigger, ran = self.trigger(), []
-
-        class Launcher:
-            def launch(
-                self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]
-            ) -> Report:
-                for planned in prepare().plan.actionable:
-                    ran.append(planned.target.text)
-                    on_target(TargetOutcome(planned.target, "success"))
-                during()
-                return Report()
-
-            def ready(self) -> None: ...
-
-        base, desired = from_arguments(trigger.workspace.repo, "local", [])
-        with trigger.planned(base, desired, face="cli") as plan:
-            trigger.run(plan, Launcher(), face="cli")  # type: ignore[arg-type]
-        return ran
 
 
 @pytest.fixture

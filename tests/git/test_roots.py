@@ -1,0 +1,75 @@
+"""A raw root with nothing in it: empty by now, or misspelt."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from raw_trigger.errors import UsageError
+from tests.conftest import Repo
+from tests.git.trigger_kit import RULES, Ground, R
+
+
+@pytest.fixture
+def ground(repo: Repo) -> Ground:
+    made = Ground(repo.top)
+    made.commit({"raw-trigger.yaml": RULES, R + "a.csv": "1\n"})
+    return made
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_last_file_is_deleted(ground: Ground, recorded: bool) -> None:
+    if recorded:
+        ground.trigger().adopt("HEAD")
+    ground.git("rm", "-q", R + "a.csv")
+    ground.commit()
+    assert not (ground.top / R).exists()
+    if recorded:
+        assert [one.action for one in ground.plan().targets] == ["skip"]
+    assert ground.run() == []
+    for arguments in ([], ["--staged"], ["HEAD", "HEAD"]):
+        assert ground.plan(*arguments).changes == ()
+    ground.commit({R + "a.csv": "2\n"})
+    assert ground.run() == (["a"] if recorded else [])
+    assert ground.plan("HEAD~1", "HEAD").targets
+
+
+def test_the_record_knows_a_root_that_a_shallow_clone_does_not(ground: Ground, tmp_path: Path) -> None:
+    ground.trigger().adopt("HEAD")
+    ground.commit({R + "a.csv": None})
+    assert ground.run() == []
+    ground.commit({"other": "1\n"})
+    top = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{ground.top}", str(top)], check=True)
+    clone = Ground(top)
+    with pytest.raises(UsageError, match="the raw root 'data/1_raw' is not there"):
+        clone.plan()
+    clone.git("fetch", "-q", "origin", "refs/raw-trigger/*:refs/raw-trigger/*")
+    assert clone.plan().changes == ()
+
+
+def test_a_root_that_never_was(ground: Ground) -> None:
+    ground.trigger().adopt("HEAD")
+    ground.git("rm", "-q", R + "a.csv")
+    ground.commit()
+    assert ground.run() == []
+    ground.write({"raw-trigger.yaml": "root: data/1_rwa\n" + RULES})
+    with pytest.raises(UsageError, match="the raw root 'data/1_rwa' is not there"):
+        ground.plan("HEAD", "HEAD")
+
+
+def test_a_root_in_a_submodule(repo: Repo, tmp_path: Path) -> None:
+    inner = Repo(tmp_path / "inner")
+    inner.top.mkdir()
+    inner.git("init", "-q")
+    inner.commit({R + "a.csv": "1\n"})
+    repo.git("submodule", "add", "-q", str(inner.top), "sub")
+    repo.commit({"raw-trigger.yaml": f"root: sub/{R}\n" + RULES})
+    with pytest.raises(UsageError, match="in another repository, 'sub'") as told:
+        Ground(repo.top).plan()
+    assert told.value.hint == "run raw-trigger there: raw-trigger -C sub …"
+    repo.git("submodule", "deinit", "-q", "--force", "sub")
+    with pytest.raises(UsageError, match="in the submodule 'sub', which is not checked out here"):
+        Ground(repo.top).plan()
