@@ -44,13 +44,15 @@ _FRAMEWORK = ("PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY", "PREK_RUNNING_LEGACY")
 class Attended:
     """What a hook came to. ``plan`` is None where there was nothing to look at.
 
-    ``job`` is the work that was left to the background, ``joined`` whether it was at work already.
+    ``unsteady`` are those of the warnings that tell of something which is still pending. ``job`` is the work
+    that was left to the background, ``joined`` whether it was at work already.
     """
 
     event: HookEvent | None = None
     plan: Plan | None = None
     outcome: Outcome | None = None
     warnings: Sequence[str] = ()
+    unsteady: Sequence[str] = ()
     refused: str | None = None
     job: Job | None = None
     joined: bool = False
@@ -190,7 +192,7 @@ def _carry_out(
         if refused is not None:
             return Attended(event, plan, refused=refused)
         outcome = trigger.run(plan, launcher, face=event.name, on_target=on_target)
-        return Attended(event, plan, outcome, trigger.warnings)
+        return Attended(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 
-from raw_trigger.model.changes import Change, ChangeSet, Entry
+from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.record import Verdict
 from raw_trigger.repo.tracked import Tracked
@@ -17,6 +18,9 @@ Snapshot = Callable[[], ChangeSet]
 
 Fed = Mapping[bytes, frozenset[str]]
 """Path → targets, as text."""
+
+_TOLD = 5
+"""Files, and targets of each, that are named."""
 
 Due = Callable[[ChangeSet, Set[Target]], Mapping[bytes, frozenset[str]]]
 """Of what was seen, the targets that do not reflect it, where these others were made."""
@@ -137,13 +141,8 @@ class Made:
         return found
 
     @cached_property
-    def unsure(self) -> dict[bytes, frozenset[str]]:
-        """Of which files nobody knows what the targets have read, though they succeeded.
-
-        The file changed while the run was on, or held a conflict or a pointer instead of its content.
-        """
-        if not self._succeeded:
-            return self._disproved()
+    def _moving(self) -> Plan | None:
+        """What changed while the run was on; None if nothing did."""
         before = {change.path: change for change in self._before.changes}
         after = {change.path: change for change in self._after.changes}
         changed = tuple(
@@ -151,12 +150,28 @@ class Made:
             for path, change in {**after, **before}.items()
             if path not in before or path not in after or before[path].new != after[path].new
         )
-        moving = self._planned(changed) if changed else None
-        moved = {} if moving is None else needed(moving)
-        found = {path: targets & self._names for path, targets in moved.items()}
+        return self._planned(changed) if changed else None
+
+    @cached_property
+    def moved(self) -> dict[bytes, frozenset[str]]:
+        """Returns the files that changed while the run was on, each with what was made from it meanwhile."""
+        if not self._succeeded or self._moving is None:
+            return {}
+        moved = {path: targets & self._names for path, targets in needed(self._moving).items()}
+        return {path: targets for path, targets in moved.items() if targets}
+
+    @cached_property
+    def unsure(self) -> dict[bytes, frozenset[str]]:
+        """Of which files nobody knows what the targets have read, though they succeeded.
+
+        The file changed while the run was on, or held a conflict or a pointer instead of its content.
+        """
+        if not self._succeeded:
+            return self._disproved()
+        found = dict(self.moved)
         for path, early in self._early(self.whole, apart=True).items():
             found[path] = found.get(path, frozenset()) | early
-        for planned in (*(() if moving is None else moving.changes), *self.whole.changes):
+        for planned in (*(() if self._moving is None else self._moving.changes), *self.whole.changes):
             # One with targets that is unmapped is a table that cannot be read as one.
             if planned.disposition in ("dirty", "missing-content", "unmapped"):
                 below = [self._recorder.below(target) for target in planned.targets]
@@ -196,6 +211,27 @@ def _all_above(of: Mapping[Target, PlannedTarget], target: Target) -> set[Target
         found.update(new)
         stack += new
     return found - {target}
+
+
+def unsteady(moved: Mapping[bytes, frozenset[str]], relative: Callable[[bytes], str | None]) -> list[str]:
+    """Says of files that changed while something was made from them that they are still pending.
+
+    Args:
+        relative: The path as a rule names it.
+    """
+    told = []
+    for path, targets in sorted(moved.items())[:_TOLD]:
+        names = sorted(targets)
+        made = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+        who = made if len(names) == 1 else "one of them"
+        rule = f"{{path: {json.dumps(relative(path), ensure_ascii=False)}, ignore: true}}"
+        told.append(
+            f"{show(path)} changed while {made} ran, so it is not recorded; "
+            f"if {who} writes it, ignore it: {rule}"
+        )
+    if len(moved) > _TOLD:
+        told.append(f"{len(moved) - _TOLD} more files changed while something was made from them")
+    return told
 
 
 def by_outs(

@@ -25,7 +25,7 @@ from raw_trigger.model.record import Results, Verdict
 from raw_trigger.planning import make_plan, path_filter
 from raw_trigger.project import Watching
 from raw_trigger.promotion import promote
-from raw_trigger.recording import Recorder, by_out, needed, settled
+from raw_trigger.recording import Recorder, by_out, needed, settled, unsteady
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
 from raw_trigger.survey import Survey, Wishes
@@ -47,6 +47,7 @@ class Trigger(Survey):
 
     Attributes:
         warnings: What the user should be told at the end.
+        unsteady: Those of them that are about files which changed while they were read.
         results: What the run came to, as it was recorded here; None if nothing was.
     """
 
@@ -60,6 +61,7 @@ class Trigger(Survey):
     ) -> None:
         super().__init__(workspace, wishes)
         self.warnings: list[str] = []
+        self.unsteady: list[str] = []
         self.results: Results | None = None
         self._records = records
         self._thorough = thorough
@@ -215,17 +217,15 @@ class Trigger(Survey):
             if recorder is not None:
                 succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
                 made = recorder.after(succeeded, _unmade(plan, succeeded) if plan.record is None else {})
-                unsure = dict(made.unsure)
-                for planned in plan.targets:
-                    outcome = done.get(planned.target)
-                    for path in planned.paths if outcome is not None and outcome.refuted else ():
-                        unsure[path] = unsure.get(path, frozenset()) | {planned.target.text}
+                unsure = _with_refuted(made.unsure, plan, done)
                 self._promote({**nothing_to_run, **made.verdicts}, plan, unsure, made.whole)
+                self.unsteady += unsteady(made.moved, self.rules(self.known_catalog()).relative)
             if launch is not None:
                 self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
         outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
+        self.warnings += self.unsteady
         self._compare(outcomes)
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
@@ -469,6 +469,18 @@ def _unmade(plan: Plan, succeeded: Set[Target]) -> dict[bytes, frozenset[str]]:
     """Returns the planned paths with the targets that were to be made from them and were not."""
     names = {target.text for target in succeeded}
     return {path: targets - names for path, targets in needed(plan).items() if targets - names}
+
+
+def _with_refuted(
+    unsure: Mapping[bytes, frozenset[str]], plan: Plan, done: Mapping[Target, TargetOutcome]
+) -> dict[bytes, frozenset[str]]:
+    """Of which files nobody knows what the targets have read, with those whose checks failed."""
+    found = dict(unsure)
+    for planned in plan.targets:
+        outcome = done.get(planned.target)
+        for path in planned.paths if outcome is not None and outcome.refuted else ():
+            found[path] = found.get(path, frozenset()) | {planned.target.text}
+    return found
 
 
 def _moved() -> UsageError:

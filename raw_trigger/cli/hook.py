@@ -268,4 +268,4 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str) -> str | No
             tell=tell_stderr,
         )
     _tell_end(text, done)
-    return None if done.plan is None else left_undone(done.plan, done.outcome)
+    return None if done.plan is None else left_undone(done.plan, done.outcome, done.unsteady)

@@ -251,8 +251,12 @@ def sample(items: Sequence[str], most: int = 5) -> str:
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def left_undone(plan: Plan, outcome: Outcome | None) -> str | None:
-    """What a run has left undone, on one line; None: nothing."""
+def left_undone(plan: Plan, outcome: Outcome | None, unsteady: Sequence[str] = ()) -> str | None:
+    """What a run has left undone, on one line; None: nothing.
+
+    Args:
+        unsteady: What is not recorded though it ran.
+    """
     said = list(plan.errors)
     for done in outcome.targets if outcome is not None else ():
         if done.status == "failed":
@@ -260,6 +264,7 @@ def left_undone(plan: Plan, outcome: Outcome | None) -> str | None:
             said.append(f"{done.target.text}: {error}")
     said += [f"{t.target.text}: {t.reason}" for t in plan.targets if _is_open(t)]
     said += [f"{show(change.change.path)} has to wait: {change.reason}" for change in plan.waiting]
+    said += unsteady
     return sample([printable(one) for one in said], 3) if said else None
 
 

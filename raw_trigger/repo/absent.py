@@ -36,12 +36,12 @@ class Absent:
 
     @property
     def reason(self) -> str:
-        """Why, and what to do."""
+        """Says why, and what to do."""
         return f"{self.why}: {commands((self,))}" if self.tool is not None else self.why
 
 
 def commands(absent: Sequence[Absent]) -> str:
-    """What fetches all of them, in the shell's words; where nothing does, why the first is not here."""
+    """Returns what fetches all of them, for a shell; where nothing does, why the first is not here."""
     found: dict[tuple[Tool, bytes], list[bytes]] = {}
     for one in absent:
         if one.tool is not None:
@@ -63,7 +63,7 @@ def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:
 
 
 def may_lack(repo: Repository) -> bool:
-    """Whether contents are kept elsewhere at all, so that it pays to look for files that are not here."""
+    """Says whether contents are kept elsewhere at all, so that it pays to look what is not here."""
     if (repo.top / ".gitmodules").exists() or (repo.common_dir / "annex").is_dir() or uses_lfs(repo):
         return True
     # A clone in which git-annex was never used.
@@ -73,7 +73,7 @@ def may_lack(repo: Repository) -> bool:
 
 
 def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:
-    """What is on disk in the place of the path's content; None if that is there.
+    """Returns what is on disk in the place of the path's content; None if that is there.
 
     Args:
         mode: What git takes the path for.

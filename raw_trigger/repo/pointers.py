@@ -92,8 +92,9 @@ def lfs_pointer(content: bytes) -> LfsPointer | None:
 
 
 def is_annex_pointer(begin: bytes) -> bool:
-    """Whether a file that begins like this is an unlocked one of git-annex whose content is not here; or a
-    locked one, where git cannot make links.
+    """Says whether a file that begins like this is one of git-annex whose content is not here.
+
+    An unlocked one, or a locked one where git cannot make links.
 
     See https://git-annex.branchable.com/internals/pointer_file.
     """

@@ -12,12 +12,12 @@ from raw_trigger.repo.repository import Repository
 
 
 def git_in(repo: Repository, path: bytes) -> Git:
-    """The git of the submodule at a path."""
+    """Returns the git of the submodule at a path."""
     return Git(Path(os.fsdecode(_full(repo, path))), scrubbed(repo.git.environ))
 
 
 def checked_out(repo: Repository, path: bytes) -> str | None:
-    """The commit that is checked out in the submodule at a path; None if none is."""
+    """Returns the commit that is checked out in the submodule at a path; None if none is."""
     # In an empty folder git would answer for the repository around it.
     if not os.path.lexists(_full(repo, path) + b"/.git"):
         return None
@@ -25,7 +25,7 @@ def checked_out(repo: Repository, path: bytes) -> str | None:
 
 
 def edited(repo: Repository, path: bytes) -> bytes | None:
-    """A path in the submodule that is not what it has committed, untracked files included; None if all is.
+    """Returns a path in the submodule that is not as committed there, or not tracked; None if all is clean.
 
     Raises:
         GitError: git cannot tell.

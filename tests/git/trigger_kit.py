@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from raw_trigger.config import load_config
@@ -59,21 +60,30 @@ class Ground(Repo):
 
     def run(self, during: Callable[[], None] = lambda: None) -> list[str]:
         """What ran, and succeeded."""
-        trigger, ran = self.trigger(), []
-
-        class Launcher:
-            def launch(
-                self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]
-            ) -> Report:
-                for planned in prepare().plan.actionable:
-                    ran.append(planned.target.text)
-                    on_target(TargetOutcome(planned.target, "success"))
-                during()
-                return Report()
-
-            def ready(self) -> None: ...
-
+        trigger, launcher = self.trigger(), self.launcher(during)
         base, desired = from_arguments(trigger.workspace.repo, "local", [])
         with trigger.planned(base, desired, face="cli") as plan:
-            trigger.run(plan, Launcher(), face="cli")  # type: ignore[arg-type]
-        return ran
+            trigger.run(plan, launcher, face="cli")
+        return launcher.ran
+
+    def launcher(self, during: Callable[[], None]) -> Pretended:
+        """One that makes nothing, and does something meanwhile."""
+        return Pretended(during)
+
+
+class Pretended:
+    """A launcher that makes nothing. ``ran`` is what it was asked for."""
+
+    def __init__(self, during: Callable[[], None]) -> None:
+        self.during = during
+        self.ran: list[str] = []
+
+    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+        for planned in prepare().plan.actionable:
+            self.ran.append(planned.target.text)
+            on_target(TargetOutcome(planned.target, "success"))
+        self.during()
+        return Report()
+
+    def ready(self) -> AbstractContextManager[None]:
+        return nullcontext()
