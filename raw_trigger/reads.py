@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger.install.atomic import replace_file
@@ -26,19 +26,21 @@ class Reading:
     """What a target read, and the assets that the same step made.
 
     ``together`` are the partitions that the step made at once: which of them a file was read for is not seen.
+    ``partial``: the step failed, so it may read more than that.
     """
 
     target: Target
     assets: tuple[str, ...]
     reads: Reads
     together: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
-    """What was read for each target that was made."""
+    """What was read for each target that was made, or that failed."""
     steps: dict[tuple[str | None, str], dict[str, None]] = {}
     ranges: dict[tuple[str | None, str], dict[str, None]] = {}
-    made = [one for one in outcomes if one.reads is not None and one.status == "success"]
+    made = [one for one in outcomes if one.reads is not None and one.status in ("success", "failed")]
     for one in made:
         assert one.reads is not None
         steps.setdefault((one.run_id, one.reads.step), {})[one.target.asset] = None
@@ -49,7 +51,9 @@ def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
         assert one.reads is not None
         step = one.run_id, one.reads.step
         together = tuple(ranges.get(step, ())) if len(ranges.get(step, ())) > 1 else ()
-        found.append(Reading(one.target, tuple(steps[step]), one.reads, together))
+        found.append(
+            Reading(one.target, tuple(steps[step]), one.reads, together, partial=one.status == "failed")
+        )
     return found
 
 
@@ -69,6 +73,7 @@ def recall(folder: Path) -> list[Reading]:
                 tuple(one["assets"]),
                 _reads(one),
                 tuple(one["together"]),
+                bool(one.get("partial")),
             )
             for one in document["targets"]
         ]
@@ -77,7 +82,7 @@ def recall(folder: Path) -> list[Reading]:
 
 
 def remember(folder: Path, new: Sequence[Reading]) -> None:
-    """Keep what was read, in the place of what the same targets had read before.
+    """Keep what was read, in the place of what the same targets had read before: what failed, beside that.
 
     It is of use to people only: where it cannot be written nothing else suffers.
     """
@@ -87,8 +92,8 @@ def remember(folder: Path, new: Sequence[Reading]) -> None:
     if all(known.get(one.target) == one for one in new):
         return
     for one in new:
-        known.pop(one.target, None)
-        known[one.target] = one
+        before = known.pop(one.target, None)
+        known[one.target] = one if before is None or not one.partial else _joined(before, one)
     kept, room = [], MOST_PATHS
     for one in reversed(known.values()):
         room -= len(one.reads.files) + len(one.reads.unsure) + len(one.reads.folders)
@@ -99,6 +104,15 @@ def remember(folder: Path, new: Sequence[Reading]) -> None:
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / FILE, json.dumps(document).encode() + b"\n", 0o644)
+
+
+def _joined(one: Reading, other: Reading) -> Reading:
+    files, unsure, folders = (
+        tuple(sorted({*getattr(one.reads, kind), *getattr(other.reads, kind)}))
+        for kind in ("files", "unsure", "folders")
+    )
+    reads = replace(one.reads, files=files, unsure=unsure, folders=folders)
+    return replace(one, reads=reads)
 
 
 def visible(repo: Repository, paths: Sequence[bytes]) -> set[bytes]:
@@ -118,6 +132,7 @@ def _as_json(one: Reading) -> dict[str, object]:
         "partition": one.target.partition,
         "assets": list(one.assets),
         "together": list(one.together),
+        "partial": one.partial,
         "step": reads.step,
         "files": [show(path) for path in reads.files],
         "unsure": [show(path) for path in reads.unsure],

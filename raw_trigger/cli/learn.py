@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ from raw_trigger.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from raw_trigger.learn import Asked, Ran
+    from raw_trigger.learn import Ran
     from raw_trigger.model.outcome import TargetOutcome
     from raw_trigger.model.plan import Plan
     from raw_trigger.trigger import Trigger
@@ -39,6 +40,7 @@ def learn(
     watch_runs: Annotated[
         bool, typer.Option("--watch-runs", help="Run nothing: take what was read by the runs up to now.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Materialize them without asking.")] = False,
     write_: Annotated[bool, typer.Option("--write", help="Write the file, too.")] = False,
     form: PlainFormatOption = PlainFormat.text,
     environment: Environment = None,
@@ -52,8 +54,15 @@ def learn(
     if watch_runs and (partition or everything):
         raise UsageError("--watch-runs runs nothing", "leave --partition and --all away")
     trigger = Trigger(workspace_of(context, environment), thorough=True)
-    asked = learning.Asked(tuple(asset or ()), tuple(partition or ()), everything)
-    ran = None if watch_runs else _run(trigger, asked, form)
+    ran = None
+    if not watch_runs:
+        planned = learning.plan(
+            trigger, learning.Asked(tuple(asset or ()), tuple(partition or ()), everything)
+        )
+        if not yes and not _wanted(planned):
+            tell_stderr("nothing was run; `--asset KEY` runs only some, `--watch-runs` none")
+            return
+        ran = _run(trigger, planned, form)
     readings = learning.known(trigger, None if ran is None else ran.outcome, asset or [])
     found = learning.learned(trigger.workspace, trigger.known_catalog(), readings)
     written = write_ and bool(found.diff)
@@ -65,7 +74,7 @@ def learn(
         write([json.dumps(as_json(found, None if ran is None else ran.outcome, written), indent=1) + "\n"])
     else:
         write([found.diff])
-        for line in remarks(found, written, ran is not None):
+        for line in remarks(found, written, ran, trigger.workspace.environment):
             tell_stderr(line)
     for warning in trigger.warnings:
         tell_stderr(f"warning: {warning}")
@@ -73,24 +82,44 @@ def learn(
         raise typer.Exit(1)
 
 
-def _run(trigger: Trigger, asked: Asked, form: PlainFormat) -> Ran:
+def _wanted(planned: Plan) -> bool:
+    """Whether the user wants this to be run: nobody but the user knows what the assets do beside reading.
+
+    Raises:
+        UsageError: nobody is there to be asked.
+    """
+    from raw_trigger.errors import UsageError
+    from raw_trigger.render.learned import announcement, listed
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(
+            f"{announcement(planned, 'learn would materialize')}, and nobody is there to be asked",
+            "`--yes` runs them, `--asset KEY` only some, `--watch-runs` none",
+        )
+    head, *assets = listed(planned)
+    tell_stderr(head)
+    for line in assets:
+        typer.echo(line, err=True)
+    try:
+        return typer.confirm("Materialize them now?", default=False, err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _run(trigger: Trigger, planned: Plan, form: PlainFormat) -> Ran:
     from raw_trigger import learn as learning
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.learned import announcement
 
     workspace = trigger.workspace
     launcher = LocalLauncher(workspace.project, workspace.locks)
+    tell_stderr(f"{announcement(planned, 'materializing')}, to see what is read")
     with text_renderer(workspace.repo.top, stderr=True).progress(0) as finished:
-
-        def planned(plan: Plan) -> None:
-            tell_stderr(announcement(plan))
-            if form is PlainFormat.text:
-                finished.expect(len(plan.actionable))
+        if form is PlainFormat.text:
+            finished.expect(len(planned.actionable))
 
         def on_target(done: TargetOutcome) -> None:
             if form is PlainFormat.text:
                 finished(done)
 
-        return learning.run(
-            trigger, launcher, asked, waiting=tell_stderr, planned=planned, on_target=on_target
-        )
+        return learning.run(trigger, launcher, planned, waiting=tell_stderr, on_target=on_target)

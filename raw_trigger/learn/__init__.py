@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from raw_trigger.learn.choosing import Asked
-from raw_trigger.learn.learning import Learned, Ran, known, learned, record, run, write
+from raw_trigger.learn.learning import Learned, Ran, known, learned, plan, record, run, write
 
-__all__ = ["Asked", "Learned", "Ran", "known", "learned", "record", "run", "write"]
+__all__ = ["Asked", "Learned", "Ran", "known", "learned", "plan", "record", "run", "write"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.errors import RawTriggerError, UsageError
-from raw_trigger.events.revisions import from_arguments
+from raw_trigger.events.revisions import EMPTY, recorded
 from raw_trigger.feeding import desired_paths
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
@@ -22,7 +22,7 @@ from raw_trigger.learn.proposing import NewRule
 from raw_trigger.lock import locked
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import NOTHING, Change, ChangeSet, Entry, show
+from raw_trigger.model.changes import NOTHING, Change, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.settings import Config
@@ -66,30 +66,48 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of a run, and the raw files as they were before it."""
+    """What became of a run, and the raw files as they were before it.
+
+    ``first``: nothing was recorded yet, so what ran is all that is recorded now.
+    """
 
     outcome: Outcome
     files: Mapping[bytes, Entry]
+    first: bool
 
 
 # Running ---------------------------------------------------------------------------------------------------
 
 
+def plan(trigger: Trigger, asked: Asked) -> Plan:
+    """What would be materialized.
+
+    Raises:
+        UsageError: an asset is not in the project, has no code or no such partition; or there is none.
+    """
+    files = dict(desired_paths(trigger.workspace.repo, trigger.tracked, NOTHING.desired))
+    rules = trigger.rules(trigger.catalog())
+    names = [rules.relative(path) or show(path) for path in files]
+    targets, notes = choose(trigger.catalog(), asked, names, _mapped(rules, files), time.time())
+    trigger.warnings += notes
+    return _plan(trigger, targets)
+
+
 def run(
     trigger: Trigger,
     launcher: Launcher,
-    asked: Asked,
+    made: Plan,
     *,
     waiting: Callable[[str], None],
-    planned: Callable[[Plan], None] = lambda _: None,
     on_target: Callable[[TargetOutcome], None] = lambda _: None,
 ) -> Ran:
-    """Materialize assets, whatever is recorded of them; what ran is recorded like any other run.
+    """Materialize what was planned, whatever is recorded of it; what ran is recorded like any other run.
+
+    Where nothing is recorded, nothing else counts as materialized.
 
     Args:
-        asked: Which.
+        made: By :func:`plan`.
         waiting: Told whom this waits for.
-        planned: Told what will be run.
 
     Raises:
         RawTriggerError: nothing could be run, or not be recorded.
@@ -101,13 +119,9 @@ def run(
         settling.settle(trigger, trigger.warnings.append)
         trigger.look_again()
         files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
-        rules = trigger.rules(trigger.catalog())
-        names = [rules.relative(path) or show(path) for path in files]
-        targets, notes = choose(trigger.catalog(), asked, names, _mapped(rules, files), time.time())
-        trigger.warnings += notes
-        plan = _plan(trigger, targets)
-        planned(plan)
-        return Ran(trigger.run(plan, launcher, face=FACE, on_target=on_target), files)
+        base = recorded(workspace.repo, workspace.environment) or EMPTY
+        outcome = trigger.run(replace(made, base=base), launcher, face=FACE, on_target=on_target)
+        return Ran(outcome, files, first=base == EMPTY)
 
 
 def _mapped(rules: RuleBook, paths: Iterable[bytes]) -> dict[str, list[str]]:
@@ -134,7 +148,6 @@ class _Everything(RuleBook):
 
 def _plan(trigger: Trigger, targets: Sequence[Target]) -> Plan:
     workspace = trigger.workspace
-    base, desired = from_arguments(workspace.repo, workspace.environment, [])
     if not targets:
         raise UsageError("there is no asset to materialize", "name one with --asset")
     options = Options(
@@ -144,7 +157,7 @@ def _plan(trigger: Trigger, targets: Sequence[Target]) -> Plan:
         now=time.time(),
     )
     rules = _Everything(workspace.config, trigger.catalog(), str(workspace.repo.top), targets)
-    made = make_plan(ChangeSet(base, desired, (_NOWHERE,)), rules, options)
+    made = make_plan(replace(NOTHING, changes=(_NOWHERE,)), rules, options)
     # No file has changed: that they are run is because somebody wants to see it.
     unpathed = tuple(replace(target, paths=(), reason="to see what it reads") for target in made.targets)
     return replace(made, changes=(), targets=unpathed)
@@ -172,7 +185,7 @@ def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> l
             )
         made = {one.target for one in recalled}
     else:
-        made = {one.target for one in outcome.targets if one.status == "success"}
+        made = {one.target for one in outcome.targets if one.status in ("success", "failed")}
     wanted = set(assets or catalog.assets)
     return [
         one for one in recalled if one.target in made and one.target.asset in wanted & catalog.assets.keys()

@@ -70,7 +70,8 @@ class Lesson:
         ignored: dict[tuple[str, str], None] = {}
         for one in readings:
             asset = one.target.asset
-            wanted.ran.setdefault(asset, set()).add(one.target.partition)
+            if not one.partial:
+                wanted.ran.setdefault(asset, set()).add(one.target.partition)
             for folder in one.reads.folders:
                 relative = self.book.relative(folder + b"/")
                 if relative is not None:
@@ -131,7 +132,7 @@ class Lesson:
         """Say what is mapped to a target and was not read for it."""
         read: dict[Target, set[bytes]] = {}
         for one in readings:
-            if one.reads.complete:
+            if one.reads.complete and not one.partial:
                 for asset in one.assets:
                     target = replace(one.target, asset=asset)
                     read.setdefault(target, set()).update((*one.reads.files, *one.reads.unsure))

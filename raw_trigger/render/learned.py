@@ -9,7 +9,7 @@ from raw_trigger.model.changes import show
 from raw_trigger.render import words
 
 if TYPE_CHECKING:
-    from raw_trigger.learn import Learned
+    from raw_trigger.learn import Learned, Ran
     from raw_trigger.model.outcome import Outcome
     from raw_trigger.model.plan import Plan
 
@@ -50,20 +50,35 @@ def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str,
     }
 
 
-def announcement(plan: Plan) -> str:
-    """What will be run."""
-    targets = [words.printable(one.target.text) for one in plan.actionable]
-    return f"materializing {words.sample(targets)}, to see what is read"
+def announcement(plan: Plan, what: str) -> str:
+    """What is, or would be, materialized, in short."""
+    return f"{what} {words.sample([words.printable(one.target.text) for one in plan.actionable])}"
 
 
-def remarks(found: Learned, written: bool, ran: bool) -> Iterator[str]:
-    """What is said beside the diff. ``ran``: what was learned from was materialized just now."""
+def listed(plan: Plan) -> Iterator[str]:
+    """All of it, an asset a line."""
+    assets: dict[str, list[str]] = {}
+    for one in plan.actionable:
+        partition = one.target.partition
+        assets.setdefault(one.target.asset, []).extend([] if partition is None else [partition])
+    who = words.plural(len(assets), "asset")
+    yield f"{who} would be materialized, with everything that they do, to see what is read:"
+    for asset, partitions in assets.items():
+        keys = f" ({', '.join(map(words.printable, partitions))})" if partitions else ""
+        yield f"  {words.printable(asset)}{keys}"
+
+
+def remarks(found: Learned, written: bool, ran: Ran | None, environment: str) -> Iterator[str]:
+    """What is said beside the diff. ``ran``: what was materialized for it just now."""
     files = {path for one in found.readings for path in (*one.reads.files, *one.reads.unsure)}
     who = words.plural(len({one.target.asset for one in found.readings}), "asset")
     yield f"{who} read {words.plural(len(files), 'raw file')}"
     unwatched = [one for one in found.readings if not one.reads.complete]
     if unwatched:
         yield "not everything was watched: what libraries open by themselves may be missing"
+    failed = [words.printable(one.target.text) for one in found.readings if one.partial]
+    if failed:
+        yield f"{words.sample(failed)} failed: what was read up to then counts"
     for one in found.readings:
         if one.reads.unsure:
             shortly = words.sample([words.printable(path) for path in one.reads.unsure])
@@ -76,6 +91,18 @@ def remarks(found: Learned, written: bool, ran: bool) -> Iterator[str]:
     elif not found.diff:
         yield "nothing is to be added: the rules say as much"
     elif written:
-        yield f"wrote {found.file}" + (". What it newly maps is materialized once more" if not ran else "")
+        yield f"wrote {found.file}" + ("" if ran else ". What it newly maps is materialized once more")
     else:
-        yield "nothing was written: `raw-trigger learn --write` does, and records what it materialized"
+        yield f"{found.file} was not written: `raw-trigger learn --write` does"
+    if ran is not None:
+        yield from _recorded(ran, environment)
+
+
+def _recorded(ran: Ran, environment: str) -> Iterator[str]:
+    made = [words.printable(one.target.text) for one in ran.outcome.targets if one.status == "success"]
+    if ran.first:
+        only = f"only {words.sample(made)} as materialized" if made else "nothing as materialized"
+        yield f"nothing was recorded in {environment!r} before, so now it has {only}"
+        yield "`raw-trigger run --all` makes the rest, `raw-trigger adopt` takes it as materialized"
+    elif made:
+        yield f"recorded in {environment!r} as materialized: {words.sample(made)}"

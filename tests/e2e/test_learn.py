@@ -122,6 +122,8 @@ assets:
     asset: in/with_duckdb
   - path: expected.txt
     asset: in/checked
+  - path: fails.csv
+    asset: in/fails
   - path: op.csv
     asset: graph
   - path: open.csv
@@ -199,7 +201,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def test_the_rules_are_learned_from_what_the_assets_read(project: Project) -> None:
-    done = project.tool("learn", "--all", "--write", "--format", "json")
+    done = project.tool("learn", "--all", "--yes", "--write", "--format", "json")
     assert done.returncode == 1, done.stderr  # one of the assets fails
     told = json.loads(done.stdout)
     assert (project.top / "raw-trigger.yaml").read_text() == LEARNED
@@ -212,7 +214,8 @@ def test_the_rules_are_learned_from_what_the_assets_read(project: Project) -> No
         "in/with_pathlib|": ["data/1_raw/notes"],
         "in/with_polars|": ["data/1_raw/lake", "data/1_raw/lake/eu", "data/1_raw/lake/us"],
     }
-    assert {"in/writes|", "daily|2025-02-03", "daily|2025-02-04"} <= set(read) and "in/fails|" not in read
+    assert {"in/writes|", "daily|2025-02-03", "daily|2025-02-04"} <= set(read)
+    assert read["in/fails|"]["files"] == ["data/1_raw/fails.csv"]
     assert read["in/writes|"]["files"] == read["in/writes|"]["unsure"] == []
     assert read["in/with_cat|"]["unsure"] == ["data/1_raw/cat.csv"]
     # What ran is recorded under the new rules: only what did not succeed, or did not run, is pending.
@@ -220,8 +223,10 @@ def test_the_rules_are_learned_from_what_the_assets_read(project: Project) -> No
     assert [f"{one['asset']}|{one['partition']}" for one in pending["targets"]] == [  # type: ignore[attr-defined, index]
         "daily|2025-02-01",
         "daily|2025-02-02",
+        "in/fails|None",
     ]
-    assert [one["path"] for one in pending["changes"] if one["disposition"] != "planned"] == []  # type: ignore[attr-defined, index]
+    left = {one["path"]: one["disposition"] for one in pending["changes"] if one["disposition"] != "planned"}  # type: ignore[attr-defined, index]
+    assert left == {"data/1_raw/notes/README.md": "ignored", "data/1_raw/unread.csv": "unmapped"}
 
     # What was read is known from then on, whatever became of the file.
     project.write({"raw-trigger.yaml": CONFIG})

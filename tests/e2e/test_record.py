@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import Repo
 from tests.e2e.conftest import Project
+from tests.e2e.test_init import at_terminal
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -290,3 +291,30 @@ def test_a_run_of_everything_takes_the_rules_in_force_along(project: Make) -> No
     assert shop.tool("run", "--all").returncode == 0
     assert shop.materialized() == ["raw/a", "raw/a", "raw/b"]
     assert shop.plan()["changes"] == []
+
+
+def test_learn_runs_what_was_agreed_to_and_records_nothing_else(project: Make) -> None:
+    """Where nothing was recorded HEAD would count as materialized: also all that `learn` did not run."""
+    shop = project("root: data/1_raw\n", a=["a.csv"], b=["b.csv"], c=["c.csv"])
+    refused = shop.tool("learn")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "raw-trigger: learn would materialize raw/a, raw/b, raw/c, and nobody is there to be asked\n"
+        "  `--yes` runs them, `--asset KEY` only some, `--watch-runs` none\n"
+    )
+    code, shown = at_terminal(shop.top, "learn", answers=[("Materialize them now? [y/N]: ", "\n")])
+    assert code == 0
+    assert "with everything that they do" in shown
+    assert "  raw/a\n  raw/b\n  raw/c\n" in shown.replace("\r", "")
+    assert shown.replace("\r", "").endswith(
+        "nothing was run; `--asset KEY` runs only some, `--watch-runs` none\n"
+    )
+    assert (shop.materialized(), shop.try_git("show-ref").stdout.count("refs/raw-trigger/")) == ([], 0)
+    done = shop.tool("learn", "--asset", "raw/a", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-3:] == [
+        "raw-trigger: nothing is to be added: the rules say as much",
+        "raw-trigger: nothing was recorded in 'local' before, so now it has only raw/a as materialized",
+        "raw-trigger: `raw-trigger run --all` makes the rest, `raw-trigger adopt` takes it as materialized",
+    ]
+    assert [one["asset"] for one in shop.plan()["targets"]] == ["raw/b", "raw/c"]  # type: ignore[attr-defined, index]

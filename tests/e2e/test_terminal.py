@@ -91,7 +91,7 @@ def test_a_hook_leaves_lines_that_fit_and_no_bar(columns: int, screen: str, proj
 @pytest.mark.parametrize("columns", [40, 80])
 def test_so_do_run_and_learn(columns: int, project: Make) -> None:
     made = project(a=["a.csv"], b=["b.csv"])
-    for command in ("run --all", "learn"):
+    for command in ("run --all", "learn --yes"):
         seen = at_terminal([*RAW_TRIGGER, *command.split()], columns=columns, cwd=made.top)
         assert seen.returncode == 0
         assert b"starting Dagster" in seen.raw
@@ -112,7 +112,9 @@ def test_who_waits_for_dagster_is_told_what_is_loaded(project: Make) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("command", ["check", "status --partitions", "learn", "init", "adopt", "diff", "run"])
+@pytest.mark.parametrize(
+    "command", ["check", "status --partitions", "learn --yes", "init", "adopt", "diff", "run"]
+)
 def test_so_is_who_waits_for_another_command(command: str, project: Make) -> None:
     made = project(a=["a.csv"])
     (made.top / GRAPH).unlink(missing_ok=True)

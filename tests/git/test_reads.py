@@ -32,8 +32,10 @@ def test_what_was_read_is_kept_until_the_target_is_made_again(tmp_path: Path) ->
         ("a", ("a", "b")),
         ("b", ("a", "b")),
         ("parted|eu", ("parted",)),
+        ("raw/x", ("raw/x",)),
     ]
-    assert [one.together for one in first] == [(), (), ()]
+    assert [one.together for one in first] == [(), (), (), ()]
+    assert [one.partial for one in first] == [False, False, False, True]
     ranged = readings([outcome("parted|eu", step="one"), outcome("parted|us", step="one")])
     assert [one.together for one in ranged] == [("eu", "us")] * 2
     remember(opened, ranged)
@@ -44,6 +46,10 @@ def test_what_was_read_is_kept_until_the_target_is_made_again(tmp_path: Path) ->
     again = readings([outcome("a", "r.csv", run_id="2")])
     remember(opened, again)
     assert recall(opened) == [*first[1:], *again]
+    # What fails may not have got to all that it reads.
+    failed = TargetOutcome(Target("a"), "failed", reads=Reads("one", (b"s.csv",)))
+    remember(opened, readings([failed]))
+    assert [(one.reads.files, one.partial) for one in recall(opened)[-1:]] == [((b"r.csv", b"s.csv"), False)]
     (opened / "reads.json").write_text("{")
     assert recall(opened) == []
 
