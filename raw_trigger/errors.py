@@ -64,6 +64,12 @@ class ProjectError(RawTriggerError):
         self.detail = detail
 
 
+class DocumentError(RawTriggerError):
+    """A file that may be anybody's cannot be read as what it should be, or not safely."""
+
+    exit_code = 2
+
+
 class RecordError(RawTriggerError):
     """The recorded tree cannot be read or was moved by someone else."""
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.model.changes import show, to_bytes
 from raw_trigger.model.outcome import Reads, TargetOutcome
@@ -64,7 +65,7 @@ def recall(folder: Path) -> list[Reading]:
         folder: The project's own, where its catalog is kept.
     """
     try:
-        document = json.loads((folder / FILE).read_bytes())
+        document = load_json(read_bytes(folder / FILE))
         if document["version"] != VERSION:
             return []
         return [

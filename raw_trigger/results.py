@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from raw_trigger.documents import load_json
 from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import DVC_MODE, Entry, is_pointer, show, to_bytes
 from raw_trigger.model.record import Results, Verdict
@@ -58,7 +59,7 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
         RecordError: it is no such file.
     """
     try:
-        document = json.loads(text)
+        document = load_json(text)
         if _of(dict, document, "the document").get("version") != _VERSION:
             raise ValueError(f"its version is {document.get('version')!r}, not {_VERSION}")  # noqa: TRY301
         verdicts: dict[bytes, Verdict] = {}
@@ -79,7 +80,7 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
         )
     except KeyError as error:
         raise _refused(name, f"{error} is missing") from error
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise _refused(name, str(error)) from error
 
 

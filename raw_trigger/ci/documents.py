@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raw_trigger import results as travelling
+from raw_trigger.documents import load_json
 from raw_trigger.errors import UsageError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Base, Change, Desired, Entry, to_bytes
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome, summarize
@@ -60,14 +61,14 @@ def read_part(text: bytes, name: str, roots: Sequence[str]) -> Part:
         RecordError: it says something that cannot be recorded.
     """
     try:
-        document = json.loads(text)
+        document = load_json(text)
         if document["version"] != 1 or type(document["batch"]) is not int:
             raise ValueError("it is of another version")  # noqa: TRY301
         plan, outcome = _plan(document["plan"])
         kept = document["results"]
         results = None if kept is None else travelling.loads(json.dumps(kept), name, roots)
         return Part(document["batch"], plan, outcome, results)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{name} is not what a job of the matrix wrote: {error!r}", _AGAIN) from None
 
 
@@ -78,8 +79,8 @@ def read_plan(text: bytes, name: str) -> Plan:
         UsageError: it is none.
     """
     try:
-        return _plan(json.loads(text))[0]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _plan(load_json(text))[0]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"the plan file {name} cannot be read: {error!r}", _AGAIN) from None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raw_trigger import results as travelling
+from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.errors import UsageError
 from raw_trigger.model.changes import Base, Desired, show, to_bytes
 from raw_trigger.model.record import Results
@@ -85,10 +86,10 @@ def read(file: Path, repo: Repository, roots: Sequence[str]) -> Handover:
         RecordError: it says something that cannot be recorded.
     """
     try:
-        document = json.loads(file.read_bytes())
+        document = load_json(read_bytes(file))
     except FileNotFoundError:
         raise UsageError("no earlier step has found out what is to be done", _AGAIN) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}", _AGAIN) from error
     try:
         handed = _read(document, file, roots)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from raw_trigger import sharing, state
 from raw_trigger.ci import documents, handover, matrix
 from raw_trigger.counting import FILES_LIMIT
+from raw_trigger.documents import read_bytes
 from raw_trigger.errors import GitError, LedgerError, UsageError
 from raw_trigger.events.ci import CiEvent, read_event
 from raw_trigger.events.revisions import recorded
@@ -522,7 +523,9 @@ def _leave(request: Request, part: documents.Part) -> None:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_bytes(file)
+    except ValueError as error:
+        raise UsageError(f"{file} cannot be read: {error}", "plan fewer files in one workflow") from None
     except OSError as error:
         raise UsageError(
             f"{file} cannot be read: {error.strerror}",

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raw_trigger.documents import load_json
 from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import show, to_bytes
@@ -223,8 +224,8 @@ def read_assignment(document: str | bytes) -> Assignment:
         UsageError: It is no plan file, has no batches in it or contradicts itself.
     """
     try:
-        found = json.loads(document)
-    except (ValueError, RecursionError) as error:
+        found = load_json(document)
+    except ValueError as error:
         raise _unreadable(f"it is no JSON ({error})") from None
     if not isinstance(found, dict) or found.get("version") != 1:
         raise _unreadable("it is no JSON object of version 1")

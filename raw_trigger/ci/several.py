@@ -13,6 +13,7 @@ from pathlib import Path
 
 from raw_trigger.ci import outputs
 from raw_trigger.ci.matrix import MOST_BATCHES
+from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.errors import UsageError
 from raw_trigger.model.settings import folder_name
 from raw_trigger.places import Place
@@ -55,8 +56,8 @@ def take_plan(plan_file: Path, place: Place) -> bool:
         UsageError: the project is not in it, or its own file cannot be written.
     """
     try:
-        found = json.loads(plan_file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = load_json(read_bytes(plan_file))
+    except (OSError, ValueError):
         return False
     if not isinstance(found, dict) or not isinstance(found.get("projects"), list):
         return False

@@ -6,13 +6,13 @@ only where they are ids, and names only where git allows them as names; nothing 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.errors import EventError, UsageError
 
 System = Literal["github", "gitlab", "other"]
@@ -299,13 +299,13 @@ class _Payload:
                 "run this in a step of a GitHub workflow, and pass the variable on to a container",
             )
         try:
-            document = json.loads(Path(path).read_bytes())
+            document = load_json(read_bytes(Path(path)))
         except OSError as error:
             raise EventError(
                 f"the event's payload cannot be read: {path}: {error.strerror}",
                 "GITHUB_EVENT_PATH names it; in a container the folder has to be mounted",
             ) from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise EventError(f"the event's payload {path} is not JSON: {error}", _ANEW) from error
         if not isinstance(document, dict):
             raise EventError(f"the event's payload {path} is no JSON object", _ANEW)

@@ -85,7 +85,7 @@ def read(cache_dir: Path) -> Cached | None:
     try:
         document = json.loads((cache_dir / FILE).read_bytes())
         return Cached(document) if document["version"] == VERSION else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

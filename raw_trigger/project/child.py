@@ -160,8 +160,8 @@ def _read(answers: Any, on_document: Callable[[dict[str, Any]], None]) -> bool:
         if line.strip():
             try:
                 document = json.loads(line)
-            except ValueError:
-                continue  # cut off: the child was killed while it wrote
+            except (ValueError, RecursionError):
+                continue  # cut off: the child was killed while it wrote; or not ours: the project's code did
             on_document(document)
     return True
 

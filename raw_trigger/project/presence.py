@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from raw_trigger.documents import MOST_TEXT, read_bytes
+
 NAMES = ("pyproject.toml", "workspace.yaml", "workspace.yml")
 """What ``dagster dev`` reads."""
 
@@ -32,8 +34,8 @@ def module_of(folder: Path) -> str | None:
 def _sections(folder: Path) -> tuple[str, str]:
     """What ``pyproject.toml`` says in ``[tool.dagster]`` and ``[tool.dg.project]``."""
     try:
-        text = (folder / NAMES[0]).read_text("utf-8", "replace") + "\n"
-    except OSError:
+        text = read_bytes(folder / NAMES[0], MOST_TEXT).decode("utf-8", "replace") + "\n"
+    except (OSError, ValueError):
         return "", ""
     found = (
         re.search(_SECTION % name, text, re.MULTILINE | re.DOTALL) for name in ("dagster", r"dg\.project")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.model.changes import show
 from raw_trigger.repo.dvc_cache import cache_of
 from raw_trigger.repo.pointers import DvcOut
@@ -62,7 +63,7 @@ def listing(repo: Repository, out: DvcOut) -> dict[str, str] | None:
         return None
     for file in _objects(repo, out):
         try:
-            return {str(one["relpath"]): str(one["md5"]) for one in json.loads(file.read_bytes())}
+            return {str(one["relpath"]): str(one["md5"]) for one in load_json(read_bytes(file))}
         except (OSError, ValueError, KeyError, TypeError):
             continue
     if out.as_unix:

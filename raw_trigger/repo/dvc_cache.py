@@ -6,6 +6,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from raw_trigger.documents import MOST_TEXT, read_bytes
+
 FILES = ("config.local", "config")
 """The configuration of one clone, which counts more, and that of the repository."""
 
@@ -34,7 +36,7 @@ def _found(folder: Path, stamps: tuple[tuple[int, int] | None, ...]) -> Path:
 def _directory(file: Path) -> str | None:
     """``cache.dir`` of one file; None: it says nothing of it, or cannot be read."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_bytes(file, MOST_TEXT).decode()
     except (OSError, ValueError):
         return None
     if "cache" not in text:

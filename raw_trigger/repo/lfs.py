@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from raw_trigger.documents import read_bytes
 from raw_trigger.model.changes import Change
 from raw_trigger.repo import diff
 from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
@@ -65,6 +66,6 @@ def _in_use(repo: Repository, folders: Iterable[bytes]) -> bool:
 
 def _speaks_of_lfs(file: Path) -> bool:
     try:
-        return b"filter=lfs" in file.read_bytes()
-    except OSError:
+        return b"filter=lfs" in read_bytes(file)
+    except (OSError, ValueError):
         return False

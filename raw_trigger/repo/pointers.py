@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from raw_trigger.documents import load_yaml
 from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
 
 LFS_SIZE = 1024
@@ -103,9 +104,8 @@ def is_annex_pointer(begin: bytes) -> bool:
 
 def dvc_outs(
     content: bytes, path: bytes, wdirs: Mapping[str, str] = MappingProxyType({})
-) -> tuple[DvcOut, ...] | None:
-    """What a ``.dvc`` file or ``dvc.lock`` stands for here; nothing if it only names what is elsewhere, None
-    if it cannot be read as such a file.
+) -> tuple[DvcOut, ...]:
+    """What a ``.dvc`` file or ``dvc.lock`` stands for here; nothing if it only names what is elsewhere.
 
     What DVC leaves to git (``cache: false``) is left out too.
 
@@ -113,17 +113,14 @@ def dvc_outs(
         path: Of the file, relative to the repository's top.
         wdirs: Stage of a ``dvc.lock`` → the folder that its paths are relative to.
 
+    Raises:
+        ValueError: it cannot be read as such a file; the text says why.
+
     See https://dvc.org/doc/user-guide/project-structure/dvc-files.
     """
-    # Only where such a file changed: it costs more than all the rest of a plan.
-    import yaml
-
-    try:
-        document = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
-        return None
+    document = load_yaml(content)
     if not isinstance(document, dict):
-        return None
+        raise ValueError("it is no mapping")  # noqa: TRY004
     folder = posixpath.dirname(show(path))
     stages = {"": document}
     if path.rpartition(b"/")[2] == DVC_LOCK:
@@ -143,13 +140,11 @@ def dvc_outs(
 
 def stage_folders(content: bytes) -> dict[str, str]:
     """The folders that the stages of a ``dvc.yaml`` work in: the ``dvc.lock`` beside it does not say."""
-    import yaml
-
     try:
-        stages = yaml.safe_load(content)["stages"]
+        stages = load_yaml(content)["stages"]
         each = {str(name): stage.get("do", stage) for name, stage in stages.items()}
         return {name: str(stage["wdir"]) for name, stage in each.items() if "wdir" in stage}
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 

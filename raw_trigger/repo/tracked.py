@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raw_trigger.documents import MOST_TEXT, read_bytes
+from raw_trigger.errors import DocumentError
 from raw_trigger.model.changes import (
     DVC_LOCK,
     DVC_MODE,
@@ -21,6 +23,7 @@ from raw_trigger.model.changes import (
     Entry,
     Pointed,
     is_pointer,
+    show,
     to_bytes,
 )
 from raw_trigger.model.record import Reflected, is_content
@@ -29,6 +32,7 @@ from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, fol
 from raw_trigger.repo.repository import Repository
 
 _BATCH = 2000
+_LARGE = bytes(MOST_TEXT + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Tracked:
         self._roots = tuple(roots)
         self._prefixes = tuple(b"" if root == "." else os.fsencode(root) + b"/" for root in roots)
         self._parsed: dict[tuple[bytes, str], Outs | None] = {}
+        self._wrong: dict[tuple[bytes, str], str] = {}
         self._lists: dict[str, Mapping[str, str]] = {}
         self._shown: dict[bytes, Out] = {}
         self._entries: dict[bytes, Entry | None] = {}
@@ -176,6 +181,8 @@ class Tracked:
         for change in pointers:
             old, new = self.outs(change.path, change.old), self.outs(change.path, change.new)
             inside = self._is_under_root(change.path)
+            if not inside and change.new is not None:
+                self._need(change.path, change.new)
             if inside and ((not old and not new) or not self.is_readable(change.path, change.new)):
                 continue
             del found[change.path]
@@ -214,7 +221,7 @@ class Tracked:
         self._read(pointers, disk=True)
         found = dict(listed)
         for path, entry in pointers:
-            outs = self.outs(path, entry)
+            outs = self.outs(path, entry) if self._is_under_root(path) else self._need(path, entry)
             if outs or not self._is_under_root(path):
                 del found[path]
             for out in outs.values():
@@ -229,6 +236,21 @@ class Tracked:
         if (path, entry.oid) not in self._parsed:
             self._read([(path, entry)])
         return self._parsed[path, entry.oid] or {}
+
+    def _need(self, path: bytes, entry: Entry) -> Outs:
+        """What a pointer file beside or above the roots stands for: unlike one of the raw files it is nothing
+        else, and what it stood for before would be taken for deleted.
+
+        Raises:
+            DocumentError: it cannot be read.
+        """
+        outs = self.outs(path, entry)
+        if (path, entry.oid) in self._wrong:
+            raise DocumentError(
+                f"{show(path)} cannot be read as a file of DVC's: {self._wrong[path, entry.oid]}",
+                "mend it, or write it anew with `dvc add` or `dvc commit`; nothing is recorded before",
+            )
+        return outs
 
     def is_readable(self, path: bytes, entry: Entry | None) -> bool:
         """Whether the version of a pointer file is one, or gone; in a conflict it is neither."""
@@ -442,8 +464,16 @@ class Tracked:
                 text = texts.get(entry.oid)
                 if text is None and disk:
                     text = _on_disk(self._repo, path)
-                outs = None if text is None else dvc_outs(text, path, self._wdirs(path))
-                self._parsed[path, entry.oid] = None if outs is None else self._placed(path, outs)
+                self._parsed[path, entry.oid] = self._parse(path, entry, text)
+
+    def _parse(self, path: bytes, entry: Entry, text: bytes | None) -> Outs | None:
+        if text is None:
+            return None
+        try:
+            return self._placed(path, dvc_outs(text, path, self._wdirs(path)))
+        except ValueError as error:
+            self._wrong[path, entry.oid] = str(error)
+            return None
 
     def _wdirs(self, pointer: bytes) -> Mapping[str, str]:
         """Where the stages of a ``dvc.lock`` work, as it is today."""
@@ -472,15 +502,19 @@ def _entry(out: Out | None) -> Entry | None:
 
 
 def _contents(repo: Repository, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The contents of the blobs that are here."""
+    """The contents of the blobs that are here; of one that is too large to be read, as much as tells so."""
     asked = "".join(f"{oid}\n" for oid in wanted).encode()
     lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
-    here = [oid for oid, line in zip(wanted, lines, strict=True) if " blob " in line]
-    return dict(zip(here, diff.contents(repo.git, here), strict=True))
+    sizes = {o: int(line.split(" ")[2]) for o, line in zip(wanted, lines, strict=True) if " blob " in line}
+    here = [oid for oid, size in sizes.items() if size <= MOST_TEXT]
+    large = (oid for oid, size in sizes.items() if size > MOST_TEXT)
+    return {**dict(zip(here, diff.contents(repo.git, here), strict=True)), **dict.fromkeys(large, _LARGE)}
 
 
 def _on_disk(repo: Repository, path: bytes) -> bytes | None:
     try:
-        return Path(os.fsdecode(os.fsencode(repo.top) + b"/" + path)).read_bytes()
+        return read_bytes(Path(os.fsdecode(os.fsencode(repo.top) + b"/" + path)), MOST_TEXT)
+    except ValueError:
+        return _LARGE
     except OSError:
         return None

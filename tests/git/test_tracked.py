@@ -9,6 +9,8 @@ import pytest
 
 from raw_trigger import results as travelling
 from raw_trigger import state
+from raw_trigger.documents import MOST_TEXT
+from raw_trigger.errors import DocumentError
 from raw_trigger.events.hooks import hook_event
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.initialize import draft, find_place, look
@@ -319,6 +321,23 @@ def test_a_pointer_in_a_conflict(dvc: DvcRepo) -> None:
     dvc.git("checkout", "--ours", "--", R + "a.csv.dvc")
     dvc.commit({R + "a.csv.dvc": (dvc.top / R / "a.csv.dvc").read_text()})
     assert "a" in dvc.run().made
+
+
+def test_a_pointer_file_of_the_whole_root_that_cannot_be_read(dvc: DvcRepo) -> None:
+    """Not to know what it stands for is not that all of it is gone."""
+    dvc.write({".gitignore": "/.dvc/cache\n/data/1_raw\n", R + "keep.txt": None})
+    dvc.cache({"folder/a.txt": "1"})
+    dvc.data({"folder/a.txt": "1"})
+    dvc.git("add", "-A")
+    dvc.commit({"data/1_raw.dvc": pointer("1_raw", {"folder/a.txt": "1"})})
+    dvc.adopt()
+    dvc.commit({"data/1_raw.dvc": "<<<<<<< HEAD\nouts: []\n"})
+    with pytest.raises(DocumentError) as caught:
+        dvc.plan()
+    assert caught.value.message.startswith("data/1_raw.dvc cannot be read as a file of DVC's: ")
+    dvc.write({"data/1_raw.dvc": "#" * (MOST_TEXT + 1)})
+    with pytest.raises(DocumentError, match="it is larger than 4 MB"):
+        dvc.plan()
 
 
 def test_rules_edited_for_files_that_dvc_has(dvc: DvcRepo) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from raw_trigger.repo.pointers import (
@@ -96,13 +98,32 @@ def test_annex(content: bytes, expected: bool) -> None:
         ("outs:\n- path: s3://bucket/a\n", ()),
         ("outs:\n- path: a\n  cache: false\n", ()),
         ("outs: 3\n", ()),
-        ("- outs\n", None),
-        ("a: [\n", None),
-        ("\x00", None),
     ],
 )
-def test_dvc(text: str, expected: tuple[DvcOut, ...] | None) -> None:
+def test_dvc(text: str, expected: tuple[DvcOut, ...]) -> None:
     assert dvc_outs(text.encode(), b"raw/a.csv.dvc") == expected
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in pairwise("abcdefgh")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- outs\n", "it is no mapping"),
+        ("a: [\n", "while parsing a flow node"),
+        ("\x00", "unacceptable character"),
+        (BOMB + "outs:\n- path: a\n  deps: *h\n", "it stands for more than 1000000 values"),
+        ("outs:\n- path: a\n  size: 0x" + "f" * 5000, "it has a number of more than 100 digits"),
+        ("outs: []\nouts: []\n", "the name 'outs' is there twice, again on line 2"),
+    ],
+)
+def test_what_is_no_file_of_dvcs(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dvc_outs(text.encode(), b"raw/a.csv.dvc")
+    assert stage_folders(text.encode()) == {}
 
 
 LOCK = f"""\
@@ -136,7 +157,6 @@ def test_the_outs_of_every_stage() -> None:
         b"stages: {first: {cmd: make}, second: {foreach: [eu], do: {wdir: 1_raw, cmd: make}}}"
     )
     outs = dvc_outs(LOCK.encode(), b"data/dvc.lock", folders)
-    assert outs is not None
     assert [(out.path, out.md5) for out in outs] == [(b"data/1_raw/a.csv", MD5), (b"data/1_raw/b.csv", MD5)]
     first = LOCK.replace("schema: '2.0'\nstages:\n", "").replace("\n  ", "\n").removeprefix("  ")
     assert dvc_outs(first.encode(), b"data/dvc.lock", folders) == outs, "as DVC wrote it at first"
@@ -152,5 +172,4 @@ def test_what_a_person_writes_is_no_identity() -> None:
     one, other, third = (
         dvc_outs(t.encode(), b"raw/a.dvc") for t in (text, text + "  desc: d\n", text.replace("x", "y"))
     )
-    assert one is not None and other is not None and third is not None
     assert one[0].identity == other[0].identity != third[0].identity
