@@ -48,6 +48,14 @@ class Bookkeeper:
             return frozenset()
         return frozenset((one.target.text, one.path, one.oid) for one in found)
 
+    def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
+        """Returns what succeeded when it was last run, as :meth:`Ledger.made` does; empty if unknown."""
+        try:
+            return self._ledger.made(self._workspace.environment)
+        except LedgerError as error:
+            self._warn(f"the history cannot be read, so what ran here is not known: {error}")
+            return {}
+
     def begin(self, order: Order, face: str) -> str:
         """Write that the order is about to be carried out; returns the launch's id."""
         plan = order.plan

@@ -1,4 +1,4 @@
-"""Which partitions of an asset are recorded, pending, failed, or have no file."""
+"""Which partitions of an asset are recorded, assumed, pending, failed, or have no file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from raw_trigger.errors import UsageError
 from raw_trigger.events.revisions import from_arguments
@@ -18,12 +18,16 @@ from raw_trigger.model.changes import NOTHING
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.trigger import Trigger
 
-CellState = Literal["recorded", "pending", "failed", "no file", "no partition"]
+CellState = Literal["recorded", "assumed", "pending", "failed", "no file", "no partition"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One partition. ``no partition``: a file names it, but the definition does not have it."""
+    """One partition.
+
+    ``assumed``: it is recorded, but was not made here. ``no partition``: a file names it, but the definition
+    does not have it.
+    """
 
     partition: str
     state: CellState
@@ -63,28 +67,42 @@ def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
     workspace = trigger.workspace
     base, desired = from_arguments(workspace.repo, workspace.environment, [])
     plan = trigger.plan(trigger.detect(base, desired), launching=True)
+    assumptions = trigger.assumptions()
     fed: dict[str, set[str]] = {}
-    for target in _fed(trigger, catalog):
+    assumed: dict[str, set[str]] = {}
+    for path, target in _fed(trigger, catalog):
         if target.partition is not None:
             fed.setdefault(target.asset, set()).add(target.partition)
+            if assumptions.covers(path, target.text):
+                assumed.setdefault(target.asset, set()).add(target.partition)
     failed = {name for name, _, _ in trigger.failed()}
     keys = PartitionKeys(time.time())
     found = []
     for key in sorted(assets or fed):
         definition = catalog.assets[key].partitions if key in catalog.assets else None
         if definition is not None:
-            found.append(_grid(key, definition, fed.get(key, set()), _pending(plan, key), failed, keys))
+            named = _Named(fed.get(key, set()), assumed.get(key, set()), _pending(plan, key))
+            found.append(_grid(key, definition, named, failed, keys))
     return found
 
 
-def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[Target]:
+class _Named(NamedTuple):
+    """Partitions of one asset: those that files name, the assumed ones of them, and those still to make."""
+
+    fed: set[str]
+    assumed: set[str]
+    pending: set[str]
+
+
+def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[tuple[bytes, Target]]:
     """Everything that the files on disk feed by their rules."""
     workspace, rules = trigger.workspace, trigger.rules(catalog)
     with trigger.contents(NOTHING, rules) as contents:
         for path, entry in desired_paths(workspace.repo, trigger.tracked, NOTHING.desired):
             match = rules.match(path)
             if match is not None:
-                yield from contents(path, match, None, entry).targets if match.by_row else match.targets
+                found = contents(path, match, None, entry).targets if match.by_row else match.targets
+                yield from ((path, target) for target in found)
 
 
 def _pending(plan: Plan, asset: str) -> set[str]:
@@ -97,27 +115,28 @@ def _pending(plan: Plan, asset: str) -> set[str]:
 def _grid(
     asset: str,
     definition: Partitions,
-    fed: set[str],
-    pending: set[str],
+    named: _Named,
     failed: set[str],
     keys: PartitionKeys,
 ) -> Grid:
     def state(key: str, *, known: bool) -> CellState:
         if not known:
             return "no partition"
-        if key in pending:
+        if key in named.pending:
             return "failed" if Target(asset, key).text in failed else "pending"
-        return "recorded" if key in fed else "no file"
+        if key in named.assumed:
+            return "assumed"
+        return "recorded" if key in named.fed else "no file"
 
     every = keys.every(definition)
-    named = sorted(fed | pending)
+    told = sorted(named.fed | named.pending)
     if every is None:
-        return Grid(asset, definition, tuple(Cell(key, state(key, known=True)) for key in named))
+        return Grid(asset, definition, tuple(Cell(key, state(key, known=True)) for key in told))
     listed = list(every)
     known = set(listed)
     cells = [Cell(key, state(key, known=True)) for key in listed]
     # A window that is still open is a partition that is about to be one.
-    others = [key for key in named if key not in known]
+    others = [key for key in told if key not in known]
     open_ones = {key for key in others if (problem := keys.problem(definition, key)) and problem.begun}
     cells += [Cell(key, state(key, known=key in open_ones)) for key in others]
     return Grid(asset, definition, tuple(cells))

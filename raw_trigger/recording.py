@@ -314,7 +314,7 @@ def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Ver
             and plan.record is not None
             and (whole or not plan.record.apart(path))
         ):
-            found[path] = Verdict(planned.change.new, everything[path], everything[path])
+            found[path] = Verdict(planned.change.new, everything[path], alike=everything[path])
     return found
 
 

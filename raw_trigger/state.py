@@ -3,7 +3,8 @@
 ``refs/raw-trigger/<environment>`` points straight at a tree that holds the raw files, under
 their full paths, as they were last materialized. Beside them, in ``.raw-trigger/``, stand the
 exceptions, one small file for each path whose targets reflect different contents, these contents,
-the rules in force, and what files were in DVC's folders. Moving the ref is one compare-and-swap.
+the rules in force, what files were in DVC's folders, and once more those raw files of which it is only
+assumed that they were materialized. Moving the ref is one compare-and-swap.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from raw_trigger.repo import diff
 from raw_trigger.repo.git import quoted, words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.tracked import Out, Tracked
-from raw_trigger.repo.trees import rewrite
+from raw_trigger.repo.trees import TREE_MODE, rewrite
 
 PREFIX = "refs/raw-trigger/"
 FOLDER = ".raw-trigger"
@@ -34,6 +35,7 @@ _EXCEPTIONS = f"{FOLDER}/exceptions"
 _CONTENTS = f"{FOLDER}/contents"
 _RULES = f"{FOLDER}/rules"
 _FOLDERS = f"{FOLDER}/folders"
+_ASSUMED = f"{FOLDER}/assumed"
 _FILE = "100644"
 _TRIES = 50
 _PAUSE = 0.05
@@ -68,14 +70,14 @@ def read_tree(repo: Repository, tree: str) -> Record | None:
 
 
 def _read(repo: Repository, name: str) -> Record | None:
-    asked = to_bytes(f"{name}\n{name}:{_RULES}\n{name}:{_EXCEPTIONS}\n")
+    asked = to_bytes(f"{name}\n{name}:{_RULES}\n{name}:{_EXCEPTIONS}\n{name}:{_ASSUMED}\n")
     out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
-    tree, rules, exceptions = (show(line).split(" ") for line in out.splitlines())
+    tree, rules, exceptions, assumed = (show(line).split(" ") for line in out.splitlines())
     if tree[-1] != "tree":
         return None
     text = None if rules[-1] != "blob" else repo.git.run("cat-file", "blob", rules[0]).decode()
     found = {} if exceptions[-1] != "tree" else _read_exceptions(repo, name, exceptions[0])
-    return Record(tree[0], found, text)
+    return Record(tree[0], found, text, assumed=assumed[0] if assumed[-1] == "tree" else None)
 
 
 def kept(repo: Repository, tree: str, folder: str) -> dict[str, str] | None:
@@ -144,7 +146,7 @@ def adopt(
     old: Record | None,
     folders: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> bool:
-    """Record a whole tree as what everything reflects; False if the ref was moved meanwhile.
+    """Record a whole tree as what everything is assumed to reflect; False if the ref was moved meanwhile.
 
     Args:
         tree: Holds the raw files only.
@@ -158,7 +160,18 @@ def adopt(
     edits = _keep(repo, folders)
     if rules is not None:
         edits[_RULES.encode()] = _store(repo, rules)
+    assumed = tree if old is None else _assumed_beside(repo, tree, old)
+    if assumed != repo.empty_tree:
+        edits[_ASSUMED.encode()] = Entry(TREE_MODE, assumed)
     return _move(repo, environment, rewrite(repo, tree, edits), old)
+
+
+def _assumed_beside(repo: Repository, tree: str, old: Record) -> str:
+    """The files of ``tree`` that are assumed once it takes the place of ``old``: what ran before still did."""
+    changes = diff.between_trees(repo, old.tree, tree, ())
+    edits = {change.path: change.new for change in changes if not is_own(change.path)}
+    edits |= diff.entries_at(repo, tree, list(old.exceptions))
+    return rewrite(repo, old.assumed or repo.empty_tree, edits)
 
 
 def promote(
@@ -171,6 +184,7 @@ def promote(
     pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     roots: Sequence[str] = (),
     only_on: str | None = None,
+    assume: bool = False,
 ) -> bool:
     """Record what a run came to, path by path.
 
@@ -184,6 +198,7 @@ def promote(
         roots: The raw roots; needed with ``pointers``.
         only_on: The recorded tree that this is about; nothing is recorded on any other. None: what others
             have recorded meanwhile is kept beside it.
+        assume: Nothing ran: somebody said that the targets reflect this.
 
     Returns:
         Whether it is recorded.
@@ -195,7 +210,7 @@ def promote(
         old = read(repo, environment)
         if only_on is not None and (old is None or old.tree != only_on):
             return False
-        new = promoted(repo, old, verdicts, seen, unsure, pointers=pointers, roots=roots)
+        new = promoted(repo, old, verdicts, seen, unsure, pointers=pointers, roots=roots, assume=assume)
         if new is None or _move(repo, environment, new, old):
             return True
         time.sleep(random.uniform(0, _PAUSE))
@@ -213,9 +228,12 @@ def promoted(
     *,
     pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     roots: Sequence[str] = (),
+    assume: bool = False,
 ) -> str | None:
     """The tree that :func:`promote` makes of the record ``old``; None if nothing changes. No ref is moved."""
-    edits = _edits(repo, old, verdicts, seen, unsure, _Pointers(repo, roots, old, verdicts, pointers))
+    behind = _Pointers(repo, roots, old, verdicts, pointers)
+    edits = _edits(repo, old, verdicts, seen, unsure, behind)
+    edits |= _assumptions(repo, old, verdicts, edits, behind, assume=assume)
     return rewrite(repo, old.tree if old else repo.empty_tree, edits) if edits else None
 
 
@@ -266,6 +284,30 @@ def _edits(
     if seen is not None and seen.rules is not None and (old is None or old.rules != seen.rules):
         edits[_RULES.encode()] = _store(repo, seen.rules)
     return edits
+
+
+def _assumptions(
+    repo: Repository,
+    old: Record | None,
+    verdicts: Mapping[bytes, Verdict],
+    edits: Mapping[bytes, Entry | None],
+    pointers: _Pointers,
+    *,
+    assume: bool,
+) -> dict[bytes, Entry | None]:
+    """What changes among the assumed files: one goes once everything was made from it, or it moved on."""
+    moved = {path: entry for path, entry in edits.items() if not is_own(path)}
+    if assume:
+        now: Mapping[bytes, Entry | None] = moved
+    elif old is None or old.assumed is None:
+        return {}
+    else:
+        made = {path for path, verdict in verdicts.items() if verdict.ran}
+        # What differs in nothing that counts takes nothing away from what was said of it.
+        same = {path for path, verdict in verdicts.items() if verdict.is_alike} - made
+        gone = (path for path, entry in moved.items() if entry is None or path not in same)
+        now = dict.fromkeys([*gone, *made, *pointers.all_in(made)])
+    return {f"{_ASSUMED}/".encode() + path: entry for path, entry in now.items()}
 
 
 def _contents(
@@ -328,6 +370,14 @@ class _Pointers:
         # What is git's file on both sides is none of this one's business.
         named -= self.files.keys() - self._desired.keys()
         return {name for name in named if self.recorded.get(name) != self._desired.get(name)}
+
+    def all_in(self, made: Collection[bytes]) -> list[bytes]:
+        """The files all of whose data is among ``made``."""
+        return [
+            path
+            for path, entry in self._new.items()
+            if {out.path for out in self._outs(path, entry)} <= set(made)
+        ]
 
     def moved(self, whole: Collection[bytes]) -> dict[bytes, Entry | None]:
         """The files that are to be recorded: all that they stand for is whole. Data that git had goes."""

@@ -9,7 +9,7 @@ from raw_trigger.background import Job
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.install import missing_warning
 from raw_trigger.model.changes import show
-from raw_trigger.model.plan import Plan
+from raw_trigger.model.plan import Plan, Target
 from raw_trigger.places import environments_of_others
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
@@ -31,6 +31,7 @@ class Status:
 
     ``job`` is work in the background that has not ended, or that left undone what is still pending. ``hooks``
     says that installed hooks are not what git runs any more.
+    ``assumed`` are what files feed and what is recorded as made, though nothing ran here.
     """
 
     head: str | None
@@ -38,6 +39,7 @@ class Status:
     environments: tuple[EnvironmentStatus, ...]
     job: Job | None = None
     hooks: str | None = None
+    assumed: tuple[Target, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The status as JSON values; the plan's pending paths and targets by name."""
@@ -56,6 +58,7 @@ class Status:
             "environments": [
                 {"name": e.name, "tree": e.tree, "changed_files_to_head": e.behind} for e in self.environments
             ],
+            "assumed": [{"asset": t.asset, "partition": t.partition} for t in self.assumed],
             "background": None if self.job is None else _job(self.job),
             "hooks": self.hooks,
         }
@@ -100,4 +103,18 @@ def status_of(trigger: Trigger) -> Status:
     job = background.read(repo)
     if job is not None and (job.fate == "done" or (job.fate in ("failed", "lost") and not plan.changes)):
         job = None
-    return Status(name, plan, found, job, missing_warning(repo.top, repo.git_dir))
+    hooks = missing_warning(repo.top, repo.git_dir)
+    return Status(name, plan, found, job, hooks, _assumed(trigger, plan))
+
+
+def _assumed(trigger: Trigger, plan: Plan) -> tuple[Target, ...]:
+    """What the record has for made though it did not run here, but for what is to be made now anyway."""
+    assumptions = trigger.assumptions()
+    if not assumptions.files:
+        return ()
+    rules = trigger.rules(trigger.known_catalog())
+    matches = ((path, rules.match(path)) for path in assumptions.files)
+    fed = ((path, target) for path, match in matches if match is not None for target in match.targets)
+    found = {target for path, target in fed if assumptions.covers(path, target.text)}
+    due = {planned.target for planned in plan.actionable}
+    return tuple(sorted(found - due, key=lambda target: target.text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from raw_trigger import state
 from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
-from raw_trigger.feeding import Feeding, content_of
+from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
-from raw_trigger.model.changes import Base, ChangeSet, Desired, Entry, show
+from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
-from raw_trigger.model.record import Results, Verdict
+from raw_trigger.model.record import Assumptions, Results, Verdict
 from raw_trigger.planning import make_plan, path_filter
 from raw_trigger.project import Watching
 from raw_trigger.promotion import promote
@@ -76,6 +76,40 @@ class Trigger(Survey):
     def failed(self) -> FailedContents:
         """What failed when it was last run."""
         return self._books.failed()
+
+    def assumptions(self) -> Assumptions:
+        """Returns what is recorded only because adopt, install or a first hook said so.
+
+        Raises:
+            RecordError: the record cannot be read.
+        """
+        repo, record = self.workspace.repo, self.record
+        if record is None or record.assumed is None:
+            return Assumptions()
+        said = self.tracked.paths(diff.all_paths(repo, record.assumed, ()))
+        now = dict(self.tracked.paths(diff.all_paths(repo, record.tree, self.tracked.watched(record.tree))))
+        files = {path: frozenset((entry.oid, now.get(path, entry).oid)) for path, entry in said}
+        made = {target.text: contents for target, contents in self._books.made().items()}
+        return Assumptions(files, made)
+
+    def never_made(self, paths: Iterable[bytes] | None = None) -> tuple[str, ...]:
+        """Returns the assets that raw files feed and that the Dagster instance has never materialized.
+
+        Args:
+            paths: The raw files; None: all that are there.
+
+        Raises:
+            ProjectError: the project cannot be loaded, or the instance not be used.
+        """
+        if paths is None:
+            here = Desired("worktree", WORKTREE)
+            paths = [path for path, _ in desired_paths(self.workspace.repo, self.tracked, here)]
+        catalog = self.known_catalog()
+        matches = map(self.rules(catalog).match, paths)
+        fed = {target.asset for match in matches if match is not None for target in match.targets}
+        mapped = (catalog.assets[key] for key in sorted(fed & catalog.assets.keys()))
+        assets = [asset for asset in mapped if asset.kind == "materializable"]
+        return self.workspace.project.never_materialized(assets)
 
     def without_failed(self) -> Trigger:
         """One that does not try again what failed last time with the same content."""
@@ -398,7 +432,7 @@ class Trigger(Survey):
             verdicts, pointers = self.as_recorded(done, everything)
             only_on = None if record is None else record.tree
             if not state.promote(
-                repo, environment, verdicts, pointers=pointers, roots=roots, only_on=only_on
+                repo, environment, verdicts, pointers=pointers, roots=roots, only_on=only_on, assume=True
             ):
                 raise _moved()
             return chosen
@@ -467,8 +501,11 @@ class Trigger(Survey):
 
 def _unmade(plan: Plan, succeeded: Set[Target]) -> dict[bytes, frozenset[str]]:
     """Returns the planned paths with the targets that were to be made from them and were not."""
-    names = {target.text for target in succeeded}
-    return {path: targets - names for path, targets in needed(plan).items() if targets - names}
+    found: dict[bytes, frozenset[str]] = {}
+    for planned in plan.actionable:
+        for path in () if planned.target in succeeded else planned.paths:
+            found[path] = found.get(path, frozenset()) | {planned.target.text}
+    return found
 
 
 def _with_refuted(

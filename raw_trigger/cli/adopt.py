@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger.cli.session import Environment, NoCatalog, Paths, globs, text_renderer, trigger_of
+from raw_trigger.cli.session import (
+    Environment,
+    NoCatalog,
+    Paths,
+    globs,
+    tell_never_made,
+    text_renderer,
+    trigger_of,
+)
 
 
 def adopt(
@@ -35,3 +43,5 @@ def adopt(
         text.files(adopted)
     else:
         text.say(f"'{trigger.workspace.environment}' reflects these files as of {name} already.")
+    if adopted and not no_catalog:
+        tell_never_made(trigger, None if path is None else adopted)

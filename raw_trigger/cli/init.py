@@ -13,7 +13,7 @@ import typer
 
 from raw_trigger.cli.errors import tell
 from raw_trigger.cli.install import install
-from raw_trigger.cli.session import Globals, busy, text_renderer
+from raw_trigger.cli.session import Globals, busy, tell_never_made, text_renderer, trigger_of
 from raw_trigger.errors import RawTriggerError, UsageError
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ def init(
     # From here on the commands work with the file that was just written.
     context.obj = replace(chosen, config=place.file)
     failed = 0
+    installed = False
     for offer in initialize.offers(repo):
         if github and offer.name == "github":
             continue
         try:
             wanted = offer.default if yes else asks and _confirmed(offer)
             _settle(context, text, repo, place.file, offer, wanted)
+            installed = installed or (wanted and offer.name == "hooks")
         except RawTriggerError as error:
             tell(error)
             failed = error.exit_code
@@ -88,6 +90,8 @@ def init(
         text.say("`raw-trigger learn` runs the assets, sees which files they read, and proposes the rules.")
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
+    if not installed and not no_catalog:  # `install` says it, too
+        tell_never_made(trigger_of(context))
     if failed:
         raise typer.Exit(failed)
 

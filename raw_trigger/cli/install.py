@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raw_trigger.cli.session import Globals, text_renderer
+from raw_trigger.cli.session import Globals, tell_never_made, text_renderer
 
 if TYPE_CHECKING:
     from raw_trigger.install import Written
@@ -32,10 +32,8 @@ def install(
         raise error
     repo = projects.repo
     folder = hooks_folder(repo.top, repo.git_dir)
-    first = False
-    for workspace in projects.workspaces:
-        trigger = Trigger(workspace)
-        first = first or trigger.record is None
+    first = [trigger for trigger in map(Trigger, projects.workspaces) if trigger.record is None]
+    for trigger in first:
         trigger.ensure_record(head_base(repo))
     written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(projects), tuple(names or HOOKS))
     mark_seen(projects)
@@ -51,6 +49,8 @@ def install(
             "Nothing was recorded yet: HEAD's raw files are now taken as what is materialized. If they are "
             "not, run `raw-trigger run --all`."
         )
+    for trigger in first:
+        tell_never_made(trigger)
 
 
 def _own(chosen: Globals) -> dict[str, Path | None]:

@@ -327,6 +327,27 @@ def busy(what: str) -> Iterator[None]:
         yield
 
 
+def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> None:
+    """Names what is recorded as made, or is about to be, though Dagster has never materialized it.
+
+    Args:
+        paths: The raw files that this is about; None: all that are there.
+    """
+    from raw_trigger.errors import ProjectError
+    from raw_trigger.render import words
+
+    text = text_renderer()
+    try:
+        with busy("asking Dagster what it has materialized"):
+            never = trigger.never_made(paths)
+    except ProjectError as error:
+        text.say(("whether Dagster has materialized it is not known: ", "yellow"), str(error))
+        return
+    if never:
+        named = words.sample([words.printable(key) for key in never])
+        text.say(("never materialized: ", "yellow"), named, "; `raw-trigger run --all` does it")
+
+
 def tell_stderr(line: str) -> None:
     """One line about what is going on, apart from the results."""
     echo_stderr(f"raw-trigger: {line}")

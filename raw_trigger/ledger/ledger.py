@@ -114,6 +114,15 @@ class Ledger:
             lambda c: reading.failed_contents(c, environment, self._place), frozenset()
         )
 
+    def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
+        """Returns the targets whose last run in this place succeeded, each with the contents it was run for.
+
+        A path that was deleted has None as its content.
+        """
+        from raw_trigger.ledger import reading
+
+        return self._database.read(lambda c: reading.made(c, environment, self._place), {})
+
     def durations(self) -> Mapping[Target, float]:
         """How many seconds each target took, on average of its last few successes in this place."""
         from raw_trigger.ledger import reading

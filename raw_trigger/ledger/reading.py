@@ -20,6 +20,7 @@ from raw_trigger.model.history import (
     LaunchRecord,
     PastRun,
     PastTarget,
+    TargetRecord,
 )
 from raw_trigger.model.outcome import CheckResult
 from raw_trigger.model.plan import Target
@@ -85,6 +86,25 @@ def _batch(row: RowMapping) -> BatchRecord:
 
 def failed_contents(connection: Connection, environment: str, place: str) -> frozenset[FailedContent]:
     """See :meth:`raw_trigger.ledger.Ledger.failed_contents`."""
+    rows = _latest(connection, environment, place, ("failed", "skipped"))
+    failed = [row for row in rows if documents.has_failed(row["extra_json"])]
+    return frozenset(
+        FailedContent(record.target, path, oid, status)
+        for record, status in _records(connection, failed)
+        for path, oid in record.files
+    )
+
+
+def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
+    """See :meth:`raw_trigger.ledger.Ledger.made`."""
+    rows = _latest(connection, environment, place, ("success",))
+    return {record.target: dict(record.files) for record, _ in _records(connection, rows)}
+
+
+def _latest(
+    connection: Connection, environment: str, place: str, statuses: Sequence[str]
+) -> Sequence[RowMapping]:
+    """What each target came to when it was last run, where that is one of the statuses."""
     runs, assets = tables.runs, tables.assets
     latest = (
         select(
@@ -104,19 +124,22 @@ def failed_contents(connection: Connection, environment: str, place: str) -> fro
         .where(_here(environment, place))
         .subquery()
     )
-    query = select(latest).where(latest.c.age == 1, latest.c.status.in_(("failed", "skipped")))
-    failed: dict[str, dict[Target, Any]] = {}
-    for row in connection.execute(query).mappings():
-        if documents.has_failed(row["extra_json"]):
-            target = Target(row["asset_key"], row["partition_key"])
-            failed.setdefault(row["run_id"], {})[target] = row["status"]
-    return frozenset(
-        FailedContent(record.target, path, oid, failed[row["run_id"]][record.target])
-        for row in _by_ids(connection, failed)
-        for record in documents.targets_of(row["args_json"])
-        if record.target in failed[row["run_id"]]
-        for path, oid in record.files
-    )
+    query = select(latest).where(latest.c.age == 1, latest.c.status.in_(statuses))
+    return connection.execute(query).mappings().all()
+
+
+def _records(
+    connection: Connection, rows: Iterable[RowMapping]
+) -> Iterator[tuple[TargetRecord, Literal["failed", "skipped"]]]:
+    """What these targets were run for, and what they came to."""
+    status: dict[str, dict[Target, Any]] = {}
+    for row in rows:
+        target = Target(row["asset_key"], row["partition_key"])
+        status.setdefault(row["run_id"], {})[target] = row["status"]
+    for row in _by_ids(connection, status):
+        for record in documents.targets_of(row["args_json"]):
+            if record.target in status[row["run_id"]]:
+                yield record, status[row["run_id"]][record.target]
 
 
 def durations(connection: Connection, place: str) -> dict[Target, float]:

@@ -28,13 +28,15 @@ class Record:
     The entry at a path of ``tree`` is what all targets of the path reflect, but for those that
     ``exceptions`` has for it. ``shown`` are the exceptions by the files that are planned, where those are
     not the ones that are recorded. ``rules`` are the rules in force when it was written, as
-    ``RuleBook.describe`` gives them; None if they were not recorded.
+    ``RuleBook.describe`` gives them; None if they were not recorded. ``assumed`` is a tree of those of the
+    files that somebody said to be materialized, and that not everything was made from here; None: of none.
     """
 
     tree: str
     exceptions: Mapping[bytes, Reflected] = field(default_factory=lambda: _NONE)
     rules: str | None = None
     shown: Mapping[bytes, Reflected] | None = None
+    assumed: str | None = None
 
     def apart(self, path: bytes) -> Reflected:
         """The exceptions of a path that is planned."""
@@ -84,6 +86,27 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What is recorded because somebody said so, and did not run here.
+
+    Attributes:
+        files: The assumed files, each with the ids of its content when that was said, and as recorded now:
+            they may differ in what does not count.
+        made: The targets whose last run here succeeded, each with the contents that it was run for.
+    """
+
+    files: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+    made: Mapping[str, Mapping[bytes, str | None]] = field(default_factory=dict)
+
+    def covers(self, path: bytes, target: str) -> bool:
+        """Returns whether it is only assumed that the target reflects the file."""
+        contents = self.made.get(target)
+        if path not in self.files or contents is None:
+            return path in self.files
+        return path in contents and contents[path] not in self.files[path]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a run came to for one path.
 
@@ -97,6 +120,16 @@ class Verdict:
     succeeded: frozenset[str] = frozenset()
     alike: frozenset[str] = frozenset()
 
+    @property
+    def ran(self) -> bool:
+        """Whether everything that the path feeds was made from it."""
+        return bool(self.targets) and self.targets <= self.succeeded
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether everything that was not made from it reflects what differs in nothing that counts."""
+        return self.targets <= self.succeeded | self.alike
+
     def judge(self, recorded: Entry | None, seen: Reflected) -> tuple[Entry | None, Reflected]:
         """The path's entry and exceptions after the run, from those before it.
 
@@ -104,7 +137,7 @@ class Verdict:
             recorded: The path's entry in the tree.
             seen: Its exceptions.
         """
-        if self.targets <= self.succeeded | self.alike:
+        if self.is_alike:
             return self.entry, {}
         default = None if recorded is None else recorded.oid
         now = None if self.entry is None else self.entry.oid

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raw_trigger.errors import ProjectError
-from raw_trigger.model.assets import Catalog
+from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.project import catalog as cache
 from raw_trigger.project.interpreter import Interpreter, find_interpreter
@@ -224,14 +224,26 @@ class DagsterProject:
         found: Mapping[str, Sequence[str]] = self._ask_instance(dynamic=list(names))["dynamic"]
         return found
 
-    def _ask_instance(self, **wanted: list[str]) -> Mapping[str, Any]:
+    def never_materialized(self, assets: Sequence[Asset]) -> tuple[str, ...]:
+        """Returns those of the assets that the instance has never materialized. No project code is loaded.
+
+        Raises:
+            ProjectError: No interpreter, or the instance cannot be used.
+        """
+        if not assets or not self.home().is_dir():
+            return tuple(asset.key for asset in assets)
+        answer = self._ask_instance(assets=[list(asset.parts) for asset in assets])
+        never = set(map(tuple, answer["never"]))
+        return tuple(asset.key for asset in assets if asset.parts in never)
+
+    def _ask_instance(self, **wanted: list[Any]) -> Mapping[str, Any]:
         from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import load_error, silence
 
         cached = cache.read(self.cache_dir)
         interpreter = self.interpreter(cached.interpreter if cached is not None else None)
         log = new_log(self.cache_dir)
-        request = {**self._request(), "run_ids": [], "dynamic": [], **wanted}
+        request = {**self._request(), "run_ids": [], "dynamic": [], "assets": [], **wanted}
         answers: list[dict[str, Any]] = []
         with (
             self.busy("asking the Dagster instance"),

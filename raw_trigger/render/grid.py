@@ -11,6 +11,7 @@ from raw_trigger.render import words
 
 SIGNS: dict[CellState, tuple[str, str]] = {
     "recorded": ("\N{BLACK SQUARE}", "green"),
+    "assumed": ("\N{SQUARE WITH LOWER RIGHT DIAGONAL HALF BLACK}", "green"),
     "pending": ("\N{WHITE SQUARE}", "yellow"),
     "failed": ("\N{HEAVY BALLOT X}", "red"),
     "no file": ("\N{MIDDLE DOT}", "dim"),

@@ -165,6 +165,13 @@ class TextRenderer:
             self.say((f"'{plan.environment}' reflects every raw file.", "green"))
         else:
             self.plan(plan)
+        if status.assumed:
+            named = words.sample([words.printable(target.text) for target in status.assumed])
+            self.say(
+                ("assumed, not run here: ", "yellow"),
+                named,
+                "; `raw-trigger run --all` makes it",
+            )
         if not recorded:
             self.say(UNRECORDED)
         if status.job is not None:
@@ -187,6 +194,8 @@ class TextRenderer:
             for line in grid.lines(one, width):
                 self.say(*line)
         self.say(*grid.legend())
+        if any(one.counts.get("assumed") for one in found):
+            self.say("assumed: recorded, not run here; `raw-trigger run --all --asset KEY` makes them")
 
     def findings(self, findings: Sequence[Finding], files: int, assets: int) -> None:
         """What `check` found."""

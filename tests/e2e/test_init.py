@@ -134,6 +134,7 @@ not done: the git hooks; to do it: raw-trigger install
 `raw-trigger learn` runs the assets, sees which files they read, and proposes the rules.
 Next: look at raw-trigger.yaml and commit it; then `raw-trigger run --all`,
 or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.
+never materialized: crm/contact_list, raw/customers, raw/sales, raw_source/concepts_csv, raw_source/labels_csv and 2 more; `raw-trigger run --all` does it
 """
 
 

@@ -224,6 +224,7 @@ def test_adopt_and_forget_say_what_they_did(project: Make) -> None:
 'local' now reflects 2 files as of {head}:
   data/1_raw/a.csv → raw/a
   "data/1_raw/new/x\n.csv" → nothing
+never materialized: raw/a; `raw-trigger run --all` does it
 adopt --path a.csv: 0
 'local' reflects these files as of {head} already.
 adopt --path c.csv: 2
@@ -248,9 +249,21 @@ BOTH = {"good": ["good.csv"], "bad": ["bad.csv"]}
 def test_what_fails_with_content_that_was_only_assumed_is_pending(project: Make) -> None:
     shop = project(**BOTH)
     shop.commit({R + "bad.csv": "broken"})
-    assert shop.tool("install").returncode == 0
+    installed = shop.tool("install")
+    assert installed.stdout.endswith(
+        "never materialized: raw/bad, raw/good; `raw-trigger run --all` does it\n"
+    ), installed
+    assert shop.tool("status").stdout.splitlines()[1:] == [
+        "'local' reflects every raw file.",
+        "assumed, not run here: raw/bad, raw/good; `raw-trigger run --all` makes it",
+    ]
     assert shop.tool("run", "--all").returncode == 1
     assert shop.materialized() == ["raw/good"]
+    assert "assumed" not in shop.tool("status").stdout
+    assert shop.tool("adopt").stdout.splitlines()[1:] == [
+        "never materialized: raw/bad; `raw-trigger run --all` does it"
+    ]
+    shop.tool("forget", "--path", "bad.csv")
     assert [change["path"] for change in shop.plan()["changes"]] == [R + "bad.csv"]
     assert shop.tool("diff", "--exit-code").returncode == 1
     assert shop.tool("run", "--failed").returncode == 1

@@ -85,23 +85,24 @@ def shown(found: list[Grid]) -> list[str]:
 
 def test_the_grid(shop: Repo) -> None:
     found = grids(trigger(shop))
-    days = ["■□·□■" + "·" * 26, "··■"]
+    days = ["◪□·□◪" + "·" * 26, "··◪"]
     assert [line for line in shown(found) if not line.startswith("  2026-01-0")] == [
-        "both  68 partitions: 1 recorded, 67 no file",
+        "both  68 partitions: 1 assumed, 67 no file",
         "  from left to right: eu, us",
         *(f"  2026-01-{day} ··" for day in range(10, 32)),
         *(f"  2026-02-0{day} ··" for day in range(1, 4)),
-        "days  34 partitions: 3 recorded, 2 pending, 29 no file",
+        "days  34 partitions: 3 assumed, 2 pending, 29 no file",
         f"  2026-01 {days[0]}",
         f"  2026-02 {days[1]}",
-        "names  2 partitions: 1 recorded, 1 pending",
-        "  ■ a",
+        "names  2 partitions: 1 assumed, 1 pending",
+        "  ◪ a  assumed",
         "  □ b  pending",
-        "regions  3 partitions: 1 recorded, 1 no file, 1 no partition",
-        "  ■ eu",
+        "regions  3 partitions: 1 assumed, 1 no file, 1 no partition",
+        "  ◪ eu  assumed",
         "  · us  no file",
         "  ? mars  no partition",
-        "■ recorded  □ pending  ✘ failed  · no file  ? no partition",
+        "■ recorded  ◪ assumed  □ pending  ✘ failed  · no file  ? no partition",
+        "assumed: recorded, not run here; `raw-trigger run --all --asset KEY` makes them",
     ]
 
 
@@ -109,7 +110,7 @@ def test_one_asset_as_values(shop: Repo) -> None:
     (grid,) = grids(trigger(shop), ["names"])
     assert grid.as_json() == {
         "asset": "names",
-        "partitions": [{"partition": "a", "state": "recorded"}, {"partition": "b", "state": "pending"}],
+        "partitions": [{"partition": "a", "state": "assumed"}, {"partition": "b", "state": "pending"}],
     }
     with pytest.raises(UsageError, match="asset 'plain' is not partitioned"):
         grids(trigger(shop), ["plain"])

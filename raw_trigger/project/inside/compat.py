@@ -492,6 +492,13 @@ def dynamic_keys(instance: Any, name: str) -> list[str]:
     return [str(key) for key in instance.get_dynamic_partitions(name)]
 
 
+def never_materialized(instance: Any, keys: list[Any]) -> list[Any]:
+    """Those of the assets of which the event log has no materialization."""
+    records = instance.get_asset_records(keys) if keys else []
+    made = {one.asset_entry.asset_key for one in records if one.asset_entry.last_materialization is not None}
+    return [key for key in keys if key not in made]
+
+
 def delete_partition(instance: Any, definition: Any, key: str) -> None:
     """Take a key from a dynamic definition; nothing happens if it is not there."""
     if instance.has_dynamic_partition(definition.name, key):

@@ -1,5 +1,5 @@
-"""Tell what the Dagster instance knows: of some runs, and of the keys of dynamic partitions. Run by path in
-the user's interpreter.
+"""Tell what the Dagster instance knows: of some runs, of the keys of dynamic partitions, and which assets it
+has never materialized. Run by path in the user's interpreter.
 
 Only the instance is asked, the user's definitions are not loaded.
 """
@@ -109,8 +109,10 @@ def _answer(session: ModuleType, request: Document) -> Document:
             documents.append(run.document(compat.run_status(instance, part), compat.run_end(instance, part)))
         found[run_id] = together(documents)
     dynamic = {name: compat.dynamic_keys(instance, name) for name in request["dynamic"]}
+    keys = [compat.asset_key(parts) for parts in request["assets"]]
+    never = [list(key.path) for key in compat.never_materialized(instance, keys)]
     instance.dispose()
-    return {"runs": found, "dynamic": dynamic}
+    return {"runs": found, "dynamic": dynamic, "never": never}
 
 
 def together(documents: list[Document]) -> Document:

@@ -1,0 +1,128 @@
+"""What adopt and install only assume is told from what ran."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from raw_trigger.coverage import grids
+from raw_trigger.launch.base import Order, Report
+from raw_trigger.model.changes import WORKTREE, Base, Desired
+from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.plan import Narrowing
+from raw_trigger.status import status_of
+from raw_trigger.survey import Wishes
+from tests.conftest import Repo
+from tests.git.dvc_kit import DvcRepo
+from tests.git.test_contents import ROWS, START, Ground
+from tests.git.test_tracked import dvc, two
+
+__all__ = ["dvc"]
+FOLDER = ".raw-trigger/assumed"
+
+
+def assumed(ground: Ground) -> list[str]:
+    return [target.text for target in status_of(ground.trigger()).assumed]
+
+
+def files(repo: Repo) -> list[str]:
+    tree = f"refs/raw-trigger/local:{FOLDER}"
+    return repo.git("ls-tree", "-r", "--name-only", tree).splitlines() if FOLDER in listed(repo) else []
+
+
+def listed(repo: Repo) -> str:
+    return repo.git("ls-tree", "-r", "--name-only", "refs/raw-trigger/local")
+
+
+def run_all(ground: Ground, *failing: str, wishes: Wishes | None = None) -> None:
+    """What ``run --all`` does."""
+    trigger = ground.trigger(wishes)
+
+    class Launcher:
+        def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+            for planned in prepare().plan.actionable:
+                status = "failed" if planned.target.text in failing else "success"
+                on_target(TargetOutcome(planned.target, status))  # type: ignore[arg-type]
+            return Report()
+
+    with trigger.planned(Base("empty", "", None, ""), Desired("worktree", WORKTREE), face="cli") as plan:
+        trigger.run(plan, Launcher(), face="cli")
+
+
+@pytest.fixture
+def ground(repo: Repo) -> Ground:
+    """Two files, of which two assets are made, adopted."""
+    repo.write({"data/1_raw/b.csv": "b"})
+    made = Ground(repo, "assets: [whole, all]", "[ab].csv", "a")
+    (repo.top / "data/1_raw/[ab].csv").rename(repo.top / "data/1_raw/a.csv")
+    repo.git("add", "-A")
+    repo.git("commit", "-q", "-m", "two files")
+    made.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    return made
+
+
+def test_it_is_assumed_until_it_ran(ground: Ground) -> None:
+    assert assumed(ground) == ["all", "whole"]
+    run_all(ground, wishes=Wishes(Narrowing(assets=("whole",))))
+    assert (assumed(ground), ground.due()) == (["all"], [])
+    run_all(ground)
+    assert (assumed(ground), ground.due()) == ([], [])
+    assert files(ground.repo) == []
+
+
+def test_a_file_that_moves_on_is_not_assumed_any_more(ground: Ground) -> None:
+    (ground.repo.top / "data/1_raw/a.csv").write_text("2")
+    # What is pending is not listed as assumed, too.
+    assert assumed(ground) == []
+    ground.run()
+    assert files(ground.repo) == ["data/1_raw/b.csv"]
+    (ground.repo.top / "data/1_raw/a.csv").write_text("a")
+    ground.run()
+    assert files(ground.repo) == ["data/1_raw/b.csv"]
+
+
+def test_what_fails_is_pending_and_not_assumed(ground: Ground) -> None:
+    run_all(ground, "all")
+    assert (assumed(ground), ground.due()) == ([], ["all"])
+    assert ground.run()[0] == ["all"]
+    assert ground.due() == []
+
+
+def test_what_is_adopted_on_top_is_assumed_and_what_ran_is_not(ground: Ground) -> None:
+    run_all(ground)
+    ground.repo.commit({"data/1_raw/a.csv": "2"})
+    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"))
+    assert files(ground.repo) == ["data/1_raw/a.csv"]
+    assert assumed(ground) == ["all", "whole"]
+    ground.repo.commit({"data/1_raw/b.csv": "2"})
+    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"), ("b.csv",))
+    assert files(ground.repo) == ["data/1_raw/a.csv", "data/1_raw/b.csv"]
+
+
+def test_partitions_of_a_table(repo: Repo) -> None:
+    concepts = Ground(repo, f"asset: concepts, {ROWS}", "c.csv", START)
+
+    def cells() -> dict[str, str]:
+        (grid,) = grids(concepts.trigger())
+        return {cell.partition: cell.state for cell in grid.cells}
+
+    assert cells() == {"A": "assumed", "B": "assumed", "C": "assumed"}
+    run_all(concepts, wishes=Wishes(Narrowing(partitions=(("B", "B"),))))
+    assert cells() == {"A": "assumed", "B": "recorded", "C": "assumed"}
+    concepts.write(START.replace("A,1,x", "A,1,y"))
+    concepts.run()
+    assert cells() == {"A": "assumed", "B": "recorded", "C": "assumed"}
+    concepts.write(START.replace("A,1", "A,0"))
+    assert cells() == {"A": "pending", "B": "recorded", "C": "assumed"}
+
+
+def test_what_dvc_has(dvc: DvcRepo) -> None:
+    two(dvc, "1\n", "1\n")
+    dvc.git("add", "-A")
+    dvc.commit()
+    dvc.adopt()
+    assert files(dvc) == [f"data/1_raw/{name}" for name in ("a.csv.dvc", "b.csv.dvc", "keep.txt")]
+    two(dvc, "2\n", "1\n")
+    dvc.run()
+    assert files(dvc) == ["data/1_raw/b.csv.dvc", "data/1_raw/keep.txt"]
