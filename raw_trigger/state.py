@@ -167,7 +167,7 @@ def adopt(
 
 
 def _assumed_beside(repo: Repository, tree: str, old: Record) -> str:
-    """The files of ``tree`` that are assumed once it takes the place of ``old``: what ran before still did."""
+    """The files of ``tree`` that are assumed once it takes the place of ``old``: what ran did run."""
     changes = diff.between_trees(repo, old.tree, tree, ())
     edits = {change.path: change.new for change in changes if not is_own(change.path)}
     edits |= diff.entries_at(repo, tree, list(old.exceptions))
