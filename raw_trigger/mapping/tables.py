@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from operator import itemgetter
 from typing import Any, BinaryIO, Literal
 
@@ -197,7 +198,7 @@ class _Separated(Records):
 
 
 class _JsonLines(Records):
-    """JSON Lines. A cell is its value's canonical JSON; numbers with a fraction are what a double holds."""
+    """JSON Lines. A cell is its value's canonical JSON."""
 
     empty = frozenset({None, '""', "null"})
 
@@ -245,35 +246,72 @@ class _JsonLines(Records):
     def plain(self, cell: str | None) -> str | None:
         if cell is None or cell == "null":
             return None
-        return str(json.loads(cell)) if cell.startswith('"') else cell
+        value = json.loads(cell)
+        if isinstance(value, dict) and _EXACT in value:
+            return str(value[_EXACT])
+        return str(value) if isinstance(value, str) else cell
 
 
 _NO_JSON = object()
+_EXACT = "\0number"
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
+    if _EXACT in found:
+        raise ValueError(f"the name {_EXACT!r} cannot be told from a number")
     if len(found) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the name {name!r} is in one object twice")
     return found
 
 
-JSON = json.JSONDecoder(object_pairs_hook=_once)
+@dataclass(frozen=True, slots=True)
+class _Exact:
+    """A number that no double holds, as digits and an exponent."""
+
+    text: str
+
+
+def _number(text: str) -> float | _Exact:
+    """A number with a fraction or an exponent, of the value that is written whoever reads it."""
+    number = float(text)
+    short = repr(number)
+    if text == short:
+        return number
+    exact = _digits(text)
+    return number if isfinite(number) and exact == _digits(short) else _Exact(exact)
+
+
+def _digits(text: str) -> str:
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    sign, digits = whole[:1].strip("0123456789"), whole.lstrip("-") + fraction
+    kept = digits.rstrip("0")
+    if not kept:
+        return f"{sign}0"
+    return f"{sign}{kept.lstrip('0')}e{int(exponent or 0) - len(fraction) + len(digits) - len(kept)}"
+
+
+JSON = json.JSONDecoder(object_pairs_hook=_once, parse_float=_number)
 """Reads JSON. A name that is there twice is an error: some readers take its first value, some its last."""
 
 
-def canonical(value: object, *, finite: bool = False) -> str:
+def canonical(value: object) -> str:
     """JSON that is the same for the same value: names sorted, nothing between, ASCII.
 
-    Args:
-        finite: Whether a number that is too large for a double is an error.
+    ``1``, ``1.0`` and ``-0.0``, ``0.0`` are four values; ``1.0``, ``1.00`` and ``10e-1`` are one. Numbers that no
+    double holds are as exact as they are written.
 
     Raises:
         RecursionError: it is nested too deeply.
-        ValueError: a number is too large.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=not finite)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain_number)
+
+
+def _plain_number(number: _Exact) -> dict[str, str]:
+    # No value that is read has such a name.
+    return {_EXACT: number.text}
 
 
 @contextmanager

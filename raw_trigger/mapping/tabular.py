@@ -521,7 +521,7 @@ def _text_digest(table: Table) -> str:
 
 def _json_digest(table: Table) -> str:
     with text_of(table, strict=True) as text, told(table):
-        return hashlib.sha256(canonical(JSON.decode(text.read()), finite=True).encode()).hexdigest()
+        return hashlib.sha256(canonical(JSON.decode(text.read())).encode()).hexdigest()
 
 
 def _table_digest(table: Table) -> str:

@@ -111,6 +111,20 @@ JSON_LINES = [
     ("the order of a list", '{"id":1,"a":[1,2]}\n', '{"id":1,"a":[2,1]}\n', (0, 0, 1)),
     ("1 and 1.0", '{"id":1,"a":1}\n', '{"id":1,"a":1.0}\n', (0, 0, 1)),
     ("1.0 and 1.00", '{"id":1,"a":1.0}\n', '{"id":1,"a":1.00}\n', (0, 0, 0)),
+    ("1.0 and 10e-1", '{"id":1,"a":1.0}\n', '{"id":1,"a":10E-1}\n', (0, 0, 0)),
+    ("1.0 and 1.0…1", '{"id":1,"a":1.0}\n', '{"id":1,"a":1.00000000000000000001}\n', (0, 0, 1)),
+    ("0.1 and 0.10", '{"id":1,"a":0.1}\n', '{"id":1,"a":0.10}\n', (0, 0, 0)),
+    ("0.0 and -0.0", '{"id":1,"a":0.0}\n', '{"id":1,"a":-0.0}\n', (0, 0, 1)),
+    ("0.0 and 0e7", '{"id":1,"a":0.0}\n', '{"id":1,"a":0e7}\n', (0, 0, 0)),
+    ("too large for a double", '{"id":1,"a":1e400}\n', '{"id":1,"a":2e400}\n', (0, 0, 1)),
+    ("the same one", '{"id":1,"a":[1e400]}\n', '{"id":1,"a":[10.0e+399]}\n', (0, 0, 0)),
+    ("too large and Infinity", '{"id":1,"a":1e400}\n', '{"id":1,"a":Infinity}\n', (0, 0, 1)),
+    ("too small for a double", '{"id":1,"a":1e-400}\n', '{"id":1,"a":-2e-400}\n', (0, 0, 1)),
+    ("too small and nothing", '{"id":1,"a":1e-400}\n', '{"id":1,"a":0.0}\n', (0, 0, 1)),
+    ("too many digits", '{"id":1,"a":9007199254740993.0}\n', '{"id":1,"a":9007199254740992.0}\n', (0, 0, 1)),
+    ("two large integers", '{"id":1,"a":9007199254740993}\n', '{"id":1,"a":9007199254740992}\n', (0, 0, 1)),
+    ("an exponent without end", '{"id":1,"a":1e' + "9" * 5000 + "}\n", '{"id":1,"a":1}\n', (1, 1, 0)),
+    ("a name like a number", '{"id":1,"a":{"\\u0000number":"1e400"}}\n', '{"id":1,"a":1e400}\n', (1, 1, 0)),
     ("1 and a text", '{"id":1,"a":1}\n', '{"id":1,"a":"1"}\n', (0, 0, 1)),
     ("null and missing", '{"id":1}\n', '{"id":1,"a":null}\n', (0, 0, 1)),
     ("escapes", '{"id":1,"a":"\\u00e4"}\n', '{"id":1,"a":"ä"}\n', (0, 0, 0)),
@@ -126,6 +140,13 @@ JSON_LINES = [
 )
 def test_counts_of_json_lines(old: str, new: str, wanted: tuple[int, int, int]) -> None:
     assert counts(old, new, "jsonl") == wanted
+
+
+def test_a_number_that_no_double_holds_is_a_key() -> None:
+    line = '{{"id": {}}}\n'
+    old, new = (table(line.format("1e400") + line.format(n), "jsonl") for n in ("2e400", "0.50"))
+    found = compare_rows(old, new, Keyed(("id",), None, ("id",)))
+    assert (found.counts, found.captures) == (RowCounts(1, 1, 0), (("0.5",), ("2e400",)))
 
 
 def test_a_file_that_came_or_went() -> None:
@@ -472,6 +493,7 @@ FINGERPRINTS = [
     ("json", b"{", b"{ ", False),
     ("json", b'{"a": 1, "a": 2}', b'{"a": 3, "a": 2}', False),
     ("json", b"[1e999]", b"[1e1000]", False),
+    ("json", b"[1e999]", b"[ 10e998 ]", True),
     ("json", b"[" * 100_000, b"[" * 100_000, True),
     ("table", b"id,a\n1,x\n2,y\n", b"a;id\r\ny;2\r\n\r\nx;1", True),
     ("table", b"id\n1\n1\n", b"id\n1\n", False),
