@@ -9,6 +9,7 @@ from typing import Literal
 from raw_trigger.mapping.contents import Affected
 from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
 from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
+from raw_trigger.mapping.tables import no_text
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import Entry, show
 from raw_trigger.model.plan import Target
@@ -77,6 +78,7 @@ def check(
             for rule in rules.unused_rules(paths)
         ),
         *(Finding("warning", show(p), "no asset is made from it") for p, m in matches.items() if m is None),
+        *_not_looked_into(matches),
         *_unfed(matches, catalog),
         *_overlaps(rules, paths),
         *_without_file(fed, catalog, keys),
@@ -135,6 +137,18 @@ def _unfed(matches: dict[bytes, Match | None], catalog: Catalog) -> Iterator[Fin
         raw = asset.group == RAW or asset.parts[0] == RAW
         if raw and not asset.parents and key not in fed:
             yield Finding("warning", key, "no raw file feeds it")
+
+
+def _not_looked_into(matches: Mapping[bytes, Match | None]) -> Iterator[Finding]:
+    """Files whose rule says what of their text counts, and that hold none."""
+    for path, match in matches.items():
+        clause, what = None if match is None else match.clause, no_text(show(path))
+        if match is not None and clause is not None and what is not None and clause.fingerprint != "bytes":
+            by_rows = clause.rows is not None
+            asked = "rows:" if by_rows else f"fingerprint: {clause.fingerprint}"
+            so = "; give it a rule without" if by_rows else ", so any change of it counts"
+            message = f"`{asked}` ({match.rule}) cannot look into it: it is {what}{so}"
+            yield Finding("error" if by_rows else "warning", show(path), message)
 
 
 def _overlaps(rules: RuleBook, paths: Iterable[bytes]) -> Iterator[Finding]:

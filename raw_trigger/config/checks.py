@@ -8,6 +8,7 @@ from raw_trigger.config.document import Document
 from raw_trigger.config.fields import MAX_TEXT, hook_action
 from raw_trigger.config.problems import Problem, Problems, quoted
 from raw_trigger.mapping.patterns import PatternError, compile_glob, compile_pattern
+from raw_trigger.mapping.tables import READABLE, no_text
 from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, Position, below
 
 _TARGETS = ("asset", "assets", "job", "ignore")
@@ -149,6 +150,13 @@ def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problem
         at = document.key_at(("assets", i, "partition"))
         message = "this rule has a partition for the file and one for each row"
         problems.add(Problem(at, message, "keep the one in 'rows': it may use what the path captures too"))
+    path, fingerprint = rule.get("path"), rule.get("fingerprint")
+    for key in [key for key, value in (("rows", rows), ("fingerprint", fingerprint)) if value is not None]:
+        what = no_text(path) if isinstance(path, str) and fingerprint != "bytes" else None
+        if what is not None:
+            message = f"{key!r} cannot look into such files: they are {what}"
+            hint = f"remove it, then any change of the file counts; {READABLE}"
+            problems.add(Problem(document.key_at(("assets", i, key)), message, hint))
     if rows is not None and rule.get("fingerprint") is not None:
         at = document.key_at(("assets", i, "fingerprint"))
         problems.add(Problem(at, "this rule has 'rows' and 'fingerprint'", "keep one of them"))

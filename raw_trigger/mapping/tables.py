@@ -46,6 +46,34 @@ SUFFIXES: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
+NO_TEXT = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), "Excel"),
+    ".ods": "OpenDocument",
+    **dict.fromkeys((".parquet", ".pq"), "Parquet"),
+    **dict.fromkeys((".arrow", ".feather"), "Arrow"),
+    ".orc": "ORC",
+    ".avro": "Avro",
+    **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), "a database"),
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z"), "packed otherwise than with gzip"),
+}
+"""Ends of names of files in which neither lines nor rows are looked for, and what these are."""
+_BEGINNINGS = (
+    (b"PK\x03\x04", "Excel, or another ZIP archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
+    (b"PAR1", "Parquet"),
+    (b"ARROW1", "Arrow"),
+    (b"ORC", "ORC"),
+    (b"Obj\x01", "Avro"),
+    (b"SQLite format 3\0", "a database"),
+    (b"BZh", "packed otherwise than with gzip"),
+    (b"\xfd7zXZ\0", "packed otherwise than with gzip"),
+    (b"\x28\xb5\x2f\xfd", "packed otherwise than with gzip"),
+    (b"7z\xbc\xaf", "packed otherwise than with gzip"),
+)
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
+_HEAD = 8000
+"""Bytes in which git, too, looks for what makes a file no text."""
+READABLE = "rows are those of CSV, TSV and JSON Lines, also as .gz"
 FIELD_LIMIT = 16 << 20
 """Characters in one cell. More is a quote that is not closed: it takes the rest of the file into memory."""
 
@@ -57,6 +85,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
 _GZIP = b"\x1f\x8b"
 _NUL = "\udc00"
 """Stands for NUL where :mod:`csv` cannot take one (Python 3.10); no decoder gives this character."""
@@ -102,6 +131,12 @@ def kind_of(path: str) -> Kind | None:
     """What kind of table a file is by its suffix, in any case, ``.gz`` taken off; None: it is none."""
     name = path.lower().removesuffix(".gz")
     return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def no_text(path: str) -> str | None:
+    """What a file is that holds no text, by the end of its name; None: it may well hold text."""
+    name = path.lower().removesuffix(".gz")
+    return next((what for end, what in NO_TEXT.items() if name.endswith(end)), None)
 
 
 class Records:
@@ -237,7 +272,8 @@ class _JsonLines(Records):
         except (ValueError, RecursionError) as error:
             if self._strict:
                 said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-                raise self.table.error(f"this line is no JSON ({said})", line=self.line) from error
+                hint = "is it UTF-16? then say `encoding: utf-16-le`" if "\0" in line else None
+                raise self.table.error(f"this line is no JSON ({said})", hint, self.line) from error
             return _NO_JSON
         if self._strict and not isinstance(record, dict):
             raise self.table.error("this line is no JSON object", line=self.line)
@@ -300,8 +336,8 @@ JSON = json.JSONDecoder(object_pairs_hook=_once, parse_float=_number)
 def canonical(value: object) -> str:
     """JSON that is the same for the same value: names sorted, nothing between, ASCII.
 
-    ``1``, ``1.0`` and ``-0.0``, ``0.0`` are four values; ``1.0``, ``1.00`` and ``10e-1`` are one. Numbers that no
-    double holds are as exact as they are written.
+    ``1``, ``1.0`` and ``-0.0``, ``0.0`` are four values; ``1.0``, ``1.00`` and ``10e-1`` are one. Numbers
+    that no double holds are as exact as they are written.
 
     Raises:
         RecursionError: it is nested too deeply.
@@ -342,7 +378,7 @@ def told(table: Table, records: Records | None = None) -> Iterator[None]:
     """What goes wrong inside while this table is read is told as its error."""
     try:
         yield
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         line, encoding = _undecodable(table)
         what = f"this line is not {encoding.removesuffix('-sig')}"
         hint = "say how it is written with `encoding:` (latin-1, cp1252, utf-16 …), or save it as UTF-8"
@@ -367,6 +403,12 @@ def text_of(table: Table, *, strict: bool = False) -> Iterator[io.TextIOWrapper]
         TableError: the encoding that was given is none.
     """
     with unpacked(table) as stream:
+        with told(table):
+            head = stream.peek(_HEAD)
+        for beginning, what in _BEGINNINGS:
+            # A column may be called ORC.
+            if head.startswith(beginning) and not _CONTROLS.isdisjoint(head[:64]):
+                raise table.error(f"is no text but {what}", READABLE)
         encoding = _encoding(table, stream)
         errors = "strict" if strict else "surrogateescape"
         try:
@@ -431,7 +473,7 @@ def _undecodable(table: Table) -> tuple[int, str]:
             state = decoder.getstate()
             try:
                 line += decoder.decode(chunk, final=not chunk).count("\n")
-            except UnicodeDecodeError:
+            except UnicodeError:
                 decoder.setstate(state)
                 break
             if not chunk:
@@ -439,9 +481,32 @@ def _undecodable(table: Table) -> tuple[int, str]:
         try:
             for at in range(len(chunk)):
                 line += decoder.decode(chunk[at : at + 1]).count("\n")
-        except UnicodeDecodeError:
+        except UnicodeError:
             pass
         return line, encoding
+
+
+def read_otherwise(table: Table, wanted: Sequence[str]) -> str | None:
+    """What to say of a CSV or TSV file's form so that it has these columns; None: nothing helps."""
+    with unpacked(table) as stream:
+        encoding = _encoding(table, stream)
+        head = stream.read(_CHUNK)
+    for other in dict.fromkeys((encoding, *_ENCODINGS)):
+        text = codecs.getincrementaldecoder(other)("ignore").decode(head).replace("\0", _NUL)
+        line = next(iter(text.strip("\r\n").splitlines()), "")
+        further = (char for char in line if char.isprintable() and not char.isalnum() and char not in '_"')
+        for mark in dict.fromkeys((*_DELIMITERS, *further)):
+            if set(wanted) <= set(next(csv.reader([line], delimiter=mark), [])):
+                said = f"say how it is written: `delimiter: {json.dumps(mark)}`"
+                return said if other == encoding else f"{said}, `encoding: {other}`"
+    return None
+
+
+def binary(table: Table) -> bool:
+    """Whether the file holds something else than text, as git decides it."""
+    with unpacked(table) as stream, told(table):
+        head = stream.peek(_HEAD)
+    return b"\0" in head[:_HEAD] and not head.startswith(tuple(mark for mark, _ in _MARKS))
 
 
 def _lines(first: str, rest: Iterator[str]) -> Iterator[str]:

@@ -32,8 +32,10 @@ from raw_trigger.mapping.tables import (
     Label,
     Records,
     Table,
+    binary,
     canonical,
     guarded,
+    read_otherwise,
     reading,
     text_of,
     told,
@@ -156,7 +158,8 @@ def fingerprint(kind: Fingerprint, table: Table) -> str:
     """What stands for a file's content; two are the same where nothing that counts differs.
 
     * ``bytes``: everything counts.
-    * ``text``: line ends, one newline at the very end, a byte order mark and gzip do not.
+    * ``text``: line ends, one newline at the very end, a byte order mark and gzip do not. A file with NUL
+      near its beginning is no text.
     * ``json``: the order of names, spaces and other formatting do not; the order of lists does. The
       document is read into memory.
     * ``table``: the order of rows and columns, quoting, the delimiter, blank lines do not either.
@@ -445,6 +448,10 @@ def _require(table: Table, keyed: Keyed, names: Sequence[str]) -> None:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else None
+            if table.form.kind != "jsonl":
+                hint = read_otherwise(table, keyed.named) or hint
+            if hint is None and len(names) == 1:
+                hint = "if there are more, say what is between them with `delimiter:`"
             raise table.error(f"there is no column {name!r}; its columns are {_listed(names)}", hint)
 
 
@@ -508,6 +515,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _text_digest(table: Table) -> str:
+    if binary(table):
+        raise table.error("is no text")
     digest = hashlib.sha256()
     held = ""
     with text_of(table) as text, told(table):

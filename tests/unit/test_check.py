@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from raw_trigger.check import Finding, check
 from raw_trigger.model.changes import Entry
+from raw_trigger.model.settings import Rows
 from tests.unit.conftest import book, catalog, rule
 
 FILES = {b"data/1_raw/a.csv": Entry("100644", "1" * 40)}
@@ -15,4 +16,28 @@ def test_what_could_not_be_read_of_an_asset_is_a_note() -> None:
     project = replace(catalog(a={}), unread=(("a", "its metadata 'x' cannot be read: OSError: gone"),))
     assert check(book(rule("a.csv", "a"), assets=project), project, FILES, None) == [
         Finding("note", "a", "its metadata 'x' cannot be read: OSError: gone")
+    ]
+
+
+def test_files_that_hold_no_text_though_their_rule_looks_into_them() -> None:
+    assets = catalog(raw__a={}, raw__b={})
+    rules = book(
+        rule("a/*", "raw/a", fingerprint="table"),
+        rule("b/*", "raw/b", rows=Rows(("id",))),
+        rule("c/*", "raw/b", fingerprint="bytes"),
+        assets=assets,
+    )
+    names = ("a/x.XLSX", "a/y.csv", "b/x.parquet", "c/x.xls")
+    files = {f"data/1_raw/{name}".encode(): Entry("100644", "0") for name in names}
+    assert check(rules, assets, files, "raw-trigger.yaml") == [
+        Finding(
+            "error",
+            "data/1_raw/b/x.parquet",
+            "`rows:` (raw-trigger.yaml:2) cannot look into it: it is Parquet; give it a rule without",
+        ),
+        Finding(
+            "warning",
+            "data/1_raw/a/x.XLSX",
+            "`fingerprint: table` (raw-trigger.yaml:1) cannot look into it: it is Excel, so any change of it counts",
+        ),
     ]

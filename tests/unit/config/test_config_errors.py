@@ -554,6 +554,19 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "what holds no rows or lines",
+        "assets:\n"
+        "  - {path: '{a}.XLSX', asset: a, rows: {key: id}}\n"
+        "  - {path: b/**/*.parquet.gz, asset: b, fingerprint: table}\n"
+        "  - {path: c.xlsx, asset: c, fingerprint: bytes}\n",
+        [
+            "2:34: 'rows' cannot look into such files: they are Excel; remove it, then any change of the file "
+            "counts; rows are those of CSV, TSV and JSON Lines, also as .gz",
+            "3:41: 'fingerprint' cannot look into such files: they are Parquet; remove it, then any change of "
+            "the file counts; rows are those of CSV, TSV and JSON Lines, also as .gz",
+        ],
+    ),
+    (
         "a command that has no end",
         "on_failure: notify-send 'raw-trigger\n",
         [

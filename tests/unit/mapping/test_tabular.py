@@ -269,6 +269,46 @@ def test_what_is_wrong_with_the_new_side_is_named(kind: Kind, content: str | byt
         assert caught.value.side == "new"
 
 
+SAY = "; say how it is written: `delimiter: "
+WRITTEN = [
+    ("csv", "id~a\n1~x\n", {}, f"columns are 'id~a'{SAY}\"~\"`"),
+    ("csv", '"id"; "a";a\n', {"delimiter": ","}, f"""columns are 'id; "a";a'{SAY}";"`"""),
+    ("csv", "id,a\n", {"delimiter": ";"}, f"columns are 'id,a'{SAY}\",\"`"),
+    ("csv", "id a\n", {}, f"columns are 'id a'{SAY}\" \"`"),
+    ("csv", "a;id;b||||\n", {}, f"{SAY}\";\"`"),
+    ("tsv", "id,a\n", {}, f"columns are 'id,a'{SAY}\",\"`"),
+    ("csv", "id\ta\n".encode("utf-16-le"), {}, f"{SAY}\"\\t\"`, `encoding: utf-16-le`"),
+    ("csv", "id,a\n".encode("utf-16-be"), {"encoding": "utf-16-le"}, f"{SAY}\",\"`, `encoding: utf-16-be`"),
+    ("csv", "id;a\n\n", {"encoding": "utf-16"}, "this line is not utf-16; say how it is written with `encoding:` (latin-1, cp1252, utf-16 …), or save it as UTF-8"),
+    ("csv", "ID;b\n", {"delimiter": ","}, "columns are 'ID;b'; if there are more, say what is between them with `delimiter:`"),
+    ("csv", b"id,a\nxn--\xff,1\n", {"encoding": "idna"}, "this line is not idna; say how it is written with `encoding:` (latin-1, cp1252, utf-16 …), or save it as UTF-8"),
+    ("jsonl", '{"id": 1}\n'.encode("utf-16-be"), {}, "; is it UTF-16? then say `encoding: utf-16-le`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "form", "ending"), WRITTEN)
+def test_how_it_is_written_is_said(
+    kind: Kind, content: str | bytes, form: dict[str, str], ending: str
+) -> None:
+    with pytest.raises(TableError) as caught:
+        compare_rows(None, table(content, kind, **form), Keyed(("id",), ("a",)))
+    assert f"{caught.value.message}; {caught.value.hint}".endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04\x14\0\6\0", "Excel, or another ZIP archive"),
+        (b"PAR1\x15\x04\x15", "Parquet"),
+        (gzip.compress(b"SQLite format 3\0", mtime=0), "a database"),
+    ],
+)
+def test_what_holds_no_rows_is_named(content: bytes, what: str) -> None:
+    with pytest.raises(TableError, match=f"is no text but {what}"):
+        compare_rows(None, table(content), Keyed(("id",)))
+    assert counts("PAR1,a\n1,2\n", "PAR1,a\n1,3\n") == (0, 0, 1), "a column may be called so"
+
+
 def test_the_side_that_cannot_be_read_is_named() -> None:
     broken = table(gzip.compress(b"id\n1\n", mtime=0)[:-9])
     for compare in (count_rows, lambda a, b: compare_rows(a, b, Keyed(("id",)))):
@@ -485,6 +525,8 @@ FINGERPRINTS = [
     ("text", b"\xff\n", b"\xff\r\n", True),
     ("text", b"\xff\n", b"\xfe\n", False),
     ("text", b"", b"\n", True),
+    ("text", b"\0\r\n", b"\0\n", False),
+    ("text", b"PK\x03\x04\r\n", b"PK\x03\x04\n", False),
     ("text", "ä".encode("utf-16"), "ä".encode(), True),
     ("text", "ä".encode("utf-16")[:-1], "ä".encode("utf-16")[:-1], True),
     ("json", b'{"a": 1, "b": [1, 2]}', b'{"b":[1,2],\n"a":1}\n', True),
