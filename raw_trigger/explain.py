@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger.errors import UsageError
 from raw_trigger.feeding import desired_paths
-from raw_trigger.mapping.rules import RuleBook, unknown_asset
-from raw_trigger.model.assets import JOB, Catalog
+from raw_trigger.mapping.asked import no_key
+from raw_trigger.mapping.partitions import PartitionKeys
+from raw_trigger.mapping.rules import RuleBook, target_named, unknown_asset
+from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import (
     WORKTREE,
     Base,
@@ -23,6 +26,7 @@ from raw_trigger.model.changes import (
 )
 from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.repo import diff
+from raw_trigger.roots import spellings
 from raw_trigger.trigger import Trigger
 
 # As if it had just been added nothing else is unchanged.
@@ -101,20 +105,16 @@ class Explainer:
         return self._explained(name, cwd)
 
     def _explained(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
-        top = self._repo.top
-        inside = os.path.relpath(os.path.abspath(cwd / name), top)  # noqa: PTH100
-        roots = self._trigger.workspace.roots
-        for candidate in (to_bytes(inside), to_bytes(name), *(to_bytes(f"{root}/{name}") for root in roots)):
+        top, roots = self._repo.top, self._trigger.workspace.roots
+        for candidate in map(to_bytes, spellings(self._repo, roots, name, cwd)):
             if candidate in self._files or candidate in self._changes:
                 return self._path(candidate)
             behind = (path for path in self._files if self._trigger.tracked.pointer_of(path) == candidate)
             if is_pointer(candidate) and (data := next(behind, None)) is not None:
                 return self._path(data)
-        key = name.partition("|")[0]
-        if key in self._catalog.assets:
-            return self._asset(key)
-        if self._catalog.has(job := JOB + name.removeprefix(JOB)):
-            return AssetExplanation(job, "job", None, False, self._feeding(job), ())
+        target = target_named(name, self._catalog)
+        if target is not None:
+            return self._target(target)
         if os.path.lexists(cwd / name) or os.path.lexists(top / name):
             raise UsageError(
                 f"'{name}' is no raw file (the raw roots are {', '.join(roots)})",
@@ -160,16 +160,41 @@ class Explainer:
         plan = self._trigger.plan(changes)
         return plan.changes[0], plan
 
-    def _asset(self, key: str) -> AssetExplanation:
-        asset = self._catalog.assets[key]
-        above = self._above(key)
-        behind = sorted(above & {target.asset for path in self._paths() for target in self._targets(path)})
-        partitioned = asset.partitions is not None
-        return AssetExplanation(key, asset.kind, asset.group, partitioned, self._feeding(key), tuple(behind))
+    def _target(self, target: Target) -> AssetExplanation:
+        if target.job is not None:
+            return AssetExplanation(target.text, "job", None, False, self._feeding(target), ())
+        asset = self._catalog.assets[target.asset]
+        if target.partition is not None:
+            ends = (target.partition, target.partition)
+            wrong = no_key([ends], [target.asset], self._catalog, PartitionKeys(time.time()))
+            if wrong is not None:
+                raise UsageError(wrong, "`raw-trigger status --partitions` draws those there are")
+        fed = {one.asset for path in self._paths() for one in self._targets(path)}
+        return AssetExplanation(
+            asset=target.text,
+            kind=asset.kind,
+            group=asset.group,
+            partitioned=asset.partitions is not None,
+            files=self._feeding(target),
+            behind=tuple(sorted(self._above(target.asset) & fed)),
+        )
 
-    def _feeding(self, key: str) -> tuple[PathExplanation, ...]:
-        feeds = (path for path in self._paths() if any(one.asset == key for one in self._targets(path)))
-        return tuple(map(self._path, feeds))
+    def _feeding(self, target: Target) -> tuple[PathExplanation, ...]:
+        """The files that feed it; those of a partition with nothing else that they feed."""
+        found = [self._path(path) for path in self._paths() if self._may_feed(path, target)]
+        if target.partition is None:
+            return tuple(found)
+        wanted = {target, Target(target.asset)}
+        own = (replace(one, targets=tuple(t for t in one.targets if t in wanted)) for one in found)
+        return tuple(one for one in own if one.targets)
+
+    def _may_feed(self, path: bytes, target: Target) -> bool:
+        """Whether its rule says so. Which partitions its rows feed only the file itself says."""
+        match = self._rules.match(path)
+        return match is not None and any(
+            one.asset == target.asset and (match.by_row or target.partition in (None, one.partition))
+            for one in match.targets
+        )
 
     def _paths(self) -> list[bytes]:
         return sorted({*self._files, *self._changes})

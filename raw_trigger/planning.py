@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from raw_trigger.mapping.asked import unmet
+from raw_trigger.mapping.asked import none_due, unmet
 from raw_trigger.mapping.batches import Item, batch_numbers
 from raw_trigger.mapping.contents import Affected, at_content
 from raw_trigger.mapping.deletions import Deletion, Feeds, on_deletion, on_job_deletion, shown
@@ -16,7 +16,7 @@ from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_pro
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Asset, Catalog, Partitions
-from raw_trigger.model.changes import Change, ChangeSet, Entry, show
+from raw_trigger.model.changes import Base, Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
     NO_CATALOG,
     NOT_ASKED,
@@ -189,6 +189,7 @@ class _Planner:
         self.warnings += unmet(self.options.narrowing.partitions, self._partitions(), self.keys)
         self._narrow_by_failure()
         planned = self._without_reflected(planned)
+        self._tell_of_none(changes.base, planned)
         self._order()
         targets = self._batched()
         return Plan(
@@ -443,6 +444,18 @@ class _Planner:
                 due = draft.due or together.due & draft.via.keys()
                 if together.action == "skip" and due:
                     together.action, together.settles, together.reason = "materialize", False, reason
+
+    def _tell_of_none(self, base: Base, changes: Iterable[PlannedChange]) -> None:
+        """That nothing is due of what was asked for by name, where it may be made all the same."""
+        wanted = self.options.narrowing
+        is_record = base.kind == "recorded" or (base.kind == "revision" and bool(base.reason))
+        if not is_record or wanted.partitions or not (wanted.assets or wanted.paths):
+            return
+        told = ("dirty", "missing-content", *(("unmapped", "ignored") if wanted.paths else ()))
+        if any(change.disposition in told for change in changes):
+            return
+        if all(draft.reason == NOT_ASKED for draft in self.drafts.values()):
+            self.warnings.append(none_due(wanted.assets, wanted.paths))
 
     def _narrow(self) -> None:
         for draft in self.drafts.values():

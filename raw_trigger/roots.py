@@ -97,3 +97,15 @@ def _require_visible(top: Path, root: str) -> None:
                 f"the raw root '{root}' is in another repository, '{shown}': git does not look there",
                 f"run raw-trigger there: raw-trigger -C {shown} …",
             )
+
+
+def spellings(repo: Repository, roots: Sequence[str], name: str, start: Path) -> tuple[str, ...]:
+    """The paths that a name may stand for, relative to the repository's top: as seen from where the command
+    was started, from the top, and from each raw root.
+    """
+    top = os.path.realpath(repo.top)
+    folder, last = os.path.split(os.path.normpath(os.path.join(os.path.realpath(start), name)))  # noqa: PTH118
+    here = os.path.relpath(os.path.join(os.path.realpath(folder), last), top)  # noqa: PTH118
+    others = () if os.path.isabs(name) else (name, *(f"{root}/{name}" for root in roots))  # noqa: PTH117
+    every = (os.path.normpath(path) for path in (here, *others))
+    return tuple(dict.fromkeys(path for path in every if path != ".." and not path.startswith("../")))

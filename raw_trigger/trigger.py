@@ -113,15 +113,17 @@ class Trigger(Survey):
 
     def without_failed(self) -> Trigger:
         """One that does not try again what failed last time with the same content."""
-        return self._narrowed(replace(self.wishes.narrowing, not_again=self.failed()))
+        return self.narrowed(replace(self.wishes.narrowing, not_again=self.failed()))
 
     def only_failed(self) -> Trigger:
         """One that tries again what failed last time, and nothing else."""
-        return self._narrowed(replace(self.wishes.narrowing, failed=self.failed()))
+        return self.narrowed(replace(self.wishes.narrowing, failed=self.failed()))
 
-    def _narrowed(self, narrowing: Narrowing) -> Trigger:
+    def narrowed(self, narrowing: Narrowing) -> Trigger:
+        """Returns one that wants this of the plan."""
         other = Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
         other.warnings += self.warnings
+        other._known, other._fresh = self._known, self._fresh
         return other
 
     # Running

@@ -26,7 +26,7 @@ from raw_trigger.cli import (
     status,
 )
 from raw_trigger.cli.errors import handled
-from raw_trigger.cli.session import Globals, each_project
+from raw_trigger.cli.session import Globals, TakesNames, each_project
 from raw_trigger.errors import RawTriggerError
 
 app = typer.Typer(
@@ -105,5 +105,6 @@ for verb in (
     schema.schema,
     demo.demo,
 ):
-    app.command(verb.__name__)(handled(verb))
+    names = verb.__name__ in ("diff", "run")
+    app.command(verb.__name__, cls=TakesNames if names else None)(handled(verb))
 app.command("hook", context_settings={"ignore_unknown_options": True})(handled(hook.hook))

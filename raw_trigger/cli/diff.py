@@ -19,8 +19,8 @@ from raw_trigger.cli.session import (
     Paths,
     Revisions,
     Staged,
+    asked_of,
     show,
-    sides_of,
     trigger_of,
 )
 
@@ -50,7 +50,7 @@ def diff(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    base, desired = sides_of(trigger, revisions, staged=staged, everything=everything)
+    trigger, base, desired = asked_of(context, trigger, revisions, staged=staged, everything=everything)
     if run:
         run_verb.carry_out(trigger, base, desired, form)
         return

@@ -23,7 +23,10 @@ from raw_trigger.cli.session import (
 def explain(
     context: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="PATH|ASSET|JOB...", help="Raw files, asset keys or jobs.")
+        list[str],
+        typer.Argument(
+            metavar="PATH|ASSET|JOB...", help="Raw files, asset keys, jobs, or partitions: KEY|PARTITION."
+        ),
     ],
     form: PlainFormatOption = PlainFormat.text,
     environment: Environment = None,

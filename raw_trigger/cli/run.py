@@ -18,8 +18,8 @@ from raw_trigger.cli.session import (
     Paths,
     Revisions,
     Staged,
+    asked_of,
     show,
-    sides_of,
     tell_stderr,
     text_renderer,
     trigger_of,
@@ -56,7 +56,7 @@ def run(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    base, desired = sides_of(trigger, revisions, staged=staged, everything=everything)
+    trigger, base, desired = asked_of(context, trigger, revisions, staged=staged, everything=everything)
     carry_out(trigger.only_failed() if failed else trigger, base, desired, form)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from raw_trigger.cli.errors import echo_stderr
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from raw_trigger.repo.repository import Repository
     from raw_trigger.trigger import Trigger
     from raw_trigger.workspace import Workspace
+
+
+_NAMED = "raw_trigger.named"
 
 
 class Format(str, Enum):
@@ -46,7 +50,9 @@ class PlainFormat(str, Enum):
 Revisions = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[REV | A B | A..B | A...B]", help="As for `git diff`. Default: what is recorded."
+        metavar="[REV | A B | A..B | A...B] [--] [PATH | ASSET]...",
+        help="What to compare, as for `git diff`; default: what is recorded. Then raw files, folders, globs, "
+        "assets or KEY|PARTITION: nothing else is looked at.",
     ),
 ]
 Staged = Annotated[bool, typer.Option("--staged", help="Compare with what is staged.")]
@@ -113,15 +119,23 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
 
 def choose_by_path(context: typer.Context, names: Sequence[str]) -> None:
     """Where there are several projects, take the one that all of these files are in."""
-    from raw_trigger.places import that_holds
-
     chosen: Globals = context.obj
     repo, places = found_from(chosen)
-    start = chosen.directory.resolve()
-    paths = [Path(os.path.relpath(start / name, repo.top.resolve())).as_posix() for name in names]
-    place = places[0] if len(places) == 1 else that_holds(places, paths)
-    if place is not None:
-        context.obj = dataclasses.replace(chosen, found=(repo, place))
+    found = places if len(places) == 1 else _that_holds(repo, places, names, chosen.directory)
+    if found:
+        context.obj = dataclasses.replace(chosen, found=(repo, found[0]))
+
+
+def _that_holds(
+    repo: Repository, places: Sequence[Place], names: Sequence[str], start: Path
+) -> Sequence[Place]:
+    """The one of several projects that all of these files are in, if there is one."""
+    from raw_trigger.places import that_holds
+
+    top, start = repo.top.resolve(), start.resolve()
+    paths = [Path(os.path.relpath(start / name, top)).as_posix() for name in names]
+    place = that_holds(places, paths)
+    return [] if place is None else [place]
 
 
 def history_of(context: typer.Context) -> Workspace:
@@ -162,6 +176,10 @@ def each_project(verb: Callable[..., None]) -> Callable[..., None]:
     def wrapper(context: typer.Context, **options: Any) -> None:
         chosen: Globals = context.obj
         repo, places = found_from(chosen)
+        if len(places) > 1:
+            words = (*(options.get("revisions") or ()), *context.meta.get(_NAMED, ()))
+            files = [word for word in words if word and os.path.lexists(chosen.directory / word)]
+            places = (files and _that_holds(repo, places, files, chosen.directory)) or places
         if len(places) == 1:
             context.obj = dataclasses.replace(chosen, found=(repo, places[0]))
             verb(context, **options)
@@ -272,16 +290,32 @@ def globs(paths: list[str] | None) -> tuple[str, ...]:
     return tuple(paths or ())
 
 
-def sides_of(
-    trigger: Trigger, revisions: list[str] | None, *, staged: bool, everything: bool
-) -> tuple[Base, Desired]:
-    """What the command compares."""
-    from raw_trigger.events.revisions import from_arguments
+class TakesNames(TyperCommand):
+    """A command whose words may be revisions before ``--`` and names after it."""
 
-    workspace = trigger.workspace
-    return from_arguments(
-        workspace.repo, workspace.environment, revisions or [], staged=staged, everything=everything
-    )
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_NAMED] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+def asked_of(
+    context: typer.Context,
+    trigger: Trigger,
+    words: list[str] | None,
+    *,
+    staged: bool,
+    everything: bool,
+) -> tuple[Trigger, Base, Desired]:
+    """What the command compares, by a trigger that wants what the words name."""
+    from raw_trigger.arguments import Words, understood
+
+    given = Words(tuple(words or ()), context.meta.get(_NAMED))
+    asked = understood(trigger, given, context.obj.directory, staged=staged, everything=everything)
+    same = asked.narrowing == trigger.wishes.narrowing
+    return trigger if same else trigger.narrowed(asked.narrowing), asked.base, asked.desired
 
 
 def depth(downstream: str | None) -> str | int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -44,6 +45,18 @@ def from_arguments(
     if desired_name is not None:
         return base, revision_desired(repo.resolve(desired_name)[0])
     return base, Desired("worktree", WORKTREE)
+
+
+def is_revision(repo: Repository, word: str) -> bool:
+    """Says whether it is a revision or a range of two."""
+    if word == "..":  # the folder above, for git too
+        return False
+    ends = re.split(r"\.\.\.?", word, maxsplit=1)
+    try:
+        repo.resolve(*(end or "HEAD" for end in ends) if len(ends) > 1 else ends)
+    except UsageError:
+        return False
+    return True
 
 
 def recorded(repo: Repository, environment: str) -> Base | None:

@@ -42,6 +42,13 @@ def no_key(
     return None
 
 
+def none_due(assets: Sequence[str], globs: Sequence[str]) -> str:
+    """The sentence where nothing is due of what was asked for by name."""
+    named = [*assets, *globs]
+    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return f"nothing is pending of {', '.join(named[:_SHOWN])}{more}; `--all` takes what is recorded too"
+
+
 def unmet(
     ranges: Iterable[Range], planned: Iterable[tuple[Partitions | None, str | None]], keys: PartitionKeys
 ) -> list[str]:

@@ -275,6 +275,17 @@ def unknown_asset(key: str, catalog: Catalog) -> str:
     return f"{kind} '{key}' is not in the Dagster project" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
+def target_named(name: str, catalog: Catalog) -> Target | None:
+    """The asset or job of a name, or a partition of it, ``KEY|PARTITION``; None if there is none."""
+    key, bar, partition = name.partition("|")
+    for asset, of in ((name, None), (key, partition if bar else None)):
+        if catalog.has(asset):
+            return Target(asset, of)
+        if catalog.has(JOB + asset):
+            return Target(JOB + asset, of)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _FileRule:
     rule: Rule

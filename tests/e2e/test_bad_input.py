@@ -54,9 +54,9 @@ BROKEN = "from dagster import Definitions\nimport not_there_at_all\ndefs = Defin
 
 TABLE = [
     # what is written first, the command, its exit code, words it says
-    ({}, "diff nowhere", 2, ["the revision 'nowhere' is not here", "git log --oneline"]),
+    ({}, "diff nowhere", 2, ["'nowhere' is no revision, no raw file and no asset", "git log --oneline"]),
     ({}, "diff HEAD~9 HEAD", 2, ["the revision 'HEAD~9' is not here"]),
-    ({}, "diff a b c", 2, ["two revisions at most"]),
+    ({}, "diff HEAD HEAD HEAD", 2, ["two revisions at most"]),
     ({}, "diff --staged HEAD HEAD", 2, ["--staged compares with the index"]),
     ({}, "diff --downstream far", 2, ["--downstream is auto, none, all or a number", "'far'"]),
     ({}, "diff --all --asset raw/q", 2, ["asset 'raw/q' is not in the Dagster project"]),

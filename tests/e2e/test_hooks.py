@@ -322,11 +322,19 @@ def test_what_a_narrowed_run_left_out_is_still_pending(project: Make) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("adopt")
     shop.write({R + "a.csv": "2", R + "b.csv": None})
-    assert shop.tool("run", "--asset", "raw/a").returncode == 0
+    assert shop.tool("run", "raw/a").returncode == 0
     assert shop.materialized() == ["raw/a"]
+    done = shop.tool("run", "data/1_raw/a.csv", "--asset", "raw/a")
+    assert done.stdout == (
+        "Nothing to do: 1 changed raw file, but none that was asked for.\n"
+        "warning: nothing is pending of raw/a, data/1_raw/a.csv; `--all` takes what is recorded too\n"
+    )
     assert [c["path"] for c in shop.plan()["changes"]] == [R + "b.csv"]  # type: ignore[attr-defined]
     done = shop.tool("diff", "--path", "typo.csv")
-    assert done.stdout == "Nothing to do: 1 changed raw file, but none that was asked for.\n"
+    assert done.stdout == (
+        "Nothing to do: 1 changed raw file, but none that was asked for.\n"
+        "warning: nothing is pending of typo.csv; `--all` takes what is recorded too\n"
+    )
 
 
 @pytest.mark.soak

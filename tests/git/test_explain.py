@@ -91,3 +91,35 @@ def test_only_what_is_not_there_makes_it_load_the_project(name: str, loaded: int
 def test_what_nobody_knows_is_an_error_of_the_project_as_it_is_now(shop: Repo) -> None:
     with pytest.raises(UsageError, match="did you mean 'raw/new'"):
         explained(shop, "raw/newt")
+
+
+def files(found: PathExplanation | AssetExplanation) -> list[tuple[str, list[str]]]:
+    assert isinstance(found, AssetExplanation)
+    return [(one.path.removeprefix(R), [target.text for target in one.targets]) for one in found.files]
+
+
+def test_a_partition_is_explained_by_its_own_files(shop: Repo) -> None:
+    shop.commit(
+        {
+            R + "by-row.csv": "id,r\n1,eu\n2,us\n",
+            R + "more.csv": "id,r\n1,eu\n",
+            "raw-trigger.yaml": RULES
+            + '  - {path: "*row.csv", asset: regions, rows: {key: id, partition: "{r}"}}\n'
+            + '  - {path: "more.csv", asset: regions, rows: {key: id, partition: "{r}"}}\n'
+            + "  - {path: 'a.csv', job: nightly}\n",
+        }
+    )
+    [us, eu, whole, job, short] = explained(
+        shop, "regions|us", "regions|eu", "regions", "job:nightly", "nightly"
+    )[0]
+    assert files(us) == [("by-row.csv", ["regions|us"]), ("regions/us.csv", ["regions|us"])]
+    assert [path for path, _ in files(eu)] == ["by-row.csv", "more.csv", "regions/eu.csv"]
+    assert len(files(whole)) == 5, "the one that no partition is for, too"
+    assert files(job) == files(short) == [("a.csv", ["job:nightly"])]
+    assert [one.asset for one in (us, whole, job) if isinstance(one, AssetExplanation)] == [
+        "regions|us",
+        "regions",
+        "job:nightly",
+    ]
+    with pytest.raises(UsageError, match="has a partition 'mars'"):
+        explained(shop, "regions|mars")
