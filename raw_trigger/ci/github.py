@@ -47,13 +47,16 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
     notes += [f"Batch {number} left no results: it failed, or was cancelled." for number in done.missing]
     if incomplete := outputs.explain_incomplete(values):
         notes.append(incomplete)
+    unrecorded = []
+    if found.unrecorded and plan.changes and request.mode != "plan" and request.batch is None:
+        unrecorded.append(f"What was materialized is not recorded: {found.unrecorded}")
     report = summary.Report(
         plan,
         done.outcome,
         rows=_rows(plan),
         batches=done.batches,
         run_url=_run_url(environ),
-        notes=tuple(notes),
+        notes=(*notes, *unrecorded),
         project=request.project,
     )
     _summarize(summary.render(report), environ)

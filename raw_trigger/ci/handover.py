@@ -37,17 +37,18 @@ class Handover:
 
     Attributes:
         commit: What was checked out when it was found out what to compare.
-        environment: What it is recorded as; None if it is not.
         base: None where there is nothing to do.
+        unrecorded: Why it is not recorded; None if it is.
         only: The paths that are looked at; None: all.
         results: What the run came to, once it is over; None if there is nothing to record.
     """
 
     commit: str
-    environment: str | None
+    environment: str
     base: Base | None
     desired: Desired
     reason: str
+    unrecorded: str | None = None
     only: frozenset[bytes] | None = None
     warnings: tuple[str, ...] = ()
     results: Results | None = None
@@ -69,6 +70,7 @@ def write(handed: Handover, file: Path) -> None:
         "base": base and {"kind": base.kind, "name": base.name, "oid": base.oid, "reason": base.reason},
         "target": {"kind": desired.kind, "name": desired.name, "oid": desired.oid},
         "reason": handed.reason,
+        "unrecorded": handed.unrecorded,
         "only": None if handed.only is None else sorted(map(show, handed.only)),
         "warnings": handed.warnings,
         "results": None if handed.results is None else json.loads(travelling.dumps(handed.results)),
@@ -117,6 +119,7 @@ def _read(document: Any, file: Path, roots: Sequence[str]) -> Handover:
         base=None if base is None else Base(base["kind"], base["name"], base["oid"], base["reason"]),
         desired=Desired(desired["kind"], desired["name"], desired["oid"]),
         reason=document["reason"],
+        unrecorded=document["unrecorded"],
         only=None if only is None else frozenset(map(to_bytes, only)),
         warnings=tuple(document["warnings"]),
         results=None if kept is None else travelling.loads(json.dumps(kept), file.name, roots),

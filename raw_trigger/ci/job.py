@@ -16,7 +16,7 @@ from raw_trigger.documents import read_bytes
 from raw_trigger.errors import GitError, LedgerError, UsageError
 from raw_trigger.events.ci import CiEvent, read_event
 from raw_trigger.events.revisions import recorded
-from raw_trigger.events.sides import Sides, event_sides
+from raw_trigger.events.sides import Head, event_base, event_head, event_origin
 from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.tables import kind_of
@@ -75,7 +75,7 @@ class Situation:
 
     Attributes:
         base: None where there is nothing to do; ``reason`` says why.
-        records: Whether what runs is recorded.
+        unrecorded: Why what runs is not recorded; None if it is.
         only: The paths that are looked at; None: all.
     """
 
@@ -84,9 +84,14 @@ class Situation:
     base: Base | None
     desired: Desired
     reason: str
-    records: bool
+    unrecorded: str | None = None
     only: frozenset[bytes] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> bool:
+        """Whether what runs is recorded."""
+        return self.unrecorded is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,30 +175,37 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
     """
     event = read_event(environ, base=request.base, head=request.head)
     repo = publishing.connected(workspace.repo, REMOTE, request.token)
-    sides = event_sides(repo, event)
-    if not sides.checked_out and request.mode == "run":
+    origin = event_origin(repo, event)
+    head = event_head(origin, event)
+    told = head.warnings
+    if not head.checked_out and request.mode == "run":
         raise UsageError(
             "--head names another commit than the one that is checked out, whose files Dagster would read",
             "check that commit out, or leave it at `--mode plan`",
         )
-    told = sides.warnings
-    environment = request.environment or _environment(workspace, event, sides)
-    if environment is None or sides.base is None:
-        return Situation(event, workspace, sides.base, sides.desired, sides.reason, False, None, told)
+    if head.gone is not None:
+        return Situation(event, workspace, None, head.desired, head.gone, head.gone, None, told)
+    environment = request.environment or _environment(workspace, head)
+    queue = workspace.config.merge_group
+    if environment is None:
+        base, more = event_base(origin, event, head, queue=queue)
+        why = _unrecorded(event, head)
+        return Situation(event, workspace, base, head.desired, base.reason, why, None, (*told, *more))
     workspace = replace(workspace, environment=environment)
     sharing.fetch(workspace.repo, environment, REMOTE, request.token)
     # Where nothing but the base that is given says what changed, it stands for what an event would say.
     instead = event.given_base is not None and event.system != "other"
     known = None if instead else recorded(workspace.repo, environment)
     if known is None:
-        reason = sides.reason if instead else f"{sides.reason}; '{environment}' has no record yet"
-        base = replace(sides.base, reason=reason)
-        return Situation(event, workspace, base, sides.desired, reason, True, None, told)
+        base, more = event_base(origin, event, head, queue=queue)
+        reason = base.reason if instead else f"{base.reason}; '{environment}' has no record yet"
+        base = replace(base, reason=reason)
+        return Situation(event, workspace, base, head.desired, reason, None, None, (*told, *more))
     reason = f"what is recorded as materialized in '{environment}'"
-    only, note = _not_back(workspace, Origin(repo), event, known, sides.desired)
+    only, note = _not_back(workspace, origin, head, known)
     told = told if note is None else (*told, note)
     known = replace(known, reason=reason)
-    return Situation(event, workspace, known, sides.desired, reason, True, only, told)
+    return Situation(event, workspace, known, head.desired, reason, None, only, told)
 
 
 def nothing(found: Situation) -> Plan:
@@ -202,30 +214,46 @@ def nothing(found: Situation) -> Plan:
     return Plan(found.workspace.environment, base, found.desired)
 
 
-def _environment(workspace: Workspace, event: CiEvent, sides: Sides) -> str | None:
+def _environment(workspace: Workspace, head: Head) -> str | None:
     """The environment that the configuration names for the branch; None for what is no branch's state."""
-    if event.branch is None or event.deleted or not (sides.of_event and sides.checked_out):
+    if head.branch is None or not head.checked_out:
         return None
     for name, patterns in workspace.config.ci_environments:
-        if any(compile_glob(pattern).match(event.branch) is not None for pattern in patterns):
+        if any(compile_glob(pattern).match(head.branch) is not None for pattern in patterns):
             require_own_environment(workspace.repo, workspace.config, (name,))
             return name
     return None
 
 
+def _unrecorded(event: CiEvent, head: Head) -> str:
+    """Why what runs is not recorded where no environment is given."""
+    if head.branch is not None:
+        return f"`ci: environments:` names none for the branch {words.printable(head.branch)}"
+    kinds = {"pull-request": "a pull request", "merge-group": "a merge queue", "tag": "a tag"}
+    if event.kind in kinds:
+        return f"{kinds[event.kind]} is no branch's state; --environment names one for it"
+    if event.sha is None:
+        return "no --environment is given"
+    if not head.checked_out:
+        return "another commit is checked out"
+    if event.branch is None:
+        return "what is checked out is no branch's state; --environment names one for it"
+    return f"what is checked out is not the last commit of {words.printable(event.branch)}"
+
+
 def _not_back(
-    workspace: Workspace, origin: Origin, event: CiEvent, known: Base, desired: Desired
+    workspace: Workspace, origin: Origin, head: Head, known: Base
 ) -> tuple[frozenset[bytes] | None, str | None]:
     """Which paths a commit that is no longer its branch's last one may still change, and a note of it.
 
     A later commit's run may have been quicker, and an old workflow can be run again: a file that is recorded
     as the branch has it now is not taken back to what it was.
     """
-    if event.branch is None or event.given_head:
+    if head.branch is None or not head.checked_out:
         return None, None
     try:
-        tip = origin.tip(event.branch)
-        if tip is None or tip.oid == desired.oid or not origin.obtain(tip.oid):
+        tip = origin.tip(head.branch)
+        if tip is None or tip.oid == head.desired.oid or not origin.obtain(tip.oid):
             return None, None
     except GitError:
         return None, None
@@ -233,7 +261,7 @@ def _not_back(
     tracked = Tracked(workspace.repo, workspace.roots)
     watched = tracked.watched(known.oid, tip.oid)
     behind, _ = tracked.changes(diff.between_trees(workspace.repo, known.oid, tip.oid, watched))
-    note = f"{event.branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
+    note = f"{head.branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
     return frozenset(change.path for change in behind), note
 
 
@@ -260,10 +288,11 @@ def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
             told = _begin(found, request, trigger)
     handed = handover.Handover(
         head.commit,
-        found.workspace.environment if found.records else None,
+        found.workspace.environment,
         found.base,
         found.desired,
         found.reason,
+        found.unrecorded,
         found.only,
         (*found.warnings, *told),
     )
@@ -274,15 +303,13 @@ def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
 def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
     """The situation as the step that fetches found it."""
     handed = handover.read(_handover_file(workspace), workspace.repo, workspace.roots)
-    if handed.environment is not None:
-        workspace = replace(workspace, environment=handed.environment)
     return Situation(
         read_event(environ, base=request.base, head=request.head),
-        workspace,
+        replace(workspace, environment=handed.environment),
         handed.base,
         handed.desired,
         handed.reason,
-        handed.environment is not None,
+        handed.unrecorded,
         handed.only,
         handed.warnings,
     )
@@ -297,8 +324,8 @@ def _published(found: Situation, request: Request) -> Done:
     if handed.results is not None:
         if handed.environment != workspace.environment or not found.records:
             raise UsageError(
-                f"what ran is for the environment {handed.environment!r}, and this step records "
-                f"{repr(workspace.environment) if found.records else 'nothing'}",
+                f"what ran is for the environment '{handed.environment}', and this step records "
+                + (f"'{workspace.environment}'" if found.records else f"nothing: {found.unrecorded}"),
                 "give the same --environment and --base to each step",
             )
         told = _publish(found, request, [handed.results])

@@ -291,6 +291,7 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
     """Do what was asked for, and say what is going on."""
     from raw_trigger.ci.job import attend
     from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.state import PREFIX
     from raw_trigger.survey import Wishes
 
     workspace, request = known.workspace, known.request
@@ -306,6 +307,9 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
         side = "nothing" if found.base is None else found.base.name
         text.say(("base  ", "bold"), f"{side}: {found.reason}")
         text.say(("head  ", "bold"), f"{found.desired.name} {(found.desired.oid or '')[:12]}")
+        if request.mode == "run" and request.batch is None and found.base is not None:
+            ref = f"{PREFIX}{found.workspace.environment}"
+            text.say(("record  ", "bold"), f"nothing: {found.unrecorded}" if found.unrecorded else ref)
         for warning in found.warnings:
             text.say(("warning: ", "yellow"), warning)
 

@@ -56,6 +56,7 @@ def parse(data: bytes, shown: str) -> Config:
         on_failure=None if model.on_failure is None else tuple(model.on_failure),
         ledger=model.ledger,
         ci_environments=tuple((name, tuple(found)) for name, found in model.ci.environments.items()),
+        merge_group=model.ci.merge_group,
         hooks=_hooks(model.hooks),
         rules=tuple(_rule(i, rule, document) for i, rule in enumerate(model.assets)),
         digest=hashlib.sha256(data).hexdigest(),

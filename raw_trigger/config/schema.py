@@ -145,6 +145,11 @@ class CiModel(Section):
         description="Environment → the branch, or list of branches, whose pushes record it, such as"
         " production: [main]. * and ? stay inside one part of a branch's name, ** crosses /.",
     )
+    merge_group: values.MergeGroup = Field(
+        default=_DEFAULT.merge_group,
+        description="What an entry of a merge queue is compared with: previous (the entry before it), or"
+        " target (the branch that the queue is for).",
+    )
 
 
 class RowsModel(Section):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from raw_trigger.documents import load_json, read_bytes
-from raw_trigger.errors import EventError, UsageError
+from raw_trigger.errors import EventError
 
 System = Literal["github", "gitlab", "other"]
 Kind = Literal["push", "tag", "pull-request", "merge-group", "manual", "workflow-run", "unknown"]
@@ -25,7 +25,20 @@ _NO_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|\.lock$|\
 _PULL_REQUEST = ("pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment")
 _MANUAL = ("workflow_dispatch", "repository_dispatch", "schedule")
 _GITLAB_PUSH = ("push", "parent_pipeline")
-_GITLAB_MANUAL = ("schedule", "web", "webide", "api", "trigger", "pipeline", "chat", "ondemand_dast_scan")
+_GITLAB_MANUAL = (
+    "schedule",
+    "web",
+    "webide",
+    "api",
+    "trigger",
+    "pipeline",
+    "chat",
+    "external",
+    "container_registry_push",
+    "ondemand_dast_scan",
+    "ondemand_dast_validation",
+    "security_orchestration_policy",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +100,13 @@ def read_event(environ: Mapping[str, str], *, base: str | None = None, head: str
 
     Raises:
         EventError: the payload is missing or unreadable, or says what it cannot say.
-        UsageError: no CI system is known here and no base is given.
     """
     given = {"given_base": base or None, "given_head": head or None}
     if environ.get("GITHUB_ACTIONS") == "true" or environ.get("GITHUB_EVENT_NAME"):
         return _github(environ, given)
     if environ.get("GITLAB_CI"):
         return _gitlab(environ, given)
-    if not base:
-        raise UsageError(
-            "this is no CI system that is known here, so it cannot be told what changed",
-            "say it: raw-trigger ci --base REVISION [--head REVISION]",
-        )
-    return CiEvent("other", "", "manual", given_base=base, given_head=head or None)
+    return CiEvent("other", "", "unknown", given_base=base or None, given_head=head or None)
 
 
 # GitHub

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from raw_trigger import state
-from raw_trigger.errors import UsageError
+from raw_trigger.errors import GitError, UsageError
 from raw_trigger.model.changes import INDEX, WORKTREE, Base, Desired
 from raw_trigger.repo.repository import Repository, Revision
+
+if TYPE_CHECKING:
+    from raw_trigger.repo.fetching import Origin
 
 EMPTY = Base("empty", "nothing", None, "every file, whatever is recorded")
 
@@ -27,7 +32,8 @@ def from_arguments(
     Raises:
         UsageError: a revision is unknown, or the arguments make no sense together.
     """
-    base_name, desired_name = _sides(repo, revisions)
+    base_name, desired_name = _sides(revisions)
+    resolved = _Resolved(repo)
     if staged and desired_name is not None:
         raise UsageError("--staged compares with the index: give one revision at most")
     if everything and desired_name is not None:
@@ -36,14 +42,15 @@ def from_arguments(
         base, desired_name = EMPTY, base_name
     elif base_name is None:
         base = recorded(repo, environment) or head_base(repo)
+    elif desired_name is not None and "..." in revisions[0]:
+        base = _merge_base(resolved, base_name, desired_name)
+        base = replace(base, name=f"the merge base of {revisions[0].replace('...', ' and ')}")
     else:
-        base = revision_base(repo.resolve(base_name)[0], "")
-        if "..." in revisions[0]:
-            base = replace(base, name=f"the merge base of {revisions[0].replace('...', ' and ')}")
+        base = revision_base(resolved(base_name), "")
     if staged:
         return base, Desired("index", INDEX)
     if desired_name is not None:
-        return base, revision_desired(repo.resolve(desired_name)[0])
+        return base, revision_desired(resolved(desired_name))
     return base, Desired("worktree", WORKTREE)
 
 
@@ -87,14 +94,54 @@ def head_base(repo: Repository) -> Base:
     return revision_base(head, "nothing is recorded yet, so HEAD is taken as what is materialized")
 
 
-def _sides(repo: Repository, revisions: Sequence[str]) -> tuple[str | None, str | None]:
+class _Resolved:
+    """What revisions name. What a clone whose history is cut off lacks of them is fetched."""
+
+    def __init__(self, repo: Repository) -> None:
+        self.repo = repo
+
+    def __call__(self, name: str) -> Revision:
+        try:
+            return self.repo.resolve(name)[0]
+        except UsageError:
+            if self.origin is None:
+                raise
+        return replace(self.repo.resolve(self.origin.revision(name))[0], name=name)
+
+    @cached_property
+    def origin(self) -> Origin | None:
+        """Origin, where the clone's history is cut off."""
+        if not (self.repo.common_dir / "shallow").exists():
+            return None
+        from raw_trigger.repo.fetching import Origin
+
+        return Origin(self.repo)
+
+
+def _merge_base(resolved: _Resolved, left: str, right: str) -> Base:
+    one, other = resolved(left), resolved(right)
+    if one.commit is None or other.commit is None:
+        raise UsageError(f"{left}...{right} needs two commits")
+    origin = resolved.origin
+    if origin is None:
+        found = resolved.repo.merge_base(one.commit, other.commit)
+    else:
+        found = origin.merge_base(one.commit, other.commit)
+        if found is not None and not origin.obtain(found):
+            raise GitError(f"{found}, where {left} and {right} part, is not given by origin")
+    if found is None:
+        raise UsageError(f"{left} and {right} have no common ancestor", f"compare them with {left}..{right}")
+    return revision_base(resolved(found), "")
+
+
+def _sides(revisions: Sequence[str]) -> tuple[str | None, str | None]:
     if not revisions:
         return None, None
     if len(revisions) == 1:
         one = revisions[0]
         if "..." in one:
             left, _, right = one.partition("...")
-            return repo.merge_base(left or "HEAD", right or "HEAD"), right or "HEAD"
+            return left or "HEAD", right or "HEAD"
         if ".." in one:
             left, _, right = one.partition("..")
             return left or "HEAD", right or "HEAD"

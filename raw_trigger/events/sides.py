@@ -1,83 +1,133 @@
-"""What a CI event compares where nothing is recorded: which base, and why that one."""
+"""What the job of a CI event is about, and what it compares where nothing is recorded, and why."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from raw_trigger.errors import EventError, GitError, UsageError
 from raw_trigger.events.ci import CiEvent, Kind
 from raw_trigger.model.changes import Base, Desired
+from raw_trigger.model.settings import MergeGroup
 from raw_trigger.repo.fetching import Origin
 from raw_trigger.repo.repository import Repository
 
-_FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _RECORD = "or run with an `--environment` whose record is the base"
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """What is compared. ``base`` is None where there is nothing to do; ``reason`` says why, in any case.
+class Head:
+    """What should be reflected.
 
     Attributes:
-        checked_out: Whether the desired side is HEAD, so that Dagster reads those very files.
-        of_event: Whether it is the commit that the system started the job for. Only then does it stand
-            for the branch that the event names.
+        checked_out: Whether it is HEAD, so that Dagster reads those very files.
+        branch: The branch whose state it is, so that it may be recorded for it; None: no branch's, or nobody
+            knows.
+        gone: Why there is nothing to do; None if there is.
         warnings: What the user should be told besides.
     """
 
-    base: Base | None
     desired: Desired
-    reason: str
     checked_out: bool = True
-    of_event: bool = True
+    branch: str | None = None
+    gone: str | None = None
     warnings: tuple[str, ...] = ()
 
 
-def event_sides(repo: Repository, event: CiEvent) -> Sides:
-    """What an event compares where nothing is recorded. What the clone lacks is fetched.
-
-    Desired is what is checked out, unless the event was given another head.
-
-    Raises:
-        UsageError: a given revision is unknown, or nothing is checked out.
-        EventError: the event does not tell what changed.
-        GitError: origin cannot be reached, or does not give what is needed.
-    """
+def event_origin(repo: Repository, event: CiEvent) -> Origin:
+    """Origin as the event's job needs it."""
     refs = [
         event.ref,
         *(f"refs/heads/{b}" for b in (event.base_ref, event.branch, event.default_branch) if b),
     ]
-    origin = Origin(repo, tuple(dict.fromkeys(ref for ref in refs if ref)))
-    head = repo.head()
+    return Origin(repo, tuple(dict.fromkeys(ref for ref in refs if ref)))
+
+
+def event_head(origin: Origin, event: CiEvent) -> Head:
+    """What the job of an event is about: what is checked out, unless another head was given.
+
+    Raises:
+        UsageError: a given revision is unknown, or nothing is checked out.
+        EventError: what is checked out is not what the event is about.
+    """
+    head = origin.repo.head()
     if head is None or head.commit is None:
         raise UsageError("nothing is checked out here", "check the repository out before raw-trigger runs")
     name, oid = "HEAD", head.commit
     if event.given_head:
-        name, oid = event.given_head, _commit(origin, event.given_head)
-    finder = _Finder(origin, event, oid)
+        name, oid = event.given_head, origin.revision(event.given_head)
+    desired, checked_out = Desired("revision", name, oid), oid == head.commit
+    if event.deleted:
+        ref = event.branch or event.tag or event.ref or "the ref"
+        return Head(desired, checked_out, gone=f"{ref} was deleted: there is nothing to do")
+    if event.kind == "pull-request" and event.privileged and oid == event.sha:
+        raise EventError(
+            f"{event.name} checks out {event.base_ref}, which holds nothing of the pull request",
+            "use `on: pull_request`; to look without running anything: --mode plan --head "
+            f"{event.head_sha}. Do not check the pull request out here: its code would get your secrets",
+        )
+    told = []
+    if event.privileged and event.from_fork and oid != event.sha and not event.given_head:
+        told.append(
+            f"{event.name} has this repository's secrets, and what is checked out may be a stranger's code"
+        )
+    branch = _branch(origin, event, oid)
+    if not event.given_head and branch is None and event.sha and oid not in (event.sha, event.head_sha):
+        tip = f", nor the last commit of {event.branch}" if event.branch else ""
+        told.append(f"{_short(oid)} is checked out, not {_short(event.sha)}, which the job is for{tip}")
+    return Head(desired, checked_out, branch, warnings=tuple(told))
+
+
+def _branch(origin: Origin, event: CiEvent, oid: str) -> str | None:
+    """The branch whose state the commit is: the event's, or that of whose last commit it is on origin."""
+    if event.kind != "workflow-run":
+        known = {event.sha: event.branch}
+    else:
+        # Such a job is for the default branch, whatever the run before it was for.
+        known = {event.head_sha: event.branch, event.sha: event.default_branch}
+    if oid in known:
+        return known[oid]
+    for branch in dict.fromkeys(branch for branch in known.values() if branch):
+        with suppress(GitError):
+            tip = origin.tip(branch)
+            if tip is not None and tip.stale is None and tip.oid == oid:
+                return branch
+    return None
+
+
+def event_base(
+    origin: Origin, event: CiEvent, head: Head, *, queue: MergeGroup = "previous"
+) -> tuple[Base, tuple[str, ...]]:
+    """What an event compares where nothing is recorded, and what is to be told besides.
+
+    What the clone lacks is fetched.
+
+    Args:
+        queue: What an entry of a merge queue is compared with.
+
+    Raises:
+        UsageError: a given revision is unknown.
+        EventError: the event does not tell what changed.
+        GitError: origin cannot be reached, or does not give what is needed.
+    """
+    assert head.desired.oid is not None
+    finder = _Finder(origin, event, head.desired.oid, head.branch, queue)
     base = finder.base()
-    of_event = oid == event.sha
-    if base is not None and not event.given_head and oid not in (event.sha, event.head_sha) and event.sha:
-        finder.warnings.append(f"{_short(oid)} is checked out, not {_short(event.sha)}, which the job is for")
-    return Sides(
-        base,
-        Desired("revision", name, oid),
-        f"{finder.ref} was deleted: there is nothing to do" if base is None else base.reason,
-        checked_out=oid == head.commit,
-        of_event=of_event,
-        warnings=tuple(finder.warnings),
-    )
+    return base, tuple(finder.warnings)
 
 
 class _Finder:
     """Finds the base of one event. ``warnings`` collects what should be said besides."""
 
-    def __init__(self, origin: Origin, event: CiEvent, head: str) -> None:
+    def __init__(
+        self, origin: Origin, event: CiEvent, head: str, branch: str | None, queue: MergeGroup
+    ) -> None:
         self.origin = origin
         self.event = event
         self.head = head
+        self.branch = branch
+        self.queue = queue
         self.warnings: list[str] = []
 
     @property
@@ -86,13 +136,10 @@ class _Finder:
         event = self.event
         return event.branch or event.tag or event.ref or "the ref"
 
-    def base(self) -> Base | None:
-        """What is compared with; None if there is nothing to do."""
+    def base(self) -> Base:
+        """What is compared with."""
         if self.event.given_base:
-            oid = _commit(self.origin, self.event.given_base)
-            return Base("revision", self.event.given_base, oid, "the base that was given")
-        if self.event.deleted:
-            return None
+            return self._given(self.event.given_base)
         ways: Mapping[Kind, Callable[[], Base]] = {
             "push": self._push,
             "tag": self._tag,
@@ -104,6 +151,16 @@ class _Finder:
         }
         return ways[self.event.kind]()
 
+    def _given(self, name: str) -> Base:
+        """A commit of HEAD's own history as it is; of another branch, where HEAD left it."""
+        oid = self.origin.revision(name)
+        reason = "the base that was given"
+        found = self.origin.common(oid, self.head)
+        if found is None or found == oid:
+            return Base("revision", name, oid, reason)
+        self._need(found)
+        return Base("revision", f"the merge base of {name} and HEAD", found, f"{reason} is {name}")
+
     def _push(self) -> Base:
         event = self.event
         if event.before is None:
@@ -111,22 +168,29 @@ class _Finder:
                 why = "the parent pipeline does not say what was there before"
             else:
                 why = f"this is the first push of {self.ref}"
-            return self._since_default(why)
+            return self._since_default(why, self.event.branch)
         # A forced push leaves the old commit in no history.
         if self.origin.obtain(event.before, searching=not event.forced):
             forced = ", which was forced" if event.forced else ""
             return self._revision(event.before, f"what {self.ref} held before this push{forced}")
         before = f"{_short(event.before)}, which {self.ref} held before this push"
-        return self._since_default(f"origin does not give {before}")
+        return self._since_default(f"origin does not give {before}", self.event.branch)
 
-    def _since_default(self, why: str) -> Base:
-        """Everything since the branch left the default branch; of the default branch itself all files."""
+    def _since_default(self, why: str, branch: str | None) -> Base:
+        """Everything since the branch left the default branch; of the default branch itself all files.
+
+        Args:
+            branch: None if it is not known which one it is.
+        """
         default = self.event.default_branch or self.origin.default_branch()
         if default is None:
             return _everything(f"{why}, and origin has no default branch")
-        if self.event.branch == default:
-            return _everything(f"{why}, the default branch")
-        return self._since(default, why)
+        if branch == default:
+            return _everything(f"{why}, and {branch} is the default branch")
+        base = self._since(default, why)
+        if base.oid == self.head and branch is None:
+            return _everything(f"{why}, and it is on {default} already")
+        return base
 
     def _since(self, branch: str, why: str) -> Base:
         tip = self.origin.tip(branch)
@@ -161,13 +225,6 @@ class _Finder:
     def _pull_request(self) -> Base:
         event, parents = self.event, self.origin.parents(self.head)
         assert event.base_ref is not None
-        if event.privileged and self.head == event.sha:
-            raise EventError(
-                f"{event.name} checks out {event.base_ref}, which holds nothing of the pull request",
-                "use `on: pull_request`; to look without running anything: --mode plan --head "
-                f"{event.head_sha}. Do not check the pull request out here: its code would get your secrets",
-            )
-        self._warn_of_strangers()
         if event.merged and self.head != event.head_sha and len(parents) < 2:  # noqa: PLR2004
             # Squashed or rebased: nothing tells how many of the commits are its own.
             assert event.base_sha is not None
@@ -186,45 +243,34 @@ class _Finder:
         return self._since(event.base_ref, why)
 
     def _merge_group(self) -> Base:
-        base = self.event.base_sha
+        base, target = self.event.base_sha, self.event.base_ref
+        if self.queue == "target" and target is not None:
+            return self._since(target, f"this is an entry of the merge queue of {target}")
         if base is None:
             raise EventError("the merge group says no base", _GIVE)
         self._need(base)
-        return self._revision(base, f"what the merge group is put upon ({self.event.base_ref})")
+        return self._revision(
+            base, f"the entry before in the merge queue of {target}, or {target} where it is the first"
+        )
 
     def _manual(self) -> Base:
-        parents = self.origin.parents(self.head)
         run = f"a run by {self.event.name}" if self.event.name else "this run"
-        if not parents:
-            return _everything(f"{run} has no range of its own and the commit no parent")
-        self._need(parents[0])
-        which = "the first parent of the merge" if len(parents) > 1 else "the parent of the commit"
-        return self._revision(parents[0], f"{which}: {run} has no range of its own, and nothing is recorded")
+        return self._since_default(f"{run} has no range of its own", self.branch)
 
     def _workflow_run(self) -> Base:
         event = self.event
         if self.head != event.head_sha or self.head == event.sha:
             return self._manual()
-        self._warn_of_strangers()
-        if event.branch is not None and event.branch == event.default_branch:
-            return self._manual()
-        default = event.default_branch or self.origin.default_branch()
-        why = "the commit of the run before this one is checked out"
-        base = _everything(why) if default is None else self._since(default, why)
-        if base.oid == self.head:
-            return _everything(f"{why}, and it is on {default} already")
-        return base
+        return self._since_default("the commit of the run before this one is checked out", event.branch)
 
     def _unknown(self) -> Base:
+        if self.event.system == "other":
+            raise UsageError(
+                "this is no CI system that is known here, so it cannot be told what changed",
+                f"say it: raw-trigger ci --base REVISION [--head REVISION]; {_RECORD}",
+            )
         name = self.event.name or "without a name"
         raise EventError(f"the event {name[:80]!a} does not tell what changed", _GIVE)
-
-    def _warn_of_strangers(self) -> None:
-        if self.event.privileged and not self.event.given_head:
-            self.warnings.append(
-                f"{self.event.name} has this repository's secrets, "
-                "and what is checked out may be a stranger's code"
-            )
 
     def _need(self, oid: str) -> None:
         if not self.origin.obtain(oid):
@@ -238,22 +284,6 @@ class _Finder:
 
 
 _GIVE = f"give the base by hand: raw-trigger ci --base REVISION; {_RECORD}"
-
-
-def _commit(origin: Origin, name: str) -> str:
-    """The commit or tree a given revision names, here or on origin."""
-    repo = origin.repo
-    if _FULL_ID.fullmatch(name):
-        origin.obtain(name)
-    else:
-        try:
-            repo.resolve(name)
-        except UsageError:
-            tip = None if name.startswith("-") else origin.named(name)
-            if tip is not None:
-                return tip
-    found = repo.resolve(name)[0]
-    return found.commit or found.tree
 
 
 def _everything(why: str) -> Base:

@@ -14,6 +14,7 @@ OnDelete = Literal["auto", "materialize", "report", "delete-partition", "skip", 
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
 HookAction = Literal["run", "background", "notify", "off"]
+MergeGroup = Literal["previous", "target"]
 Fingerprint = Literal["bytes", "text", "json", "table"]
 PushAction = Literal["run", "notify", "off"]
 """What goes on behind a push cannot refuse it any more."""
@@ -116,7 +117,8 @@ class Config:
     the repository's top, with ``/`` and without a trailing one; a root that is the top itself is
     ``.``. ``environment`` is None where the file names none. ``downstream`` is a number of levels
     where it is no word. ``on_failure`` is a command, word by word; None: there is none.
-    ``ci_environments`` are pairs of an environment and the patterns of the branches that record it on CI.
+    ``ci_environments`` are pairs of an environment and the patterns of the branches that record it on CI,
+    ``merge_group`` says what an entry of a merge queue is compared with.
     ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""`` without a file.
     """
 
@@ -133,6 +135,7 @@ class Config:
     fetch: bool = False
     on_failure: tuple[str, ...] | None = None
     ci_environments: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    merge_group: MergeGroup = "previous"
     hooks: Mapping[str, HookAction] = field(default_factory=lambda: dict(DEFAULT_HOOKS))
     ledger: str = "sqlite"
     rules: tuple[Rule, ...] = ()

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raw_trigger.errors import GitError
+from raw_trigger.errors import GitError, UsageError
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
 
@@ -50,6 +50,11 @@ _SETTINGS = ("-c", f"remote.{REMOTE}.followRemoteHEAD=never", *NETWORK)
 
 _TREES_ONLY = ("-c", f"remote.{REMOTE}.promisor=true", "-c", f"remote.{REMOTE}.partialclonefilter=blob:none")
 """Told for one command, these keep `fetch --filter` from writing them into the configuration."""
+
+_FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SHORT_ID = re.compile(r"[0-9a-f]{4,63}")
+_REVISION = re.compile(r"([^-\x00-\x20\x7f~^:?*\[\\][^\x00-\x20\x7f~^:?*\[\\]*)((?:[~^]\d*|\^\{commit\})*)")
+"""A name that git allows for a ref, or an id, and how to go on from there; see `git help revisions`."""
 
 _DEPTHS = (50, 500, 5000, 2147483647)
 """How much history is fetched, step by step, where it is asked about; the last is git's for "all of it"."""
@@ -175,18 +180,85 @@ class Origin:
             raise GitError(f"{REMOTE} does not give {oid}, which it has at {ref}", "run it again")
         return Tip(oid)
 
-    def named(self, name: str) -> str | None:
-        """The commit of origin's branch or tag of that name, made to be here; None if there is none.
+    def revision(self, name: str) -> str:
+        """The commit that a revision names, here or on origin, made to be here; a tree where it names one.
+
+        On origin it is looked for under every name that git knows it by in a clone: ``main``,
+        ``origin/main``, ``refs/tags/v1``, ``v1~2``, an id or the beginning of one.
 
         Raises:
+            UsageError: neither knows it.
             GitError: origin cannot be reached.
         """
-        if not re.fullmatch(r"[^\x00-\x20\x7f~^:?*\[\\]+", name):
+        if _FULL_ID.fullmatch(name):
+            self.obtain(name)
+        found = self._local(name) or self._elsewhere(name)
+        if found is not None:
+            return found
+        known = self.repo.resolve(name)[0]
+        return known.commit or known.tree
+
+    def _local(self, name: str) -> str | None:
+        try:
+            known = self.repo.resolve(name)[0]
+        except UsageError:
             return None
-        refs = (f"refs/heads/{name}", f"refs/tags/{name}^{{}}", f"refs/tags/{name}")
+        return known.commit or known.tree
+
+    def _elsewhere(self, name: str) -> str | None:
+        """The commit of a revision that this clone does not know."""
+        parts = _REVISION.fullmatch(name)
+        if parts is None:
+            return None
+        stem, steps = parts.groups()
+        oid = self._local(stem) if steps else None
+        oid = oid or self._advertised_as(stem) or self._abbreviated(stem)
+        return oid if oid is None or not steps else self._behind(oid, steps)
+
+    def _advertised_as(self, name: str) -> str | None:
+        """The commit of origin's ref of that name, made to be here."""
+        short = name.removeprefix("refs/").removeprefix("remotes/").removeprefix(f"{REMOTE}/")
+        refs = [f"refs/{name.removeprefix('refs/')}", f"refs/heads/{name}", f"refs/tags/{name}"]
+        refs += [f"refs/heads/{short}"] if short != name else []
+        refs = [spelled for ref in refs for spelled in (f"{ref}^{{}}", ref)]
         self._ask(*refs)
         oid = next((oid for ref in refs if (oid := self._advertised[ref]) is not None), None)
         return oid if oid is not None and self.obtain(oid, searching=False) else None
+
+    def _abbreviated(self, text: str) -> str | None:
+        """The commit whose id begins so: one that a ref of origin's names, or of the history of HEAD or of
+        :attr:`refs`.
+        """
+        if not _SHORT_ID.fullmatch(text):
+            return None
+        named = {line[: line.index("\t")] for line in self._ls_remote() if line.startswith(text)}
+        for one in named:
+            self.obtain(one, searching=False)
+        found = self._local(text)
+        head = self.repo.head()
+        if head is None or head.commit is None or not self._cut:
+            return found
+        self._ask(*self.refs)
+        tips = [oid for ref in self.refs if (oid := self._advertised[ref]) is not None]
+        for depth in self._depths():
+            if found is not None:
+                break
+            self._deepen((head.commit, *tips), depth)
+            found = self._local(text)
+        return found
+
+    def _behind(self, oid: str, steps: str) -> str | None:
+        """The commit that ``steps`` such as ``~2^2`` lead to."""
+        depth = 1 + sum(int(number or 1) for number in re.findall(r"~(\d*)|\^(?!\{)", steps))
+        for deepen in (False, True):
+            if deepen:
+                self._deepen((oid,), depth)
+            with self._own_cut() as options:
+                asked = f"{oid}{steps}^{{commit}}"
+                found = self.repo.git.line(*options, "rev-parse", "--verify", "--quiet", asked)
+            if found is not None:
+                return found if self.obtain(found) else None
+        return None
 
     def default_branch(self) -> str | None:
         """The branch that origin's HEAD names; None if it names none.
@@ -217,6 +289,18 @@ class Origin:
         return found
 
     # History
+
+    def common(self, oid: str, head: str) -> str | None:
+        """Where the history of ``head`` left that of ``oid``; None if one is no commit, or there is none.
+
+        Raises:
+            GitError: the history that is needed cannot be had.
+        """
+        if oid == head:
+            return head
+        if self.repo.resolve(oid)[0].commit is None:
+            return None
+        return self.merge_base(oid, head)
 
     def merge_base(self, a: str, b: str) -> str | None:
         """The best common ancestor of two commits that are here; None if they have none.

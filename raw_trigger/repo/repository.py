@@ -118,19 +118,9 @@ class Repository:
         except UsageError:
             return None
 
-    def merge_base(self, a: str, b: str) -> str:
-        """The commit that ``A...B`` begins at.
-
-        Raises:
-            UsageError: a revision is unknown or they have no common history.
-        """
-        left, right = self.resolve(a, b)
-        if left.commit is None or right.commit is None:
-            raise UsageError(f"{a}...{b} needs two commits")
-        found = self.git.line("merge-base", left.commit, right.commit)
-        if found is None:
-            raise UsageError(f"{a} and {b} have no common ancestor here", f"compare them with {a}..{b}")
-        return found
+    def merge_base(self, a: str, b: str) -> str | None:
+        """The best common ancestor of two commits; None if they have none here."""
+        return self.git.line("merge-base", a, b)
 
     def hooks_busy(self) -> bool:
         """Whether a rebase or ``git am`` is under way."""

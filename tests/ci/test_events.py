@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from raw_trigger.errors import EventError, GitError, UsageError
-from raw_trigger.events.ci import read_event
-from raw_trigger.events.sides import Sides, event_sides
+from raw_trigger.events.ci import CiEvent, read_event
+from raw_trigger.events.revisions import from_arguments
+from raw_trigger.events.sides import event_base, event_head, event_origin
+from raw_trigger.model.changes import Base, Desired
+from raw_trigger.model.settings import MergeGroup
 from raw_trigger.repo import diff
 from raw_trigger.repo.fetching import Origin
 from raw_trigger.repo.repository import Repository
@@ -42,6 +45,7 @@ class Row:
         expected: Every file that has to be found: ``+added ~modified -deleted``; None: nothing to do.
         forbidden: Files that the usual mistake for this event adds.
         reason: What the reason has to say.
+        branch: The branch whose state it is.
         warning: What a warning has to say; none may be there otherwise.
     """
 
@@ -62,12 +66,14 @@ class Row:
     depths: tuple[int, ...] = (1, 0)
     object_format: str = "sha1"
     old_server: bool = False
-    of_event: bool = True
+    branch: str | None = None
+    queue: MergeGroup = "previous"
 
 
 def push(name: str, history: str, before: str, after: str, expected: str | None, **more: Any) -> Row:
     """A push to ``branch``; ``main`` is at ``main`` (default: what was pushed)."""
-    branch, main = more.pop("branch", "main"), more.pop("main", after)
+    branch, main = more.get("branch", "main"), more.pop("main", after)
+    more.setdefault("branch", branch)
     ref = f"refs/heads/{branch}"
     fields = {"created": before == "ZEROS", "forced": more.pop("forced", False)}
     document = payload("push_branch_created", ref=ref, before=f"{{{before}}}", after=f"{{{after}}}", **fields)
@@ -101,10 +107,14 @@ def pull(name: str, history: str, main: str, tip: str, expected: str, **more: An
 def at_branch(name: str, event: str, history: str, tip: str, expected: str, **more: Any) -> Row:
     """A run by hand or by the clock, of main."""
     variables = {"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": f"{{{tip}}}"}
-    given: dict[str, Any] = {"payload": payload("workflow_dispatch"), "refs": {"heads/main": tip}, **more}
-    return Row(
-        name, history, at=("heads/main", tip), expected=expected, event=event, variables=variables, **given
-    )
+    given: dict[str, Any] = {
+        "payload": payload("workflow_dispatch"),
+        "refs": {"heads/main": tip},
+        "branch": "main",
+        "at": ("heads/main", tip),
+        **more,
+    }
+    return Row(name, history, expected=expected, event=event, variables=variables, **given)
 
 
 def tag(name: str, history: str, tip: str, tags: Mapping[str, str], expected: str, **more: Any) -> Row:
@@ -129,6 +139,7 @@ def gitlab(
         "CI_DEFAULT_BRANCH": "main",
         "CI_PROJECT_PATH": "group/project",
     }
+    more.setdefault("branch", own.get("CI_COMMIT_BRANCH"))
     return Row(f"gitlab {name}", history, refs, at, gitlab=True, variables={**common, **own}, **more)
 
 
@@ -144,6 +155,24 @@ def merge_request(name: str, history: str, at: tuple[str, str], kind: str, expec
     refs = {"heads/main": "B", "merge-requests/12/head": "P", "merge-requests/12/merge": "M"}
     return gitlab(name, "merge_request_event", history, refs, at, variables=own, expected=expected, **more)
 
+
+MERGE_GROUP = Row(
+    "merge group",
+    PULL,
+    {"heads/main": "A", "heads/gh-readonly-queue/main/pr-104": "M"},
+    ("heads/gh-readonly-queue/main/pr-104", "M"),
+    "+p",
+    forbidden="a b",
+    event="merge_group",
+    payload=payload(
+        "merge_group",
+        merge_group__base_ref="refs/heads/main",
+        merge_group__base_sha="{B}",
+        merge_group__head_sha="{M}",
+    ),
+    variables={"GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-104", "GITHUB_SHA": "{M}"},
+    reason="the entry before in the merge queue of main",
+)
 
 ROWS = [
     push("push of two commits", LINE, "B", "D", "+c ~b", forbidden="a", reason="what main held before"),
@@ -235,7 +264,9 @@ ROWS = [
         main=None,
         reason="origin has no branch main: all files",
     ),
-    push("first push of main", LINE, "ZEROS", "D", "+a +b +c", reason="the default branch: all files"),
+    push(
+        "first push of main", LINE, "ZEROS", "D", "+a +b +c", reason="main is the default branch: all files"
+    ),
     push("first push of main, a lone root commit", "A: a=1", "ZEROS", "A", "+a", reason="all files"),
     push(
         "forced push of main",
@@ -255,7 +286,7 @@ ROWS = [
         "D",
         "+a +b +c",
         forced=True,
-        reason="held before this push, the default branch: all files",
+        reason="held before this push, and main is the default branch: all files",
     ),
     push(
         "forced push of main, nothing by id",
@@ -265,7 +296,7 @@ ROWS = [
         "+a +n",
         forced=True,
         old_server=True,
-        reason="held before this push, the default branch: all files",
+        reason="held before this push, and main is the default branch: all files",
     ),
     push(
         "forced push of a branch, the old tip is gone",
@@ -307,8 +338,18 @@ ROWS = [
         "~a ~b +c",
         at=("heads/main", "D"),
         refs={"heads/main": "D"},
+    ),
+    push(
+        "push, and neither it nor the last commit of main is checked out",
+        LINE,
+        "A",
+        "B",
+        "~a +c",
+        at=("heads/other", "C"),
+        refs={"heads/main": "D", "heads/other": "C"},
+        main="D",
         warning="is checked out, not",
-        of_event=False,
+        branch=None,
     ),
     pull(
         "pull request",
@@ -338,7 +379,6 @@ ROWS = [
         at=("pull/12/head", "P"),
         forbidden="b",
         reason="the pull request's own last commit is checked out",
-        of_event=False,
     ),
     pull(
         "pull request, its head checked out again after its merge",
@@ -348,7 +388,6 @@ ROWS = [
         "+p",
         at=("pull/12/head", "Q"),
         forbidden="a b c n",
-        of_event=False,
     ),
     pull(
         "pull request, its head checked out again after main was moved on to it",
@@ -358,7 +397,6 @@ ROWS = [
         "+p",
         at=("pull/12/head", "P"),
         forbidden="a b",
-        of_event=False,
     ),
     pull(
         "pull request that main was merged into, its head checked out",
@@ -368,7 +406,6 @@ ROWS = [
         "+p",
         at=("pull/12/head", "Q"),
         forbidden="a b c",
-        of_event=False,
     ),
     pull(
         "pull request, something else checked out",
@@ -381,7 +418,6 @@ ROWS = [
         forbidden="b",
         reason="neither the pull request's merge nor its last commit",
         warning="is checked out, not",
-        of_event=False,
     ),
     pull(
         "pull request, merged",
@@ -406,18 +442,25 @@ ROWS = [
         forbidden="a",
         reason="main when the pull request was last updated",
     ),
-    pull(
-        "pull_request_target that checks the pull request out",
-        PULL,
-        "B",
-        "P",
-        "+p",
-        event="pull_request_target",
-        variables={"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "{B}"},
-        at=("pull/12/head", "P"),
-        forbidden="b",
-        warning="has this repository's secrets",
-        of_event=False,
+    *(
+        pull(
+            f"pull_request_target that checks the pull request out{of}",
+            PULL,
+            "B",
+            "P",
+            "+p",
+            event="pull_request_target",
+            variables={"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "{B}"},
+            at=("pull/12/head", "P"),
+            fields=fields,
+            forbidden="b",
+            warning=warning,
+            depths=(1,),
+        )
+        for of, fields, warning in (
+            (" of a fork", {"pull_request__head__repo": None}, "may be a stranger's code"),
+            ("", {}, None),
+        )
     ),
     pull(
         "pull_request_target that only looks",
@@ -430,51 +473,83 @@ ROWS = [
         at=("heads/main", "B"),
         head="{P}",
         forbidden="b",
-        of_event=False,
     ),
     pull("review of a pull request", PULL, "B", "P", "+p", event="pull_request_review", forbidden="b"),
-    Row(
-        "merge group",
-        PULL,
-        {"heads/main": "A", "heads/gh-readonly-queue/main/pr-104": "M"},
-        ("heads/gh-readonly-queue/main/pr-104", "M"),
-        "+p",
-        forbidden="a b",
-        event="merge_group",
-        payload=payload("merge_group", merge_group__base_sha="{B}", merge_group__head_sha="{M}"),
-        variables={"GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-104", "GITHUB_SHA": "{M}"},
-    ),
-    at_branch(
-        "dispatch", "workflow_dispatch", LINE, "D", "~b", forbidden="a c", reason="the parent of the commit"
-    ),
-    at_branch(
-        "dispatch of a merge",
-        "workflow_dispatch",
-        PULL,
-        "M",
-        "+p",
-        forbidden="a b",
-        reason="the first parent",
-    ),
-    at_branch(
-        "dispatch of a merge, nothing by id",
-        "workflow_dispatch",
-        PULL,
-        "M",
-        "+p",
-        forbidden="a b",
-        old_server=True,
-    ),
-    at_branch(
-        "dispatch of an octopus",
-        "workflow_dispatch",
-        "A: a=1 | P<A: p=1 | Q<A: q=1 | O<A,P,Q: p=1 q=1",
-        "O",
-        "+p +q",
+    MERGE_GROUP,
+    replace(
+        MERGE_GROUP,
+        name="merge group, against main",
+        expected="+b +p",
         forbidden="a",
+        queue="target",
+        reason="an entry of the merge queue of main, so what it has since it left main counts",
     ),
     at_branch(
-        "dispatch of a root commit", "workflow_dispatch", "A: a=1", "A", "+a", reason="no parent: all files"
+        "dispatch",
+        "workflow_dispatch",
+        LINE,
+        "D",
+        "+a +b +c",
+        reason="a run by workflow_dispatch has no range of its own, and main is the default branch: all files",
+    ),
+    at_branch("dispatch of a merge", "workflow_dispatch", PULL, "M", "+a +b +p", reason="all files"),
+    at_branch("dispatch of a root commit", "workflow_dispatch", "A: a=1", "A", "+a", reason="all files"),
+    *(
+        Row(
+            f"{event} on a branch{what}",
+            UPDATED,
+            {"heads/main": main, "heads/topic": "Q"},
+            at,
+            "+p",
+            forbidden="a b c",
+            event=event,
+            payload=payload("workflow_dispatch"),
+            variables={"GITHUB_REF": f"refs/heads/{of}", "GITHUB_SHA": f"{{{sha}}}"},
+            reason=f"a run by {event} has no range of its own, so what it has since it left main counts",
+            **more,
+        )
+        for event, what, main, at, of, sha, more in (
+            ("workflow_dispatch", "", "C", ("heads/topic", "Q"), "topic", "Q", {"branch": "topic"}),
+            (
+                "workflow_dispatch",
+                " after its merge",
+                "M",
+                ("heads/topic", "Q"),
+                "topic",
+                "Q",
+                {"branch": "topic"},
+            ),
+            (
+                "repository_dispatch",
+                " that it checks out",
+                "C",
+                ("heads/topic", "Q"),
+                "main",
+                "C",
+                {"warning": "is checked out, not"},
+            ),
+            (
+                "schedule",
+                " that it checks out",
+                "C",
+                ("heads/topic", "Q"),
+                "main",
+                "C",
+                {"warning": "is checked out, not"},
+            ),
+        )
+    ),
+    at_branch(
+        "dispatch that checks out an old commit of main",
+        "workflow_dispatch",
+        LINE,
+        "D",
+        "+a +b +c",
+        at=("heads/old", "C"),
+        refs={"heads/main": "D", "heads/old": "C"},
+        reason="it is on main already: all files",
+        warning="nor the last commit of main",
+        branch=None,
     ),
     at_branch(
         "dispatch with a base",
@@ -486,9 +561,8 @@ ROWS = [
         payload=payload("workflow_dispatch", inputs={"base": "{B}"}),
         reason="the base that was given",
     ),
-    at_branch("schedule", "schedule", LINE, "D", "~b", forbidden="a c", reason="a run by schedule"),
-    at_branch("schedule on a merge", "schedule", PULL, "M", "+p", forbidden="a b"),
-    at_branch("repository_dispatch", "repository_dispatch", LINE, "D", "~b", forbidden="a c"),
+    at_branch("schedule", "schedule", LINE, "D", "+a +b +c", reason="a run by schedule"),
+    at_branch("repository_dispatch", "repository_dispatch", LINE, "D", "+a +b +c", reason="all files"),
     at_branch("base given as an id", "issue_comment", LINE, "D", "+c ~b", base="{B}", forbidden="a"),
     at_branch(
         "base given as a branch",
@@ -498,7 +572,7 @@ ROWS = [
         "+c ~b",
         base="old",
         refs={"heads/main": "D", "heads/old": "B"},
-        payload=payload("push_branch_created"),
+        payload=payload("push_branch_created", ref="refs/heads/main"),
     ),
     at_branch(
         "base given as a tag",
@@ -518,7 +592,57 @@ ROWS = [
         base="{A}",
         head="{C}",
         forbidden="b",
-        of_event=False,
+        branch=None,
+    ),
+    *(
+        Row(
+            f"base given as {base}",
+            UPDATED + " | D<C: c=2",
+            {"heads/main": "D", "heads/topic": "Q", "tags/v1": "D", "tags/v2^": "D"},
+            ("heads/topic", "Q"),
+            "+p",
+            forbidden="a b c",
+            base=base,
+            event="workflow_dispatch",
+            payload=payload("workflow_dispatch"),
+            variables={"GITHUB_REF": "refs/heads/topic", "GITHUB_SHA": "{Q}"},
+            reason="the base that was given is",
+            branch="topic",
+        )
+        for base in (
+            "main",
+            "origin/main",
+            "heads/main",
+            "refs/heads/main",
+            "refs/remotes/origin/main",
+            "remotes/origin/main",
+            "refs/tags/v1",
+            "tags/v1",
+            "v1",
+            "v2",
+            "refs/tags/v2",
+            "v2^{commit}",
+            "{D}",
+            "{D:9}",
+            "{C:9}",
+            "main~1",
+            "origin/main^",
+            "v2^0",
+        )
+    ),
+    *(
+        at_branch(f"base given as {base}", "schedule", LINE, "D", "+c ~b", base=base, forbidden="a")
+        for base in ("HEAD~2", "HEAD^^", "@~2", "main~2", "{B}", "{B:7}", "{C}^")
+    ),
+    at_branch("base given as the second parent", "schedule", PULL, "M", "+b", base="HEAD^2", forbidden="a p"),
+    at_branch(
+        "base given that is of another history",
+        "schedule",
+        "A: a=1 | X: x=1 | Y<X: y=1",
+        "Y",
+        "-a +x +y",
+        base="other",
+        refs={"heads/main": "Y", "heads/other": "A"},
     ),
     tag(
         "tag", LINE, "D", {"v1": "B"}, "+c ~b", forbidden="a", reason="the previous tag on the history of v2"
@@ -554,35 +678,57 @@ ROWS = [
         "workflow_run",
         LINE,
         "D",
-        "~b",
-        forbidden="a c",
+        "+a +b +c",
         payload=payload("workflow_run", workflow_run__head_sha="{D}"),
+        reason="main is the default branch: all files",
     ),
-    Row(
-        "workflow_run that checks the run's commit out",
-        PULL,
-        {"heads/main": "B", "heads/topic": "P"},
-        ("heads/topic", "P"),
-        "+p",
-        forbidden="a b",
-        event="workflow_run",
-        payload=payload("workflow_run", workflow_run__head_sha="{P}", workflow_run__event="pull_request"),
-        variables={"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "{B}"},
-        warning="has this repository's secrets",
-        of_event=False,
+    *(
+        Row(
+            f"workflow_run that checks the run's commit out{of}",
+            PULL,
+            {"heads/main": "B", "heads/topic": "P"},
+            ("heads/topic", "P"),
+            "+p",
+            forbidden="a b",
+            event="workflow_run",
+            payload=payload("workflow_run", workflow_run__head_sha="{P}", **fields),
+            variables={"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "{B}"},
+            reason="so what it has since it left main counts",
+            branch=branch,
+            warning=warning,
+        )
+        for of, fields, branch, warning in (
+            (
+                " of a fork",
+                {"workflow_run__event": "pull_request", "workflow_run__head_repository": None},
+                None,
+                "may be a stranger's code",
+            ),
+            (" of one's own", {"workflow_run__event": "pull_request"}, None, None),
+            (
+                " of a push",
+                {"workflow_run__event": "push", "workflow_run__head_branch": "topic"},
+                "topic",
+                None,
+            ),
+        )
     ),
     Row(
         "workflow_run that checks out a push to main, which has moved on since",
         LINE,
         {"heads/main": "D"},
         ("heads/main", "C"),
-        "+c",
-        forbidden="a b",
+        "+a +b +c",
         event="workflow_run",
-        payload=payload("workflow_run", workflow_run__head_sha="{C}", workflow_run__event="push"),
+        payload=payload(
+            "workflow_run",
+            workflow_run__head_sha="{C}",
+            workflow_run__event="push",
+            workflow_run__head_branch="main",
+        ),
         variables={"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "{D}"},
-        warning="has this repository's secrets",
-        of_event=False,
+        reason="main is the default branch: all files",
+        branch="main",
     ),
     Row(
         "workflow_run that checks out a commit of which nothing can be told",
@@ -594,8 +740,6 @@ ROWS = [
         payload=payload("workflow_run", workflow_run__head_sha="{C}", workflow_run__event="pull_request"),
         variables={"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "{D}"},
         reason="it is on main already: all files",
-        warning="has this repository's secrets",
-        of_event=False,
         depths=(1,),
     ),
     gitlab(
@@ -636,8 +780,23 @@ ROWS = [
         {"heads/main": "D"},
         ("heads/main", "D"),
         variables={"COMMIT_BRANCH": "main"},
-        expected="~b",
-        forbidden="a c",
+        expected="+a +b +c",
+        reason="main is the default branch: all files",
+    ),
+    *(
+        gitlab(
+            f"{source} on a branch",
+            source,
+            UPDATED,
+            {"heads/main": "C", "heads/topic": "Q"},
+            ("heads/topic", "Q"),
+            variables={"COMMIT_BRANCH": "topic"},
+            expected="+p",
+            forbidden="a b c",
+            reason="so what it has since it left main counts",
+            depths=(1,),
+        )
+        for source in ("web", "api", "trigger", "pipeline", "schedule", "parent_pipeline", "external")
     ),
     gitlab(
         "tag",
@@ -682,9 +841,29 @@ ROWS = [
         event="",
         gitlab=True,
         forbidden="b c",
-        of_event=False,
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What an event compares where nothing is recorded; ``base`` is None where there is nothing to do."""
+
+    base: Base | None
+    desired: Desired
+    reason: str
+    branch: str | None
+    checked_out: bool
+    warnings: tuple[str, ...]
+
+
+def event_sides(repo: Repository, event: CiEvent, queue: MergeGroup = "previous") -> Sides:
+    origin = event_origin(repo, event)
+    head = event_head(origin, event)
+    if head.gone is not None:
+        return Sides(None, head.desired, head.gone, head.branch, head.checked_out, head.warnings)
+    base, more = event_base(origin, event, head, queue=queue)
+    return Sides(base, head.desired, base.reason, head.branch, head.checked_out, (*head.warnings, *more))
 
 
 def prepared(row: Row, folder: Path, depth: int) -> tuple[World, Repo, dict[str, str]]:
@@ -719,9 +898,9 @@ def test_every_event_finds_its_files(row: Row, depth: int, tmp_path: Path) -> No
     before = of_clone(clone)
     event = read_event(environ, base=world.filled(row.base), head=world.filled(row.head))
     repo = clone.open()
-    sides = event_sides(repo, event)
+    sides = event_sides(repo, event, row.queue)
     assert row.reason in sides.reason
-    assert sides.of_event is row.of_event
+    assert sides.branch == row.branch
     assert [w for w in sides.warnings if row.warning is None or row.warning not in w] == []
     assert bool(sides.warnings) is (row.warning is not None)
     assert sides.checked_out is (row.head is None)
@@ -852,15 +1031,16 @@ def test_pull_request_target_says_what_it_takes(tmp_path: Path) -> None:
 
 
 def test_no_ci_system_and_no_base(line: World) -> None:
+    clone = line.clone("heads/main", "D", 1)
     with pytest.raises(UsageError, match="no CI system that is known here") as caught:
-        read_event({})
+        event_sides(clone.open(), read_event({}))
     assert caught.value.exit_code == 2
     assert "--base" in (caught.value.hint or "")
 
 
 def test_a_base_that_is_not_there(line: World) -> None:
     clone = line.clone("heads/main", "D", 1)
-    for base in ("nowhere", GONE, "--upload-pack=x", "HEAD~1", "a\nb", "a*"):
+    for base in ("nowhere", GONE, "--upload-pack=x", "HEAD~9", "HEAD^2", "a\nb", "a*", "beef"):
         with pytest.raises(UsageError, match="revision"):
             event_sides(clone.open(), read_event({}, base=base))
 
@@ -1034,7 +1214,7 @@ def test_a_commit_that_the_job_made_itself(tmp_path: Path) -> None:
     event = read(world, "pull_request", document, GITHUB_REF="refs/pull/12/merge", GITHUB_SHA="{M}")
     sides = event_sides(clone.open(), event)
     assert found_files(clone.open(), sides) == {"+made", "+p"}
-    assert not sides.of_event
+    assert sides.branch is None
 
 
 def test_a_branch_deleted_by_the_event_of_that_name(line: World) -> None:
@@ -1044,12 +1224,29 @@ def test_a_branch_deleted_by_the_event_of_that_name(line: World) -> None:
     assert sides.reason == "refs/heads/topic was deleted: there is nothing to do"
 
 
-def test_a_parent_that_is_gone_is_an_error(line: World) -> None:
+@pytest.mark.parametrize("depth", [1, 0])
+@pytest.mark.parametrize("given", ["main...HEAD", "origin/main...", "v1...topic", "refs/tags/v1...{Q}"])
+def test_the_merge_base_of_a_diff_in_a_shallow_clone(given: str, depth: int, tmp_path: Path) -> None:
+    world = World(tmp_path, UPDATED, {"heads/main": "C", "heads/topic": "Q", "tags/v1^": "C"})
+    clone = world.clone("heads/topic", "Q", depth)
+    before = of_clone(clone)
+    if depth == 0:
+        given = given.replace("main...HEAD", "origin/main...HEAD")
+    base, desired = from_arguments(clone.open(), "local", [world.filled(given)])
+    assert (base.oid, desired.oid) == (world.ids["B"], world.ids["Q"])
+    assert of_clone(clone) == before
+
+
+def test_a_parent_that_is_gone_is_an_error(tmp_path: Path) -> None:
     """The commit that is checked out was thrown away on origin while the job was waiting."""
-    clone = line.clone("heads/main", "D", 1)
-    line.origin.git("update-ref", "refs/heads/main", line.ids["A"])
-    line.origin.git("gc", "-q", "--prune=now")
-    event = read(line, "schedule", payload("workflow_dispatch"), GITHUB_SHA=line.ids["D"])
+    world = World(tmp_path, PULL, {"heads/main": "B", "pull/12/merge": "M"})
+    clone = world.clone("pull/12/merge", "M", 1)
+    world.origin.git("update-ref", "-d", "refs/pull/12/merge")
+    world.origin.git("update-ref", "refs/heads/main", world.ids["A"])
+    world.origin.git("gc", "-q", "--prune=now")
+    ids = {"pull_request__base__sha": "{A}", "pull_request__head__sha": "{P}"}
+    document = payload("pull_request_synchronize", pull_request__base__ref="main", **ids)
+    event = read(world, "pull_request", document, GITHUB_REF="refs/pull/12/merge", GITHUB_SHA="{M}")
     with pytest.raises(GitError, match="origin does not give it") as caught:
         event_sides(clone.open(), event)
     assert "fetch-depth: 0" in (caught.value.hint or "")

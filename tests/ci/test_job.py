@@ -20,7 +20,7 @@ from tests.ci import steps
 from tests.ci.ground import CODE, CONVENTION, RULES, Ground, Job, R, command, names, pushed
 from tests.ci.plans import NASTY
 from tests.ci.test_comment import GitHub, github  # noqa: F401
-from tests.ci.world import ZEROS
+from tests.ci.world import ZEROS, payload
 from tests.conftest import Repo
 from tests.e2e.test_documents import blocks
 
@@ -172,6 +172,62 @@ def test_a_deleted_branch_is_nothing_to_do(ground: Ground, depth: int) -> None:
     files = (f"--plan-file={plan}", f"--results={ground.top / 'none'}")
     recorded = ground.job(event, "--mode=record", *files, depth=depth)
     assert (recorded.code, recorded.outputs["outcome"]) == (0, "nothing")
+
+
+def test_a_base_that_is_not_needed_is_not_asked_for(ground: Ground) -> None:
+    """With a record an event that tells no range works, also on a system that nobody knows."""
+    event = ground.push({f"{R}a.csv": "a 2\n"})
+    plan = ("--mode=plan", "--no-catalog")
+    comment = {"GITHUB_EVENT_NAME": "issue_comment"}
+    assert ground.job(event, *plan, **comment).code == 3
+    start = ground.desk.git("rev-parse", "HEAD~1^{tree}")
+    ground.desk.git("push", "-q", "origin", f"{start}:refs/raw-trigger/production")
+    done = ground.job(event, *plan, **comment)
+    assert (done.code, done.json("assets"), done.told("warning")) == (0, ["raw/a"], [])
+    nowhere = {"GITHUB_ACTIONS": "", "GITHUB_EVENT_NAME": ""}
+    done = ground.job(event, *plan, "--environment=production", **nowhere)
+    assert (done.code, "data/1_raw/a.csv" in done.text) == (0, True), done.text
+    done = ground.job(event, *plan, "--environment=other", **nowhere)
+    assert (done.code, "or run with an `--environment` whose record is the base" in done.text) == (2, True)
+
+
+def test_the_last_commit_of_the_branch_stands_for_it(ground: Ground) -> None:
+    """actions/checkout with `ref: main`, when main has moved on since the push."""
+    old = ground.push({f"{R}a.csv": "a 2\n"})
+    new = ground.push({f"{R}b.csv": "b 2\n"})
+    other = ground.push({f"{R}c.csv": "c 2\n"}, branch="other")
+    clone = ground.clone("refs/heads/main", new["after"])
+    done = ground.step(clone, ground.environ(old, clone.top.name), "--step=fetch")
+    assert (done.code, done.told("warning"), ground.recorded()) == (0, [], START)
+    assert "record  refs/raw-trigger/production" in done.text
+    clone = ground.clone("refs/heads/other", other["after"])
+    done = ground.step(clone, ground.environ(old, clone.top.name), "--step=fetch")
+    said = "record  nothing: what is checked out is not the last commit of main"
+    assert (done.code, said in done.text) == (0, True), done.text
+    done = ground.step(clone, ground.environ(other, clone.top.name), "--step=fetch")
+    said = "record  nothing: `ci: environments:` names none for the branch other"
+    assert (done.code, said in done.text) == (0, True), done.text
+
+
+def test_what_a_merge_queue_is_compared_with(ground: Ground) -> None:
+    ground.begin(RULES.replace("ci: {", "ci: {merge_group: target, "))
+    main = ground.desk.git("rev-parse", "HEAD")
+    queue = "gh-readonly-queue/main/pr-2"
+    base = ground.push({f"{R}a.csv": "a 2\n"}, branch="gh-readonly-queue/main/pr-1")
+    head = ground.push({f"{R}b.csv": "b 2\n"}, branch=queue)
+    assert head["before"] == ZEROS
+    event = payload(
+        "merge_group",
+        merge_group__base_ref="refs/heads/main",
+        merge_group__base_sha=base["after"],
+        merge_group__head_sha=head["after"],
+    )
+    clone = ground.clone(f"refs/heads/{queue}", head["after"])
+    variables = {"GITHUB_EVENT_NAME": "merge_group", "GITHUB_SHA": head["after"]}
+    environ = {**ground.environ(head, clone.top.name), **variables}
+    Path(environ["GITHUB_EVENT_PATH"]).write_text(json.dumps(event))
+    done = ground.step(clone, environ, "--mode=plan", "--no-catalog")
+    assert (done.json("assets"), done.outputs["base"]) == (["raw/a", "raw/b"], main)
 
 
 # Batches

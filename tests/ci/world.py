@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -124,8 +125,9 @@ class World:
         return {**os.environ, **self.filled(given)}
 
     def filled(self, value: Any) -> Any:
-        """``{A}`` replaced by A's id, everywhere in it."""
+        """``{A}`` replaced by A's id, ``{A:9}`` by how it begins, everywhere in it."""
         if isinstance(value, str):
+            value = re.sub(r"\{(\w+):(\d+)\}", lambda found: self.ids[found[1]][: int(found[2])], value)
             for name, oid in {**self.ids, "GONE": GONE, "ZEROS": ZEROS}.items():
                 value = value.replace("{" + name + "}", oid)
             return value

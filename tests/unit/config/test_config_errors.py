@@ -111,7 +111,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
             ),
             "4:8: the branch 'main' already records 'pro duction'; keep it in one environment",
             "5:12: c '3' is read as a number where text is wanted; quote it: \"3\"",
-            "6:3: unknown key 'foo' in 'ci'; known are environments",
+            "6:3: unknown key 'foo' in 'ci'; known are environments, merge_group",
         ],
     ),
     (
@@ -133,6 +133,11 @@ WRONG: list[tuple[str, str, list[str]]] = [
                 "itself; correct it"
             ),
         ],
+    ),
+    (
+        "a merge queue",
+        "ci: {merge_group: main}\n",
+        ["1:19: merge_group 'main' is not known; use one of previous, target"],
     ),
     (
         "environments of CI as a list",

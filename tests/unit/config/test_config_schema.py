@@ -38,7 +38,7 @@ def test_every_key_is_described() -> None:
         name for part in parts for name, key in part["properties"].items() if not key.get("description")
     ]
     assert missing == []
-    assert sum(len(part["properties"]) for part in parts) == 14 + 1 + 8 + 6 + 5 + 10
+    assert sum(len(part["properties"]) for part in parts) == 14 + 2 + 8 + 6 + 5 + 10
 
 
 def test_the_hooks_are_those_of_the_values() -> None:
