@@ -44,7 +44,7 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
     notes = [*found.warnings, *done.warnings]
     if done.unplanned:
         notes.append("There is no plan: the job that was to make it failed, or was cancelled.")
-    notes += [f"Batch {number} left no results: it failed, or was cancelled." for number in done.missing]
+    notes += done.missing
     if incomplete := outputs.explain_incomplete(values):
         notes.append(incomplete)
     unrecorded = []

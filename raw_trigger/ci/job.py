@@ -21,7 +21,7 @@ from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.tables import kind_of
 from raw_trigger.model.changes import Base, Desired, show
-from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import Results
 from raw_trigger.places import require_own_environment
@@ -100,7 +100,7 @@ class Done:
 
     Attributes:
         plan: Of no change where there was nothing to do; the situation's ``reason`` says why.
-        missing: Batches of which there are no results.
+        missing: What is to be told of batches of which there are no results.
         unplanned: There is no plan to record the results of.
         comment: What another step left to be put on the pull request.
     """
@@ -109,7 +109,7 @@ class Done:
     plan: Plan
     outcome: Outcome | None = None
     batches: Sequence[matrix.Batch] = ()
-    missing: tuple[int, ...] = ()
+    missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unplanned: bool = False
     comment: handover.Comment | None = None
@@ -118,8 +118,7 @@ class Done:
     def failed(self) -> bool:
         """Whether something is left undone that should have been done."""
         ran_badly = self.outcome is not None and self.outcome.status in ("failed", "partial")
-        waits = self.outcome is not None and bool(self.plan.waiting)
-        return ran_badly or waits or self.unplanned or bool(self.missing or self.plan.errors)
+        return ran_badly or self.unplanned or bool(self.missing or self.plan.errors)
 
 
 def attend(
@@ -408,7 +407,7 @@ def _run(
         plan = _counted(found, trigger, request, made)
         on_plan(plan)
         try:
-            outcome = trigger.run(plan, launcher, face=FACE, on_target=on_target)
+            outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=on_target))
         finally:
             # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
             if number is not None:
@@ -454,10 +453,7 @@ def _record(found: Situation, request: Request) -> Done:
         _require_same(found, part.plan, f"what batch {part.batch} left")
     plan, outcome = documents.united(planned, parts)
     missing = tuple(sorted(set(range(1, assigned.count + 1)) - {part.batch for part in parts}))
-    if missing:
-        done = () if outcome is None else outcome.targets
-        succeeded = any(one.status == "success" for one in done)
-        outcome = replace(outcome or Outcome("failed"), status="partial" if succeeded else "failed")
+    outcome = judged(plan, outcome or Outcome("nothing"), missing=bool(missing))
     results = [part.results for part in parts if part.results is not None]
     warnings: list[str] = []
     if found.records and found.base is not None:
@@ -472,7 +468,15 @@ def _record(found: Situation, request: Request) -> Done:
             # Where nothing was recorded each of the batches planned with the same base.
             trigger.ensure_record(found.base)
             warnings = _publish(found, request, results)
-    return Done(found, plan, outcome or Outcome("nothing"), missing=missing, warnings=tuple(warnings))
+    lost = _lost(missing, assigned.count)
+    return Done(found, plan, outcome, missing=lost, warnings=tuple(warnings))
+
+
+def _lost(missing: Sequence[int], count: int) -> tuple[str, ...]:
+    """What is to be told of batches that left no results."""
+    if len(missing) == count > 1:
+        return (f"None of the {count} batches left results: they failed, or were cancelled.",)
+    return tuple(f"Batch {number} left no results: it failed, or was cancelled." for number in missing)
 
 
 def _require_same(found: Situation, plan: Plan, what: str) -> None:

@@ -340,8 +340,8 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
         text.outcome(done.plan, done.outcome)
     if done.unplanned:
         text.say(("no plan: ", "red"), "the job that was to make it failed, or was cancelled")
-    for number in done.missing:
-        text.say(("batch ", "red"), f"{number} left no results: it failed, or was cancelled")
+    for lost in done.missing:
+        text.say((lost, "red"))
     for warning in done.warnings:
         text.say(("warning: ", "yellow"), warning)
     return done

@@ -63,21 +63,22 @@ def run(
 def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> None:
     """Plan, run and show what becomes of it; exits 1 if something failed or had to wait."""
     from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.model.outcome import judged
     from raw_trigger.render import words
 
     launcher = LocalLauncher(trigger.workspace.project, trigger.workspace.locks)
     with trigger.planned(base, desired, face=FACE, waiting=tell_stderr, ready=launcher.ready) as plan:
         if form is not Format.text:
-            outcome = trigger.run(plan, launcher, face=FACE)
+            outcome = judged(plan, trigger.run(plan, launcher, face=FACE))
             show(trigger.counted(plan), outcome, form)
         else:
             text = text_renderer(trigger.workspace.repo.top)
             text.plan(trigger.counted(plan), brief=True)
             with text.progress(len(plan.actionable)) as finished:
-                outcome = trigger.run(plan, launcher, face=FACE, on_target=finished)
+                outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=finished))
             if words.asked(plan):
                 text.outcome(plan, outcome)
     for warning in trigger.warnings:
         tell_stderr(f"warning: {warning}")
-    if outcome.status in ("failed", "partial") or plan.errors or plan.waiting:
+    if outcome.status in ("failed", "partial"):
         raise typer.Exit(1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from raw_trigger.model.plan import Target
+from raw_trigger.model.plan import Plan, Target
 
 TargetStatus = Literal["success", "failed", "skipped", "submitted"]
 OutcomeStatus = Literal["success", "failed", "partial", "submitted", "nothing"]
@@ -86,3 +86,15 @@ def summarize(targets: tuple[TargetOutcome, ...]) -> OutcomeStatus:
     if states <= {"success"}:
         return "success"
     return "partial" if "success" in states else "failed"
+
+
+def judged(plan: Plan, outcome: Outcome, *, missing: bool = False) -> Outcome:
+    """The outcome; it is no success where the plan has errors, or a file had to wait.
+
+    Args:
+        missing: Whether of a part of the plan nobody knows what became of it.
+    """
+    if outcome.status == "submitted" or not (missing or plan.errors or plan.waiting):
+        return outcome
+    some = any(one.status == "success" for one in outcome.targets)
+    return replace(outcome, status="partial" if some else "failed")

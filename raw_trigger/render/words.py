@@ -225,8 +225,6 @@ def plural(count: int, noun: str) -> str:
 
 def summary(plan: Plan, outcome: Outcome) -> str:
     """One line: how many of what, and the time."""
-    if outcome.status == "nothing":
-        return "Nothing was run."
     done = {"report": 0, "delete-partition": 0, "materialize": 0, "launch": 0}
     actions = {planned.target: action(planned) for planned in plan.targets}
     for one in outcome.targets:
@@ -242,7 +240,9 @@ def summary(plan: Plan, outcome: Outcome) -> str:
         f"{counts['failed']} failed" if counts["failed"] else "",
         f"{counts['skipped']} skipped" if counts["skipped"] else "",
     ]
-    return f"{', '.join(s for s in said if s)} in {outcome.seconds:.1f} s"
+    return (
+        f"{', '.join(s for s in said if s)} in {outcome.seconds:.1f} s" if any(said) else "Nothing was run."
+    )
 
 
 def sample(items: Sequence[str], most: int = 5) -> str:

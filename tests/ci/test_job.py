@@ -257,6 +257,22 @@ def test_batches_of_which_one_fails_and_one_is_missing(ground: Ground) -> None:
     assert again.plan.json("assets") == ["raw/b"]
 
 
+def test_a_file_that_had_to_wait_is_no_success(ground: Ground) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
+    done = ground.job(ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": pointer}))
+    assert (done.code, ground.ran(), done.outputs["outcome"]) == (1, ["raw/a"], "partial")
+
+
+def test_results_that_nobody_left(ground: Ground) -> None:
+    jobs = Matrix(ground, ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": "b 2\n"}))
+    done = jobs.record()
+    assert (done.code, done.outputs["outcome"], ground.recorded()) == (1, "failed", START)
+    assert done.summary.startswith("### Raw data: Nothing was run.\n")
+    assert done.told("warning") == [
+        "raw-trigger: None of the 2 batches left results: they failed, or were cancelled."
+    ]
+
+
 @pytest.mark.soak
 def test_a_first_workflow_of_which_nothing_is_left(ground: Ground) -> None:
     """Every batch was cancelled, or the job that plans failed: the next push makes it good all the same."""
