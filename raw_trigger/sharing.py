@@ -177,7 +177,9 @@ def merge(results: Results, before: Side | None, now: Side) -> Merged:
     seen = None
     if same_rules:
         newly_fed = {} if theirs is not None and theirs == ours else results.newly_fed
-        exceptions = {path: dict.fromkeys(targets) for path, targets in newly_fed.items()}
+        # Not None: that would say that they reflect the path's absence, and a deletion would be lost.
+        unknown = "0" * len(now.record.tree)
+        exceptions = {path: dict.fromkeys(targets, unknown) for path, targets in newly_fed.items()}
         seen = Record(now.record.tree, exceptions, ours)
     for path, targets in results.unsure.items():
         pending[path] = pending.get(path, frozenset()) | targets

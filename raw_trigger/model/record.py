@@ -156,7 +156,8 @@ class Results:
         verdicts: For each path what its targets reflect now.
         unsure: For a path the targets of which nobody knows what they reflect of it.
         rules: The rules in force, as ``RuleBook.describe`` gives them; None: not to be recorded.
-        newly_fed: For a path the targets that it feeds by these rules, and did not by those recorded.
+        newly_fed: For a path the targets that it feeds by these rules, and did not by those recorded, or did
+            with another clause: nobody knows what these reflect until a verdict says so.
         planned: For a path everything that was to be made from it. To be given where nothing had been
             recorded and the event's own base was taken for it: then only this tells what is still to do,
             should another run have recorded another base meanwhile.

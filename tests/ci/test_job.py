@@ -230,6 +230,22 @@ def test_what_a_merge_queue_is_compared_with(ground: Ground) -> None:
     assert (done.json("assets"), done.outputs["base"]) == (["raw/a", "raw/b"], main)
 
 
+@pytest.mark.parametrize(
+    "clause", ["fingerprint: text", pytest.param("rows: {key: id}", marks=pytest.mark.soak)]
+)
+def test_a_deletion_that_comes_with_an_edited_clause_is_not_lost(ground: Ground, clause: str) -> None:
+    """The very run of the push that edits the clause and deletes the file fails; the next one sees the deletion."""
+    rules = RULES.replace('asset: "raw/{name}"', 'asset: "raw/{name}", on_delete: materialize')
+    ground.begin(rules)
+    assert ground.job(ground.push({f"{R}a.csv": "id\n1\n", f"{R}b.csv": "id\n2\n"})).code == 0
+    assert ground.ran() == ["raw/a", "raw/b"]
+    edited = rules.replace("on_delete", f"{clause}, on_delete")
+    done = ground.job(ground.push({"raw-trigger.yaml": edited, f"{R}a.csv": None}))
+    assert (done.code, ground.ran()) == (1, ["raw/b", "raw/c", "report"]), done.text
+    done = ground.job(ground.push({"README.md": "x\n"}), "--mode=plan", "--no-catalog")
+    assert done.json("targets") == [{"asset": "raw/a", "partition": None}], done.text
+
+
 # Batches
 
 
