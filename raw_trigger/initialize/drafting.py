@@ -10,6 +10,7 @@ from raw_trigger.errors import ConfigError
 from raw_trigger.initialize.search import Search
 from raw_trigger.initialize.text import compose, rule_text, scalar, unlike_root
 from raw_trigger.initialize.values import Draft, Findings, Proposal, joined, problem_of, shown
+from raw_trigger.mapping.junk import junk
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook
 from raw_trigger.model.changes import show
@@ -23,16 +24,21 @@ def draft(findings: Findings) -> Draft:
     """The file for what was found. Pure."""
     full = joined(findings.folder, findings.root)
     cut = 0 if full == "." else len(full) + 1
-    names = [show(path)[cut:] for path in findings.files]
+    every = len(findings.files)
+    files = tuple(path for path in findings.files if junk(show(path)[cut:]) is None)
+    findings = replace(findings, files=files)
+    names = [show(path)[cut:] for path in files]
     if findings.catalog is None:
-        return Draft(compose(findings, {}, (), (), names, {}, (), ()), leftover=tuple(names))
+        text = compose(findings, {}, (), (), names, {}, (), ())
+        return Draft(text, ignored=every - len(files), leftover=tuple(names))
     config = Config(folder=findings.folder, roots=(full,))
     book = RuleBook(config, findings.catalog, findings.top)
     found = {name: book.match(path) for name, path in zip(names, findings.files, strict=True)}
     search = Search(findings.catalog, found)
     search.run()
     proposals, decided = _verified(findings, search.ordered(), dict(zip(names, findings.files, strict=True)))
-    return _summed_up(findings, search, proposals, decided)
+    made = _summed_up(findings, search, proposals, decided)
+    return replace(made, ignored=made.ignored + every - len(files))
 
 
 def _verified(

@@ -38,7 +38,7 @@ from raw_trigger.mapping.patterns import built_in
 from raw_trigger.mapping.rules import RAW, Match
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 
-_NOT_DATA = ("**/.gitattributes", "**/.gitignore", "**/.gitkeep", "**/.DS_Store", "**/README*")
+_NOT_DATA = ("**/README*",)
 
 _GENERAL = 3
 """From how many files on a template is taken for more than chance."""

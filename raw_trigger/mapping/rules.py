@@ -1,4 +1,7 @@
-"""Which targets a path feeds: by the rules of the file, then asset metadata, then convention."""
+"""Which targets a path feeds: by the rules of the file, then asset metadata, then convention.
+
+What is junk feeds nothing, unless a rule of the file names junk itself.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from urllib.parse import unquote
 from raw_trigger.errors import ConfigError
 from raw_trigger.mapping.contents import Clause
 from raw_trigger.mapping.jobs import RunConfig, compile_run_config, marked
+from raw_trigger.mapping.junk import junk
 from raw_trigger.mapping.patterns import (
     BUILT_IN,
     Pattern,
@@ -35,7 +39,8 @@ RAW = "raw"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …`` or ``convention``.
+    """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …``, ``convention`` or
+    ``no data (~$*)``, which is junk.
 
     ``clause`` says what of the content counts; None: every byte. Where each row has a partition of its own
     the ``targets`` are without one: the content tells which there are. ``dimensions`` are those that the
@@ -187,11 +192,13 @@ class RuleBook:
         # Which one it is tells runs of a job apart; where there is only one nothing has to.
         root = "" if len(self.roots) == 1 else show(path)[: -len(relative)]
         further = "" if root == self.roots[0] else root.rstrip("/")
-        return (
-            self._file.match(relative, further)
-            or self._metadata.match(show(path))
-            or self._convention.match(relative)
-        )
+        found = self._file.match(relative, further)
+        if found is not None:
+            return found
+        kind = junk(relative)
+        if kind is not None:
+            return Match(f"no data ({kind})", ignore=True)
+        return self._metadata.match(show(path)) or self._convention.match(relative)
 
     def feeds(self, path: bytes) -> bool:
         """Whether anything is made from the path."""
@@ -334,6 +341,7 @@ class _FileRules:
         self.any_clause = any(rule.rows or rule.fingerprint for rule in rules)
         self._literal: dict[str, int] = {}
         self._wild: list[int] = []
+        self._about_junk = {i for i, rule in enumerate(rules) if junk(rule.path) is not None}
         for i, rule in enumerate(self.rules):
             if rule.pattern.literal is None:
                 self._wild.append(i)
@@ -341,11 +349,17 @@ class _FileRules:
                 self._literal.setdefault(rule.pattern.literal, i)
 
     def deciding(self, relative: str) -> tuple[_FileRule, dict[str, str]] | None:
-        """The first rule that matches: the literal one, unless a wildcard stands before it."""
+        """The first rule that matches: the literal one, unless a wildcard stands before it.
+
+        For junk only one that is about junk: nobody thinks of it who writes ``*.xlsx``.
+        """
         literal = self._literal.get(relative, len(self.rules))
+        is_junk = bool(self._wild) and junk(relative) is not None
         for i in self._wild:
             if i > literal:
                 break
+            if is_junk and i not in self._about_junk:
+                continue
             captures = self.rules[i].pattern.match(relative)
             if captures is not None:
                 return self.rules[i], captures
@@ -360,7 +374,9 @@ class _FileRules:
 
     def matching(self, relative: str) -> Iterable[Rule]:
         """Every rule that matches, whichever decides."""
-        return (one.rule for one in self.rules if one.pattern.match(relative) is not None)
+        is_junk = junk(relative) is not None
+        those = (one for i, one in enumerate(self.rules) if not is_junk or i in self._about_junk)
+        return (one.rule for one in those if one.pattern.match(relative) is not None)
 
     def literal_assets(self) -> Iterable[tuple[Position, str]]:
         for rule in self.rules:

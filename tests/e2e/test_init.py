@@ -103,10 +103,6 @@ assets:
   - path: "tables/*.csv"
     asset: "raw_source/{stem}_csv"
 
-  # No data.
-  - path: "**/.gitkeep"
-    ignore: true
-
   # Nothing is made from these files. Give each an asset, or ignore it:
   # - path: "caf?.csv"  # "caf\xe9.csv"
   #   asset: KEY

@@ -286,9 +286,9 @@ PROPOSED: dict[str, tuple[list[str], list[Asset], list[dict[str, Any]], int]] = 
         0,
     ),
     "what is no data": (
-        [".gitkeep", "a/README.md", "b/.gitkeep"],
+        [".gitkeep", "a/README.md", "b/.gitkeep", "b/~$raw.xlsx"],
         [asset("raw/a")],
-        [{"path": "**/.gitkeep", "ignore": True}, {"path": "**/README*", "ignore": True}],
+        [{"path": "**/README*", "ignore": True}],
         0,
     ),
     "pattern characters": (
