@@ -181,7 +181,7 @@ def _files(page: Page, report: Report) -> None:
     def row(line: words.Line) -> str:
         rows = report.rows.get(line.planned.change.path)
         cell = f" {'' if rows is None else rows.text} |" if counted else ""
-        return f"| {line.letter} | {code(cut(line.path, _NAME))} |{cell} {text(cut(line.fate, _NAME))} |\n"
+        return f"| {line.letter} | {code(cut(line.name, _NAME))} |{cell} {text(cut(line.fate, _NAME))} |\n"
 
     _table(page, map(row, lines), len(lines), "file", 0.5, head)
     asleep = words.asleep(report.plan)

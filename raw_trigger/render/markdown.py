@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from raw_trigger.model.outcome import Outcome
@@ -20,14 +21,16 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
         return
     yield "| | file | feeds |\n|---|---|---|\n"
     for line in words.lines(plan):
-        rows = f" ({line.rows})" if line.rows else ""
-        yield f"| {line.letter} | {escape(line.path)} | {escape(line.fate + rows)} |\n"
+        name = code(line.path) + (f" (was {code(line.was)})" if line.was is not None else "")
+        feeds = ", ".join(map(code, line.targets)) or escape(line.fate)
+        yield f"| {line.letter} | {name} | {feeds}{f' ({line.rows})' if line.rows else ''} |\n"
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
         for target in (one for one in plan.targets if one.reason != NOT_ASKED):
-            why = target.reason or words.sample([words.printable(p) for p in target.paths])
-            name = escape(words.printable(target.target.text))
-            yield f"| {name} | {words.action(target)} | {escape(why)} |\n"
+            paths = words.sample([code(words.printable(path)) for path in target.paths])
+            why = escape(target.reason) if target.reason else paths
+            name = code(words.printable(target.target.text))
+            yield f"| {name} | {words.action(target)} | {why} |\n"
     asleep = words.asleep(plan)
     if asleep is not None:
         yield f"\n{escape(asleep)}\n"
@@ -51,8 +54,18 @@ def _outcome(plan: Plan, outcome: Outcome) -> Iterator[str]:
         said = [done.error or ""]
         said += [f"check {c.name} failed ({c.severity})" for c in done.checks if not c.passed]
         text = "; ".join(s for s in said if s)
-        name = escape(words.printable(done.target.text))
+        name = code(words.printable(done.target.text))
         yield f"| {_SIGNS[done.status]} | {name} | {seconds} | {escape(' '.join(text.split()))} |\n"
+
+
+def code(text: str) -> str:
+    """A name in a Markdown table cell, as a span of backticks; where none can hold it, escaped."""
+    if not text.isprintable() or ("|" in text and "\\" in text):
+        # A table would take the two for one another.
+        return f"<code>{escape(text)}</code>"
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    room = " " if text[:1] in "` " or text[-1:] in "` " else ""
+    return f"{fence}{room}{text}{room}{fence}".replace("|", "\\|")
 
 
 def escape(text: str) -> str:

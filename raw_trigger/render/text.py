@@ -79,7 +79,7 @@ class TextRenderer:
             self.say(
                 "  ",
                 (line.letter, _STYLES[line.letter]),
-                f" {line.path}",
+                f" {line.name}",
                 (" → ", "dim"),
                 (line.fate, style),
                 (f"  {line.rows}" if line.rows else "", "dim"),
@@ -232,9 +232,8 @@ class TextRenderer:
         self.say(indent, (words.printable(item.path), "bold"))
         feeds = ", ".join(words.printable(t.text) for t in item.targets)
         further = ", ".join(words.printable(t.text) for t in item.downstream)
-        state = {None: "nothing is recorded yet", True: "pending", False: "recorded as materialized"}[
-            item.pending
-        ]
+        states = {None: "nothing is recorded yet", True: "pending", False: "recorded as materialized"}
+        state = states[item.pending] if item.targets else "nothing is made from it"
         rows = [
             ("rule", item.rule or "none"),
             ("feeds", feeds or item.reason or "nothing"),

@@ -20,12 +20,22 @@ _NAMES = {"worktree": "the working tree", "index": "what is staged"}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One changed file as a person reads it; a rename is one line."""
+    """One changed file as a person reads it; a rename is one line.
+
+    ``was`` is the path that a renamed one had. ``targets`` are empty where the fate is something else.
+    """
 
     letter: str
     path: str
     fate: str
     planned: PlannedChange
+    targets: tuple[str, ...]
+    was: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The path, and what it was: an arrow stands for what is made from it, and nothing else."""
+        return self.path if self.was is None else f"{self.path} (was {self.was})"
 
     @property
     def rows(self) -> str:
@@ -73,13 +83,24 @@ def lines(plan: Plan) -> list[Line]:
         change = planned.change
         if change.path in left or change.path in asleep:
             continue
+        path = printable(change.path)
         if change.old_path in left:
-            fates = dict.fromkeys((fate(left[change.old_path]), fate(planned)))
-            path = f"{printable(change.old_path)} → {printable(change.path)}"
-            out.append(Line("R", path, ", ".join(fates), planned))
+            both = (left[change.old_path], planned)
+            fates = dict.fromkeys(fate(one) for one in both)
+            names = dict.fromkeys(name for one in both for name in _targets(one))
+            whole = all(one.disposition == "planned" for one in both)
+            said = ", ".join(names if whole else fates)
+            out.append(
+                Line("R", path, said, planned, tuple(names) if whole else (), printable(change.old_path))
+            )
         else:
-            out.append(Line(_LETTERS[change.status], printable(change.path), fate(planned), planned))
+            out.append(Line(_LETTERS[change.status], path, fate(planned), planned, _targets(planned)))
     return out
+
+
+def _targets(planned: PlannedChange) -> tuple[str, ...]:
+    known = planned.targets if planned.disposition == "planned" else ()
+    return tuple(printable(target.text) for target in known)
 
 
 def asleep(plan: Plan) -> str | None:
@@ -164,7 +185,7 @@ def harmless(text: str, *, lines: bool = False) -> str:
 def fate(planned: PlannedChange) -> str:
     """What becomes of a change: its targets, or why it has none."""
     if planned.disposition == "planned":
-        return ", ".join(printable(t.text) for t in planned.targets)
+        return ", ".join(_targets(planned))
     if planned.unreadable:
         return f"{', '.join(printable(t.text) for t in planned.targets)}: not planned, see the error"
     reason = f": {planned.reason}" if planned.reason else ""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from raw_trigger.ci import summary
+from raw_trigger.explain import PathExplanation
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
@@ -154,11 +158,20 @@ def renamed(new_rule: str) -> Plan:
 @pytest.mark.parametrize(("asset", "fates"), [("raw/users", "raw/users"), ("out", "raw/users, out")])
 def test_a_rename_is_one_line_with_everything_it_touches(asset: str, fates: str) -> None:
     [line] = words.lines(renamed(asset))
-    assert (line.letter, line.path, line.fate) == (
-        "R",
-        "data/1_raw/users.csv → data/1_raw/new.csv",
-        fates,
-    )
+    name = "data/1_raw/new.csv (was data/1_raw/users.csv)"
+    assert (line.letter, line.name, line.fate) == ("R", name, fates)
+    assert f"  R {name} → {fates}\n" in text("plan", renamed(asset))
+    feeds = ", ".join(f"`{key}`" for key in fates.split(", "))
+    row = f"| R | `data/1_raw/new.csv` (was `data/1_raw/users.csv`) | {feeds} |\n"
+    assert row in "".join(markdown.render(renamed(asset)))
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_what_nothing_is_made_from_is_not_said_to_be_recorded_as_materialized(pending: bool) -> None:
+    out = io.StringIO()
+    found = PathExplanation("data/1_raw/lost.csv", None, None, (), (), "1" * 40, "1" * 40, pending)
+    TextRenderer(Console(file=out)).explanations([found])
+    assert out.getvalue().splitlines()[-1] == "  state    nothing is made from it"
 
 
 def test_a_plan_as_json() -> None:
@@ -218,11 +231,11 @@ def test_a_plan_as_markdown() -> None:
     assert "".join(markdown.render(plan(BOOK, "~users.csv", "+r/mars"))) == (
         "### Raw data: A → B\n\n"
         "| | file | feeds |\n|---|---|---|\n"
-        "| A | data/1&#95;raw/r/mars | raw/regions&#124;mars |\n"
-        "| M | data/1&#95;raw/users.csv | raw/users |\n"
+        "| A | `data/1_raw/r/mars` | `raw/regions\\|mars` |\n"
+        "| M | `data/1_raw/users.csv` | `raw/users` |\n"
         "\n| asset | action | why |\n|---|---|---|\n"
-        "| raw/regions&#124;mars | skip | it has no partition 'mars' |\n"
-        "| raw/users | materialize | data/1&#95;raw/users.csv |\n"
+        "| `raw/regions\\|mars` | skip | it has no partition 'mars' |\n"
+        "| `raw/users` | materialize | `data/1_raw/users.csv` |\n"
     )
 
 
@@ -240,6 +253,18 @@ def test_no_name_breaks_any_format(name: bytes) -> None:
     assert len(shown.splitlines()) == 3
     assert all(line.isprintable() for line in shown.splitlines())
     table = "".join(markdown.render(made)).splitlines()
-    assert table[4].count("|") == 4
     assert len(table) == 5
     "".join(table).encode()
+    [cell] = cells(f"| x |\n|---|\n| {markdown.code(words.printable(change.path))} |\n")
+    assert cell == words.printable(change.path)
+
+
+@given(st.text("`|\\ <&a*", min_size=1).map(str.strip).filter(bool))
+def test_a_code_span_holds_every_name(name: str) -> None:
+    assert cells(f"| x | y |\n|---|---|\n| {markdown.code(name)} | {markdown.code(name)} |\n") == [name] * 2
+
+
+def cells(table: str) -> list[str]:
+    """The text of a table's cells, but for those of its head, as GitHub shows it."""
+    shown = MarkdownIt("commonmark", {"html": True}).enable("table").render(table)
+    return [html.unescape(re.sub("</?code>", "", cell)) for cell in re.findall("(?s)<td>(.*?)</td>", shown)]
