@@ -26,12 +26,13 @@ from raw_trigger.cli import (
     status,
 )
 from raw_trigger.cli.errors import handled
-from raw_trigger.cli.session import Globals, TakesNames, each_project
+from raw_trigger.cli.session import Command, Globals, Group, TakesNames, each_project
 from raw_trigger.errors import RawTriggerError
 
 app = typer.Typer(
     help="Materialize exactly the Dagster assets whose raw files changed in git.",
     no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,22 +50,24 @@ def _show_version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="The configuration file. Default: the nearest raw-trigger.yaml.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The configuration file. Default: the nearest raw-trigger.yaml."),
     ] = None,
     directory: Annotated[
-        Path | None, typer.Option("-C", "--directory", help="Work as if started in this folder.")
+        Path | None,
+        typer.Option("-C", "--directory", metavar="FOLDER", help="Work as if started in this folder."),
     ] = None,
     project: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Only the project in this folder, of several.")
     ] = None,
     module_name: Annotated[
-        list[str] | None, typer.Option("-m", "--module-name", help="As of `dagster dev`.")
+        list[str] | None, typer.Option("-m", "--module-name", metavar="MODULE", help="As of `dagster dev`.")
     ] = None,
     python_file: Annotated[
-        list[str] | None, typer.Option("-f", "--python-file", help="As of `dagster dev`.")
+        list[str] | None, typer.Option("-f", "--python-file", metavar="FILE", help="As of `dagster dev`.")
     ] = None,
     workspace: Annotated[
-        list[str] | None, typer.Option("-w", "--workspace", help="As of `dagster dev`.")
+        list[str] | None, typer.Option("-w", "--workspace", metavar="FILE", help="As of `dagster dev`.")
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -88,23 +91,33 @@ def _absolute(path: Path) -> Path:
         raise RawTriggerError("the folder this was started in is gone", "go to one that is there") from None
 
 
-for verb in (
-    init.init,
-    each_project(diff.diff),
-    each_project(run.run),
-    each_project(status.status),
-    explain.explain,
-    each_project(check.check),
-    ci.ci,
-    history.history,
-    each_project(adopt.adopt),
-    each_project(forget.forget),
-    install.install,
-    install.uninstall,
-    learn.learn,
-    schema.schema,
-    demo.demo,
-):
-    names = verb.__name__ in ("diff", "run")
-    app.command(verb.__name__, cls=TakesNames if names else None)(handled(verb))
-app.command("hook", context_settings={"ignore_unknown_options": True})(handled(hook.hook))
+_START, _EVERY_DAY, _CI = "To start with", "Every day", "On CI"
+for panel, verbs in {
+    _START: (
+        init.init,
+        install.install,
+        install.uninstall,
+        learn.learn,
+        each_project(adopt.adopt),
+        each_project(forget.forget),
+        schema.schema,
+        demo.demo,
+    ),
+    _EVERY_DAY: (
+        each_project(diff.diff),
+        each_project(run.run),
+        each_project(status.status),
+        explain.explain,
+        history.history,
+        each_project(check.check),
+    ),
+    _CI: (ci.ci,),
+}.items():
+    for verb in verbs:
+        names = verb.__name__ in ("diff", "run")
+        added = app.command(verb.__name__, cls=TakesNames if names else Command, rich_help_panel=panel)
+        added(handled(verb))
+# Other programs' hooks call it, people do not.
+app.command("hook", cls=Command, hidden=True, context_settings={"ignore_unknown_options": True})(
+    handled(hook.hook)
+)

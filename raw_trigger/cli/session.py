@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from raw_trigger.cli.errors import echo_stderr
 
@@ -290,7 +290,26 @@ def globs(paths: list[str] | None) -> tuple[str, ...]:
     return tuple(paths or ())
 
 
-class TakesNames(TyperCommand):
+class _WithPlainFlags:
+    """Has no type written beside an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in found:
+            if getattr(param, "is_flag", False) and param.metavar is None:
+                param.metavar = ""
+        return found
+
+
+class Command(_WithPlainFlags, TyperCommand):
+    """A command as its help shows it."""
+
+
+class Group(_WithPlainFlags, TyperGroup):
+    """The commands, in the order in which they were added."""
+
+
+class TakesNames(Command):
     """A command whose words may be revisions before ``--`` and names after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -34,9 +34,29 @@ def help_of(*command: str) -> str:
     return done.stdout
 
 
+def panels() -> dict[str, list[str]]:
+    """The groups of commands, each with its commands."""
+    found: dict[str, list[str]] = {}
+    for line in help_of().splitlines():
+        if line.startswith("╭─ "):
+            found[line.strip("╭─╮ ")] = []
+        elif line.startswith("│ ") and line[2] != " ":
+            list(found.values())[-1].append(line.split()[1])
+    return {name: commands for name, commands in found.items() if name != "Options"}
+
+
 def commands() -> list[str]:
-    lines = help_of().split("Commands")[1].splitlines()
-    return [line.split()[1] for line in lines if line.startswith("│ ") and line[2] != " "]
+    """Those for people, and the one for other programs' hooks."""
+    return [name for names in panels().values() for name in names] + ["hook"]
+
+
+def test_the_help_is_grouped_and_has_no_types_of_flags() -> None:
+    assert list(panels()) == ["To start with", "Every day", "On CI"]
+    assert panels()["Every day"] == ["diff", "run", "status", "explain", "history", "check"]
+    shown = help_of() + help_of("diff") + help_of("hook")
+    assert "<bool>" not in shown
+    assert "--exit-code" in shown
+    assert "--help" in shown
 
 
 def test_every_command_is_documented_and_every_documented_one_is_there() -> None:
