@@ -109,7 +109,61 @@ DEFS = """
     @dg.asset
     def configured(config: Sheet): assert config.number == 3
     @dg.asset
+    def not_configured(config: Sheet): ...
+    @dg.asset
     def leaves(): raise SystemExit(3)
+
+    def fail_with(message):
+        try: raise ValueError(message)
+        except ValueError as error: raise dg.RetryRequested(max_retries=0) from error
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def tired(): raise ValueError("line 4")
+    @dg.asset
+    def again(): fail_with("line 5")
+    @dg.asset
+    def deliberate(): raise dg.Failure("line 6")
+    @dg.asset
+    def wordless(): raise dg.Failure(metadata={"rows": 3})
+    class DagsterishError(Exception): ...
+    @dg.asset
+    def derived():
+        try: raise ValueError("inner")
+        except ValueError as error: raise DagsterishError("line 7") from error
+    @dg.asset
+    def refused():
+        try: raise ValueError("inner")
+        except ValueError as error: raise dg.DagsterInvariantViolationError("line 8") from error
+
+    class Broken(dg.ConfigurableResource):
+        def setup_for_execution(self, context): raise OSError("no route to host")
+    class Database(dg.ConfigurableResource):
+        url: str
+    class Store(dg.IOManager):
+        def handle_output(self, context, output): raise OSError("disk full")
+        def load_input(self, context): ...
+    @dg.io_manager
+    def no_store(): raise OSError("no bucket")
+    @dg.asset
+    def needs_broken(broken: Broken): ...
+    @dg.asset
+    def needs_broken_too(broken: Broken): ...
+    @dg.asset
+    def needs_database(database: Database): ...
+    @dg.asset(deps=[needs_database])
+    def below_database(): ...
+    @dg.asset(deps=[below_database])
+    def far_below_database(broken: Broken): ...
+    @dg.asset(io_manager_key="store")
+    def stored(): return 1
+    @dg.asset(io_manager_key="no_store")
+    def nowhere_stored(): return 1
+    ran_free = []
+    @dg.asset
+    def free():
+        ran_free.append(1)
+        assert len(ran_free) == 1
+    @dg.asset(deps=[free])
+    def free_below(): ...
 
     @dg.observable_source_asset
     def seen(): return dg.DataVersion("1")
@@ -117,12 +171,16 @@ DEFS = """
     defs = dg.Definitions(
         [series, series_below, torn, pairs, gap, good, bad, below, far_below, other, checked, warned, uncheckable, gate, behind_gate, region,
          region_below, day, by_file, both, both_dynamic, pair, half, from_graph, flaky, configured,
-         leaves, seen,
+         leaves, seen, tired, again, deliberate, wordless, derived, refused, needs_broken, needs_broken_too,
+         needs_database, below_database, far_below_database, stored, nowhere_stored, free, free_below, not_configured,
          dg.AssetSpec("outside", partitions_def=None), dg.AssetSpec("sighted"),
          dg.AssetSpec("parts", partitions_def=static)],
-        asset_checks=[has_rows, is_new, is_big, breaks, shut])
+        asset_checks=[has_rows, is_new, is_big, breaks, shut],
+        resources={"broken": Broken(), "database": Database(url=dg.EnvVar("NOT_SET")), "store": Store(),
+                   "no_store": no_store})
 """
 FIRST_RUN = str(uuid.uuid4())
+APART = str(uuid.uuid4())
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +216,10 @@ def ran(sandbox):
         batch(14, "torn|2024-01-07", "torn|2024-01-08", is_range=True),
         batch(15, "pairs|eu", "pairs|us", is_range=True),
         batch(16, "gap|2024-01-06", "gap|2024-01-08", is_range=True),
+        batch(17, "tired", "again", "deliberate", "wordless", "derived", "refused", "stored"),
+        batch(18, "needs_database", "far_below_database", "not_configured", "free_below", "needs_broken_too",
+              target("below_database", after=["needs_database"]), "nowhere_stored", "free", "needs_broken",
+              run_id=APART),
         trigger="raw-trigger/test",
     )  # fmt: skip
 
@@ -184,7 +246,7 @@ def test_all_is_told_of_once(ran):
     assert ran.result.exit_code == 0
     assert isinstance(ran.events[0], Loaded)
     told = [(e.asset, e.partition) for e in ran.targets]
-    assert len(told) == len(set(told)) == 48
+    assert len(told) == len(set(told)) == 64
 
 
 def test_a_failure_keeps_nothing_else_from_running(ran):
@@ -334,6 +396,46 @@ def test_what_dagster_knows_afterwards(ran, sandbox):
     assert out["files"] == ["new.csv", "other.csv"]
     assert out["region_tag"] == "eu"
     assert out["unknown"] is False
+
+
+@pytest.mark.parametrize(
+    ("asset", "message"),
+    [
+        ("tired", "ValueError: line 4"),
+        ("again", "ValueError: line 5"),
+        ("deliberate", "Failure: line 6"),
+        ("wordless", "Failure"),
+        ("derived", "defs.DagsterishError: line 7"),
+        ("refused", "DagsterInvariantViolationError: line 8"),
+        ("stored", "OSError: disk full"),
+    ],
+)
+def test_the_error_is_the_assets_own(ran, asset, message):
+    error = ran.target(asset).error
+    assert error.message == message
+    assert error.traceback.count("File ") <= 2, error.traceback
+
+
+def test_what_keeps_a_run_from_beginning_is_charged_to_nothing_else(ran, sandbox):
+    told = {event.asset: event for event in ran.targets if event.batch == 18}
+    first_lines = {
+        asset: None if event.error is None else event.error.message.splitlines()[0].partition(" for ")[0]
+        for asset, event in told.items()
+    }
+    assert first_lines == {
+        "needs_broken": "OSError: no route to host",
+        "needs_broken_too": "OSError: no route to host",
+        "nowhere_stored": "OSError: no bucket",
+        "needs_database": "DagsterInvalidConfigError: Error in config",
+        "not_configured": "DagsterInvalidConfigError: Error in config",
+        "below_database": "upstream needs_database failed",
+        "far_below_database": "OSError: no route to host",
+        "free": None,
+        "free_below": None,
+    }
+    started = [event.run_id for event in ran.events if isinstance(event, BatchStarted) and event.batch == 18]
+    assert started[0] == APART
+    assert len(started) == len(set(started)) <= 14
 
 
 def test_errors_before_a_run_exists(plan_errors):

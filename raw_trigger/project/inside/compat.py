@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -534,6 +534,24 @@ def job_names(repo: Any) -> list[str]:
 def job_partitions(repo: Any, name: str) -> Any:
     """The partitions definition of a named job; None if it has none."""
     return repo.get_job(name).partitions_def
+
+
+def units(repo: Any, keys: list[Any]) -> list[list[Any]]:
+    """The assets in groups of those that one function makes."""
+    found: dict[int, list[Any]] = {}
+    for key in keys:
+        found.setdefault(id(repo.assets_defs_by_key.get(key, key)), []).append(key)
+    return list(found.values())
+
+
+def resources_of(repo: Any, keys: Iterable[Any]) -> frozenset[str]:
+    """The resources that these assets name: their own, and those that keep what they make."""
+    found: set[str] = set()
+    for key in keys:
+        definition = repo.assets_defs_by_key.get(key) or repo.source_assets_by_key.get(key)
+        found.update(getattr(definition, "required_resource_keys", None) or ())
+        found.add(getattr(definition, "io_manager_key", None) or "io_manager")
+    return frozenset(found)
 
 
 def execute(

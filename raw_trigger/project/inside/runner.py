@@ -95,6 +95,11 @@ class Run:
         self.statuses: list[str] = []
         self.read: dict[str, list[Document]] = {}
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a step of it was begun, or has ended in whatever way."""
+        return bool(self.began or self.ended)
+
     def on_event(self, event: Document) -> None:
         """Take in one event; tell of every target that nothing more can happen to."""
         kind, step = event["type"], event["step"]
@@ -287,6 +292,7 @@ class Runner:
         self.channel = channel
         self.request = request
         self.states: dict[Identity, str] = {}
+        self.run_id: str | None = None
         opened = session.sibling("opened")
         self.reading = session.sibling("reading").Reading(request.get("reading"), opened)
 
@@ -417,9 +423,9 @@ class Runner:
 
     def _materialize(self, batch: Document) -> None:
         number = batch["number"]
-        run_id = batch["run_id"]
         waiting = list(batch["targets"])
         statuses: list[str] = []  # of targets that got as far as no run
+        self.run_id = batch["run_id"]
         while True:
             waiting = self._after_the_failed(number, waiting, statuses)
             partition, ready, waiting = self._next_run(batch, waiting, statuses)
@@ -427,13 +433,36 @@ class Runner:
                 if waiting:
                     continue
                 return
-            tags = {} if run_id or not batch["run_id"] else {self.compat.FIRST_RUN_TAG: batch["run_id"]}
-            run_id = run_id or str(uuid.uuid4())
-            with self._bracket(number, run_id) as told:
-                told.extend(statuses)
-                self._run(batch, run_id, partition, ready, told, tags)
+            self._carry_out(batch, partition, ready, statuses, {})
             statuses = []
-            run_id = None  # a batch that has to be split: the next run needs an id of its own
+
+    def _carry_out(
+        self,
+        batch: Document,
+        partition: Any,
+        ready: list[Document],
+        statuses: list[str],
+        refused: dict[frozenset[str], str],
+    ) -> None:
+        """One run; where nothing of it began, several, so that only what keeps a run from beginning fails.
+
+        Args:
+            statuses: Of targets that are told of already.
+            refused: Resources, and the error with which something alone did not begin that names them.
+        """
+        number = batch["number"]
+        # A batch that has to be split: the next run needs an id of its own.
+        run_id, self.run_id = self.run_id, None
+        tags = {} if run_id or not batch["run_id"] else {self.compat.FIRST_RUN_TAG: batch["run_id"]}
+        run_id = run_id or str(uuid.uuid4())
+        with self._bracket(number, run_id) as told:
+            told.extend(statuses)
+            parts = self._run(batch, run_id, partition, ready, told, tags, refused)
+        for part in parts:
+            dropped: list[str] = []
+            rest = self._after_the_failed(number, part, dropped)
+            if rest:
+                self._carry_out(batch, partition, rest, dropped, refused)
 
     def _after_the_failed(self, number: int, targets: list[Document], statuses: list[str]) -> list[Document]:
         """The targets without those that come after one that failed; these are told of."""
@@ -611,7 +640,9 @@ class Runner:
         ready: list[Document],
         statuses: list[str],
         tags: dict[str, str],
-    ) -> None:
+        refused: dict[frozenset[str], str],
+    ) -> list[list[Document]]:
+        """Returns: What is to be tried apart, in this order, because nothing of it began."""
         keys: dict[Any, list[Document]] = {}
         for target in ready:
             keys.setdefault(self.compat.asset_key(target["asset"]), []).append(target)
@@ -632,10 +663,69 @@ class Runner:
             run.interrupted = True
         except (Exception, SystemExit) as raised:
             error = self.session.error_of(raised, whole=False)
-        run.finish(self.parents, error)
+        parts: list[list[Document]] = []
+        if (error or run.error is not None) and not run.has_begun and not run.interrupted:
+            parts = self._apart(keys, error, refused)
+        if not parts:
+            run.finish(self.parents, error)
         statuses.extend(run.statuses)
         if run.interrupted:  # Dagster has closed the run and says nothing more about it
             raise Interrupted(signal.SIGINT)
+        return parts
+
+    def _apart(
+        self, keys: dict[Any, list[Document]], error: Document | None, refused: dict[frozenset[str], str]
+    ) -> list[list[Document]]:
+        """Two halves of what did not begin; nothing if there is no use in that: all of it fails.
+
+        Args:
+            error: What kept Dagster from making a run; None if a resource kept its first step from beginning.
+        """
+        repo = self.repo_of[next(iter(keys))][1]
+        needs = {}
+        for unit in self.compat.units(repo, list(keys)):
+            above = {parent for key in unit for parent in self.parents.get(key, ())}
+            needs[tuple(unit)] = self.compat.resources_of(repo, [*unit, *above])
+        alike = len(set(needs.values())) == 1
+        first = next(iter(needs.values()))
+        if len(needs) == 1 and error is not None:
+            refused[first] = error["message"]
+        if len(needs) == 1 or (alike and (error is None or refused.get(first) == error["message"])):
+            return []
+        groups: list[list[tuple[Any, ...]]] = []
+        for unit in self._in_order(needs, keys):
+            if alike or not groups or needs[groups[-1][0]] != needs[unit]:
+                groups.append([])
+            groups[-1].append(unit)
+        if len(groups) == 1:  # what is made from each other in a circle
+            return []
+        middle = len(groups) // 2
+        return [
+            [target for group in half for unit in group for key in unit for target in keys[key]]
+            for half in (groups[:middle], groups[middle:])
+        ]
+
+    def _in_order(
+        self, needs: dict[tuple[Any, ...], frozenset[str]], keys: dict[Any, list[Document]]
+    ) -> list[tuple[Any, ...]]:
+        """What is made from others after them, otherwise beside what needs the same resources."""
+        unit_of = {key: unit for unit in needs for key in unit}
+        above = {}
+        for unit in needs:
+            before = {parent for key in unit for parent in self.parents.get(key, ())}
+            for target in (target for key in unit for target in keys[key]):
+                before.update(self.compat.asset_key(list(parts)) for parts, _ in target.get("after") or ())
+            above[unit] = {unit_of[key] for key in before if key in unit_of} - {unit}
+        ordered: dict[tuple[Any, ...], None] = {}
+        last: frozenset[str] = frozenset()
+        while len(ordered) < len(needs):
+            free = [unit for unit in needs if unit not in ordered and above[unit] <= ordered.keys()]
+            if not free:
+                return [tuple(key for unit in needs for key in unit)]
+            found = next((unit for unit in free if needs[unit] == last), free[0])
+            ordered[found] = None
+            last = needs[found]
+        return list(ordered)
 
     # Named jobs -----------------------------------------------------------------------------------
 

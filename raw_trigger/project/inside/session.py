@@ -167,7 +167,9 @@ def error_of(error: BaseException, whole: bool = True) -> dict[str, Any]:
         whole: Whether to give all frames where none is the user's.
     """
     chosen = error
-    while _is_wrapper(type(chosen).__name__) and chosen.__cause__ is not None:
+    while chosen.__cause__ is not None and _is_wrapper(
+        _qualified(chosen), traceback.format_list(traceback.extract_tb(chosen.__traceback__)[-1:])
+    ):
         chosen = chosen.__cause__
     if isinstance(chosen, SyntaxError):
         # Its frames end in the importer; the place is in the error itself.
@@ -188,9 +190,13 @@ def error_of(error: BaseException, whole: bool = True) -> dict[str, Any]:
 def error_of_info(info: Any) -> dict[str, Any]:
     """The same of Dagster's serialized form (``message``, ``stack``, ``cls_name``, ``cause``)."""
     chosen = info
-    while _is_wrapper(chosen.cls_name or "") and chosen.cause is not None:
+    while chosen.cause is not None and (
+        (chosen.cls_name or "") in _RETRIES or _is_wrapper(chosen.message, chosen.stack[-1:])
+    ):
         chosen = chosen.cause
-    message = chosen.message.strip()
+    message = _DAGSTERS.sub(r"\1", chosen.message.strip())
+    if chosen.cls_name == "Failure":  # one without a description
+        message = message[: -len(": None")] if message.endswith(": None") else message
     return {"message": message, "cls": chosen.cls_name, "traceback": shortened(chosen.stack, message)}
 
 
@@ -206,8 +212,23 @@ def shortened(frames: list[str], message: str) -> str:
     return "\n".join([*lines[-MAX_LINES:], message])
 
 
-def _is_wrapper(name: str) -> bool:
-    return name.startswith("Dagster")
+_RETRIES = ("RetryRequested", "RetryRequestedFromPolicy")
+"""They say how often it was tried, in place of what went wrong."""
+_DAGSTERS = re.compile(r"\Adagster(?:_shared)?\.(?:\w+\.)*(\w+)\b")
+"""One of Dagster's own errors, by its class and where that is; what users derive is elsewhere."""
+
+
+def _qualified(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _is_wrapper(qualified: str, last: list[str]) -> bool:
+    """Whether Dagster raised it, because of something else: its words are not the user's.
+
+    Args:
+        last: The frame that raised it.
+    """
+    return _DAGSTERS.match(qualified) is not None and not any(map(_is_own, last))
 
 
 def _is_own(frame: str) -> bool:
