@@ -123,5 +123,5 @@ def _read(document: Any, file: Path, roots: Sequence[str]) -> Handover:
         only=None if only is None else frozenset(map(to_bytes, only)),
         warnings=tuple(document["warnings"]),
         results=None if kept is None else travelling.loads(json.dumps(kept), file.name, roots),
-        comment=None if comment is None else Comment(comment["body"], comment["create"]),
+        comment=None if comment is None else Comment(str(comment["body"]), comment["create"] is True),
     )

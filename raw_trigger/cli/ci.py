@@ -307,7 +307,7 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
         side = "nothing" if found.base is None else found.base.name
         text.say(("base  ", "bold"), f"{side}: {found.reason}")
         text.say(("head  ", "bold"), f"{found.desired.name} {(found.desired.oid or '')[:12]}")
-        if request.mode == "run" and request.batch is None and found.base is not None:
+        if request.mode != "plan" and request.batch is None and found.base is not None:
             ref = f"{PREFIX}{found.workspace.environment}"
             text.say(("record  ", "bold"), f"nothing: {found.unrecorded}" if found.unrecorded else ref)
         for warning in found.warnings:

@@ -252,8 +252,9 @@ def _gitlab(environ: Mapping[str, str], given: Mapping[str, str | None]) -> CiEv
     kind: Kind = "unknown"
     # A child pipeline of a merge request's has its variables too.
     if environ.get("CI_MERGE_REQUEST_IID"):
-        kind = "pull-request"
         fields.update(_gitlab_merge_request(environ))
+        train = environ.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train"
+        kind = "merge-group" if train else "pull-request"
     elif tag:
         kind = "tag"
     elif name in _GITLAB_PUSH:
@@ -267,15 +268,15 @@ def _gitlab(environ: Mapping[str, str], given: Mapping[str, str | None]) -> CiEv
 
 def _gitlab_merge_request(environ: Mapping[str, str]) -> dict[str, Any]:
     number = environ["CI_MERGE_REQUEST_IID"]
-    merges = environ.get("CI_MERGE_REQUEST_EVENT_TYPE") in ("merged_result", "merge_train")
+    which = {"merged_result": "merge", "merge_train": "train"}
+    ref = which.get(environ.get("CI_MERGE_REQUEST_EVENT_TYPE", ""), "head")
+    merges = ref != "head"
     source = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or ("" if merges else environ["CI_COMMIT_SHA"])
     base = environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_SHA" if merges else "CI_MERGE_REQUEST_DIFF_BASE_SHA")
     head_repository = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH") or None
     target = environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
     return {
-        "ref": f"refs/merge-requests/{number}/{'merge' if merges else 'head'}"
-        if number.isdecimal()
-        else None,
+        "ref": f"refs/merge-requests/{number}/{ref}" if number.isdecimal() else None,
         "branch": None,
         "number": int(number) if number.isdecimal() else None,
         "base_ref": _name(target, "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),

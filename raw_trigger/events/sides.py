@@ -243,8 +243,12 @@ class _Finder:
         return self._since(event.base_ref, why)
 
     def _merge_group(self) -> Base:
-        base, target = self.event.base_sha, self.event.base_ref
-        if self.queue == "target" and target is not None:
+        base, target, queue = self.event.base_sha, self.event.base_ref, self.queue
+        if self.event.system == "gitlab":
+            # In a merge train the commit is a merge into the entry before, unless it is put on without one.
+            parents = self.origin.parents(self.head)
+            base, queue = (parents[0], queue) if len(parents) > 1 else (None, "target")
+        if queue == "target" and target is not None:
             return self._since(target, f"this is an entry of the merge queue of {target}")
         if base is None:
             raise EventError("the merge group says no base", _GIVE)

@@ -152,7 +152,8 @@ def merge_request(name: str, history: str, at: tuple[str, str], kind: str, expec
         "MERGE_REQUEST_SOURCE_PROJECT_PATH": "group/project",
         **more.pop("variables"),
     }
-    refs = {"heads/main": "B", "merge-requests/12/head": "P", "merge-requests/12/merge": "M"}
+    given = {"heads/main": "B", "merge-requests/12/head": "P", "merge-requests/12/merge": "M"}
+    refs = more.pop("refs", given)
     return gitlab(name, "merge_request_event", history, refs, at, variables=own, expected=expected, **more)
 
 
@@ -829,6 +830,20 @@ ROWS = [
             "MERGE_REQUEST_SOURCE_BRANCH_SHA": "{P}",
         },
         forbidden="b",
+    ),
+    *(
+        merge_request(
+            f"merge train, {queue}",
+            PULL,
+            ("merge-requests/12/train", "M"),
+            "merge_train",
+            expected,
+            variables={"MERGE_REQUEST_TARGET_BRANCH_SHA": "{A}", "MERGE_REQUEST_SOURCE_BRANCH_SHA": "{P}"},
+            refs={"heads/main": "A", "merge-requests/12/train": "M"},
+            forbidden="a",
+            queue=queue,
+        )
+        for queue, expected in (("previous", "+p"), ("target", "+b +p"))
     ),
     Row(
         "by hand, anywhere",

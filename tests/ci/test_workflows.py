@@ -18,6 +18,7 @@ from tests.ci import runner, steps
 from tests.ci.ground import RULES, Ground, R
 from tests.ci.plans import plan_of
 from tests.ci.test_job import START
+from tests.e2e.test_documents import blocks
 
 PINS = {
     "actions/checkout": "3d3c42e5aac5ba805825da76410c181273ba90b1",
@@ -181,6 +182,25 @@ def test_the_jobs() -> None:
         for word in ours
         if word in text and "==" not in text
     ]
+
+
+def test_the_token_is_given_to_no_step_that_starts_the_projects_code() -> None:
+    given = {
+        one["env"]["STEP"]: one["env"].get("RAW_TRIGGER_TOKEN")
+        for one in ACTION["runs"]["steps"]
+        if "STEP" in one.get("env", {})
+    }
+    record = "${{ inputs.mode == 'record' && inputs.token || '' }}"
+    assert given == {
+        "fetch": "${{ inputs.token }}",
+        "${{ inputs.mode == 'record' && 'all' || 'work' }}": record,
+        "publish": "${{ inputs.token }}",
+    }
+    others = [text for text in strings(ACTION["runs"]) if "token" in text and text not in given.values()]
+    assert others == []
+    # Nor does a clone keep one, in the examples that people copy.
+    for block in blocks("yaml"):
+        assert block.count("actions/checkout@") == block.count("persist-credentials: false")
 
 
 def test_artifacts_are_fetched_as_they_were_left() -> None:
