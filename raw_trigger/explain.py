@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger.errors import UsageError
+from raw_trigger.events.revisions import from_arguments
 from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
@@ -31,6 +32,10 @@ from raw_trigger.trigger import Trigger
 
 # As if it had just been added nothing else is unchanged.
 _REASONS = {"ignored": "ignored by its rule", "unchanged": "nothing, as it has no row"}
+
+
+_TOLD = ("unchanged", "dirty", "missing-content")
+"""What the plan says of a file that differs from the record though nothing is made from it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class Explainer:
         self._recorded = trigger.recorded_for(self._rules)
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
         watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
+        against = from_arguments(self._repo, trigger.workspace.environment, [])
+        self._plan = trigger.plan(trigger.detect(*against), launching=True)
         changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched))
         self._changes = {change.path: change for change in changes}
         self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
@@ -131,17 +138,17 @@ class Explainer:
         change = self._changes.get(path)
         entry = self._files.get(path)
         old = change.old if change is not None else entry if self._recorded else None
-        pending = None
-        if self._recorded is not None:
-            now = None if entry is None else entry.oid
-            apart = self._recorded.apart(path)
-            made = {one.target.text for one in plan.targets}
-            pending = change is not None or any(oid != now for name, oid in apart.items() if name in made)
+        # The plan alone decides, so that no two commands say different things of a file.
+        pending = path in self._plan.pending_paths if self._recorded is not None else None
         idle = (one for one in plan.targets if (one.waits or one.unknown) and pending is not False)
+        now = next((one for one in self._plan.changes if one.change.path == path), None)
+        reason = _REASONS.get(planned.disposition, planned.reason)
+        if now is not None and now.disposition in _TOLD and planned.targets:
+            reason = now.reason
         return PathExplanation(
             path=show(path),
             rule=planned.rule,
-            reason=_REASONS.get(planned.disposition, planned.reason),
+            reason=reason,
             targets=planned.targets,
             downstream=downstream,
             recorded_oid=None if old is None else old.oid,

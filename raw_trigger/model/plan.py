@@ -149,6 +149,17 @@ class Plan:
         return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
 
     @property
+    def pending_paths(self) -> frozenset[bytes]:
+        """Returns the paths of which something is left to be made, however long that has to wait."""
+        made = {path for target in self.targets if not target.settles for path in target.paths}
+        unsettled = {
+            one.change.path
+            for one in self.changes
+            if one in self.waiting or one.unreadable or one.reason == NO_CATALOG
+        }
+        return frozenset(made | unsettled)
+
+    @property
     def asleep(self) -> frozenset[bytes]:
         """Paths that everything is made from but what waits for its time window to end."""
         waits: set[bytes] = set()
