@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from raw_trigger.model.changes import show
-from raw_trigger.model.history import FileVersion, PastRun, PastTarget
+from raw_trigger.model.history import FileVersion, PastRun, PastTarget, RunStatus
 from raw_trigger.render import words
 from raw_trigger.render.text import TextRenderer
 
@@ -22,23 +23,81 @@ _SHORT = 8
 _SHORT_OID = 12
 
 
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """The line of a launch: of one run it has the run's own id."""
+
+    runs: Sequence[PastRun]
+
+    @property
+    def name(self) -> str:
+        alone = len(self.runs) == 1
+        return (self.runs[0].run_id if alone else self.runs[0].launch_id)[:_SHORT]
+
+    @property
+    def started(self) -> datetime:
+        return min(run.started for run in self.runs)
+
+    @property
+    def status(self) -> RunStatus:
+        known = {run.status for run in self.runs}
+        return "failed" if "failed" in known else "started" if "started" in known else "success"
+
+    @property
+    def took(self) -> str:
+        ends = [run.ended for run in self.runs if run.ended is not None]
+        if len(self.runs) == 1 or len(ends) < len(self.runs):
+            return _seconds(self.runs[0].seconds if len(self.runs) == 1 else None)
+        return _seconds((max(ends) - self.started).total_seconds())
+
+    @property
+    def face(self) -> str:
+        return f"{self.runs[0].face} ({self.runs[0].environment})"
+
+    @property
+    def what(self) -> str:
+        if len(self.runs) == 1:
+            return _names(self.runs[0])
+        shown, every = len(self.runs), self.runs[0].batches
+        targets = [target.target for run in self.runs for target in run.targets]
+        return f"{words.amount(targets)} in {shown if shown == every else f'{shown} of {every}'} runs"
+
+
+def _names(run: PastRun) -> str:
+    return words.sample([words.printable(target.target.text) for target in run.targets], 3)
+
+
 def overview(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
-    """One line for every run, the beginning of the error below one that failed."""
-    took = [_seconds(run.seconds) for run in runs]
-    faces = [f"{run.face} ({run.environment})" for run in runs]
-    widths = max(map(len, took), default=0), max(map(len, faces), default=0)
-    for run, seconds, face in zip(runs, took, faces, strict=True):
-        named = words.sample([words.printable(target.target.text) for target in run.targets], 3)
+    """One line for every launch, below it one for each of several runs, and how their errors begin."""
+    launches: dict[str, list[PastRun]] = {}
+    for run in runs:
+        launches.setdefault(run.launch_id, []).append(run)
+    rows = [_Launch(sorted(some, key=lambda run: run.batch)) for some in launches.values()]
+    spent = (cell for row in rows for cell in (row.took, *(_seconds(run.seconds) for run in row.runs)))
+    took = max(map(len, spent), default=0)
+    faces = max((len(row.face) for row in rows), default=0)
+    for row in rows:
         text.say(
-            (run.run_id[:_SHORT], "yellow"),
-            f"  {_local(run.started)}  ",
-            (f"{run.status:<7}", _STYLES[run.status]),
-            f"  {seconds:>{widths[0]}}  {face:<{widths[1]}}  {named}",
+            (row.name, "yellow"),
+            f"  {_local(row.started)}  ",
+            (f"{row.status:<7}", _STYLES[row.status]),
+            f"  {row.took:>{took}}  {row.face:<{faces}}  {row.what}",
         )
-        if run.error:
-            text.say(" " * _SHORT, "  ", (run.error.splitlines()[0], "red"))
-        elif _is_lost(run, alive):
-            text.say(" " * _SHORT, "  ", ("its process is gone", "red"))
+        for run in row.runs:
+            indent = " " * _SHORT + "  "
+            if len(row.runs) > 1:
+                text.say(
+                    "  ",
+                    (run.run_id[:_SHORT], "yellow"),
+                    "  ",
+                    (f"{run.status:<7}", _STYLES[run.status]),
+                    f"  {_seconds(run.seconds):>{took}}  {_names(run)}",
+                )
+                indent += "  "
+            if run.error:
+                text.say(indent, (run.error.splitlines()[0], "red"))
+            elif _is_lost(run, alive):
+                text.say(indent, ("its process is gone", "red"))
 
 
 def details(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:

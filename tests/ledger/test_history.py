@@ -120,10 +120,11 @@ def test_overview(past: Repo) -> None:
     assert run(past) == (
         "dddddddd  2026-11-20 13:00:00  started         cli (production)    raw/a, raw/b, raw/c and 1 more\n"
         "          its process is gone\n"
-        "bbbbbbbb  2026-11-20 12:01:01  failed   2.0 s  pre-commit (local)  raw/sales|2026-11-19, raw/b\n"
-        "          ValueError: sales.csv line 3: 'x' is not a number\n"
-        "bbbbbbbb  2026-11-20 12:01:00  failed   3.0 s  pre-commit (local)  raw/external\n"
-        "          KeyboardInterrupt\n"
+        "bbbbbbbb  2026-11-20 12:01:00  failed   3.0 s  pre-commit (local)  3 assets in 2 runs\n"
+        "  bbbbbbbb  failed   2.0 s  raw/sales|2026-11-19, raw/b\n"
+        "            ValueError: sales.csv line 3: 'x' is not a number\n"
+        "  bbbbbbbb  failed   3.0 s  raw/external\n"
+        "            KeyboardInterrupt\n"
         "aaaaaaaa  2026-11-20 12:00:00  success  1.2 s  cli (local)         raw/a\n"
     )
 
@@ -132,7 +133,7 @@ def test_filters(past: Repo) -> None:
     def ids(*args: str) -> list[str]:
         return [line[:8] for line in run(past, *args).splitlines() if line[0] != " "]
 
-    assert ids("--status", "failed") == ["bbbbbbbb", "bbbbbbbb"]
+    assert ids("--status", "failed") == ["bbbbbbbb"]
     assert ids("--status", "success") == ["aaaaaaaa"]
     assert ids("--asset", "raw/a") == ["dddddddd", "aaaaaaaa"]
     assert ids("--since", "2026-11-20T12:30") == ["dddddddd"]
