@@ -22,15 +22,16 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     yield "| | file | feeds |\n|---|---|---|\n"
     for line in words.lines(plan):
         name = code(line.path) + (f" (was {code(line.was)})" if line.was is not None else "")
-        feeds = ", ".join(map(code, line.targets)) or escape(line.fate)
+        feeds = words.sample([code(name) for name in line.targets]) or escape(line.fate)
         yield f"| {line.letter} | {name} | {feeds}{f' ({line.rows})' if line.rows else ''} |\n"
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
-        for target in (one for one in plan.targets if one.reason != NOT_ASKED):
-            paths = words.sample([code(words.printable(path)) for path in target.paths])
-            why = escape(target.reason) if target.reason else paths
-            name = code(words.printable(target.target.text))
-            yield f"| {name} | {words.action(target)} | {why} |\n"
+        for group in words.by_asset(one for one in plan.targets if one.reason != NOT_ASKED):
+            first, keys = group[0], words.partitions(group)
+            paths = sorted({path for one in group for path in one.paths})
+            why = escape(first.reason or "") or words.sample([code(words.printable(path)) for path in paths])
+            name = code(words.printable(first.target.asset if keys else first.target.text))
+            yield f"| {name}{f' {escape(keys)}' if keys else ''} | {words.action(first)} | {why} |\n"
     asleep = words.asleep(plan)
     if asleep is not None:
         yield f"\n{escape(asleep)}\n"

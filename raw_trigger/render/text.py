@@ -12,7 +12,7 @@ from raw_trigger.check import Finding
 from raw_trigger.coverage import Grid
 from raw_trigger.explain import AssetExplanation, PathExplanation
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import NO_CATALOG, Plan
+from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedTarget
 from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
 from raw_trigger.render.terminal import fitted, is_screen
@@ -116,12 +116,19 @@ class TextRenderer:
         todo = words.todo(plan)
         if todo:
             self.say((words.doing([one.target for one in todo]), "bold"))
-        for target in todo:
-            name = words.printable(target.target.text)
-            self.say(f"  {words.action(target)} ", (name, "bold"), _why(target.reason))
-        for target, eye in words.skipped(plan):
-            style = "yellow" if eye else "dim"
-            self.say(("  skip ", style), words.printable(target.target.text), _why(target.reason))
+        for group in words.by_asset(todo):
+            self._group((f"  {words.action(group[0])} ", ""), group, "bold")
+        skipped = words.skipped(plan)
+        looked_at = {target.target for target, eye in skipped if eye}
+        for group in words.by_asset(target for target, _ in skipped):
+            eye = any(one.target in looked_at for one in group)
+            self._group(("  skip ", "yellow" if eye else "dim"), group, "")
+
+    def _group(self, action: tuple[str, str], group: Sequence[PlannedTarget], style: str) -> None:
+        """One target, or several partitions of one asset."""
+        target, keys = group[0].target, words.partitions(group)
+        name = words.printable(target.asset if keys else target.text)
+        self.say(action, (name, style), f"  {keys}" if keys else "", _why(group[0].reason))
 
     def files(self, files: Mapping[bytes, Iterable[str]]) -> None:
         """The first of some files, each with an arrow to its targets, and how many more."""

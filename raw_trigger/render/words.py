@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from raw_trigger.background import Job
 
 _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "="}
+_MOST_KEYS = 5
 _NAMES = {"worktree": "the working tree", "index": "what is staged"}
 
 
@@ -89,7 +90,7 @@ def lines(plan: Plan) -> list[Line]:
             fates = dict.fromkeys(fate(one) for one in both)
             names = dict.fromkeys(name for one in both for name in _targets(one))
             whole = all(one.disposition == "planned" for one in both)
-            said = ", ".join(names if whole else fates)
+            said = sample(list(names)) if whole else ", ".join(fates)
             out.append(
                 Line("R", path, said, planned, tuple(names) if whole else (), printable(change.old_path))
             )
@@ -185,7 +186,7 @@ def harmless(text: str, *, lines: bool = False) -> str:
 def fate(planned: PlannedChange) -> str:
     """What becomes of a change: its targets, or why it has none."""
     if planned.disposition == "planned":
-        return ", ".join(_targets(planned))
+        return sample(_targets(planned))
     if planned.unreadable:
         return f"{', '.join(printable(t.text) for t in planned.targets)}: not planned, see the error"
     reason = f": {planned.reason}" if planned.reason else ""
@@ -216,6 +217,23 @@ def nothing(plan: Plan) -> str:
 def todo(plan: Plan) -> list[PlannedTarget]:
     """What will run, in the order of the batches."""
     return sorted(plan.actionable, key=lambda t: (t.batch, t.target.asset, t.target.partition or ""))
+
+
+def by_asset(targets: Iterable[PlannedTarget]) -> list[list[PlannedTarget]]:
+    """The targets, those of one asset together that the same is done with for the same reason."""
+    groups: dict[tuple[str, str, str | None], list[PlannedTarget]] = {}
+    for one in targets:
+        groups.setdefault((one.target.asset, one.action, one.reason), []).append(one)
+    return list(groups.values())
+
+
+def partitions(group: Sequence[PlannedTarget]) -> str:
+    """How many partitions these are, and which; empty for a single target."""
+    keys = sorted(printable(one.target.partition or "") for one in group)
+    if len(keys) == 1:
+        return ""
+    listed = ", ".join(keys) if len(keys) <= _MOST_KEYS else f"{keys[0]} … {keys[-1]}"
+    return f"{len(keys)} partitions: {listed}"
 
 
 def amount(targets: Sequence[Target]) -> str:

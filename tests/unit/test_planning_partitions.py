@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -478,6 +479,31 @@ def test_only_what_was_asked_for_is_shown() -> None:
         f"warning: nothing is pending for the partition '2026-01-07': {pending}; `--all` takes what is recorded too",
     ]
     assert pending.replace("|", "&#124;").replace("-", "&#45;") in "".join(markdown.render(none))
+
+
+@pytest.mark.parametrize(
+    ("days", "line"),
+    [
+        (1, "|2026-01-01"),
+        (2, "  2 partitions: 2026-01-01, 2026-01-02"),
+        (9, "  9 partitions: 2026-01-01 … 2026-01-09"),
+    ],
+)
+def test_the_partitions_of_one_asset_are_one_line(days: int, line: str) -> None:
+    made = plan(
+        BOOK, *(f"+days/2026-01-{day:02}" for day in range(1, days + 1)), "+both/eu/2026-01-09", now=NOW
+    )
+    assert told(made)[-2:] == ["  materialize raw/both|2026-01-09|eu", f"  materialize raw/days{line}"]
+    table = "".join(markdown.render(made)).split("| asset |")[1]
+    assert table.count("`raw/days") == 1
+
+
+def test_a_file_that_feeds_many_partitions_names_the_first() -> None:
+    made = plan(BOOK, "+days/2026-01-09", now=NOW)
+    targets = tuple(Target("raw/days", f"2026-01-0{day}") for day in range(1, 9))
+    [line] = words.lines(replace(made, changes=(replace(made.changes[0], targets=targets),)))
+    assert line.fate.endswith("raw/days|2026-01-05 and 3 more")
+    assert line.targets == tuple(target.text for target in targets)
 
 
 def told(made: Plan, *, brief: bool = False) -> list[str]:
