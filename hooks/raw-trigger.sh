@@ -106,13 +106,17 @@ rt_start() {
     fi
     if [ -n "${rt_input+x}" ]; then
         printf %s "$rt_input" 2>/dev/null | rt_exec hook "$rt_hook" "$@"
-    elif [ "$rt_status" != 0 ]; then
-        (rt_exec hook "$rt_hook" "$@")
     else
-        rt_exec hook "$rt_hook" "$@"
+        (rt_exec hook "$rt_hook" "$@")
     fi
     rt_code=$?
-    [ "$rt_status" != 0 ] || rt_status=$rt_code
+    case $rt_code in
+    126 | 127) rt_complain ;;
+    esac
+    # What comes after git's own work has no say in it, whatever became of the program.
+    case $rt_hook in
+    pre-*) exit "$rt_code" ;;
+    esac
     exit "$rt_status"
 }
 

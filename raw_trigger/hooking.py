@@ -12,7 +12,7 @@ from raw_trigger.background import Job
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import RawTriggerError, RecordError
 from raw_trigger.events.hooks import NAMES as NAMES_OF_HOOKS
-from raw_trigger.events.hooks import HookEvent, hook_event
+from raw_trigger.events.hooks import HookEvent
 from raw_trigger.events.revisions import recorded, revision_desired
 from raw_trigger.install import (
     HOOKS,
@@ -28,7 +28,7 @@ from raw_trigger.install import (
 )
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import Plan
+from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.model.settings import below
 from raw_trigger.places import Place, all_places
 from raw_trigger.repo import diff
@@ -45,7 +45,8 @@ class Attended:
     """What a hook came to. ``plan`` is None where there was nothing to look at.
 
     ``unsteady`` are those of the warnings that tell of something which is still pending. ``job`` is the work
-    that was left to the background, ``joined`` whether it was at work already.
+    that was left to the background, ``joined`` whether it was at work already. ``own`` are the targets that
+    the commit brings, where others were done with it.
     """
 
     event: HookEvent | None = None
@@ -56,20 +57,26 @@ class Attended:
     refused: str | None = None
     job: Job | None = None
     joined: bool = False
+    own: frozenset[Target] | None = None
+
+    @property
+    def ran_badly(self) -> bool:
+        """Whether something that was to be made was not."""
+        return self.outcome is not None and self.outcome.status in ("failed", "partial")
 
     @property
     def failed(self) -> bool:
         """Whether what git is about to do should not happen, or what it did left something undone."""
-        ran_badly = self.outcome is not None and self.outcome.status in ("failed", "partial")
-        return self.refused is not None or ran_badly
+        if self.own is not None and self.outcome is not None:
+            return any(one.status == "failed" and one.target in self.own for one in self.outcome.targets)
+        return self.refused is not None or self.ran_badly
 
 
 def attend(
     workspace: Workspace,
     name: str,
-    args: Sequence[str],
+    event: HookEvent,
     *,
-    stdin: bytes,
     environ: Mapping[str, str],
     launcher: Launcher,
     on_plan: Callable[[Plan], None],
@@ -80,6 +87,7 @@ def attend(
     """Do what the hook is configured to do.
 
     Args:
+        name: The hook that git has called.
         on_plan: Told the plan before anything runs, unless it is empty.
         on_target: Told every finished target.
         tell: Told in one line what goes on: whom this waits for, or why it does.
@@ -88,11 +96,10 @@ def attend(
     Raises:
         RawTriggerError: it cannot be known what to do.
     """
-    event = hook_event(workspace, name, args, stdin, environ)
-    action = "off" if event is None else workspace.config.hooks.get(event.name, "run")
+    action = workspace.config.hooks.get(event.name, "run")
     if action == "background" and under_framework(environ):
         action, on_plan = "run", _saying(on_plan, tell)
-    if event is None or action == "off" or (name == "pre-commit" and action == "background"):
+    if action == "off" or (name == "pre-commit" and action == "background"):
         return Attended()
     trigger = Trigger(workspace)
     # Asked before the record is read: what is at work may be about to change it.
@@ -101,7 +108,7 @@ def attend(
         # Only here is it known what was there before.
         trigger.ensure_record(event.base)
     if action == "notify":
-        plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
+        plan = trigger.plan(trigger.detect(event.base, event.desired, event.pushed), launching=True)
         if plan.changes:
             on_plan(trigger.counted(plan))
         return Attended(event, plan)
@@ -181,18 +188,38 @@ def _carry_out(
     on_target: Callable[[TargetOutcome], None],
     tell: Callable[[str], None],
 ) -> Attended:
-    if not event.refuses and trigger.detect(event.base, event.desired).changes:
-        trigger = trigger.without_failed()
+    mine, pending = _of_the_commit(trigger, event), _pending(trigger, event)
+    if not pending <= mine:
+        trigger = trigger.without_failed(mine)
     with trigger.planned(
-        event.base, event.desired, face=event.name, only=event.only, waiting=tell, ready=launcher.ready
+        event.base, event.desired, face=event.name, only=event.pushed, waiting=tell, ready=launcher.ready
     ) as plan:
-        if plan.changes:
-            on_plan(trigger.counted(plan))
-        refused = _refusal(plan) if event.refuses else None
+        own = plan
+        if event.staged is not None and not mine.issuperset(one.change.path for one in plan.changes):
+            own = trigger.plan(trigger.detect(plan.base, event.desired, event.staged), launching=True)
+        refused = _refusal(own, event) if event.refuses else None
+        told = plan if refused is None else own
+        if told.changes:
+            on_plan(trigger.counted(told))
         if refused is not None:
-            return Attended(event, plan, refused=refused)
+            return Attended(event, own, refused=refused)
         outcome = trigger.run(plan, launcher, face=event.name, on_target=on_target)
-        return Attended(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady)
+        targets = None if own is plan else frozenset(one.target for one in own.actionable)
+        return Attended(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady, own=targets)
+
+
+def _of_the_commit(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+    """The paths that a commit brings, as plans name them."""
+    if event.staged is None:
+        return frozenset()
+    return event.staged | {c.path for c in trigger.detect(event.base, event.desired, event.staged).changes}
+
+
+def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+    """All paths that something is to be done for, as far as that is known without the Dagster project."""
+    changed = {c.path for c in trigger.detect(event.base, event.desired, event.pushed).changes}
+    record = trigger.record
+    return frozenset(changed if record is None else changed | record.exceptions.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,18 +412,24 @@ def _is_behind(workspace: Workspace, head: Revision | None) -> bool:
     return _may_have_work(Trigger(workspace), HookEvent("", base, revision_desired(head)))
 
 
-def _refusal(plan: Plan) -> str | None:
-    """Why a commit cannot go on before anything was run."""
-    if plan.waiting:
+def _refusal(plan: Plan, event: HookEvent) -> str | None:
+    """Why a commit or push cannot go on before anything was run."""
+    pushed = event.name == "pre-push"
+    if plan.waiting and event.pushed is None:
         first = plan.waiting[0]
+        what = "pushed" if pushed else "staged"
         if first.disposition == "missing-content":
-            return "the content of a staged file is not here, so Dagster cannot read it"
-        return (
-            "Dagster reads the files on disk, and these are not what is staged: stage them with `git add`, "
-            "or put them away with `git stash --keep-index`"
+            return f"the content of a {what} file is not here, so Dagster cannot read it"
+        hint = (
+            "put them away with `git stash`"
+            if pushed
+            else ("stage them with `git add`, or put them away with `git stash --keep-index`")
         )
+        return f"Dagster reads the files on disk, and these are not what is {what}: {hint}"
     if any(planned.unreadable for planned in plan.changes):
-        return "a staged file cannot be read as its rule says: mend the file and stage it, or mend the rule"
+        return "a file cannot be read as its rule says: mend the file and commit it, or mend the rule"
     if plan.errors:
         return "see the errors above: mend the files or raw-trigger.yaml"
+    if pushed and any(target.reason == STILL_FAILS for target in plan.targets):
+        return "what is pushed has failed with this content: mend it, or try again with `raw-trigger run`"
     return None

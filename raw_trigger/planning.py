@@ -20,6 +20,7 @@ from raw_trigger.model.changes import Base, Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import (
     NO_CATALOG,
     NOT_ASKED,
+    STILL_FAILS,
     UNLISTED,
     UNREAD,
     Action,
@@ -511,7 +512,7 @@ class _Planner:
                 draft.action, draft.reason = "skip", "it did not fail last time"
             elif due and due == before.get(draft.target.text):
                 draft.action = "skip"
-                draft.reason = "it still fails with this content: `raw-trigger run` tries again"
+                draft.reason = STILL_FAILS
                 self.warnings.append(f"{draft.target.text}: {draft.reason}")
         made = {draft.target for draft in by_themselves if draft.action == "materialize"}
         for draft in self.drafts.values():

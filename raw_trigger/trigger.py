@@ -111,9 +111,14 @@ class Trigger(Survey):
         assets = [asset for asset in mapped if asset.kind == "materializable"]
         return self.workspace.project.never_materialized(assets)
 
-    def without_failed(self) -> Trigger:
-        """One that does not try again what failed last time with the same content."""
-        return self.narrowed(replace(self.wishes.narrowing, not_again=self.failed()))
+    def without_failed(self, spared: Set[bytes] = frozenset()) -> Trigger:
+        """One that does not try again what failed last time with the same content.
+
+        Args:
+            spared: Paths whose targets are tried again all the same.
+        """
+        failed = frozenset(one for one in self.failed() if one[1] not in spared)
+        return self.narrowed(replace(self.wishes.narrowing, not_again=failed))
 
     def only_failed(self) -> Trigger:
         """One that tries again what failed last time, and nothing else."""

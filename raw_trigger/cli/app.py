@@ -119,5 +119,5 @@ for panel, verbs in {
         added(handled(verb))
 # Other programs' hooks call it, people do not.
 app.command("hook", cls=Command, hidden=True, context_settings={"ignore_unknown_options": True})(
-    handled(hook.hook)
+    hook.gently(handled(hook.hook))
 )

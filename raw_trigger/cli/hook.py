@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -16,14 +17,42 @@ from raw_trigger.cli.errors import tell
 from raw_trigger.cli.session import Globals, as_named, tell_stderr, text_renderer, waited_for
 from raw_trigger.errors import RawTriggerError
 
+P = ParamSpec("P")
+FAILED = 1
+
 if TYPE_CHECKING:
     from raw_trigger.background import Job
+    from raw_trigger.events.hooks import HookEvent
     from raw_trigger.hooking import Attended, Projects
     from raw_trigger.model.plan import Plan
     from raw_trigger.render.text import TextRenderer
     from raw_trigger.workspace import Workspace
 
-REFUSED = "the commit is refused; `git commit --no-verify` commits all the same"
+REFUSED = {
+    "pre-commit": "the commit is refused; `git commit --no-verify` commits all the same",
+    "pre-push": "the push is refused; `git push --no-verify` pushes all the same",
+}
+"""How a hook ends whose exit code git heeds."""
+
+
+def gently(verb: Callable[P, None]) -> Callable[P, None]:
+    """The verb, with an end that git's own command can live with: a checkout fails by any exit code but 0,
+    and what comes after other commands has no say in them. Where git does not look, frameworks still see that
+    something could not be made. What is refused is told how to do it all the same.
+    """
+
+    @functools.wraps(verb)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except typer.Exit as ended:
+            name, code = str(kwargs["name"]), ended.exit_code
+            if code and name in REFUSED:
+                text_renderer().say(f"raw-trigger: {REFUSED[name]}")
+            after = name.startswith("post-") and (name == "post-checkout" or code != FAILED)
+            raise typer.Exit(0 if after else code) from None
+
+    return wrapper
 
 
 def hook(
@@ -41,13 +70,13 @@ def hook(
     if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
         tell_stderr(f"{name} skipped (RAW_TRIGGER_SKIP)")
         return
-    from raw_trigger.hooking import concerned, is_seen, mark_known, mark_seen, untold
+    from raw_trigger.hooking import is_seen, mark_known, mark_seen, untold
 
     text = text_renderer()
     try:
         projects = _projects(context)
     except RawTriggerError as error:
-        raise _ended(text, name, _told(error)) from error
+        raise typer.Exit(_told(error)) from error
     text = text.within(projects.repo.top)
     job = untold(projects)
     if job is not None:
@@ -55,35 +84,43 @@ def hook(
         # It was started to tell this and nothing else: what failed is not tried again by itself.
         if name.startswith("post-") and is_seen(projects):
             return
-    stdin = (
-        b"" if sys.stdin is None or sys.stdin.isatty() or name != "post-rewrite" else sys.stdin.buffer.read()
-    )
+    reads = name in ("post-rewrite", "pre-push") and sys.stdin is not None and not sys.stdin.isatty()
+    stdin = sys.stdin.buffer.read() if reads else b""
     passed = args or []
-    codes = [0]
     try:
-        found = concerned(projects, name, passed)
-        codes += [_told(problem) for _, problem in found.broken]
-        for workspace in found.workspaces:
-            try:
-                codes.append(_attended(context.obj, workspace, text, name, passed, stdin))
-            except RawTriggerError as error:
-                if workspace.title is not None:
-                    error.message = f"{workspace.title}: {error.message}"
-                codes.append(_told(error))
+        code = _attend_each(context.obj, projects, text, name, passed, stdin)
     finally:
-        if name == "pre-commit":
+        if name in REFUSED:
+            # The one that is checked out may be none of what was looked at.
             mark_known(projects)
         else:
             mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
-    if max(codes):
-        raise _ended(text, name, max(codes))
+    if code:
+        raise typer.Exit(code)
 
 
-def _ended(text: TextRenderer, name: str, code: int) -> typer.Exit:
-    """The end of a hook in which something went wrong, with what that means to the commit."""
-    if name == "pre-commit":
-        text.say(f"raw-trigger: {REFUSED}")
-    return typer.Exit(code)
+def _attend_each(
+    chosen: Globals, projects: Projects, text: TextRenderer, name: str, args: list[str], stdin: bytes
+) -> int:
+    """Attend the projects that are concerned; what goes wrong in one keeps none of the others from it.
+
+    Returns:
+        The worst exit code.
+    """
+    from raw_trigger.events.hooks import hook_events
+    from raw_trigger.hooking import concerned
+
+    found = concerned(projects, name, args)
+    codes = [0, *(_told(problem) for _, problem in found.broken)]
+    for workspace in found.workspaces:
+        try:
+            for event in hook_events(workspace, name, args, stdin, os.environ):
+                codes.append(_attended(chosen, workspace, text, name, event))
+        except RawTriggerError as error:
+            if workspace.title is not None:
+                error.message = f"{workspace.title}: {error.message}"
+            codes.append(_told(error))
+    return max(codes)
 
 
 def _projects(context: typer.Context) -> Projects:
@@ -103,10 +140,8 @@ def _told(error: RawTriggerError) -> int:
     return error.exit_code
 
 
-def _attended(
-    chosen: Globals, workspace: Workspace, text: TextRenderer, name: str, args: list[str], stdin: bytes
-) -> int:
-    """Attend one project; returns the exit code."""
+def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: str, event: HookEvent) -> int:
+    """Attend one event of one project; returns the exit code."""
     from raw_trigger.hooking import attend
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import standing
@@ -126,8 +161,7 @@ def _attended(
         done = attend(
             workspace,
             name,
-            args,
-            stdin=stdin,
+            event,
             environ=os.environ,
             launcher=LocalLauncher(workspace.project, workspace.locks),
             on_plan=told,
@@ -154,11 +188,19 @@ def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attende
     elif done.plan is not None and done.plan.actionable and done.outcome is None:
         jobs = any(one.target.job is not None for one in done.plan.actionable)
         text.say(f"run `raw-trigger run` to materialize {'or launch ' if jobs else ''}them")
-    if not done.failed:
-        return 0
-    if name != "pre-commit" and done.outcome is not None:
+    if (
+        done.event is not None
+        and done.event.pushed is not None
+        and done.plan is not None
+        and done.plan.waiting
+    ):
+        name = done.event.desired.name
+        text.say(
+            f"that is not what is checked out here: `git switch {name}`, then `raw-trigger run`, makes it"
+        )
+    if done.ran_badly and (name != "pre-commit" or not done.failed):
         text.say("it stays pending: mend it, then `raw-trigger run`")
-    return 0 if name == "post-checkout" else 1
+    return FAILED if done.failed else 0
 
 
 def _tell_end(text: TextRenderer, done: Attended) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.events.revisions import recorded, revision_base, revision_desired
 from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
-from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.workspace import Workspace
 
@@ -18,17 +20,23 @@ NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checko
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """The two sides, and for pre-commit the paths that are staged: it looks at no others.
+    """The two sides of what a hook compares.
 
     ``name`` is the hook whose work it is: where a rebase has nothing to pick, post-rewrite does not
     come, and the post-checkout at its beginning takes its place. ``starts_anew`` says that the working
     tree was just made: its assets are taken to reflect HEAD.
+
+    Attributes:
+        staged: What the commit brings. The rest is done with it, but cannot refuse it. None: it is no commit.
+        pushed: What a commit that is pushed brings, which is not the one that is checked out: no other path
+            is looked at, and what it has and the disk has not is only told.
     """
 
     name: str
     base: Base
     desired: Desired
-    only: frozenset[bytes] | None = None
+    staged: frozenset[bytes] | None = None
+    pushed: frozenset[bytes] | None = None
     starts_anew: bool = False
 
     @property
@@ -37,14 +45,15 @@ class HookEvent:
         return self.name in ("pre-commit", "pre-push")
 
 
-def hook_event(
+def hook_events(
     workspace: Workspace, name: str, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
-) -> HookEvent | None:
-    """What the hook is to compare; None if it has nothing to look at.
+) -> tuple[HookEvent, ...]:
+    """What the hook is to compare: a push may bring several commits, all others have one thing to look at or
+    none.
 
     Args:
         args: What git passed to the hook.
-        stdin: What git wrote to it (post-rewrite: lines of ``old new``).
+        stdin: What git wrote to it (post-rewrite: lines of ``old new``; pre-push: a line for each ref).
         environ: pre-commit passes some arguments as variables instead.
 
     Raises:
@@ -54,27 +63,80 @@ def hook_event(
     if name not in NAMES:
         raise UsageError(f"there is no hook '{name}'", f"the hooks are {', '.join(NAMES)}")
     if name == "post-checkout" and _is_file_checkout(args, environ):
-        return None
+        return ()
     head = repo.head()
+    if name == "pre-push":
+        return tuple(_pushed(workspace, head, args, stdin, environ))
     command = args[0] if args else environ.get("PRE_COMMIT_REWRITE_COMMAND", "")
     if repo.hooks_busy():
         if name == "post-checkout" and _nothing_to_pick(repo):
             name, args = "post-rewrite", ("rebase",)
-        elif name != "pre-push" and (name, command) != ("post-rewrite", "rebase"):
-            return None
+        elif (name, command) != ("post-rewrite", "rebase"):
+            return ()
     if name == "pre-commit":
-        old = repo.empty_tree if head is None else head.tree
-        watched = Tracked(repo, workspace.roots).watched(old, Desired("index", INDEX))
-        staged = frozenset(c.path for c in diff.to_index(repo, old, watched))
-        if not staged:
-            return None
-        tip = Base("empty", "nothing", None, "") if head is None else revision_base(head, "")
-        return HookEvent(name, _base(workspace, lambda: tip), Desired("index", INDEX), staged)
+        return tuple(_staged(workspace, head))
     if head is None:
-        return None
+        return ()
     base = _base(workspace, lambda: _before(workspace, name, args, stdin, environ))
     anew = name == "post-checkout" and not _checked_out_from(args, environ).strip("0")
-    return HookEvent(name, base, revision_desired(head), starts_anew=anew)
+    return (HookEvent(name, base, revision_desired(head), starts_anew=anew),)
+
+
+def _staged(workspace: Workspace, head: Revision | None) -> Iterator[HookEvent]:
+    repo, desired = workspace.repo, Desired("index", INDEX)
+    old = repo.empty_tree if head is None else head.tree
+    watched = Tracked(repo, workspace.roots).watched(old, desired)
+    staged = frozenset(c.path for c in diff.to_index(repo, old, watched))
+    if staged:
+        tip = Base("empty", "nothing", None, "") if head is None else revision_base(head, "")
+        yield HookEvent("pre-commit", _base(workspace, lambda: tip), desired, staged)
+
+
+def _pushed(
+    workspace: Workspace, head: Revision | None, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
+) -> Iterator[HookEvent]:
+    """What a push brings, HEAD first. A deletion brings nothing, and a tag what its commit does."""
+    repo = workspace.repo
+    told = [line.split(" ") for line in os.fsdecode(stdin).splitlines()]
+    refs = [(line[0], line[1], line[3]) for line in told if len(line) == 4]  # noqa: PLR2004
+    if not told and "PRE_COMMIT_TO_REF" in environ:
+        name = environ.get("PRE_COMMIT_LOCAL_BRANCH", "HEAD")
+        refs = [(name, environ["PRE_COMMIT_TO_REF"], environ.get("PRE_COMMIT_FROM_REF", ""))]
+    elif not told and not args:
+        # By hand: git names the remote, also where nothing is pushed.
+        refs = [("HEAD", "HEAD", "")]
+    found: dict[str, tuple[Revision, str]] = {}
+    for name, oid, before in refs:
+        if oid.strip("0"):
+            revision = repo.resolve(oid)[0]
+            if revision.commit is not None:
+                short = name.removeprefix("refs/heads/").removeprefix("refs/tags/")
+                found.setdefault(revision.commit, (replace(revision, name=short), before))
+    if head is None:
+        return
+    if head.commit in found:
+        del found[str(head.commit)]
+        base = _base(workspace, lambda: _before(workspace, "pre-push", args, b"", environ))
+        yield HookEvent("pre-push", base, revision_desired(head))
+    for revision, before in found.values():
+        old = _known_to_the_remote(repo, revision, before)
+        desired = revision_desired(revision)
+        watched = Tracked(repo, workspace.roots).watched(old, desired)
+        paths = frozenset(c.path for c in diff.between_trees(repo, old, str(desired.oid), watched))
+        if paths:
+            yield HookEvent(
+                "pre-push", _base(workspace, lambda: revision_base(head, "")), desired, pushed=paths
+            )
+
+
+def _known_to_the_remote(repo: Repository, revision: Revision, before: str) -> str:
+    """The commit that a pushed one is compared with: where the remote's branch stands, and of a new one, or
+    where that commit is not here, where its history has left HEAD's.
+    """
+    if before.strip("0"):
+        with suppress(RawTriggerError):
+            return repo.resolve(before)[0].tree
+    return repo.merge_base(str(revision.commit), "HEAD") or repo.empty_tree
 
 
 def _base(workspace: Workspace, before: Callable[[], Base]) -> Base:

@@ -25,6 +25,9 @@ UNLISTED = "the files in this folder of DVC's are not known here: dvc pull"
 UNREAD = "its rows feed something else since its rule was edited, and its content is not here"
 """The reason of a table of which it is not known which partitions it newly feeds."""
 
+STILL_FAILS = "it still fails with this content: `raw-trigger run` tries again"
+"""The reason of a target that no hook tries again by itself."""
+
 NOT_ASKED = "not asked for"
 """The reason of a target that is left out because something else was asked for."""
 

@@ -94,8 +94,73 @@ def test_a_skipped_hook_loses_nothing(shop: Project) -> None:
     ]
     assert shop.materialized() == []
     shop.stage({R + "b.csv": "2"})
-    assert try_commit(shop).returncode == 0
+    done = try_commit(shop)
+    assert (done.returncode, done.stderr.count("materialized in")) == (0, 1), done.stderr
+    assert "2 materialized in" in done.stderr
+    assert "post-commit" not in done.stderr
     assert shop.materialized() == ["raw/a", "raw/b"]
+
+
+def test_what_a_commit_takes_along_cannot_refuse_it(shop: Project) -> None:
+    """Nor an edit of a file that it does not bring; and what failed by itself is not tried again."""
+    shop.stage({R + "a.csv": "broken"})
+    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
+    shop.stage({R + "b.csv": "2"})
+    done = try_commit(shop)
+    assert done.returncode == 0, done.stderr
+    assert "ValueError: a.csv line 1: 'broken' is not a number" in done.stderr
+    assert "it stays pending: mend it, then `raw-trigger run`" in done.stderr
+    assert "refused" not in done.stderr
+    assert done.stderr.count("materialized") == 1, "post-commit tries nothing again"
+    assert (shop.materialized(), pending(shop)) == (["raw/b"], ["raw/a"])
+    shop.stage({R + "b.csv": "3"})
+    done = try_commit(shop)
+    assert (done.returncode, "it still fails with this content" in done.stderr) == (0, True)
+    assert (shop.materialized(), pending(shop)) == (["raw/b"], ["raw/a"])
+    shop.write({R + "a.csv": "edited"})
+    shop.stage({R + "b.csv": "broken"})
+    done = try_commit(shop)
+    assert (done.returncode, "is refused" in done.stderr) == (1, True)
+    shop.stage({R + "b.csv": "4"})
+    assert try_commit(shop).returncode == 0
+    assert shop.materialized() == ["raw/b"]
+
+
+def test_a_push_is_refused_by_what_it_brings_and_by_nothing_else(project: Make) -> None:
+    shop = project(config="hooks: {pre-push: run}\n", a=["a.csv"], b=["b.csv"])
+    origin = shop.top.parent / "origin.git"
+    shop.git("init", "-q", "--bare", str(origin))
+    shop.git("remote", "add", "origin", str(origin))
+    assert shop.tool("install").returncode == 0
+    assert shop.tool("adopt").returncode == 0
+    shop.git("push", "-q", "origin", "main", "main:old")
+    shop.git("branch", "before")
+    shop.git("checkout", "-q", "-b", "side")
+    shop.stage({R + "b.csv": "side"})
+    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
+    shop.git("checkout", "-q", "main")
+    shop.stage({R + "a.csv": "broken"})
+    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
+    done = shop.try_git("push", "origin", "main")
+    assert done.returncode == 1
+    assert "ValueError: a.csv line 1: 'broken' is not a number" in done.stdout
+    assert "raw-trigger: the push is refused; `git push --no-verify` pushes all the same" in done.stdout
+    runs = shop.tool("history").stdout.count("\n")
+    done = shop.try_git("push", "origin", "main")
+    assert done.returncode == 1
+    assert "it still fails with this content" in done.stdout
+    assert shop.tool("history").stdout.count("\n") == runs, "it is not run again"
+    for refs in ([":old"], ["before"], ["side"]):
+        done = shop.try_git("push", "origin", *refs)
+        assert done.returncode == 0, done.stderr
+        assert ("data/1_raw/b.csv → dirty" in done.stdout) == (refs == ["side"])
+        assert ("`git switch side`, then `raw-trigger run`, makes it" in done.stdout) == (refs == ["side"])
+    assert shop.materialized() == []
+    shop.git("checkout", "-q", "side")
+    shop.stage({R + "b.csv": "more"})
+    assert try_commit(shop, RAW_TRIGGER_SKIP="1").returncode == 0
+    assert shop.try_git("push", "origin", "side").returncode == 0
+    assert shop.materialized() == ["raw/b"]
 
 
 def test_an_unstaged_edit_of_a_planned_file_stops_the_commit(shop: Project) -> None:

@@ -20,6 +20,7 @@ from typing import ClassVar
 from raw_trigger import hooking, state
 from raw_trigger.config import Config, load_config
 from raw_trigger.errors import RawTriggerError
+from raw_trigger.events.hooks import hook_events
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
@@ -377,21 +378,23 @@ class World:
         """What git's hook does; whether git may go on."""
 
         def action(workspace: Workspace) -> object:
-            return hooking.attend(
-                workspace,
-                name,
-                args,
-                stdin=stdin.encode(),
-                environ=os.environ,
-                launcher=self,
-                on_plan=lambda _: None,
-                on_target=lambda _: None,
-                tell=lambda _: None,
-                detached=lambda log: ["false", str(log)],
-            )
+            return [
+                hooking.attend(
+                    workspace,
+                    name,
+                    event,
+                    environ=os.environ,
+                    launcher=self,
+                    on_plan=lambda _: None,
+                    on_target=lambda _: None,
+                    tell=lambda _: None,
+                    detached=lambda log: ["false", str(log)],
+                )
+                for event in hook_events(workspace, name, args, stdin.encode(), os.environ)
+            ]
 
         done = self.tool(action)
-        return isinstance(done, hooking.Attended) and not done.failed
+        return isinstance(done, list) and not any(one.failed for one in done)
 
     def adopt(self, revision: str) -> None:
         tree = self.git("rev-parse", f"{revision}^{{tree}}")

@@ -748,6 +748,18 @@ def test_without_the_program_a_checkout_succeeds(repo: Hooked) -> None:
     assert repo.git("branch", "--show-current") == "side"
 
 
+@pytest.mark.parametrize("status", [1, 2, 70, 126, 127, 130, 137])
+def test_a_checkout_succeeds_whatever_becomes_of_the_program(repo: Hooked, status: int) -> None:
+    """An environment may be broken in more ways than that its program is gone."""
+    repo.answer(status)
+    branch(repo, {RAW: "2\n"})
+    done = repo.try_git("checkout", "-q", "side")
+    assert (done.returncode, repo.started()) == (0, ["post-checkout"])
+    assert ("cannot be run" in done.stderr) == (status in (126, 127))
+    repo.stage({RAW: "3\n"})
+    assert repo.try_git("commit", "-m", "raw").returncode == 1
+
+
 @pytest.mark.parametrize("what", ["program", "interpreter"])
 def test_the_program_on_path_stands_in(repo: Hooked, tmp_path: Path, what: str) -> None:
     """Also where the script is still there, but not the interpreter in its first line."""

@@ -11,7 +11,7 @@ from raw_trigger import results as travelling
 from raw_trigger import state
 from raw_trigger.documents import MOST_TEXT
 from raw_trigger.errors import DocumentError
-from raw_trigger.events.hooks import hook_event
+from raw_trigger.events.hooks import hook_events
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.initialize import draft, find_place, look
 from raw_trigger.learn.learning import learned
@@ -464,21 +464,20 @@ def test_what_pre_commit_looks_at(dvc: DvcRepo) -> None:
     dvc.commit({"data/1_raw.dvc": pointer("1_raw", files)})
     dvc.adopt()
     dvc.stage({"other.dvc": pointer("other", "1")})
-    assert hook_event(dvc.trigger().workspace, "pre-commit", (), b"", {}) is not None, "nobody knows yet"
+    assert hook_events(dvc.trigger().workspace, "pre-commit", (), b"", {}), "nobody knows yet"
     dvc.commit()
-    assert hook_event(dvc.trigger().workspace, "pre-commit", (), b"", {}) is None
+    assert hook_events(dvc.trigger().workspace, "pre-commit", (), b"", {}) == ()
     files = {"folder/a.txt": "2"}
     dvc.cache(files)
     dvc.data(files)
     dvc.stage({"data/1_raw.dvc": pointer("1_raw", files)})
     trigger = dvc.trigger()
-    event = hook_event(trigger.workspace, "pre-commit", (), b"", {})
-    assert event is not None
-    plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
+    [event] = hook_events(trigger.workspace, "pre-commit", (), b"", {})
+    plan = trigger.plan(trigger.detect(event.base, event.desired, event.staged), launching=True)
     assert shown(plan) == ["M folder/a.txt a"]
     dvc.write({"data/1_raw.dvc": pointer("1_raw", {"folder/a.txt": "3"})})
     trigger = dvc.trigger()
-    plan = trigger.plan(trigger.detect(event.base, event.desired, event.only), launching=True)
+    plan = trigger.plan(trigger.detect(event.base, event.desired, event.staged), launching=True)
     assert shown(plan) == ["M folder/a.txt dirty"], "the pointer file on disk is another one than is staged"
 
 
