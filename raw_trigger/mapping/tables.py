@@ -76,6 +76,11 @@ _HEAD = 8000
 READABLE = "rows are those of CSV, TSV and JSON Lines, also as .gz"
 FIELD_LIMIT = 16 << 20
 """Characters in one cell. More is a quote that is not closed: it takes the rest of the file into memory."""
+RECORD_LIMIT = 2 * FIELD_LIMIT
+"""Bytes of one record, on however many lines: a few kilobytes of gzip can be one of gigabytes."""
+DOCUMENT_LIMIT = 4 * FIELD_LIMIT
+"""Bytes of a document that is read as a whole."""
+_MOST_COLUMNS = 100_000
 
 _DELIMITERS = ",\t;|"
 _MARKS = (
@@ -155,6 +160,7 @@ class Records:
         self.table = table
         self.line = 0
         self._text = text
+        self._bytes = bytes_of(text)
         self._strict = strict
 
     labels: Sequence[Label] | None = None
@@ -170,6 +176,10 @@ class Records:
             whole: Whether cells that are not wanted are given too, after these.
         """
         raise NotImplementedError
+
+    def last_line(self) -> int:
+        """The last line that was read."""
+        return self.line
 
     def plain(self, cell: str | None) -> str | None:
         """The value as a person or a partition key writes it; None: there is none."""
@@ -196,6 +206,8 @@ class _Separated(Records):
         self._reader = csv.reader(_lines(first, text), delimiter=delimiter)
         header = next(self._reader, [])
         self._at = self._reader.line_num
+        if len(header) > _MOST_COLUMNS:
+            raise table.error(f"has more than {_MOST_COLUMNS} columns", "is the delimiter right?")
         seen: dict[str, int] = {}
         labels = []
         for name in header:
@@ -215,8 +227,9 @@ class _Separated(Records):
         quick: Callable[[list[str]], Cells] = tuple
         if complete and places != list(range(width)):
             quick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
-        reader, before, end = self._reader, self._before, self._at
+        reader, before, end, bytes_ = self._reader, self._before, self._at, self._bytes
         for row in reader:
+            bytes_.held = 0
             self.line, end = before + end + 1, reader.line_num
             if complete and len(row) == width:
                 yield quick(row)
@@ -228,7 +241,6 @@ class _Separated(Records):
         return cell and cell.replace(_NUL, "\0")
 
     def last_line(self) -> int:
-        """The last line that was read."""
         return self._before + self._reader.line_num
 
 
@@ -250,6 +262,7 @@ class _JsonLines(Records):
         asked = set(names)
         shown = 0
         for at, line in enumerate(self._text, 1):
+            self._bytes.held = 0
             self.line = at
             if line.isspace():
                 continue
@@ -389,6 +402,10 @@ def told(table: Table, records: Records | None = None) -> Iterator[None]:
         if "limit" not in str(error):
             what = f"cannot be read as {table.form.kind}: {error}"
         raise table.error(what, "is there a quote that is not closed?", line) from error
+    except _TooMuchError as error:
+        line = records.last_line() + 1 if records is not None else 1
+        what = f"a record that ends about here has more than {RECORD_LIMIT >> 20} MiB"
+        raise table.error(what, "is there a quote that is not closed?", line) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise table.error(f"cannot be unpacked: {error}", "is the .gz file complete?") from error
     except RecursionError as error:
@@ -424,21 +441,39 @@ def unpacked(table: Table) -> Iterator[io.BufferedReader]:
     """The table's bytes, unpacked. What cannot be unpacked raises when it is read."""
     with table.open() as raw:
         head = raw.read(len(_GZIP))
-        inner: Any = _Bytes(raw, head)
+        inner: Any = Bytes(raw, head)
         if head == _GZIP:
             inner = gzip.GzipFile(fileobj=io.BufferedReader(inner))
-        limited: Any = _Bytes(inner, b"", table)
+        limited: Any = Bytes(inner, b"", table)
         with io.BufferedReader(limited, _CHUNK) as stream:
             yield stream
 
 
-class _Bytes(io.RawIOBase):
-    """A stream with some bytes put back before it, and with a limit."""
+class _TooMuchError(Exception):
+    """What belongs together is more than fits into memory."""
+
+
+def bytes_of(text: io.TextIOWrapper) -> Bytes:
+    """What the text is decoded from."""
+    raw: Bytes = text.buffer.raw  # type: ignore[attr-defined]
+    return raw
+
+
+class Bytes(io.RawIOBase):
+    """A stream with some bytes put back before it, and with limits.
+
+    Attributes:
+        held: How many were read since whoever reads had done with what it read: nobody asks for as much as
+            a record takes, but a line and a quoted cell are read to their ends. It sets this back.
+        most: How many that may be.
+    """
 
     def __init__(self, inner: Any, head: bytes, table: Table | None = None) -> None:
         self._inner = inner
         self._head = head
         self._table = table
+        self.held = 0
+        self.most = sys.maxsize if table is None else RECORD_LIMIT
         self._left = sys.maxsize if table is None or table.limit is None else table.limit
 
     def readable(self) -> bool:
@@ -449,6 +484,9 @@ class _Bytes(io.RawIOBase):
         while len(data) < len(buffer) and (more := self._inner.read(len(buffer) - len(data))):
             # To the full: a byte order mark must not be seen by halves.
             data += more
+        self.held += len(data)
+        if self.held > self.most:
+            raise _TooMuchError
         self._left -= len(data)
         if self._left < 0 and self._table is not None:
             raise self._table.error(f"is larger than {self._table.limit} bytes")
@@ -465,6 +503,7 @@ def _encoding(table: Table, stream: io.BufferedReader) -> str:
 def _undecodable(table: Table) -> tuple[int, str]:
     """The first line with bytes that are not of the encoding, and the encoding."""
     with unpacked(table) as stream:
+        stream.raw.most = sys.maxsize  # type: ignore[attr-defined]
         encoding = _encoding(table, stream)
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
         line = 1

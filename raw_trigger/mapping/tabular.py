@@ -27,12 +27,14 @@ from typing import Any, Literal
 
 from raw_trigger.errors import TableError
 from raw_trigger.mapping.tables import (
+    DOCUMENT_LIMIT,
     JSON,
     Cells,
     Label,
     Records,
     Table,
     binary,
+    bytes_of,
     canonical,
     guarded,
     read_otherwise,
@@ -161,7 +163,7 @@ def fingerprint(kind: Fingerprint, table: Table) -> str:
     * ``text``: line ends, one newline at the very end, a byte order mark and gzip do not. A file with NUL
       near its beginning is no text.
     * ``json``: the order of names, spaces and other formatting do not; the order of lists does. The
-      document is read into memory.
+      document is read into memory, if it is not too large for that.
     * ``table``: the order of rows and columns, quoting, the delimiter, blank lines do not either.
 
     What cannot be read as what it should be counts by its bytes.
@@ -521,6 +523,7 @@ def _text_digest(table: Table) -> str:
     held = ""
     with text_of(table) as text, told(table):
         while chunk := text.read(1 << 16):
+            bytes_of(text).held = 0
             chunk, held = held + chunk, ""
             if chunk.endswith("\n"):
                 chunk, held = chunk[:-1], "\n"
@@ -530,6 +533,7 @@ def _text_digest(table: Table) -> str:
 
 def _json_digest(table: Table) -> str:
     with text_of(table, strict=True) as text, told(table):
+        bytes_of(text).most = DOCUMENT_LIMIT
         return hashlib.sha256(canonical(JSON.decode(text.read())).encode()).hexdigest()
 
 

@@ -7,10 +7,12 @@ import gzip
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -326,6 +328,64 @@ def test_what_was_given_is_used() -> None:
     assert (found.counts, found.captures) == (RowCounts(0, 0, 1), (("ä",),))
     with pytest.raises(TableError, match="there is no encoding 'latin-x'"):
         count_rows(None, table("id\n", encoding="latin-x"))
+
+
+class Endless(io.RawIOBase):
+    """What a few kilobytes of gzip may unpack to."""
+
+    def __init__(self, begin: bytes, again: bytes) -> None:
+        self._left = begin
+        self._again = again * (1 << 16 if len(again) < 3 else 1)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = self._again
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+RECORD = "a record that ends about here has more than 32 MiB; is there a quote that is not closed?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin", "again", "message"),
+    [
+        ("csv", b"", b"x", f"t:1: {RECORD}"),
+        ("csv", b"id\n", b"x", f"t:2: {RECORD}"),
+        ("csv", b"id,a\n", b'"' + b"x" * 10_000 + b'\nx",', "t:[0-9]+: " + RECORD),
+        ("csv", b"id,a\n1,", b'"', f"t:2: {RECORD}"),
+        ("tsv", b"", b"x\t", f"t:1: {RECORD}"),
+        ("jsonl", b'{"a": "', b"x", f"t:1: {RECORD}"),
+        ("jsonl", b'{"a": 1}\n', b"[", f"t:2: {RECORD}"),
+    ],
+)
+def test_memory_is_bounded_whatever_there_is_to_read(
+    kind: Kind, begin: bytes, again: bytes, message: str
+) -> None:
+    endless = Table("t", lambda: Endless(begin, again), Form(kind))  # type: ignore[arg-type, return-value]
+    with pytest.raises(TableError) as caught:
+        compare_rows(table("", kind), endless, Keyed(("id",)))
+    assert re.match(message, f"{caught.value.message}; {caught.value.hint}")
+
+
+def test_bytes_that_are_not_of_the_encoding_far_into_a_table() -> None:
+    far = table(b"id\n" + (b"1" * 999_999 + b"\n") * 34 + b"\xff\n")
+    with pytest.raises(TableError, match="t:36: this line is not utf-8"):
+        compare_rows(table("id\n"), far, Keyed(("id",)))
+
+
+def test_a_document_that_is_too_large_counts_by_its_bytes() -> None:
+    packed = gzip.compress(b"1" * (tables.DOCUMENT_LIMIT + 1), 1, mtime=0)
+    assert fingerprint("json", table(packed)) == fingerprint("bytes", table(packed))
+
+
+def test_a_table_has_so_many_columns() -> None:
+    with pytest.raises(TableError, match="t: has more than 100000 columns"):
+        count_rows(table("a\n"), table("," * 100_001 + "\n"))
 
 
 def test_a_limit_is_of_what_is_unpacked() -> None:
