@@ -117,11 +117,15 @@ def _logged(error: Exception) -> str:
     import tempfile
     import traceback
 
+    from raw_trigger.model.settings import without_passwords
+
     try:
         handle, path = tempfile.mkstemp(prefix="raw-trigger-bug-", suffix=".log")
         with os.fdopen(handle, "w") as file:
-            file.write(f"raw-trigger {__version__}, Python {sys.version}\n{sys.argv!r}\n")
-            file.write(traceback.format_exc())
+            file.write(
+                f"raw-trigger {__version__}, Python {sys.version}\n{without_passwords(repr(sys.argv))}\n"
+            )
+            file.write(without_passwords(traceback.format_exc()))
     except OSError as problem:
         return f"its traceback cannot be written ({problem.strerror}): {error!r}"
     return f"its traceback is in {path}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from raw_trigger.errors import ConfigError
-from raw_trigger.model.settings import Position
+from raw_trigger.model.settings import Position, without_password
 
 MAX_SHOWN = 100
 _MAX_QUOTED = 60
@@ -55,6 +55,8 @@ class Problems:
 
 def quoted(text: str) -> str:
     """A text in single quotes on one line, shortened, with nothing that a terminal could not show."""
+    if "://" in text:
+        text = without_password(text)
     short = text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in short)
     return f"'{safe}'"

@@ -17,6 +17,7 @@ from sqlalchemy.schema import CreateSchema
 
 from raw_trigger.errors import LedgerError
 from raw_trigger.ledger.tables import SCHEMA, metadata
+from raw_trigger.model.settings import without_password
 
 Result = TypeVar("Result")
 
@@ -42,11 +43,17 @@ class Database:
     def __init__(self, url: str, patience: float) -> None:
         self._patience = patience
         self._complete = False
+        place = url.partition("://")[2].partition("?")[0]
+        if place.count("@") > 1:
+            raise LedgerError(
+                f"the ledger's URL {without_password(url)!r} has more than one '@'",
+                "write %40 for one in a name or password, %3A for ':' and %2F for '/'",
+            )
         try:
             parsed = make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise LedgerError(
-                f"the ledger's URL {url!r} cannot be read",
+                f"the ledger's URL {without_password(url)!r} cannot be read",
                 "write `ledger: sqlite`, or a URL such as duckdb:///history.duckdb or "
                 "postgresql+psycopg://user@host/database",
             ) from None
@@ -59,7 +66,8 @@ class Database:
         if parsed.drivername == self.kind:
             parsed = parsed.set(drivername=_DRIVERS[self.kind])
         self._url, self._file = _located(parsed, self.kind)
-        self.name = str(self._file or self._url.render_as_string(hide_password=True))
+        shown = without_password(self._url.render_as_string(hide_password=True))
+        self.name = str(self._file or shown)
 
     def write(self, work: Callable[[Connection], Result]) -> Result:
         """Do the work in one transaction; all of it is done, or nothing.

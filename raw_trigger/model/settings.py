@@ -43,6 +43,11 @@ DEFAULT_HOOKS: Mapping[str, HookAction] = {
 }
 
 
+_USER = re.compile(r"(?<=://)([^:/@]*?)(:|%3a).*@", re.IGNORECASE | re.DOTALL)
+_USER_IN_TEXT = re.compile(r"(?<=://)([^:/@\s'\"]*?)(:|%3a)[^\n'\"]*@", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"((?:pass|pwd|secret|token|apikey)[\w.-]{0,30}(?:=|%3d))[^&#\s'\"]*", re.IGNORECASE
+)
 _PLAIN = re.compile(r"\w(?:[\w-]*\w)?", re.ASCII)
 _LONGEST = 100
 
@@ -183,3 +188,13 @@ def below(folder: str, path: str) -> str:
     if not folder:
         return path
     return folder if path == "." else f"{folder}/{path}"
+
+
+def without_password(url: str) -> str:
+    """The URL of a database as it may be shown: nothing of a password, wherever it stands."""
+    return _PARAMETER.sub(r"\1***", _USER.sub(r"\1:***@", url))
+
+
+def without_passwords(text: str) -> str:
+    """A text with what looks like passwords in URLs taken out."""
+    return _PARAMETER.sub(r"\1***", _USER_IN_TEXT.sub(r"\1:***@", text)) if "://" in text else text

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.config import load_config
+from raw_trigger.errors import ConfigError, LedgerError
 from raw_trigger.ledger import Ledger
+from raw_trigger.model.settings import without_password, without_passwords
 from tests.ledger.conftest import batch, launch, record
 
 
@@ -53,3 +56,36 @@ def test_sqlalchemy_is_imported_only_when_a_database_is_used(tmp_path: Path) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:s3cret@h/db",
+        "mysql://u:s3cret@h/db?x=a@b",
+        "://u:s3cret@h",
+        "postgresql+psycopg://u:s3cret@h:x/db",
+        "postgresql+psycopg://u:s3cret@s3cret@localhost:1/db",
+        "postgresql+psycopg://u:s3cret/s3cret@localhost:1/db",
+        "postgresql+psycopg://u:s3cret%20s3cret@localhost:1/db",
+        "postgresql+psycopg://u:s3cret s3cret@localhost:1/db?connect_timeout=1",
+        "postgresql+psycopg://u%3As3cret@localhost:1/db",
+        "postgresql+psycopg://u%40x:s3cret@localhost:1/db",
+        "postgresql+psycopg://localhost:1/db?user=u&password=s3cret&sslmode=disable",
+        "postgresql+psycopg://localhost:1/db?sslpassword=s3cret",
+        "postgresql+psycopg://localhost:1/db?options=-c%20password%3Ds3cret",
+        "postgresql+nodriver://u:s3cret@h/db",
+        "duckdb:///md:x?motherduck_token=s3cret&read_only=bogus",
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, tmp_path: Path) -> None:
+    shown = [without_password(url), without_passwords(f"a traceback: {url!r} is none")]
+    with pytest.raises(LedgerError) as caught:
+        Ledger(url, app_version="1").open_launches("local")
+    shown.append(str(caught.value))
+    file = tmp_path / "raw-trigger.yaml"
+    file.write_text(f"ledger: '{url.replace('postgresql', 'mysql').replace('duckdb', 'mysql')}'\n")
+    with pytest.raises(ConfigError) as refused:
+        load_config(file, tmp_path)
+    shown.append(str(refused.value))
+    assert not [text for text in shown if "s3cret" in text]
