@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,8 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from raw_trigger.errors import ROOM, RecordError
-from raw_trigger.model.changes import DVC_MODE, Entry, show, to_bytes
+from raw_trigger.documents import MOST_JSON, load_json
+from raw_trigger.errors import ROOM, GitError, RecordError
+from raw_trigger.model.changes import DVC_MODE, Entry, is_below, show, to_bytes
 from raw_trigger.model.record import Record, Reflected, Verdict, is_content
 from raw_trigger.repo import diff
 from raw_trigger.repo.git import quoted, words
@@ -37,6 +39,10 @@ _RULES = f"{FOLDER}/rules"
 _FOLDERS = f"{FOLDER}/folders"
 _ASSUMED = f"{FOLDER}/assumed"
 _FILE = "100644"
+_OWN = frozenset(name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, _FOLDERS, _ASSUMED))
+"""What this version knows the meaning of; what else a record holds was written by a newer one."""
+_CONTENT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{32}(\.dir)?")
+"""An object's id, or one of DVC's."""
 _TRIES = 50
 _PAUSE = 0.05
 """Seconds between two tries, at most: another promotion takes about as long."""
@@ -70,23 +76,123 @@ def read_tree(repo: Repository, tree: str) -> Record | None:
 
 
 def _read(repo: Repository, name: str) -> Record | None:
-    asked = to_bytes(f"{name}\n{name}:{_RULES}\n{name}:{_EXCEPTIONS}\n{name}:{_ASSUMED}\n")
-    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
-    tree, rules, exceptions, assumed = (show(line).split(" ") for line in out.splitlines())
-    if tree[-1] != "tree":
+    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=to_bytes(f"{name}\n"))
+    tree, *kind = show(out).split()
+    if kind != ["tree"]:
         return None
-    text = None if rules[-1] != "blob" else repo.git.run("cat-file", "blob", rules[0]).decode()
-    found = {} if exceptions[-1] != "tree" else _read_exceptions(repo, name, exceptions[0])
-    return Record(tree[0], found, text, assumed=assumed[0] if assumed[-1] == "tree" else None)
+    try:
+        return _understood(repo, tree)
+    except (GitError, ValueError) as error:
+        said = error.message if isinstance(error, GitError) else str(error)
+        raise _damaged(name, f"cannot be read: {said}") from error
+
+
+def _understood(repo: Repository, tree: str) -> Record:
+    """The record of a tree that may come from anybody.
+
+    Raises:
+        ValueError: it is damaged, or a newer version's; the text says where.
+        GitError: git cannot read it.
+    """
+    own = _listed(repo, tree, FOLDER, f"{FOLDER}/")
+    folder = own.pop(FOLDER.encode(), None)
+    if folder is not None and folder.mode != TREE_MODE:
+        raise ValueError(f"{FOLDER} is no folder")
+    for path, entry in own.items():
+        if path not in _OWN:
+            said = "is not known to this version of raw-trigger; is there a newer one?"
+            raise ValueError(f"{show(path)} {said}")
+        if entry.mode != (_FILE if path == _RULES.encode() else TREE_MODE):
+            raise ValueError(f"{show(path)} has the mode {entry.mode}")
+    rules, exceptions = own.get(_RULES.encode()), own.get(_EXCEPTIONS.encode())
+    files = {} if exceptions is None else _listed(repo, exceptions.oid)
+    for path, entry in files.items():
+        if entry.mode != _FILE:
+            raise ValueError(f"{_EXCEPTIONS}/{show(path)} has the mode {entry.mode}")
+    blobs = [entry.oid for entry in (*([rules] if rules else []), *files.values())]
+    if sum(_sizes(repo, blobs)) > MOST_JSON:
+        raise ValueError(f"what is in {FOLDER} is larger than {MOST_JSON >> 20} MB")
+    texts = iter(diff.contents(repo.git, blobs))
+    told = None if rules is None else _told_rules(next(texts))
+    found = dict(_exception(path, text) for path, text in zip(files, texts, strict=True))
+    assumed = own.get(_ASSUMED.encode())
+    return Record(tree, found, told, assumed=None if assumed is None else assumed.oid)
+
+
+def _listed(repo: Repository, tree: str, *paths: str) -> dict[bytes, Entry]:
+    """What is in a folder, not below it; or at these paths."""
+    found = {}
+    out = repo.git.run("ls-tree", "-z", "--full-tree", tree, *(("--", *paths) if paths else ()))
+    for record in out.split(b"\0")[:-1]:
+        meta, path = record.split(b"\t", 1)
+        mode, _, oid = meta.decode().split(" ")
+        found[path] = Entry(mode, oid)
+    return found
+
+
+def _sizes(repo: Repository, blobs: Sequence[str]) -> list[int]:
+    """How many bytes these contents have.
+
+    Raises:
+        ValueError: one is not here.
+    """
+    asked = "".join(f"{oid}\n" for oid in blobs).encode()
+    out = repo.git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked) if blobs else b""
+    found = out.splitlines()
+    missing = next((oid for oid, size in zip(blobs, found, strict=True) if not size.isdigit()), None)
+    if missing is not None:
+        raise ValueError(f"the object {missing} is missing")
+    return [int(size) for size in found]
+
+
+def _told_rules(text: bytes) -> str:
+    try:
+        document = load_json(text)
+        if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
+            raise ValueError("it has no list of rules")  # noqa: TRY301, TRY004
+        if document.get("version") != 1:
+            raise ValueError(f"its version is {document.get('version')!r}, not 1")  # noqa: TRY301
+        return text.decode()
+    except ValueError as error:
+        raise ValueError(f"{_RULES}: {error}") from error
+
+
+def _exception(name: bytes, text: bytes) -> tuple[bytes, Reflected]:
+    try:
+        document = load_json(text)
+        if not isinstance(document, dict) or document.keys() != {"path", "targets"}:
+            raise ValueError("it is no object of a path and targets")  # noqa: TRY301
+        path, targets = document["path"], document["targets"]
+        if not isinstance(path, str) or not is_below(path) or is_own(to_bytes(path)):
+            raise ValueError(f"{str(path)[:200]!r} is no path of a file")  # noqa: TRY301
+        if _name(to_bytes(path)) != f"{_EXCEPTIONS}/".encode() + name:
+            raise ValueError("it is about another path than it is named after")  # noqa: TRY301
+        if not isinstance(targets, dict) or not all(map(_is_reflected, targets.values())):
+            raise ValueError("its targets are no contents")  # noqa: TRY301
+    except ValueError as error:
+        raise ValueError(f"{_EXCEPTIONS}/{show(name)}: {error}") from error
+    return to_bytes(path), targets
+
+
+def _is_reflected(oid: object) -> bool:
+    return oid is None or (isinstance(oid, str) and _CONTENT.fullmatch(oid) is not None)
 
 
 def kept(repo: Repository, tree: str, folder: str) -> dict[str, str] | None:
     """The files of a folder of DVC's as they were recorded, by its id: later no cache may have the list."""
     done = repo.git.attempt("cat-file", "blob", f"{tree}:{_FOLDERS}/{folder}.json")
-    try:
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else None
-    except (ValueError, TypeError):
+    if done.returncode != 0:
         return None
+    try:
+        files = load_json(done.stdout)
+        if not isinstance(files, dict) or not all(map(is_below, files)):
+            raise ValueError("it is no list of files")  # noqa: TRY301
+        if not all(isinstance(md5, str) for md5 in files.values()):
+            raise ValueError("it has a file without a content")  # noqa: TRY301
+    except ValueError as error:
+        what = f"cannot be read: {_FOLDERS}/{folder}.json: {error}"
+        raise _damaged(f"{PREFIX}ENVIRONMENT", what) from error
+    return files
 
 
 def _keep(repo: Repository, folders: Mapping[str, Mapping[str, str]]) -> dict[bytes, Entry | None]:
@@ -442,18 +548,6 @@ def _move(repo: Repository, environment: str, new: str, old: Record | None) -> b
     if (now.tree if now else None) != (old.tree if old else None):
         return False
     raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", ROOM)
-
-
-def _read_exceptions(repo: Repository, ref: str, tree: str) -> dict[bytes, Reflected]:
-    blobs = [entry.oid for _, entry in diff.all_paths(repo, tree, ())]
-    found: dict[bytes, Reflected] = {}
-    for blob in diff.contents(repo.git, blobs):
-        try:
-            document = json.loads(blob)
-            found[to_bytes(document["path"])] = dict(document["targets"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise _damaged(ref, f"holds an exception that cannot be read ({error})") from error
-    return found
 
 
 def _name(path: bytes) -> bytes:

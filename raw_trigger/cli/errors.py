@@ -127,5 +127,6 @@ def _logged(error: Exception) -> str:
             )
             file.write(without_passwords(traceback.format_exc()))
     except OSError as problem:
-        return f"its traceback cannot be written ({problem.strerror}): {error!r}"
+        said = without_passwords(repr(error))
+        return f"its traceback cannot be written ({problem.strerror}): {said}"
     return f"its traceback is in {path}"

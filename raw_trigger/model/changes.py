@@ -181,6 +181,13 @@ def show(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
+def is_below(path: str) -> bool:
+    """Whether a path is that of something below what it is relative to, as git has it."""
+    parts = path.split("/")
+    whole = not any("\ud800" <= char <= "\udc7f" or (char > "\udcff" and char <= "\udfff") for char in path)
+    return whole and "\0" not in path and not any(part in ("", ".", "..") for part in parts)
+
+
 def to_bytes(path: str) -> bytes:
     """The inverse of :func:`show`."""
     return path.encode("utf-8", "surrogateescape")

@@ -45,9 +45,7 @@ DEFAULT_HOOKS: Mapping[str, HookAction] = {
 
 _USER = re.compile(r"(?<=://)([^:/@]*?)(:|%3a).*@", re.IGNORECASE | re.DOTALL)
 _USER_IN_TEXT = re.compile(r"(?<=://)([^:/@\s'\"]*?)(:|%3a)[^\n'\"]*@", re.IGNORECASE)
-_PARAMETER = re.compile(
-    r"((?:pass|pwd|secret|token|apikey)[\w.-]{0,30}(?:=|%3d))[^&#\s'\"]*", re.IGNORECASE
-)
+_PARAMETER = re.compile(r"((?:pass|pwd|secret|token|apikey)[\w.-]{0,30}(?:=|%3d))[^&#\s'\"]*", re.IGNORECASE)
 _PLAIN = re.compile(r"\w(?:[\w-]*\w)?", re.ASCII)
 _LONGEST = 100
 

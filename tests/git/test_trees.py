@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -25,6 +26,10 @@ paths = st.lists(names, min_size=1, max_size=3).map(b"/".join)
 def blob(repo: Repo, text: str) -> Entry:
     (repo.top / "blob").write_text(text)
     return Entry("100644", repo.git("hash-object", "-w", "blob"))
+
+
+def rules(number: int) -> str:
+    return json.dumps({"version": 1, "roots": [f"{number}/"], "rules": [], "catalog": None})
 
 
 def listed(repo: Repo, tree: str) -> dict[bytes, str]:
@@ -90,7 +95,7 @@ def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> Non
     repo.commit({"data/1_raw/a": "1"})
     opened = repo.open()
     [head] = opened.resolve("HEAD")
-    state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("data/1_raw",)), "rules 1", None)
+    state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("data/1_raw",)), rules(1), None)
     old, new = blob(repo, "1"), blob(repo, "2")
     both = frozenset({"raw/a", "raw/b|2026-01-31"})
     path = b"data/1_raw/a"
@@ -108,11 +113,11 @@ def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> Non
     assert not recorded().reflects(path, "raw/a", old, old), "the change was taken back"
 
     state.promote(opened, "local", {path: Verdict(old, both, both)})
-    assert recorded() == replace(recorded(), exceptions={}, rules="rules 1")
+    assert recorded() == replace(recorded(), exceptions={}, rules=rules(1))
 
-    seen = replace(recorded().with_new_targets({path: ["raw/c"]}), rules="rules 2")
+    seen = replace(recorded().with_new_targets({path: ["raw/c"]}), rules=rules(2))
     state.promote(opened, "local", {}, seen)
-    assert (recorded().exceptions, recorded().rules) == ({path: {"raw/c": None}}, "rules 2")
+    assert (recorded().exceptions, recorded().rules) == ({path: {"raw/c": None}}, rules(2))
     state.promote(opened, "local", {b"data/1_raw/x": Verdict(new, both, frozenset({"raw/a"}))})
     assert recorded().exceptions == {path: {"raw/c": None}, b"data/1_raw/x": {"raw/a": new.oid}}
     state.promote(opened, "local", {path: Verdict(old), b"data/1_raw/x": Verdict(None)})
