@@ -609,6 +609,7 @@ ROWS = [
             variables={"GITHUB_REF": "refs/heads/topic", "GITHUB_SHA": "{Q}"},
             reason="the base that was given is",
             branch="topic",
+            depths=(1,),
         )
         for base in (
             "main",
@@ -632,7 +633,9 @@ ROWS = [
         )
     ),
     *(
-        at_branch(f"base given as {base}", "schedule", LINE, "D", "+c ~b", base=base, forbidden="a")
+        at_branch(
+            f"base given as {base}", "schedule", LINE, "D", "+c ~b", base=base, forbidden="a", depths=(1,)
+        )
         for base in ("HEAD~2", "HEAD^^", "@~2", "main~2", "{B}", "{B:7}", "{C}^")
     ),
     at_branch("base given as the second parent", "schedule", PULL, "M", "+b", base="HEAD^2", forbidden="a p"),
