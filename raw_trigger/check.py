@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,7 @@ def check(
     *,
     now: float | None = None,
     hooks: str | None = None,
+    unseen: Sequence[Finding] = (),
 ) -> list[Finding]:
     """Everything that is wrong or uncovered: errors first, then warnings, each kind sorted by place.
 
@@ -54,6 +55,7 @@ def check(
         compare: Tells what is in a file, where its rule asks for it.
         now: Seconds since 1970; None: every time window counts as past.
         hooks: What is wrong with the installed hooks.
+        unseen: What git does not look at.
     """
     paths = list(files)
     matches = {path: rules.match(path) for path in paths}
@@ -83,6 +85,7 @@ def check(
         *_overlaps(rules, paths),
         *_without_file(fed, catalog, keys),
         *(Finding("note", key, message) for key, message in catalog.unread),
+        *unseen,
     ]
     if hooks is not None:
         found.append(Finding("warning", "git hooks", hooks))

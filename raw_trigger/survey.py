@@ -23,6 +23,7 @@ from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_mad
 from raw_trigger.recording import Recorder, by_outs, needed
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
+from raw_trigger.repo.links import Links
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
@@ -53,6 +54,7 @@ class Survey:
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
         self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._kept)
+        self.links = Links(workspace.repo, workspace.roots)
         self.unfetched: Mapping[bytes, str] = {}
         """Files whose content was fetched in vain, and why."""
 
@@ -104,6 +106,7 @@ class Survey:
             require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
         if "." in roots:
             changes = tuple(change for change in changes if not state.is_own(change.path))
+        self.links.look_at(desired)
         seen, pointed = self.tracked.changes(changes)
         found = ChangeSet(base, desired, seen, pointed=pointed)
         if only is None:
@@ -184,7 +187,8 @@ class Survey:
         """The rules in force."""
         if self._book is None or self._book.catalog is not catalog:
             top = str(self.workspace.repo.top)
-            self._book = RuleBook(self.workspace.config, catalog, top, self.tracked.pointer_of)
+            config, pointer_of = self.workspace.config, self.tracked.pointer_of
+            self._book = RuleBook(config, catalog, top, pointer_of, self.links.to)
         return self._book
 
     def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:

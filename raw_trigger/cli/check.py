@@ -24,6 +24,7 @@ def check(
     from raw_trigger.install import missing_warning
     from raw_trigger.model.changes import NOTHING
     from raw_trigger.places import require_own_environment
+    from raw_trigger.unseen import unseen
 
     trigger = trigger_of(context)
     workspace = trigger.workspace
@@ -34,9 +35,17 @@ def check(
     rules = trigger.rules(catalog)
     files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
     hooks = missing_warning(workspace.repo.top, workspace.repo.git_dir)
+    beside = unseen(workspace.repo, workspace.roots, files, trigger.links.texts())
     with trigger.contents(NOTHING, rules) as contents:
         found = checking.check(
-            rules, catalog, files, workspace.config.file, contents, now=time.time(), hooks=hooks
+            rules,
+            catalog,
+            files,
+            workspace.config.file,
+            contents,
+            now=time.time(),
+            hooks=hooks,
+            unseen=beside,
         )
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])

@@ -66,6 +66,7 @@ class RuleBook:
     Args:
         top: The repository's top, absolute, for metadata that names absolute paths.
         pointer_of: The file in git that stands for a path, whose rules count where no rule knows the path.
+        links_to: The links that lead to a path: what is made from them is made from the path.
 
     Raises:
         ConfigError: a pattern or template of the file cannot be understood.
@@ -77,8 +78,10 @@ class RuleBook:
         catalog: Catalog | None,
         top: str,
         pointer_of: Callable[[bytes], bytes | None] = lambda _: None,
+        links_to: Callable[[bytes], Sequence[bytes]] = lambda _: (),
     ) -> None:
         self._pointer_of = pointer_of
+        self._links_to = links_to
         self.roots = tuple("" if root == "." else root + "/" for root in config.roots)
         self.catalog = catalog
         self._file = _FileRules(config.rules)
@@ -147,7 +150,7 @@ class RuleBook:
         Where something else of the content counts than before, that is all.
         """
         found = {}
-        before._pointer_of = self._pointer_of
+        before._pointer_of, before._links_to = self._pointer_of, self._links_to
         for path in paths:
             now, then = self.match(path), before.match(path)
             if now is None:
@@ -163,7 +166,7 @@ class RuleBook:
         """Those of the paths of which something else of the content counts than by the rules ``before``, each
         with what decided then and what decides now.
         """
-        before._pointer_of = self._pointer_of
+        before._pointer_of, before._links_to = self._pointer_of, self._links_to
         matches = ((path, before.match(path), self.match(path)) for path in paths)
         return {
             path: (then, now)
@@ -180,10 +183,18 @@ class RuleBook:
         return None
 
     def match(self, path: bytes) -> Match | None:
-        """What decides about the path; None if no rule knows it, nor the file that stands for it."""
+        """Returns what decides about the path.
+
+        None if no rule knows it, nor the file that stands for it, nor a link that leads to it.
+        """
         found = self._match(path)
         pointer = self._pointer_of(path) if found is None else None
-        return found if pointer is None else self._match(pointer)
+        found = found if pointer is None else self._match(pointer)
+        for link in self._links_to(path):
+            behind = self._match(link)
+            if behind is not None and behind.targets:
+                found = _joined(found, behind, show(link))
+        return found
 
     def _match(self, path: bytes) -> Match | None:
         relative = self.relative(path)
@@ -234,14 +245,16 @@ class RuleBook:
             commit: What ``{commit}`` stands for.
             top: The repository's top, absolute.
         """
-        first = self.relative(paths[0]) or ""
         files = [self.relative(path) or "" for path in there]
-        decided = self._file.deciding(first)
-        assert decided is not None
-        rule, captures = decided
+        names = (self.relative(path) or "" for path in (paths[0], *self._links_to(paths[0])))
+        first, rule, captures = next(
+            (name, *decided)
+            for name in names
+            if (decided := self._file.deciding(name)) is not None and decided[0].run_config is not None
+        )
         assert rule.run_config is not None
         values = {**built_in(first), **captures}
-        root = show(paths[0])[: -len(first)].rstrip("/")
+        root = show(paths[0])[: -len(self.relative(paths[0]) or "")].rstrip("/")
         of_run = {"root": f"{top}/{root}".rstrip("/"), "commit": commit}
         partition = None if rule.partition is None else rule.partition.expand(values)
         return partition, rule.run_config.filled({**values, **of_run}, files)
@@ -291,6 +304,20 @@ def target_named(name: str, catalog: Catalog) -> Target | None:
         if catalog.has(JOB + asset):
             return Target(JOB + asset, of)
     return None
+
+
+def _joined(own: Match | None, behind: Match, link: str) -> Match:
+    """What a path feeds, with what it feeds through a link."""
+    if own is None or not own.targets:
+        return replace(behind, rule=f"{behind.rule}, through the link {link}")
+    if any(target.job is not None for target in behind.targets):
+        return own  # there is one configuration for all files of a run
+    one, other = own.clause, behind.clause
+    if (one and (one.rows, one.fingerprint)) != (other and (other.rows, other.fingerprint)):
+        if own.by_row or behind.by_row:
+            return own  # the rows of one tell nothing of the other's partitions
+        own = replace(own, clause=None)
+    return replace(own, targets=tuple(dict.fromkeys((*own.targets, *behind.targets))))
 
 
 @dataclass(frozen=True, slots=True)

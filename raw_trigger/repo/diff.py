@@ -87,7 +87,7 @@ def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tupl
         new_modes[record.path] = record.new_mode
         if record.new_oid.strip("0"):
             settled[record.path] = Entry(record.new_mode, record.new_oid)
-    for path in _untracked(repo.git, roots):
+    for path in untracked(repo, roots):
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
     for path in unmerged:
@@ -261,8 +261,9 @@ def _new(record: _Raw) -> Entry | None:
     return None if record.status == "D" else Entry(record.new_mode, record.new_oid)
 
 
-def _untracked(git: Git, roots: Sequence[str]) -> list[bytes]:
-    out = git.run("ls-files", "-o", "-z", "--exclude-standard", "--", *roots, index=True)
+def untracked(repo: Repository, roots: Sequence[str]) -> list[bytes]:
+    """Returns the files on disk below the roots that git does not know and does not ignore."""
+    out = repo.git.run("ls-files", "-o", "-z", "--exclude-standard", "--", *roots, index=True)
     return [p for p in out.split(b"\0")[:-1] if not p.endswith(b"/")]
 
 
@@ -284,7 +285,7 @@ def _on_disk(
             if commit is not None:
                 found[path] = Entry(SUBMODULE_MODE, commit)
         elif stat.S_ISLNK(status.st_mode):
-            found[path] = Entry(SYMLINK_MODE, _link_oid(repo, os.readlink(full), write=write))  # noqa: PTH115
+            found[path] = Entry(SYMLINK_MODE, link_oid(repo, os.readlink(full), write=write))  # noqa: PTH115
         elif stat.S_ISREG(status.st_mode):
             if modes[path] not in ("100644", "100755"):
                 modes[path] = "100755" if status.st_mode & stat.S_IXUSR else "100644"
@@ -297,7 +298,8 @@ def _on_disk(
     return found
 
 
-def _link_oid(repo: Repository, target: bytes, *, write: bool) -> str:
+def link_oid(repo: Repository, target: bytes, *, write: bool = False) -> str:
+    """Returns the id of a link's blob."""
     if write:
         return repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=target).decode().strip()
     algorithm = hashlib.sha256 if len(repo.empty_tree) > 40 else hashlib.sha1  # noqa: PLR2004

@@ -1,0 +1,153 @@
+"""Links under the raw roots that lead to raw files: an edit of such a file is one of the link, too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from raw_trigger.errors import GitError
+from raw_trigger.model.changes import SYMLINK_MODE, WORKTREE, Desired, Entry, show, to_bytes
+from raw_trigger.repo import diff
+from raw_trigger.repo.repository import Repository
+
+_HOPS = 40
+"""Links that lead to links, as many as Linux follows."""
+
+
+class Links:
+    """Knows where the links of the desired side lead; they are looked for when first asked."""
+
+    def __init__(self, repo: Repository, roots: Sequence[str]) -> None:
+        self._repo = repo
+        self._roots = tuple(roots)
+        self._side = Desired("worktree", WORKTREE)
+        self._leading: Mapping[bytes, tuple[bytes, ...]] | None = None
+
+    def look_at(self, desired: Desired) -> None:
+        """Notes which side is asked about from now on."""
+        self._side, self._leading = desired, None
+
+    def to(self, path: bytes) -> tuple[bytes, ...]:
+        """Returns the links that lead to the file, or to a folder that it is in."""
+        if self._leading is None:
+            self._leading = leading(self.texts())
+        if not self._leading:
+            return ()
+        found: list[bytes] = []
+        end = len(path)
+        while end > 0:
+            found += self._leading.get(path[:end], ())
+            end = path.rfind(b"/", 0, end)
+        return tuple(one for one in dict.fromkeys(found) if one != path)
+
+    def texts(self) -> dict[bytes, bytes]:
+        """Returns every link of the side under the roots, with what stands in it."""
+        repo, side = self._repo, self._side
+        if side.kind == "revision" and side.oid is not None:
+            return _at(repo, side.oid, self._roots)
+        links = _only_links(repo.git.run("ls-files", "-s", "-z", "--", *self._roots, index=True), 1)
+        if side.kind == "index":
+            return _texts(repo, links)
+        found = {path: _on_disk(repo, path) for path in (*links, *diff.untracked(repo, self._roots))}
+        return {path: text for path, text in found.items() if text is not None}
+
+
+def leading(texts: Mapping[bytes, bytes]) -> dict[bytes, tuple[bytes, ...]]:
+    """Returns for each place that links lead to these links. Pure.
+
+    Args:
+        texts: Each link, relative to the repository's top, and what stands in it.
+    """
+    found: dict[bytes, dict[bytes, None]] = {}
+    for link in sorted(texts):
+        for place in hops(link, texts):
+            found.setdefault(place, {})[link] = None
+    return {place: tuple(links) for place, links in found.items()}
+
+
+def hops(link: bytes, texts: Mapping[bytes, bytes]) -> list[bytes]:
+    """Returns where a link leads inside the repository, and every further link on the way. Pure."""
+    found: list[bytes] = []
+    place = _next(link, texts[link])
+    while place is not None and len(found) < _HOPS:
+        parts = place.split(b"/")
+        heads = (b"/".join(parts[:i]) for i in range(1, len(parts) + 1))
+        head = next((one for one in heads if one in texts), None)
+        if head is None:
+            return [*found, place]
+        found.append(head)
+        further = _next(head, texts[head])
+        place = None if further is None else posixpath.normpath(further + place[len(head) :])
+    return found
+
+
+def _next(link: bytes, text: bytes) -> bytes | None:
+    """Where one link leads; None: out of the repository."""
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
+    return None if place.startswith((b"/", b"../")) or place in (b"..", b".") else place
+
+
+def _on_disk(repo: Repository, path: bytes) -> bytes | None:
+    """What stands in a link on disk; None if there is none."""
+    try:
+        return os.readlink(os.fsencode(repo.top) + b"/" + path)  # noqa: PTH115
+    except OSError:
+        return None
+
+
+def _texts(repo: Repository, links: Mapping[bytes, Entry]) -> dict[bytes, bytes]:
+    """What stands in the links: on disk the same as in git, where they are there."""
+    found: dict[bytes, bytes] = {}
+    lacking: dict[bytes, str] = {}
+    for path, entry in links.items():
+        text = _on_disk(repo, path)
+        if text is not None and diff.link_oid(repo, text) == entry.oid:
+            found[path] = text
+        else:
+            lacking[path] = entry.oid
+    with suppress(GitError):  # a partial clone may lack them
+        found |= dict(zip(lacking, diff.contents(repo.git, list(lacking.values())), strict=True))
+    return found
+
+
+def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]:
+    """The links of a tree: what differs from the one that was last asked about is all that is looked at."""
+    name = hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    file = repo.private_dir / "cache" / f"links-{name}.json"
+    known: dict[bytes, bytes] = {}
+    links: dict[bytes, Entry] | None = None
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, GitError):
+        document = json.loads(file.read_bytes())
+        kept = {to_bytes(path): to_bytes(text) for path, text in document["links"].items()}
+        if document["tree"] == tree:
+            return kept
+        changes = diff.between_trees(repo, document["tree"], tree, roots)
+        gone = {change.path for change in changes}
+        known = {path: text for path, text in kept.items() if path not in gone}
+        new = {change.path: change.new for change in changes if change.new is not None}
+        links = {path: entry for path, entry in new.items() if entry.mode == SYMLINK_MODE}
+    if links is None:
+        links = _only_links(repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *roots), 2)
+    found = known | _texts(repo, links)
+    shown = {show(path): show(text) for path, text in found.items()}
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps({"tree": tree, "links": shown}))
+        temporary.replace(file)
+    return found
+
+
+def _only_links(listed: bytes, oid: int) -> dict[bytes, Entry]:
+    """The links of git's list.
+
+    Args:
+        oid: Which field of a line is the id.
+    """
+    begin = SYMLINK_MODE.encode() + b" "
+    lines = (line.split(b"\t", 1) for line in listed.split(b"\0") if line.startswith(begin))
+    return {path: Entry(SYMLINK_MODE, meta.split(b" ")[oid].decode()) for meta, path in lines}
