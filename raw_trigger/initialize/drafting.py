@@ -34,7 +34,7 @@ def draft(findings: Findings) -> Draft:
     config = Config(folder=findings.folder, roots=(full,))
     book = RuleBook(config, findings.catalog, findings.top)
     found = {name: book.match(path) for name, path in zip(names, findings.files, strict=True)}
-    search = Search(findings.catalog, found)
+    search = Search(findings.catalog, found, full)
     search.run()
     proposals, decided = _verified(findings, search.ordered(), dict(zip(names, findings.files, strict=True)))
     made = _summed_up(findings, search, proposals, decided)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def cuts(name: str, partitions: Partitions | None) -> Iterator[tuple[Shape, tupl
     if not is_text(name):
         return
     suffix = built_in(name)["suffix"]
+    if suffix and any(posixpath.basename(name) in one.keys for _, one in dimensions(partitions)):
+        suffix = ""  # the whole name is a key
     body = name[: len(name) - len(suffix)]
     if partitions is None:
         choices = [list(_moments(body, None, "date"))]

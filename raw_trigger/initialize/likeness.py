@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import posixpath
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from raw_trigger.initialize.values import as_template, is_text, words_of
@@ -18,23 +20,102 @@ LIKENESS = (
     "The path is the asset's key.",
     "Stem and suffix are the asset's name.",
     "The stem is the asset's name.",
+    "Without its suffixes the name is the asset's.",
+    "The asset's key ends with the path.",
 )
 
+_PACKED = frozenset({".br", ".bz2", ".gz", ".lz4", ".snappy", ".xz", ".zip", ".zst"})
 
-def file_names(name: str) -> tuple[str, str, str, str]:
-    """What a file may be called, one for each of the likenesses."""
+
+def is_packed(name: str) -> bool:
+    """Whether the name has a suffix before that of a compressed file, as ``a.csv.gz`` has."""
+    parts = built_in(name)
+    return parts["suffix"].lower() in _PACKED and bool(built_in(parts["stem"])["suffix"])
+
+
+def named_parts(name: str) -> dict[str, str]:
+    """The parts of a name; of a compressed file both suffixes are one."""
+    parts = built_in(name)
+    if is_packed(name):
+        inner = built_in(parts["stem"])
+        return {**parts, "stem": inner["stem"], "suffix": inner["suffix"] + parts["suffix"]}
+    return parts
+
+
+class Shared:
+    """The words that most of some names begin or end with, all of them or all but a few.
+
+    Args:
+        names: Words joined by ``_``.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        words = [name.split("_") for name in names]
+        self._first = _shared(words)
+        self._last = _shared([one[::-1] for one in words])[::-1]
+
+    def off(self, name: str) -> str:
+        """The name without them; the whole of it where nothing would be left."""
+        words = name.split("_")
+        start = len(self._first) if words[: len(self._first)] == self._first else 0
+        end = len(words) - (len(self._last) if self._last and words[-len(self._last) :] == self._last else 0)
+        return "_".join(words[start:end] if start < end else words)
+
+
+def _shared(words: Sequence[Sequence[str]]) -> list[str]:
+    found: list[str] = []
+    while True:
+        left = [one for one in words if list(one[: len(found)]) == found and len(one) > len(found) + 1]
+        counts = Counter(one[len(found)] for one in left)
+        word, count = max(counts.items(), key=lambda one: one[1], default=("", 0))
+        if count < 2 or count * 3 < len(words) * 2:  # noqa: PLR2004
+            return found
+        found.append(word)
+
+
+def file_names(name: str, root: str = ".") -> tuple[tuple[str, ...], ...]:
+    """What a file may be called, for each of the likenesses."""
     parts = built_in(name)
     stem, whole = words_of(parts["stem"]), words_of(parts["stem"] + parts["suffix"])
+    bare = words_of(named_parts(name)["stem"]) if is_packed(name) else ""
+    below = [] if root == "." else root.split("/")
+    ends = tuple(words_of("/".join([*below[n:], name])) for n in range(len(below)))
+    last = ((whole,), (stem,), (bare,), ends)
     if not parts["parent"]:
-        return "", "", whole, stem
-    return words_of(name), words_of(f"{parts['parent']}/{parts['stem']}"), whole, stem
+        return (), (), *last
+    return (
+        (words_of(name),),
+        (words_of(f"{parts['parent']}/{parts['stem']}"),),
+        (whole,),
+        (stem,),
+        (bare,),
+        ends,
+    )
 
 
-def asset_names(asset: Asset) -> tuple[set[str], set[str], set[str], set[str]]:
+def asset_names(asset: Asset) -> tuple[set[str], ...]:
     """What the file of an asset may be called, in the same order."""
     whole = {words_of(asset.key), words_of("/".join(asset.parts[1:] or asset.parts))}
     last = {words_of(asset.parts[-1])}
-    return whole, whole, last, last
+    words = words_of(asset.key).split("_")
+    ends = {"_".join(words[n:]) for n in range(len(words) - 1)}
+    return whole, whole, last, last, last, ends
+
+
+def in_common(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """What stands before and behind the longest words that both have; None: they have none, or spell them
+    differently.
+    """
+    words = [list(re.finditer(r"[^\W_]+", text)) for text in (one, other)]
+    plain = [[word[0].casefold() for word in some] for some in words]
+    found = difflib.SequenceMatcher(None, plain[0], plain[1], autojunk=False).find_longest_match()
+    if not found.size:
+        return None
+    starts = (words[0][found.a].start(), words[1][found.b].start())
+    ends = (words[0][found.a + found.size - 1].end(), words[1][found.b + found.size - 1].end())
+    if one[starts[0] : ends[0]] != other[starts[1] : ends[1]]:
+        return None
+    return (one[: starts[0]], one[ends[0] :]), (other[: starts[1]], other[ends[1] :])
 
 
 def nearest(name: str, assets: Sequence[Asset]) -> list[str]:
@@ -60,7 +141,7 @@ def template_of(key: str, parts: Mapping[str, str]) -> str | None:
 
 def likeness(name: str, asset: Asset) -> float:
     """How like the names are, from 0 to 1; where one has all words of the other it is :data:`CLOSE`."""
-    _, _, whole, stem = file_names(name)
+    _, _, (whole,), (stem,), *_ = file_names(name)
     last = words_of(asset.parts[-1])
     ours, theirs = set(stem.split("_")), set(last.split("_"))
     if (ours <= theirs or theirs <= ours) and any(map(str.isalpha, "".join(ours & theirs))):

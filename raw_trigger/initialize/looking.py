@@ -305,6 +305,12 @@ def _candidates(names: Sequence[str]) -> tuple[str, ...]:
     found = list(dict.fromkeys([*usual, *raw, *outer]))
     # A folder inside an earlier one is the better guess only if its name says so.
     kept = [f for f in found if f in usual or f in raw or not any(_inside(f, o) for o in found if o != f)]
+    # One that has no more data than an earlier one inside it is the same.
+    kept = [
+        f
+        for n, f in enumerate(kept)
+        if not any(o.startswith(f"{f}/") and data[o] == data[f] for o in kept[:n])
+    ]
     return tuple(kept[:_MOST_ROOTS])
 
 

@@ -9,14 +9,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from raw_trigger.initialize.coded import ANY, FOLDER, KEYED, Coded, as_glob, mentioned
 from raw_trigger.initialize.keys import Shape, cuts, dimensions, is_key
 from raw_trigger.initialize.likeness import (
     CLOSE,
     LIKENESS,
+    Shared,
     asset_names,
     file_names,
     has_to_do,
+    in_common,
+    is_packed,
     likeness,
+    named_parts,
     nearest,
     template_of,
 )
@@ -43,6 +48,14 @@ _NOT_DATA = ("**/README*",)
 _GENERAL = 3
 """From how many files on a template is taken for more than chance."""
 
+_CODE = "The asset's code names the file."
+_CODE_LIST = "The asset's code lists these files."
+_CODE_FOLDER = "The asset's code names the folder."
+_CODE_KEYS = "The asset's code or metadata names them, with its partition in the name."
+
+_MOST_READERS = 8
+"""Where more assets name one file, they hardly all read it."""
+
 _SAMPLE = 5000
 """How many names are looked at to find the patterns of an asset; what is found is held against all."""
 
@@ -56,8 +69,9 @@ _COMPARED = 200_000
 class Search:
     """Looks for rules, the surest first. What a rule takes is not looked at again."""
 
-    def __init__(self, catalog: Catalog, found: Mapping[str, Match | None]) -> None:
+    def __init__(self, catalog: Catalog, found: Mapping[str, Match | None], root: str = ".") -> None:
         self.catalog = catalog
+        self._root = root
         self._keys = PartitionKeys()
         self.settled: dict[str, Match] = {}
         self.broken: dict[str, str] = {}
@@ -66,6 +80,7 @@ class Search:
         self._doubtful: list[Proposal] = []
         self._proposals: list[Proposal] = []
         self._claims: dict[str, set[str]] = {}
+        self._vaguely: set[str] = set()
         for name, match in found.items():
             problem = None if match is None else problem_of(match, catalog, self._keys)
             if match is not None and problem is None:
@@ -79,14 +94,18 @@ class Search:
                 )
         self._open = dict.fromkeys(self.needing)
         fed = {target.asset for match in self.settled.values() for target in match.targets}
+        self._fed = fed
         self._unfed = {k: a for k, a in sorted(catalog.assets.items()) if k not in fed and _is_source(a)}
 
     def run(self) -> None:
         """Fill the proposals."""
         for pattern in _NOT_DATA:
             self._try(Proposal(pattern, None, "No data."))
+        self._coded()
         self._split(dynamic=False)
         self._same_name()
+        self._mentioned()
+        self._apart()
         self._folders()
         self._dated()
         # A definition that has the keys is surer than one that takes any.
@@ -132,7 +151,8 @@ class Search:
             del self._open[name]
             self.unsure.pop(name, None)
             if proposal.asset is not None:
-                self._unfed.pop(compiled.target(name)[0], None)
+                for key in (compiled.target(name)[0], *compiled.also(name)):
+                    self._unfed.pop(key, None)
         self._proposals.append(proposal)
         return True
 
@@ -144,6 +164,9 @@ class Search:
             asset = self.catalog.assets.get(key)
             if asset is None or (asset.partitions is None) != (not parts):
                 return None
+            also = [self.catalog.assets.get(other) for other in compiled.also(name)]
+            if any(one is None or one.partitions != asset.partitions for one in also):
+                return None
             fits = [is_key(self._keys, part, parts.get(n, "")) for n, part in dimensions(asset.partitions)]
             if False in fits:
                 return None
@@ -151,7 +174,125 @@ class Search:
                 outside.append(name)
         return outside
 
+    # By what code says
+
+    def _coded(self) -> None:
+        """Files that the code of assets names, for the assets that do."""
+        able = [asset for asset in self.catalog.assets.values() if asset.kind == "materializable"]
+        coded = Coded(list(self._open), self._root)
+        plain: dict[tuple[str, ...], dict[str, int]] = {}
+        for name, readers in coded.readers(able).items():
+            every = set(readers).union(*(self.catalog.assets[key].execution_set for key in readers))
+            parted = {key for key in every if self.catalog.assets[key].partitions is not None}
+            surely = max(readers.values())
+            if parted == every:
+                if not self._claims.get(name):
+                    self._claims[name] = every
+                if surely < KEYED:
+                    self._vaguely.add(name)
+            elif parted or len(every) > _MOST_READERS:
+                self.unsure.setdefault(name, tuple(sorted(every)))
+            elif surely > ANY:
+                plain.setdefault(tuple(sorted(every)), {})[name] = surely
+        alone = {name: keys[0] for keys, names in plain.items() if len(keys) == 1 for name in names}
+        self._templates(alone, _CODE)
+        for keys, names in plain.items():
+            self._listed(keys, names)
+        rest = {name: (keys, surely) for keys, names in plain.items() for name, surely in names.items()}
+        for name in sorted(rest.keys() & self._open):
+            keys, surely = rest[name]
+            (first, *also) = map(as_template, keys)
+            why, guess = (_CODE, False) if surely > FOLDER else (_CODE_FOLDER, True)
+            if is_text(name):
+                made = Proposal(as_pattern(name), first, why, many=False, guess=guess, also=tuple(also))
+                self._try(made)
+
+    def _listed(self, keys: tuple[str, ...], names: Mapping[str, int]) -> None:
+        """One pattern where the code lists what matches it, or names the folder."""
+        (first, *also) = map(as_template, keys)
+        named = {text for key in keys for text in self.catalog.assets[key].named if "*" in text}
+        globs = {as_glob(text, self._root) for text in named}
+        paths = [(path, _CODE_LIST, False) for path in sorted(filter(None, globs))]
+        folders = Counter(f for name, surely in names.items() if surely == FOLDER for f in folders_of(name))
+        paths += [
+            (f"{as_pattern(folder)}/**", _CODE_FOLDER, True)
+            for folder, count in sorted(folders.items())
+            if count >= _GENERAL and is_text(folder)
+        ]
+        for path, why, guess in paths:
+            proposal = Proposal(path, first, why, guess=guess, also=tuple(also))
+            try:
+                taken = Compiled(proposal).among(self._open)
+            except ValueError:
+                continue
+            if len(taken) > 1 and names.keys() >= set(taken):
+                self._try(proposal)
+
+    def _templates(self, chosen: Mapping[str, str], why: str) -> None:
+        """One pattern where files of a folder and their assets differ in the same part of their names."""
+        groups: dict[tuple[str, str, str, str], list[str]] = {}
+        for name, key in chosen.items():
+            parts = named_parts(name)
+            head, _, last = key.rpartition("/")
+            same = in_common(parts["stem"], last)
+            if same is None or not is_text(name):
+                continue
+            (before, after), (key_before, key_after) = same
+            path = f"{as_pattern(parts['parent'] + '/' if parts['parent'] else '')}{as_pattern(before)}"
+            prefix = f"{head}/{key_before}" if head else key_before
+            groups.setdefault((path, as_pattern(after + parts["suffix"]), prefix, key_after), []).append(name)
+        for (path, end, prefix, after), names in groups.items():
+            if len(names) >= _GENERAL:
+                asset = f"{as_template(prefix)}{{name}}{as_template(after)}"
+                proposal = Proposal(f"{path}{{name}}{end}", asset, why)
+                if set(Compiled(proposal).among(self._open)) == set(names):
+                    self._try(proposal)
+
+    def _mentioned(self) -> None:
+        """Files whose name stands in the metadata or the description of one asset."""
+        found = mentioned(self._unfed, list(self._open))
+        for name, (key, certain) in found.items():
+            if self.catalog.assets[key].partitions is None and key in self._unfed:
+                where = "metadata" if certain else "description"
+                self._literal(name, key, f"The asset's {where} has its name.", guess=not certain)
+
     # By name
+
+    def _apart(self) -> None:
+        """Files and assets of one name, apart from what most files of the folder and most assets share."""
+        assets: dict[str, list[str]] = {}
+        shared = Shared([words_of(key.rpartition("/")[2]) for key in self._siblings()])
+        for key, asset in self._unfed.items():
+            if asset.partitions is None:
+                assets.setdefault(shared.off(words_of(asset.parts[-1])), []).append(key)
+        folders: dict[tuple[str, str], list[str]] = {}
+        for name in (*self._open, *self.settled):
+            parts = named_parts(name)
+            folders.setdefault((parts["parent"], parts["suffix"]), []).append(words_of(parts["stem"]))
+        found: dict[str, list[str]] = {}
+        for name in self._open:
+            parts = named_parts(name)
+            words = words_of(parts["stem"])
+            bare = Shared(folders[parts["parent"], parts["suffix"]]).off(words)
+            for one in dict.fromkeys((bare, words)):
+                if one in assets:
+                    found.setdefault(one, []).append(name)
+                    break
+        chosen = {}
+        for one, names in found.items():
+            if len(names) == len(assets[one]) == 1:
+                chosen[names[0]] = assets[one][0]
+            else:
+                self.unsure |= {name: tuple(assets[one]) for name in names if name not in self.unsure}
+        why = "Apart from what all of them share, the names are the same."
+        self._templates(chosen, why)
+        for name, key in chosen.items():
+            if name in self._open:
+                self._literal(name, key, why, guess=len(chosen) < _GENERAL)
+
+    def _siblings(self) -> list[str]:
+        """The assets that may be made from files."""
+        return [key for key, asset in self.catalog.assets.items() if _is_source(asset)]
 
     def _same_name(self) -> None:
         """Files and assets of one name, the nearest likeness first."""
@@ -163,9 +304,9 @@ class Search:
                         by_name.setdefault(text, []).append(key)
             chosen: dict[str, str] = {}
             for name in self._open:
-                keys = nearest(
-                    name, [self.catalog.assets[k] for k in by_name.get(file_names(name)[rank], ())]
-                )
+                texts = file_names(name, self._root)[rank]
+                like = [key for text in texts for key in by_name.get(text, ())]
+                keys = nearest(name, [self.catalog.assets[key] for key in dict.fromkeys(like)])
                 if len(keys) == 1:
                     chosen[name] = keys[0]
                 elif keys:
@@ -183,6 +324,7 @@ class Search:
             for name, key in chosen.items()
             if (parts := built_in(name)) and (template := template_of(key, parts)) is not None
         )
+        self._templates({name: key for name, key in chosen.items() if is_packed(name)}, why)
         for (parent, suffix, template), count in groups.items():
             if count >= _GENERAL:
                 path = as_pattern(f"{parent}/" if parent else "") + "*" + as_pattern(suffix)
@@ -249,10 +391,12 @@ class Search:
             guess: Of one whose name is another.
             whole: Only where all files of one shape are.
         """
+        claimed = {key for name in self._open for key in self._claims.get(name, ())} - self._fed
         assets = [
             asset
-            for asset in self._unfed.values()
-            if asset.partitions is not None
+            for key, asset in self.catalog.assets.items()
+            if (key in self._unfed or key in claimed)
+            and asset.partitions is not None
             and dynamic == any(part.kind == "dynamic" for _, part in dimensions(asset.partitions))
         ]
         alone = len(assets) == 1 and not whole
@@ -267,11 +411,27 @@ class Search:
                 )
                 for pattern in (path,) if whole else (path, strict):
                     proposal = Proposal(pattern, as_template(key), why, partition, guess=guess)
+                    proposal = self._with_others(proposal, key)
                     doubt = self._doubt(proposal, self.catalog.assets[key])
                     if doubt is not None:
                         self._doubtful.append(replace(proposal, doubt=doubt))
                     elif self._try(proposal):
                         break
+
+    def _with_others(self, proposal: Proposal, key: str) -> Proposal:
+        """The proposal for all assets of the same partitions whose code names these files."""
+        try:
+            names = Compiled(proposal).among(self._open)
+        except ValueError:
+            return proposal
+        claims = [self._claims.get(name) or set() for name in names]
+        if not claims or not all(key in one for one in claims):
+            return proposal
+        partitions = self.catalog.assets[key].partitions
+        others = set.intersection(*claims) - self._fed
+        every = sorted(one for one in others if self.catalog.assets[one].partitions == partitions)
+        first, *also = map(as_template, every or [key])
+        return replace(proposal, asset=first, why=_CODE_KEYS, also=tuple(also))
 
     def _doubt(self, proposal: Proposal, asset: Asset) -> str | None:
         """Why nothing says that the names are keys of dynamic partitions; None: something does."""
@@ -288,7 +448,8 @@ class Search:
             known = told.intersection(part.keys)
             if part.keys and len(known) * 2 < len(told) and len(known) < len(part.keys):
                 return f"its keys are other ones: {sample([*map(shown, part.keys)])}"
-            if not part.keys and proposal.guess and not _is_named(part, proposal.path):
+            vague = proposal.guess or not self._vaguely.isdisjoint(names)
+            if not part.keys and vague and not _is_named(part, proposal.path):
                 return f"{shown(part.name or asset.key)} has no keys yet"
         return None
 

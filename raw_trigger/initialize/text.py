@@ -215,7 +215,10 @@ def _choice(keys: Sequence[str]) -> str:
 def rule_text(proposal: Proposal) -> str:
     """The rule as an entry of ``assets:``, without a newline at its end."""
     lines = [f"  - path: {scalar(proposal.path)}"]
-    lines.append("    ignore: true" if proposal.asset is None else f"    asset: {scalar(proposal.asset)}")
+    keys = [scalar(key) for key in (proposal.asset, *proposal.also) if key is not None]
+    lines.append("    ignore: true" if not keys else f"    asset: {keys[0]}")
+    if len(keys) > 1:
+        lines[-1] = f"    assets: [{', '.join(keys)}]"
     if len(proposal.partition) == 1 and proposal.partition[0][0] is None:
         lines.append(f"    partition: {scalar(proposal.partition[0][1])}")
     elif proposal.partition:

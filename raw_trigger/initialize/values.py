@@ -41,8 +41,9 @@ class Findings:
 class Proposal:
     """One rule, its pattern and templates as they stand in the file.
 
-    ``asset`` None means ``ignore``; ``many`` says that the path is a pattern, not the name of one file;
-    ``doubt`` why it stands in the file as a comment only.
+    ``asset`` None means ``ignore``, ``also`` are further assets that are made from the same files;
+    ``many`` says that the path is a pattern, not the name of one file; ``doubt`` why it stands in the file as
+    a comment only.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Proposal:
     many: bool = True
     guess: bool = False
     doubt: str | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Compiled:
         self.pattern: Pattern = compile_pattern(proposal.path)
         self._asset = None if proposal.asset is None else self._template(proposal.asset)
         self._partition = [(dimension, self._template(text)) for dimension, text in proposal.partition]
+
+    def also(self, name: str) -> list[str]:
+        """The further asset keys of a name that matches."""
+        values = {**built_in(name), **(self.pattern.match(name) or {})}
+        return [self._template(text).expand(values) for text in self.proposal.also]
 
     def _template(self, text: str) -> Template:
         return compile_template(text, self.pattern.names)

@@ -231,8 +231,9 @@ class _Proposing:
         return taken
 
     def _is_key(self, asset: Asset, values: Mapping[str | None, str]) -> bool:
+        """Whether they are keys, or moments before or after the first and last of them."""
         parts = dimensions(asset.partitions)
-        return all(is_key(self.known, part, values.get(one, "")) for one, part in parts)
+        return all(is_key(self.known, part, values.get(one, "")) is not False for one, part in parts)
 
 
 def _common(texts: Sequence[str]) -> str:

@@ -10,6 +10,11 @@ from typing import Literal
 JOB = "job:"
 """Stands before the name of a job where an asset's key could stand; no key should begin with it."""
 
+HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands in the name of a file for text that only a run knows."""
+KEY = "\N{INTERLINEAR ANNOTATION ANCHOR}"
+"""Stands in the name of a file for the key of the partition that is made."""
+
 AssetKind = Literal["materializable", "observable", "external"]
 
 
@@ -66,7 +71,10 @@ class Asset:
     ``metadata`` holds the definition metadata whose values are text, paths or URLs;
     ``execution_set`` the keys that can only be materialized together with this one;
     ``mappings`` how its partitions are made from those of a parent, where Dagster was asked for it;
-    ``partitions_per_run`` how many of its partitions one run may make (0: any number).
+    ``partitions_per_run`` how many of its partitions one run may make (0: any number);
+    ``named`` what may be names of files in its code, with ``*`` for what is listed and :data:`HOLE` and
+    :data:`KEY` for what only a run knows (one that begins with ``/`` is relative to the repository's top),
+    and ``told`` the same in its description.
     """
 
     key: str
@@ -81,6 +89,8 @@ class Asset:
     checks: tuple[str, ...] = ()
     mappings: tuple[tuple[str, PartitionMapping], ...] = ()
     partitions_per_run: int = 1
+    named: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

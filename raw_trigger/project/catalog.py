@@ -170,7 +170,7 @@ def write(cache_dir: Path, document: Mapping[str, Any]) -> None:
 
 
 def _scripts() -> list[str]:
-    return [str(INSIDE / name) for name in ("compat.py", "probe.py", "session.py")]
+    return [str(INSIDE / name) for name in ("compat.py", "probe.py", "session.py", "source.py")]
 
 
 def _stamps(paths: Any) -> dict[str, list[int] | None]:
@@ -256,6 +256,8 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             checks=tuple(one["checks"]),
             mappings=tuple(("/".join(parts), mapping(how)) for parts, how in one["mappings"]),
             partitions_per_run=one["per_run"],
+            named=tuple(one.get("named", ())),
+            told=tuple(one.get("told", ())),
         )
     unread = tuple(("/".join(parts), message) for parts, message in answer["unread"])
     return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]), unread)

@@ -154,6 +154,11 @@ NEW: dict[str, tuple[str, dict[str, str], str]] = {
         {"daily|2025-02-04": "s-2025-02-04.csv", "daily|2025-02-05": "s-2025-02-05.csv"},
         '  - path: "s-{date:%Y-%m-%d}.csv"\n    asset: daily\n    partition: "{date}"\n',
     ),
+    "days, one of them before the first": (
+        "s-2024-12-31.csv s-2025-02-04.csv s-2025-02-05.csv",
+        {"daily|2025-02-04": "s-2025-02-04.csv", "daily|2025-02-05": "s-2025-02-05.csv"},
+        '  - path: "s-{date:%Y-%m-%d}.csv"\n    asset: daily\n    partition: "{date}"\n',
+    ),
     "several dimensions": (
         "eu/2025-02-03.csv us/2025-02-03.csv",
         {"both|2025-02-03|eu": "eu/2025-02-03.csv"},

@@ -295,6 +295,30 @@ def texts(value: Any) -> list[str]:
     return []
 
 
+def description(repo: Any, key: Any) -> str | None:
+    """What is said of an asset, mostly the docstring of its function."""
+    definition = repo.assets_defs_by_key.get(key)
+    found = getattr(definition, "descriptions_by_key", {}).get(key)
+    if found is None and definition is not None and hasattr(definition, "specs_by_key"):
+        found = definition.specs_by_key[key].description
+    return str(found) if found else None
+
+
+def functions(repo: Any, key: Any) -> list[Any]:
+    """The functions that make an asset: one, or those of the ops in a graph."""
+    definition = repo.assets_defs_by_key.get(key)
+    found: list[Any] = []
+    left: list[Any] = [] if definition is None else [definition.node_def]
+    while left:
+        node = left.pop()
+        if hasattr(node, "node_defs"):
+            left += node.node_defs
+        else:
+            function = getattr(node, "compute_fn", None)
+            found.append(getattr(function, "decorated_fn", function))
+    return [one for one in found if one is not None]
+
+
 # Partitions --------------------------------------------------------------------------------------
 
 

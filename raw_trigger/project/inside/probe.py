@@ -9,6 +9,7 @@ HERE = Path(__file__).resolve().parent
 # Python puts this folder first; nothing in it may hide a module of the user's.
 sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
 
+import contextlib  # noqa: E402
 import importlib.util  # noqa: E402
 import os  # noqa: E402
 import platform  # noqa: E402
@@ -18,6 +19,8 @@ from types import ModuleType  # noqa: E402
 from typing import Any  # noqa: E402
 
 NOISE = frozenset({".venv", ".git", "__pycache__", "site-packages", "dist-packages", "node_modules"})
+MOST_TOLD = 20
+"""More names of files in a description are not about what the asset is made from."""
 SEARCHERS = ("<frozen importlib", "/importlib/", "/pkg_resources/")
 """What lists the folders of sys.path to find modules and installed packages."""
 HEARD = frozenset(("open", "os.listdir", "os.scandir"))
@@ -131,16 +134,31 @@ def _absolute(path: Any) -> str:
     return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (a link is watched under its own name)
 
 
-def _assets(session: ModuleType, compat: ModuleType, repositories: list[tuple[str, Any]]) -> dict[str, Any]:
+def _names(compat: ModuleType, sources: Any, repo: Any, node: Any) -> dict[str, list[str]]:
+    """What may be names of files in the code of an asset, and in what is said of it."""
+    found: dict[str, list[str]] = {}
+    if node.kind == "materializable":
+        with contextlib.suppress(Exception):  # a hint less
+            named = [name for one in compat.functions(repo, node.key) for name in sources.names(one)]
+            found["named"] = list(dict.fromkeys(named))
+    with contextlib.suppress(Exception):
+        told = sources.as_names(compat.description(repo, node.key) or "")
+        found["told"] = list(dict.fromkeys(told))[:MOST_TOLD]
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _assets(
+    session: ModuleType, compat: ModuleType, sources: Any, repositories: list[tuple[str, Any]]
+) -> dict[str, Any]:
     """Every asset once: where several locations name it, the one that can execute it counts."""
-    chosen: dict[Any, tuple[str, Any]] = {}
+    chosen: dict[Any, tuple[str, Any, Any]] = {}
     parents: dict[Any, set[Any]] = {}
     for location, repo in repositories:
         for node in compat.nodes(repo):
             parents.setdefault(node.key, set()).update(node.parents)
             known = chosen.get(node.key)
             if known is None or compat.KIND_RANK[known[1].kind] < compat.KIND_RANK[node.kind]:
-                chosen[node.key] = (location, node)
+                chosen[node.key] = (location, node, repo)
     definitions: list[Any] = []
     numbers: dict[int, int] = {}
     described: list[dict[str, Any]] = []
@@ -172,7 +190,7 @@ def _assets(session: ModuleType, compat: ModuleType, repositories: list[tuple[st
 
     assets = []
     for key in sorted(chosen, key=lambda key: list(key.path)):
-        location, node = chosen[key]
+        location, node, repo = chosen[key]
         metadata = [
             [name, text]
             for name, value in node.metadata.items()
@@ -198,6 +216,7 @@ def _assets(session: ModuleType, compat: ModuleType, repositories: list[tuple[st
                 "checks": list(node.checks),
                 "mappings": mappings,
                 "per_run": node.per_run,
+                **_names(compat, sources, repo, node),
             }
         )
     jobs = {name: location for location, repo in reversed(repositories) for name in compat.job_names(repo)}
@@ -216,7 +235,10 @@ def main() -> None:
         sys.addaudithook(watch.hook)
         watch.active = True
         repositories = compat.load_repositories(request["project"])
-        document = _assets(session, compat, repositories)
+        sources = session.sibling("source").Sources(
+            request["project"]["top"], lambda path: not session.is_installed(path)
+        )
+        document = _assets(session, compat, sources, repositories)
         watch.active = False
         channel.send(
             {
