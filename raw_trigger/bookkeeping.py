@@ -14,7 +14,7 @@ from raw_trigger.errors import LedgerError
 from raw_trigger.launch.base import Order
 from raw_trigger.ledger import Ledger, partition_time, this_process
 from raw_trigger.model.assets import Asset
-from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
+from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
 from raw_trigger.workspace import Workspace
@@ -47,6 +47,14 @@ class Bookkeeper:
             self._warn(f"the history cannot be read, so what failed last is not known: {error}")
             return frozenset()
         return frozenset((one.target.text, one.path, one.oid) for one in found)
+
+    def failures(self) -> Sequence[Failure]:
+        """Returns why what failed when it was last run did so; nothing where that takes asking a server."""
+        try:
+            return self._ledger.failures(self._workspace.environment) if self._ledger.has_file else ()
+        except LedgerError as error:
+            self._warn(f"the history cannot be read, so what failed last is not known: {error}")
+            return ()
 
     def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns what succeeded when it was last run, as :meth:`Ledger.made` does; empty if unknown."""

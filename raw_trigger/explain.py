@@ -26,6 +26,7 @@ from raw_trigger.model.changes import (
     to_bytes,
 )
 from raw_trigger.model.plan import Plan, PlannedChange, Target
+from raw_trigger.model.record import Again
 from raw_trigger.repo import diff
 from raw_trigger.roots import spellings
 from raw_trigger.trigger import Trigger
@@ -41,7 +42,7 @@ _TOLD = ("unchanged", "dirty", "missing-content")
 @dataclass(frozen=True, slots=True)
 class PathExplanation:
     """What is known of one path. ``pending`` is None where nothing is recorded to compare with; ``kept``
-    says of each target that is not made for now, why.
+    says of each target that is not made for now, why; ``again`` why it is pending though it did not change.
     """
 
     path: str
@@ -53,6 +54,7 @@ class PathExplanation:
     oid: str | None
     pending: bool | None
     kept: tuple[str, ...] = ()
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Explainer:
         watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
         against = from_arguments(self._repo, trigger.workspace.environment, [])
         self._plan = trigger.plan(trigger.detect(*against), launching=True)
+        self._due = self._plan.due
         changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched))
         self._changes = {change.path: change for change in changes}
         self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
@@ -140,6 +143,9 @@ class Explainer:
         old = change.old if change is not None else entry if self._recorded else None
         # The plan alone decides, so that no two commands say different things of a file.
         pending = path in self._plan.pending_paths if self._recorded is not None else None
+        again = None
+        if self._recorded is not None and pending and change is None:
+            again = self._recorded.again(path, self._due.get(path, ()))
         idle = (one for one in plan.targets if (one.waits or one.unknown) and pending is not False)
         now = next((one for one in self._plan.changes if one.change.path == path), None)
         reason = _REASONS.get(planned.disposition, planned.reason)
@@ -155,6 +161,7 @@ class Explainer:
             oid=None if entry is None else entry.oid,
             pending=pending,
             kept=tuple(one.sentence for one in idle),
+            again=again,
         )
 
     def _planned(self, path: bytes) -> tuple[PlannedChange, Plan]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -33,6 +33,7 @@ from raw_trigger.workspace import Workspace
 
 if TYPE_CHECKING:
     from raw_trigger.bookkeeping import Bookkeeper
+    from raw_trigger.model.history import Failure
 
 Waiting = Callable[[str], None]
 """Told whom a command waits for."""
@@ -76,6 +77,10 @@ class Trigger(Survey):
     def failed(self) -> FailedContents:
         """What failed when it was last run."""
         return self._books.failed()
+
+    def failures(self) -> Sequence[Failure]:
+        """Why what failed when it was last run did so; nothing where finding that out takes its time."""
+        return self._books.failures()
 
     def assumptions(self) -> Assumptions:
         """Returns what is recorded only because adopt, install or a first hook said so.

@@ -26,7 +26,7 @@ from raw_trigger.cli import (
     status,
 )
 from raw_trigger.cli.errors import handled
-from raw_trigger.cli.session import Command, Globals, Group, TakesNames, each_project
+from raw_trigger.cli.session import LEGEND, Command, Globals, Group, TakesNames, each_project
 from raw_trigger.errors import RawTriggerError
 
 app = typer.Typer(
@@ -114,9 +114,9 @@ for panel, verbs in {
     _CI: (ci.ci,),
 }.items():
     for verb in verbs:
-        names = verb.__name__ in ("diff", "run")
-        added = app.command(verb.__name__, cls=TakesNames if names else Command, rich_help_panel=panel)
-        added(handled(verb))
+        kind = TakesNames if verb.__name__ in ("diff", "run") else Command
+        signs = LEGEND if verb.__name__ in ("diff", "run", "status") else None
+        app.command(verb.__name__, cls=kind, rich_help_panel=panel, epilog=signs)(handled(verb))
 # Other programs' hooks call it, people do not.
 app.command("hook", cls=Command, hidden=True, context_settings={"ignore_unknown_options": True})(
     hook.gently(handled(hook.hook))

@@ -55,6 +55,7 @@ def diff(
         run_verb.carry_out(trigger, base, desired, form)
         return
     plan = trigger.counted(trigger.plan(trigger.detect(base, desired)))
-    show(plan, None, form)
+    failures = trigger.failures() if form is Format.text and plan.actionable else ()
+    show(plan, None, form, failures)
     if exit_code and plan.pending:
         raise typer.Exit(1)

@@ -41,4 +41,4 @@ def explain(
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(item) for item in found], indent=1) + "\n"])
     else:
-        text_renderer().explanations(found)
+        text_renderer(trigger.workspace.repo.top).explanations(found, trigger.failures())

@@ -20,6 +20,7 @@ from raw_trigger.cli.errors import echo_stderr
 
 if TYPE_CHECKING:
     from raw_trigger.model.changes import Base, Desired
+    from raw_trigger.model.history import Failure
     from raw_trigger.model.outcome import Outcome
     from raw_trigger.model.plan import Plan
     from raw_trigger.places import Place
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 
 _NAMED = "raw_trigger.named"
+
+
+LEGEND = (
+    "Signs: A added, M modified, D deleted, R renamed, T of another type, = the same but not made as it is; "
+    "✔ made, ✘ failed, – skipped, … handed over."
+)
+"""What the signs stand for."""
 
 
 class Format(str, Enum):
@@ -413,8 +421,10 @@ def write(pieces: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def show(plan: Plan, outcome: Outcome | None, form: Format) -> None:
-    """Write a plan, and its outcome if there is one, in the format asked for; text shows the plan only."""
+def show(plan: Plan, outcome: Outcome | None, form: Format, failures: Sequence[Failure] = ()) -> None:
+    """Write a plan, and its outcome if there is one, in the format asked for; text shows the plan only, with
+    what failed before.
+    """
     if form is Format.json:
         from raw_trigger.render.json import render
 
@@ -424,4 +434,4 @@ def show(plan: Plan, outcome: Outcome | None, form: Format) -> None:
 
         write(render_markdown(plan, outcome))
     else:
-        text_renderer().plan(plan)
+        text_renderer().plan(plan, failures=failures)

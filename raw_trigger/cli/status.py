@@ -44,7 +44,8 @@ def status(
     if form is PlainFormat.json:
         write([json.dumps(found.as_json(), indent=1) + "\n"])
     else:
-        text_renderer(trigger.workspace.repo.top).status(found)
+        failures = trigger.failures() if found.plan.actionable else ()
+        text_renderer(trigger.workspace.repo.top).status(found, failures)
 
 
 def _grids(trigger: Trigger, assets: tuple[str, ...], form: PlainFormat) -> None:

@@ -8,14 +8,16 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from raw_trigger.model.history import FailedContent, HistoryFilter, LaunchRecord, PastRun
+from raw_trigger.model.history import FailedContent, Failure, HistoryFilter, LaunchRecord, PastRun
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Target
 
 if TYPE_CHECKING:
     from raw_trigger.ledger.database import Database
 
+_FILE = re.compile(r"(?:sqlite|duckdb)(?:\+\w+)?:///([^?]+)")
 _RELATIVE = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?!/|:memory:|md:|motherduck:|file:)([^?]+)(.*)")
 
 
@@ -55,6 +57,12 @@ class Ledger:
             return setting
         folder = str(base).replace("%", "%25").replace("?", "%3F")
         return f"{relative[1]}{folder}/{relative[2]}{relative[3]}"
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it is in a file, and that is there: it is read without waiting for anybody."""
+        found = _FILE.match(self.url)
+        return found is not None and Path(unquote(found[1])).is_file()
 
     @cached_property
     def _database(self) -> Database:
@@ -113,6 +121,12 @@ class Ledger:
         return self._database.read(
             lambda c: reading.failed_contents(c, environment, self._place), frozenset()
         )
+
+    def failures(self, environment: str) -> Sequence[Failure]:
+        """Returns what failed when it was last run in this place, or was left out after a failure."""
+        from raw_trigger.ledger import reading
+
+        return self._database.read(lambda c: reading.failures(c, environment, self._place), [])
 
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns the targets whose last run in this place succeeded, each with the contents it was run for.

@@ -16,6 +16,7 @@ from raw_trigger.ledger.writing import PROVIDER
 from raw_trigger.model.history import (
     BatchRecord,
     FailedContent,
+    Failure,
     HistoryFilter,
     LaunchRecord,
     PastRun,
@@ -86,13 +87,34 @@ def _batch(row: RowMapping) -> BatchRecord:
 
 def failed_contents(connection: Connection, environment: str, place: str) -> frozenset[FailedContent]:
     """See :meth:`raw_trigger.ledger.Ledger.failed_contents`."""
-    rows = _latest(connection, environment, place, ("failed", "skipped"))
-    failed = [row for row in rows if documents.has_failed(row["extra_json"])]
     return frozenset(
-        FailedContent(record.target, path, oid, status)
-        for record, status in _records(connection, failed)
-        for path, oid in record.files
+        FailedContent(one.target, path, oid, one.status)
+        for one in failures(connection, environment, place)
+        for path, oid in one.files
     )
+
+
+def failures(connection: Connection, environment: str, place: str) -> list[Failure]:
+    """See :meth:`raw_trigger.ledger.Ledger.failures`."""
+    rows = _latest(connection, environment, place, ("failed", "skipped"))
+    failed = {
+        (row["run_id"], Target(row["asset_key"], row["partition_key"])): row
+        for row in rows
+        if documents.has_failed(row["extra_json"])
+    }
+    return [
+        Failure(
+            target=record.target,
+            run_id=run["run_id"],
+            ended=row["ended_at"],
+            status=row["status"],
+            error=_why(row["extra_json"]) or run["error_message"] or "it failed",
+            files=frozenset(record.files),
+        )
+        for run in _by_ids(connection, dict.fromkeys(run_id for run_id, _ in failed))
+        for record in documents.targets_of(run["args_json"])
+        if (row := failed.get((run["run_id"], record.target))) is not None
+    ]
 
 
 def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
@@ -112,6 +134,7 @@ def _latest(
             assets.c.asset_key,
             assets.c.partition_key,
             assets.c.status,
+            assets.c.ended_at,
             assets.c.extra_json,
             func.row_number()
             .over(

@@ -104,6 +104,21 @@ class FailedContent:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What a target came to when it was last run, where that was no success.
+
+    ``status`` is as of :class:`FailedContent`; ``files`` are what it was run for.
+    """
+
+    target: Target
+    run_id: str
+    ended: datetime
+    status: Literal["failed", "skipped"]
+    error: str
+    files: frozenset[FileVersion]
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryFilter:
     """Which runs are asked for; None means all. ``since`` has a time zone and means the run's start."""
 

@@ -147,6 +147,15 @@ class Plan:
         return tuple(t for t in self.targets if t.action != "skip")
 
     @property
+    def due(self) -> Mapping[bytes, Sequence[str]]:
+        """Returns what something will be done for, as text, by the paths that it is due for."""
+        found: dict[bytes, list[str]] = {}
+        for target in self.actionable:
+            for path in target.paths:
+                found.setdefault(path, []).append(target.target.text)
+        return found
+
+    @property
     def waiting(self) -> tuple[PlannedChange, ...]:
         """The changes that cannot be launched because of what is on disk."""
         return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from raw_trigger.model.changes import Entry
 
 Reflected = Mapping[str, "str | None"]
 """Target, as text → object id of the content that it reflects; None: it never saw the path; an id of zeros:
 nobody knows."""
+
+Again = Literal["new rule", "unknown", "other content"]
+"""The targets never saw the path, nobody knows what they reflect of it, or they reflect another content."""
 
 _NONE: Mapping[bytes, Reflected] = MappingProxyType({})
 
@@ -41,6 +44,14 @@ class Record:
     def apart(self, path: bytes) -> Reflected:
         """The exceptions of a path that is planned."""
         return (self.exceptions if self.shown is None else self.shown).get(path, {})
+
+    def again(self, path: bytes, targets: Iterable[str]) -> Again:
+        """Why these targets are due of a path whose content is as recorded."""
+        seen = self.apart(path)
+        values = {seen[name] for name in targets if name in seen}
+        if any(map(is_content, values)):
+            return "other content"
+        return "unknown" if values - {None} else "new rule"
 
     def reflects(self, path: bytes, target: str, recorded: Entry | None, desired: Entry | None) -> bool:
         """Whether the target has been made from just this content of the path.

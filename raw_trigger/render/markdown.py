@@ -23,7 +23,8 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     for line in words.lines(plan):
         name = code(line.path) + (f" (was {code(line.was)})" if line.was is not None else "")
         feeds = words.sample([code(name) for name in line.targets]) or escape(line.fate)
-        yield f"| {line.letter} | {name} | {feeds}{f' ({line.rows})' if line.rows else ''} |\n"
+        further = "".join(f" ({said})" for said in (line.rows, line.note) if said)
+        yield f"| {line.letter} | {name} | {feeds}{further} |\n"
     if plan.targets and outcome is None:
         yield "\n| asset | action | why |\n|---|---|---|\n"
         for group in words.by_asset(one for one in plan.targets if one.reason != NOT_ASKED):

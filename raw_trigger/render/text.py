@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +12,10 @@ from rich.text import Text
 from raw_trigger.check import Finding
 from raw_trigger.coverage import Grid
 from raw_trigger.explain import AssetExplanation, PathExplanation
+from raw_trigger.model.changes import to_bytes
+from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedTarget
+from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedTarget, Target
 from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
 from raw_trigger.render.terminal import fitted, is_screen
@@ -27,6 +30,7 @@ _SIGNS = {
 }
 _ERROR_LINES = 12
 _MOST_KEPT = 5
+_MOST_FAILURES = 3
 _MOST_FILES = 20
 UNRECORDED = (
     "Nothing is recorded yet: `raw-trigger run --all` materializes everything; if that is done already, "
@@ -59,8 +63,12 @@ class TextRenderer:
         """Shows its paths relative to the repository's top."""
         return text if self._top is None else text.replace(f"{self._top}/", "")
 
-    def plan(self, plan: Plan, *, brief: bool = False) -> None:
-        """The changed files, an arrow to their assets, and what will run or why not."""
+    def plan(self, plan: Plan, *, brief: bool = False, failures: Iterable[Failure] = ()) -> None:
+        """The changed files, an arrow to their assets, and what will run or why not.
+
+        Args:
+            failures: Of earlier runs; what is to be made again for the same content says so.
+        """
         if not words.asked(plan):
             self.say(f"{words.nothing(plan)}.")
             if plan.base.reason:
@@ -83,6 +91,7 @@ class TextRenderer:
                 (" → ", "dim"),
                 (line.fate, style),
                 (f"  {line.rows}" if line.rows else "", "dim"),
+                (f"  {line.note}" if line.note else "", "dim"),
             )
         left_out = words.not_asked(plan)
         if left_out:
@@ -90,7 +99,7 @@ class TextRenderer:
         if asleep is not None:
             self.say((asleep if not shown else f"  {asleep}", "dim"))
         if not brief:
-            self._targets(plan)
+            self._targets(plan, words.failed_before(plan, failures))
         self.warnings(plan, listed=not brief)
 
     def warnings(self, plan: Plan, *, listed: bool = False) -> None:
@@ -112,12 +121,13 @@ class TextRenderer:
                 f"nothing is made from {words.sample(unmapped)}; add a rule or `ignore: true`",
             )
 
-    def _targets(self, plan: Plan) -> None:
+    def _targets(self, plan: Plan, failed: Mapping[Target, Failure]) -> None:
         todo = words.todo(plan)
         if todo:
             self.say((words.doing([one.target for one in todo]), "bold"))
         for group in words.by_asset(todo):
             self._group((f"  {words.action(group[0])} ", ""), group, "bold")
+            self._failures([failed[one.target] for one in group if one.target in failed], len(group) > 1)
         skipped = words.skipped(plan)
         looked_at = {target.target for target, eye in skipped if eye}
         for group in words.by_asset(target for target, _ in skipped):
@@ -137,6 +147,19 @@ class TextRenderer:
             self.say("  ", words.printable(path), (" → ", "dim"), targets or "nothing")
         if len(files) > _MOST_FILES:
             self.say((f"  … and {words.plural(len(files) - _MOST_FILES, 'file')} more", "dim"))
+
+    def _failures(self, failures: Sequence[Failure], named: bool) -> None:
+        """The first few that are known of the partitions of one asset."""
+        for one in failures[:_MOST_FAILURES]:
+            self._failure("      ", one, f"{words.printable(one.target.partition or '')} " if named else "")
+        if len(failures) > _MOST_FAILURES:
+            self.say((f"      … and {len(failures) - _MOST_FAILURES} more that failed", "dim"))
+
+    def _failure(self, indent: str, one: Failure, subject: str = "") -> None:
+        sign, style = _SIGNS[one.status]
+        self.say(
+            indent, (sign, style), f" {subject}", self.near(words.failure(one, datetime.now(timezone.utc)))
+        )
 
     def target(self, done: TargetOutcome) -> None:
         """One finished target."""
@@ -163,7 +186,7 @@ class TextRenderer:
         """Tells the targets of a run as they finish."""
         return Progress(self.target, self._console, expected)
 
-    def status(self, status: Status) -> None:
+    def status(self, status: Status, failures: Iterable[Failure] = ()) -> None:
         """What is pending here, and how far every environment's record is from HEAD."""
         plan = status.plan
         self.say(("HEAD ", "dim"), words.printable(status.head or "there is no commit yet"))
@@ -171,7 +194,7 @@ class TextRenderer:
         if not plan.changes and recorded:
             self.say((f"'{plan.environment}' reflects every raw file.", "green"))
         else:
-            self.plan(plan)
+            self.plan(plan, failures=failures)
         if status.assumed:
             named = words.sample([words.printable(target.text) for target in status.assumed])
             self.say(
@@ -218,11 +241,13 @@ class TextRenderer:
         else:
             self.say(("All is well: ", "green"), looked)
 
-    def explanations(self, explanations: Sequence[PathExplanation | AssetExplanation]) -> None:
+    def explanations(
+        self, explanations: Sequence[PathExplanation | AssetExplanation], failures: Sequence[Failure] = ()
+    ) -> None:
         """What `explain` found out."""
         for item in explanations:
             if isinstance(item, PathExplanation):
-                self._path(item)
+                self._path(item, failures)
                 continue
             kind = item.kind if item.kind == "job" else f"{item.kind} asset"
             partitioned = ", partitioned" if item.partitioned else ""
@@ -233,14 +258,16 @@ class TextRenderer:
             elif not item.files:
                 self.say("  no raw file feeds it")
             for file in item.files:
-                self._path(file, indent="  ")
+                self._path(file, failures, indent="  ")
 
-    def _path(self, item: PathExplanation, indent: str = "") -> None:
+    def _path(self, item: PathExplanation, failures: Sequence[Failure], indent: str = "") -> None:
         self.say(indent, (words.printable(item.path), "bold"))
         feeds = ", ".join(words.printable(t.text) for t in item.targets)
         further = ", ".join(words.printable(t.text) for t in item.downstream)
         states = {None: "nothing is recorded yet", True: "pending", False: "recorded as materialized"}
         state = states[item.pending] if item.targets else "nothing is made from it"
+        if item.again is not None:
+            state = f"{state}: {words.AGAIN[item.again]}"
         rows = [
             ("rule", item.rule or "none"),
             ("feeds", feeds or item.reason or "nothing"),
@@ -255,6 +282,10 @@ class TextRenderer:
         for name, value in rows:
             if value:
                 self.say(f"{indent}  ", (f"{name:<9}", "dim"), value)
+        version, made = (to_bytes(item.path), item.oid), {*item.targets, *item.downstream}
+        for one in failures if item.pending else ():
+            if one.target in made and version in one.files:
+                self._failure(f"{indent}  ", one, f"{words.printable(one.target.text)} ")
 
 
 def _why(reason: str | None) -> tuple[str, str]:

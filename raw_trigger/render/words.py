@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import NOT_ASKED, Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.model.record import Again
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
+    from raw_trigger.model.history import Failure
 
 _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "="}
 _MOST_KEYS = 5
+AGAIN: Mapping[Again, str] = {
+    "new rule": "same file, new rule",
+    "unknown": "same file, not known to be made",
+    "other content": "same file, made from another content last",
+}
 _NAMES = {"worktree": "the working tree", "index": "what is staged"}
 
 
@@ -24,6 +31,7 @@ class Line:
     """One changed file as a person reads it; a rename is one line.
 
     ``was`` is the path that a renamed one had. ``targets`` are empty where the fate is something else.
+    ``note`` says why it is one at all, though its content is as recorded.
     """
 
     letter: str
@@ -32,6 +40,7 @@ class Line:
     planned: PlannedChange
     targets: tuple[str, ...]
     was: str | None = None
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -79,6 +88,7 @@ def lines(plan: Plan) -> list[Line]:
     asleep, changes = plan.asleep, asked(plan)
     renamed = {p.change.old_path for p in changes if p.change.old_path is not None}
     left = {p.change.path: p for p in changes if p.change.path in renamed}
+    due = plan.due
     out = []
     for planned in changes:
         change = planned.change
@@ -95,13 +105,22 @@ def lines(plan: Plan) -> list[Line]:
                 Line("R", path, said, planned, tuple(names) if whole else (), printable(change.old_path))
             )
         else:
-            out.append(Line(_LETTERS[change.status], path, fate(planned), planned, _targets(planned)))
+            letter, note = _LETTERS[change.status], _note(plan, planned, due)
+            out.append(Line(letter, path, fate(planned), planned, _targets(planned), note=note))
     return out
 
 
 def _targets(planned: PlannedChange) -> tuple[str, ...]:
     known = planned.targets if planned.disposition == "planned" else ()
     return tuple(printable(target.text) for target in known)
+
+
+def _note(plan: Plan, planned: PlannedChange, due: Mapping[bytes, Sequence[str]]) -> str:
+    """Why a file is planned though it did not change; empty if it did."""
+    change = planned.change
+    if change.status != "remapped" or plan.record is None or change.path not in due:
+        return ""
+    return AGAIN[plan.record.again(change.path, due[change.path])]
 
 
 def asleep(plan: Plan) -> str | None:
@@ -323,6 +342,32 @@ def background(job: Job) -> str:
         "lost": f"{job.face} did not come to its end in the background: {pid}, begun {since}, is gone",
     }
     return f"{said[job.fate]}; log {job.log}"
+
+
+def failed_before(plan: Plan, failures: Iterable[Failure]) -> dict[Target, Failure]:
+    """What is to be made and failed with just this content when it was last run."""
+    now = {p.change.path: None if p.change.new is None else p.change.new.oid for p in plan.changes}
+    paths = {target.target: target.paths for target in plan.actionable}
+    return {
+        one.target: one
+        for one in failures
+        if any((path, now[path]) in one.files for path in paths.get(one.target, ()) if path in now)
+    }
+
+
+def failure(one: Failure, now: datetime) -> str:
+    """When it failed, with which words, and where the rest of them is."""
+    how = "failed" if one.status == "failed" else "left out"
+    first = (one.error.strip() or "it failed").splitlines()[0]
+    return f"{how} {ago(now - one.ended)}: {first} (`raw-trigger history {one.run_id[:8]}`)"
+
+
+def ago(since: timedelta) -> str:
+    """``5 min ago``, in the largest unit of which there is one."""
+    for seconds, unit in ((86400, "day"), (3600, "h"), (60, "min")):
+        if (count := int(since.total_seconds()) // seconds) > 0:
+            return f"{plural(count, unit) if unit == 'day' else f'{count} {unit}'} ago"
+    return "just now"
 
 
 def clock(moment: datetime) -> str:

@@ -37,6 +37,19 @@ def try_commit(project: Project, *args: str, **env: str) -> subprocess.Completed
     return project.try_git("commit", "-q", "-m", "change", *args, env=env)
 
 
+def without_heavy_modules(project: Project, *args: str) -> bool:
+    """Whether a command, which has something to tell, imports nothing that takes its time."""
+    code = (
+        "import sys; from raw_trigger.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*sys.modules.keys() & {'sqlalchemy', 'dagster', 'rich'}, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *args]
+    done = subprocess.run(command, cwd=project.top, capture_output=True, text=True, check=True)
+    assert "raw/a" in done.stdout
+    return done.stderr == "\n"
+
+
 def pending(project: Project) -> list[str]:
     plan = project.plan()
     return [t["asset"] for t in plan["targets"]]  # type: ignore[index, attr-defined]
@@ -73,7 +86,16 @@ def test_a_failed_asset_refuses_the_commit_until_its_file_is_mended(shop: Projec
         assert shop.git("rev-parse", "HEAD") == head
     assert shop.materialized() == ["raw/b"]
     assert pending(shop) == ["raw/a"]
+    for command in ("status", "diff", f"explain {R}a.csv", "explain raw/a"):
+        said = shop.tool(*command.split()).stdout
+        [line] = [line for line in said.splitlines() if "✘" in line]
+        words = r"failed (just now|\d+ min ago): ValueError: a.csv line 1: 'broken' is not a number \("
+        assert re.search(words, line), line
+        [run] = re.findall("`raw-trigger (history [0-9a-f]{8})`", line)
+        assert "'broken' is not a number" in shop.tool(*run.split()).stdout
+    assert without_heavy_modules(shop, "diff", "--format", "json")
     shop.stage({R + "a.csv": "mended"})
+    assert "✘" not in shop.tool("status").stdout, "this content was not tried"
     assert try_commit(shop).returncode == 0
     assert shop.materialized() == ["raw/a"]
 

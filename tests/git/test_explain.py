@@ -9,9 +9,13 @@ import pytest
 
 from raw_trigger.config import load_config
 from raw_trigger.errors import UsageError
+from raw_trigger.events.revisions import from_arguments
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.plan import Narrowing
+from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
+from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 from tests.conftest import Repo
@@ -56,12 +60,17 @@ def shop(repo: Repo) -> Repo:
 
 def explained(repo: Repo, *names: str) -> tuple[Sequence[PathExplanation | AssetExplanation], int]:
     """What is said, and how often the project was loaded for it."""
+    trigger = opened(repo)
+    explainer = Explainer(trigger)
+    found = [explainer.explain(name, repo.top) for name in names]
+    return found, trigger.workspace.project.loaded  # type: ignore[attr-defined]
+
+
+def opened(repo: Repo, narrowing: Narrowing | None = None) -> Trigger:
     found = Repository.discover(repo.top)
-    project = Project(repo.top)
     config = load_config(repo.top / "raw-trigger.yaml", repo.top)
-    workspace = Workspace(found, config, project, "local")  # type: ignore[arg-type]
-    explainer = Explainer(Trigger(workspace))
-    return [explainer.explain(name, repo.top) for name in names], project.loaded
+    workspace = Workspace(found, config, Project(repo.top), "local")  # type: ignore[arg-type]
+    return Trigger(workspace, Wishes(narrowing or Narrowing()))
 
 
 @pytest.mark.parametrize(
@@ -123,3 +132,24 @@ def test_a_partition_is_explained_by_its_own_files(shop: Repo) -> None:
     ]
     with pytest.raises(UsageError, match="has a partition 'mars'"):
         explained(shop, "regions|mars")
+
+
+def test_a_file_that_did_not_change_says_why_it_is_pending(shop: Repo) -> None:
+    def said(trigger: Trigger) -> tuple[list[str], list[str | None]]:
+        base, desired = from_arguments(trigger.workspace.repo, "local", [])
+        plan = trigger.plan(trigger.detect(base, desired))
+        lines = [f"{line.letter} {line.path.removeprefix(R)}: {line.note}" for line in words.lines(plan)]
+        found = (Explainer(trigger).explain(R + name, shop.top) for name in ("a.csv", "regions/eu.csv"))
+        return lines, [one.again for one in found if isinstance(one, PathExplanation)]
+
+    opened(shop).adopt(shop.git("rev-parse", "HEAD^{tree}"))
+    assert said(opened(shop)) == ([], [None, None])
+    shop.write({"raw-trigger.yaml": RULES + "  - {path: a.csv, assets: [raw/a, lonely]}\n"})
+    assert said(opened(shop)) == (["= a.csv: same file, new rule"], ["new rule", None])
+    opened(shop, Narrowing(assets=("regions",), partitions=(("eu", "eu"),))).forget()
+    assert said(opened(shop)) == (
+        ["= a.csv: same file, new rule", "= regions/eu.csv: same file, not known to be made"],
+        ["new rule", "unknown"],
+    )
+    shop.write({R + "a.csv": "2\n"})
+    assert said(opened(shop))[0][0] == "M a.csv: "

@@ -304,6 +304,10 @@ def test_failed_contents_are_those_of_the_latest_run(ledger: Ledger) -> None:
     }
     run(B, 2, a="failed", c="success")
     assert failed() == {("a", b"\xff.csv", B, "failed"), ("a", b"b.csv", None, "failed")}
+    [why] = ledger.failures("local")
+    assert (why.target, why.ended, why.status, why.error) == (Target("a"), at(2), "failed", "it failed")
+    assert why.files == {(b"\xff.csv", B), (b"b.csv", None)}
+    assert [run.run_id for run in ledger.run(why.run_id[:8])] == [why.run_id]
     assert ledger.failed_contents("production") == frozenset()
     assert Ledger(ledger.url, app_version="1", place="there").failed_contents("local") == frozenset()
     run(A, 3, a="success", d="untold")

@@ -7,6 +7,8 @@ import io
 import json
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from rich.console import Console
 from raw_trigger.ci import summary
 from raw_trigger.explain import PathExplanation
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.planning import Options, make_plan
@@ -57,7 +60,7 @@ OUTCOME = Outcome(
 )
 
 
-def text(draw: str, made: Plan = PLAN, outcome: Outcome = OUTCOME, **options: bool) -> str:
+def text(draw: str, made: Plan = PLAN, outcome: Outcome = OUTCOME, **options: Any) -> str:
     out = io.StringIO()
     renderer = TextRenderer(Console(file=out, width=40, highlight=False, markup=False, emoji=False))
     if draw == "plan":
@@ -134,6 +137,51 @@ def test_jobs_are_launched_not_materialized(keys: str, doing: str, done: str) ->
     )
     assert words.summary(made, outcome) == done
     assert f", {doing}\n" in summary.render(summary.Report(made))
+
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+FAILURE = Failure(
+    Target("raw/users"),
+    "a3561c2f-9f1e",
+    NOW - timedelta(minutes=5),
+    "failed",
+    "ValueError: users.csv line 3: no number\n  File ...",
+    frozenset([(b"data/1_raw/users.csv", "1users.csv"), (b"data/1_raw/other.csv", "1")]),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, True),
+        ({"files": frozenset([(b"data/1_raw/users.csv", "0users.csv")])}, False),
+        ({"files": frozenset([(b"data/1_raw/other.csv", "1")])}, False),
+        ({"target": Target("raw/regions", "eu")}, False),
+    ],
+)
+def test_a_failure_is_told_where_the_same_content_is_due(change: dict[str, Any], told: bool) -> None:
+    failure = replace(FAILURE, **change)
+    shown = words.failed_before(PLAN, [failure])
+    assert shown == ({failure.target: failure} if told else {})
+    lines = text("plan", failures=[failure]).splitlines()
+    after = [lines[at + 1] for at, line in enumerate(lines) if line == f"  materialize {failure.target.text}"]
+    assert [" ago: " in line for line in after] == [told]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "age", "said"),
+    [
+        ("failed", FAILURE.error, 5 * 60, "failed 5 min ago: ValueError: users.csv line 3: no number"),
+        ("skipped", "upstream a failed", 3600, "left out 1 h ago: upstream a failed"),
+        ("failed", "", 59, "failed just now: it failed"),
+        ("failed", "\n\n x", -5, "failed just now: x"),
+        ("failed", "x", 86400, "failed 1 day ago: x"),
+        ("failed", "x", 86400 * 30, "failed 30 days ago: x"),
+    ],
+)
+def test_a_failure_as_text(status: str, error: str, age: int, said: str) -> None:
+    failure = replace(FAILURE, status=status, error=error, ended=NOW - timedelta(seconds=age))
+    assert words.failure(failure, NOW) == f"{said} (`raw-trigger history a3561c2f`)"
 
 
 def test_nothing_to_do_is_said() -> None:
@@ -268,3 +316,19 @@ def cells(table: str) -> list[str]:
     """The text of a table's cells, but for those of its head, as GitHub shows it."""
     shown = MarkdownIt("commonmark", {"html": True}).enable("table").render(table)
     return [html.unescape(re.sub("</?code>", "", cell)) for cell in re.findall("(?s)<td>(.*?)</td>", shown)]
+
+
+def test_of_the_partitions_of_an_asset_the_first_few_failures_are_told() -> None:
+    rules = book(rule("{r}.csv", "raw/regions", partition="{r}"), assets=ASSETS)
+    made = plan(rules, "~eu.csv", "~us.csv")
+    found = [
+        replace(
+            FAILURE,
+            target=target.target,
+            files=frozenset((path, f"1{path.decode().rpartition('/')[2]}") for path in target.paths),
+        )
+        for target in made.targets
+    ]
+    lines = text("plan", made, failures=found).splitlines()
+    failed = [line.split(":")[0].split(" failed")[0] for line in lines if "✘" in line]
+    assert failed == [f"      ✘ {target.target.partition}" for target in made.targets]
