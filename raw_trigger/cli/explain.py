@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from raw_trigger.cli import completing
 from raw_trigger.cli.session import (
     Environment,
     PlainFormat,
@@ -25,7 +26,9 @@ def explain(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH|ASSET|JOB...", help="Raw files, asset keys, jobs, or partitions: KEY|PARTITION."
+            metavar="PATH|ASSET|JOB...",
+            help="Raw files, asset keys, jobs, or partitions: KEY|PARTITION.",
+            autocompletion=completing.assets,
         ),
     ],
     form: PlainFormatOption = PlainFormat.text,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from raw_trigger.cli import completing
 from raw_trigger.cli.session import history_of, text_renderer, write
 
 
@@ -32,12 +33,21 @@ def history(
         typer.Argument(
             metavar="[RUN]",
             help="All about one run or launch, by the beginning of its id; Dagster's run id does too.",
+            autocompletion=completing.runs,
         ),
     ] = None,
     form: Annotated[HistoryFormat, typer.Option("--format", help="How to write the result.")] = (
         HistoryFormat.text
     ),
-    asset: Annotated[str | None, typer.Option("--asset", metavar="KEY", help="Only runs of it.")] = None,
+    asset: Annotated[
+        str | None,
+        typer.Option(
+            "--asset",
+            metavar="KEY",
+            help="Only runs of it.",
+            autocompletion=completing.assets,
+        ),
+    ] = None,
     status: Annotated[RunState | None, typer.Option("--status", help="Only runs that ended so.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="WHEN", help="Such as 2d, 12h or 2026-11-20.")

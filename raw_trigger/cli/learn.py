@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raw_trigger.cli import completing
 from raw_trigger.cli.session import (
     Environment,
     PlainFormat,
@@ -28,11 +29,22 @@ if TYPE_CHECKING:
 def learn(
     context: typer.Context,
     asset: Annotated[
-        list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset; else all raw ones.")
+        list[str] | None,
+        typer.Option(
+            "--asset",
+            metavar="KEY",
+            help="Only this asset; else all raw ones.",
+            autocompletion=completing.assets,
+        ),
     ] = None,
     partition: Annotated[
         list[str] | None,
-        typer.Option("--partition", metavar="KEY", help="Only this partition of the asset."),
+        typer.Option(
+            "--partition",
+            metavar="KEY",
+            help="Only this partition of the asset.",
+            autocompletion=completing.partitions,
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every asset, also those that are made from others.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from raw_trigger.cli import completing
 from raw_trigger.cli.errors import echo_stderr
 
 if TYPE_CHECKING:
@@ -61,20 +62,41 @@ Revisions = Annotated[
         metavar="[REV | A B | A..B | A...B] [--] [PATH | ASSET]...",
         help="What to compare, as for `git diff`; default: what is recorded. Then raw files, folders, globs, "
         "assets or KEY|PARTITION: nothing else is looked at.",
+        autocompletion=completing.assets,
     ),
 ]
 Staged = Annotated[bool, typer.Option("--staged", help="Compare with what is staged.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the result.")]
 PlainFormatOption = Annotated[PlainFormat, typer.Option("--format", help="How to write the result.")]
-Assets = Annotated[list[str] | None, typer.Option("--asset", metavar="KEY", help="Only this asset.")]
+Assets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--asset",
+        metavar="KEY",
+        help="Only this asset.",
+        autocompletion=completing.assets,
+    ),
+]
 Paths = Annotated[list[str] | None, typer.Option("--path", metavar="GLOB", help="Only these files.")]
 PartitionRanges = Annotated[
     list[str] | None,
-    typer.Option("--partition", metavar="KEY|A..B", help="Only this partition, or those from A to B."),
+    typer.Option(
+        "--partition",
+        metavar="KEY|A..B",
+        help="Only this partition, or those from A to B.",
+        autocompletion=completing.partitions,
+    ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Every file, whatever is recorded.")]
 Downstream = Annotated[str | None, typer.Option(metavar="none|all|N", help="How far to go downstream.")]
-Environment = Annotated[str | None, typer.Option(metavar="NAME", help="Whose record to use.")]
+Environment = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Whose record to use.",
+        autocompletion=completing.environments,
+    ),
+]
 NoCatalog = Annotated[
     bool, typer.Option("--no-catalog", help="Plan by the file's rules alone, without the Dagster project.")
 ]

@@ -22,6 +22,7 @@ from raw_trigger.ledger import Ledger, this_process
 from raw_trigger.model.history import LaunchRecord, Rows
 from raw_trigger.model.outcome import CheckResult
 from tests.conftest import Repo
+from tests.e2e.test_completion import proposed
 from tests.ledger.conftest import A, B, at, batch, launch, outcome, record
 
 TRACEBACK = (
@@ -127,6 +128,12 @@ def test_overview(past: Repo) -> None:
         "            KeyboardInterrupt\n"
         "aaaaaaaa  2026-11-20 12:00:00  success  1.2 s  cli (local)         raw/a\n"
     )
+
+
+def test_runs_are_proposed_to_the_shell(past: Repo) -> None:
+    ids = ["aaaaaaaa", "bbbbbbbb", "dddddddd"]
+    assert sorted(set(proposed(past.top, "raw-trigger history "))) == ids
+    assert set(proposed(past.top, "raw-trigger history b")) == {"bbbbbbbb"}
 
 
 def test_filters(past: Repo) -> None:
