@@ -255,6 +255,9 @@ def _gitlab(environ: Mapping[str, str], given: Mapping[str, str | None]) -> CiEv
         fields.update(_gitlab_merge_request(environ))
         train = environ.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train"
         kind = "merge-group" if train else "pull-request"
+    elif environ.get("CI_EXTERNAL_PULL_REQUEST_IID"):
+        kind = "pull-request"
+        fields.update(_gitlab_external_pull_request(environ))
     elif tag:
         kind = "tag"
     elif name in _GITLAB_PUSH:
@@ -286,6 +289,23 @@ def _gitlab_merge_request(environ: Mapping[str, str]) -> dict[str, Any]:
         "from_fork": head_repository is None
         or head_repository != environ.get("CI_MERGE_REQUEST_PROJECT_PATH"),
         "head_repository": head_repository,
+    }
+
+
+def _gitlab_external_pull_request(environ: Mapping[str, str]) -> dict[str, Any]:
+    """One of GitHub's, whose own last commit is checked out."""
+    about = "CI_EXTERNAL_PULL_REQUEST_"
+    target, base = (environ.get(f"{about}TARGET_BRANCH_{what}", "") for what in ("NAME", "SHA"))
+    source, into = (environ.get(f"{about}{side}_REPOSITORY") for side in ("SOURCE", "TARGET"))
+    number = environ[f"{about}IID"]
+    return {
+        "branch": None,
+        "number": int(number) if number.isdecimal() else None,
+        "base_ref": _name(target, f"{about}TARGET_BRANCH_NAME"),
+        "base_sha": _id(base, f"{about}TARGET_BRANCH_SHA") if base else None,
+        "head_sha": _id(environ["CI_COMMIT_SHA"], "CI_COMMIT_SHA"),
+        "from_fork": source is None or source != into,
+        "head_repository": source,
     }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from raw_trigger.errors import ROOM, GitError
+from raw_trigger.repo.environment import TOKEN
 
 _NO_INDEX = os.devnull + ".none"
 """An index file that is not there: commands that do not need the index then skip reading it."""
@@ -48,6 +49,8 @@ class Git:
     def __init__(self, cwd: Path, environ: Mapping[str, str], git_dir: Path | None = None) -> None:
         self.cwd = cwd
         self.environ = dict(environ)
+        # It runs programs of the user's: filters, and those that fetch content.
+        self.environ.pop(TOKEN, None)
         self.environ.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
         if git_dir is not None:
             for name in _MISLEADING:

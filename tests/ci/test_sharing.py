@@ -392,6 +392,13 @@ def test_a_token_lets_write_and_is_nowhere_to_be_seen(origin: Origin, private: s
     assert sharing.fetch(run.repo, "production", "origin", "r") == Record(tree)
 
 
+def test_git_is_not_given_the_variable_that_holds_the_token(origin: Origin) -> None:
+    """It runs filters and programs that fetch content; what it needs of the token is the header."""
+    top = origin.clone("one").clone.top
+    repo = Repository.discover(top, {**os.environ, "RAW_TRIGGER_TOKEN": "secret"})
+    assert repo.git.line("-c", "alias.shown=!echo ${RAW_TRIGGER_TOKEN-nothing}", "shown") == "nothing"
+
+
 def test_a_token_takes_the_place_of_what_checkout_left(origin: Origin, private: str) -> None:
     """actions/checkout leaves a header for the whole server; two of them are refused."""
     run = private_clone(origin, private)
