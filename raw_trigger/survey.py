@@ -238,9 +238,9 @@ class Survey:
             return disk
         options = self._options()
         listed = desired_paths(repo, self.tracked, changes.desired)
-        gone = {
-            path: found for path, entry in listed if (found := absent(repo, path, entry.mode)) is not None
-        }
+        looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
+        # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
+        gone = {path: found for path, found in looked if found is not None and found.tool is not None}
         lacks = lacking(
             (change.path for change in changes.changes if disk.obstacle(change.path) is None),
             gone,
@@ -249,7 +249,7 @@ class Survey:
         )
         told = {
             path: f"what is made from it also reads {shown(others)}, whose content is not here: "
-            f"{commands([gone[one] for one in others])}"
+            f"{commands(gone[one] for one in others)}"
             for path, others in lacks.items()
         }
         return replace(disk, missing={**disk.missing, **told}, lacks=lacks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from raw_trigger.check import Finding
@@ -35,8 +35,17 @@ def _ignored(repo: Repository, roots: Sequence[str], files: Mapping[bytes, Entry
     split = (path.split(b"/") for path in files)
     known = {b"/".join(parts[:i]) for parts in split for i in range(len(parts) + 1)}
     data = (path for path in listed if path.rstrip(b"/") not in known and not _is_junk(path))
-    for path in islice(data, _SHOWN):
+    for path in islice(_outermost(data), _SHOWN):
         yield Finding("note", show(path), "git ignores it, so nothing is made from it (git check-ignore -v)")
+
+
+def _outermost(paths: Iterable[bytes]) -> Iterator[bytes]:
+    """Git lists folders and, where only some patterns ignore what is in them, their files as well."""
+    folder = None
+    for path in sorted(paths):
+        if folder is None or not path.startswith(folder):
+            folder = path if path.endswith(b"/") else None
+            yield path
 
 
 def _is_junk(path: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,14 +40,13 @@ class Absent:
         return f"{self.why}: {commands((self,))}" if self.tool is not None else self.why
 
 
-def commands(absent: Sequence[Absent]) -> str:
-    """Returns what fetches all of them, for a shell; where nothing does, why the first is not here."""
+def commands(absent: Iterable[Absent]) -> str:
+    """Returns what fetches all of them, for a shell."""
     found: dict[tuple[Tool, bytes], list[bytes]] = {}
     for one in absent:
         if one.tool is not None:
             found.setdefault((one.tool, one.inside), []).append(one.path)
-    listed = [_command(tool, inside, paths) for (tool, inside), paths in found.items()]
-    return " && ".join(listed) or absent[0].why
+    return " && ".join(_command(tool, inside, paths) for (tool, inside), paths in found.items())
 
 
 def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:

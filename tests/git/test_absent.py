@@ -139,6 +139,14 @@ def test_what_is_made_also_reads_a_submodule(sub: Ground, tmp_path: Path) -> Non
     assert clone.run() == ["b"]
 
 
+def test_a_link_that_leads_nowhere_keeps_nothing_else_from_running(sub: Ground) -> None:
+    assert sub.run() == ["b"]
+    (sub.top / R / "b2.csv").symlink_to("nowhere")
+    sub.write({R + "b.csv": "1\n"})
+    assert sub.run() == ["b"]
+    assert list(sub.waiting()) == ["b2.csv"]
+
+
 def test_a_submodule_with_edits(sub: Ground) -> None:
     inside = Repo(sub.top / R / "sub")
     tip = inside.git("rev-parse", "HEAD")

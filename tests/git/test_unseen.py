@@ -19,7 +19,16 @@ def test_what_git_does_not_look_at(repo: Repo, tmp_path: Path) -> None:
     other.commit({"f": "1"})
     ground.commit({"raw-trigger.yaml": RULES, R + "a.csv": "1\n", ".gitignore": "*.log\nout/\n.DS_Store\n"})
     ground.git("submodule", "add", "-q", str(other.top), R + "sub")
-    ground.write({R + "x.log": "1", R + "out/1": "1", R + "out/2": "1", R + ".DS_Store": "1", "y.log": "1"})
+    ground.write(
+        {
+            R + "x.log": "1",
+            R + "out/1": "1",
+            R + "out/2": "1",
+            R + "logs/z.log": "1",
+            R + ".DS_Store": "1",
+            "y.log": "1",
+        }
+    )
     ground.git("clone", "-q", str(other.top), R + "own")
     for name, text in (
         *(("file", "a.csv"), ("folder", "../1_raw"), ("elsewhere", "../../README"), ("away", "/etc/hosts")),
@@ -32,6 +41,7 @@ def test_what_git_does_not_look_at(repo: Repo, tmp_path: Path) -> None:
     assert sorted((one.severity, one.where.removeprefix(R), one.message.split(":")[0]) for one in found) == [
         ("note", "file", f"a link to {R}a.csv"),
         ("note", "folder", f"a link to {R.rstrip('/')}"),
+        ("note", "logs/", "git ignores it, so nothing is made from it (git check-ignore -v)"),
         ("note", "out/", "git ignores it, so nothing is made from it (git check-ignore -v)"),
         ("note", "sub", "a submodule"),
         ("note", "x.log", "git ignores it, so nothing is made from it (git check-ignore -v)"),
