@@ -21,6 +21,8 @@ rt_staged() { "$@" ':(top,literal)data/1_raw'; }
 # shellcheck disable=SC2329  # rt_staged runs it
 rt_pointers() { "$@" ':(top,glob)*.dvc' ':(top,glob)dvc.lock' ':(top,glob)data/*.dvc' ':(top,glob)data/dvc.lock'; }
 rt_new() { "$@" ':(top,glob)**/raw-trigger.yaml' ':(top,glob)**/raw-trigger.yml' ':(top,exclude,literal)raw-trigger.yaml'; }
+# shellcheck disable=SC2329  # rt_staged runs it
+rt_configs() { "$@" ':(top,glob)**/raw-trigger.yaml' ':(top,glob)**/raw-trigger.yml'; }
 # end of settings
 
 rt_hook=$1
@@ -120,15 +122,15 @@ rt_start() {
     exit "$rt_status"
 }
 
-# Whether the index holds anything under a root that HEAD does not, or a configuration of which nothing is
-# known here yet, in git's words: 0 is no, 1 is yes. DVC's files beside and above a root may stand for what is
+# Whether the index holds anything under a root that HEAD does not, or a configuration, in git's words: 0 is no,
+# 1 is yes. DVC's files beside and above a root may stand for what is
 # under it.
 rt_staged_against() {
     if rt_uses_dvc; then
-        rt_staged rt_pointers rt_new git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
+        rt_staged rt_pointers rt_configs git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
             --ita-invisible-in-index "$1" -- 2>/dev/null
     else
-        rt_staged rt_new git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
+        rt_staged rt_configs git diff-index --cached --quiet --no-ext-diff --ignore-submodules=none \
             --ita-invisible-in-index "$1" -- 2>/dev/null
     fi
 }

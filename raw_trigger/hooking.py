@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from raw_trigger import background, settling
 from raw_trigger.background import Job
-from raw_trigger.config.loader import NAMES
+from raw_trigger.config.loader import NAMES, require_readable
 from raw_trigger.errors import RawTriggerError, RecordError
 from raw_trigger.events.hooks import NAMES as NAMES_OF_HOOKS
 from raw_trigger.events.hooks import HookEvent
@@ -30,7 +31,7 @@ from raw_trigger.launch.base import Launcher
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.model.settings import below
-from raw_trigger.places import Place, all_places
+from raw_trigger.places import Place, all_places, staged_configurations
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.trigger import Trigger
@@ -276,6 +277,23 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
         except RawTriggerError as error:
             broken.append((place, error))
     return Projects(repo, tuple(opened), tuple(broken))
+
+
+def wrong_configurations(start: Path, config_file: Path | None = None) -> list[RawTriggerError]:
+    """What is wrong with the configurations that are about to be committed, whatever is on disk.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    repo = Repository.discover(start)
+    further = () if config_file is None else (os.path.relpath(config_file.resolve(), repo.top.resolve()),)
+    wrong: list[RawTriggerError] = []
+    for name, content in staged_configurations(repo, *further).items():
+        try:
+            require_readable(content, name)
+        except RawTriggerError as error:
+            wrong.append(error)
+    return wrong
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -179,6 +179,31 @@ def _listed(repo: Repository, *, untracked: bool) -> list[str]:
     return [name for name in names if os.path.lexists(repo.top / name)]
 
 
+def staged_configurations(repo: Repository, *further: str) -> dict[str, bytes]:
+    """The configurations that the index has and HEAD has not like that, with their content.
+
+    Args:
+        further: Names that no configuration is found by, relative to the top.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    head = repo.head()
+    wanted = [*(f":(top,glob)**/{name}" for name in NAMES), *(f":(top,literal){name}" for name in further)]
+    options = ("-z", "--cached", "--no-renames", "--diff-filter=d", "--ita-invisible-in-index")
+    tree = repo.empty_tree if head is None else head.tree
+    done = repo.git.attempt("diff-index", *options, tree, "--", *wanted, index=True, literal=False)
+    if done.returncode != 0:
+        raise failed("diff-index", done.returncode, done.stderr)
+    fields = done.stdout.split(b"\0")[:-1]
+    found = {}
+    for meta, name in zip(fields[::2], fields[1::2], strict=True):
+        _, mode, _, oid, _ = meta.decode().split(" ")
+        if mode.startswith("100"):  # what a link leads to is none of the index's
+            found[os.fsdecode(name)] = repo.git.run("cat-file", "blob", oid)
+    return found
+
+
 def _is_default(top: Path) -> bool:
     """Whether there is a project at the top that needs no configuration."""
     return (top / _DEFAULT).is_dir() and has_project(top)

@@ -14,6 +14,7 @@ from raw_trigger.places import environments_of_others
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
 from raw_trigger.trigger import Trigger
+from raw_trigger.worktrees import of_missing_worktrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,11 @@ def status_of(trigger: Trigger) -> Status:
     plan = trigger.plan(trigger.detect(base, desired), launching=True)
     head = repo.head()
     tip = repo.empty_tree if head is None else head.tree
-    is_foreign = environments_of_others(repo, workspace.config)
+    is_foreign, is_gone = environments_of_others(repo, workspace.config), of_missing_worktrees(repo)
     found = tuple(
         EnvironmentStatus(name, tree, _behind(trigger, tree, tip))
         for name, tree in sorted(state.environments(repo).items())
-        if name == workspace.environment or not is_foreign(name)
+        if name == workspace.environment or not (is_foreign(name) or is_gone(name))
     )
     name = None if head is None or head.commit is None else headline(repo, head.commit)
     job = background.read(repo)

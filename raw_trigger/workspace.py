@@ -15,6 +15,7 @@ from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, folde
 from raw_trigger.places import Place, named_place, places_from, require_own_environment, several
 from raw_trigger.project import DagsterProject
 from raw_trigger.repo.repository import Repository
+from raw_trigger.worktrees import tidy
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def open_place(
     if environment is not None and not ENVIRONMENT_NAME.fullmatch(environment):
         raise UsageError(f"the environment {environment!r} cannot be part of a git ref", ENVIRONMENT_HINT)
     environ = os.environ if environ is None else environ
+    tidy(repo)
     top = repo.top
     if place.file is None:
         config = default_config(place.folder)

@@ -70,9 +70,12 @@ def hook(
     if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
         tell_stderr(f"{name} skipped (RAW_TRIGGER_SKIP)")
         return
-    from raw_trigger.hooking import is_seen, mark_known, mark_seen, untold
+    from raw_trigger.hooking import is_seen, mark_known, mark_seen, untold, wrong_configurations
 
     text = text_renderer()
+    wrong = wrong_configurations(context.obj.directory, context.obj.config) if name == "pre-commit" else []
+    if wrong:
+        raise typer.Exit(max(map(_told, wrong)))
     try:
         projects = _projects(context)
     except RawTriggerError as error:

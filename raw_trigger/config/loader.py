@@ -42,6 +42,22 @@ def load_config(path: Path, top: Path, cache_dir: Path | None = None) -> Config:
     return config
 
 
+def require_readable(data: bytes, shown: str) -> None:
+    """Raises the error with which a file of this content would be refused.
+
+    Args:
+        data: The content of a configuration, which need not be what is on disk.
+        shown: Its name relative to the repository's top.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    from raw_trigger.config.parsing import parse
+
+    _require_small(data, shown)
+    parse(data, shown)
+
+
 def find_config(start: Path, top: Path) -> Path | None:
     """The nearest ``raw-trigger.yaml`` (or ``.yml``) in ``start`` or a folder above it, up to ``top``.
 
@@ -88,6 +104,10 @@ def _read(path: Path, shown: str) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"{shown}:1:1: cannot be read: {reason}; check the path and its rights") from error
+    _require_small(data, shown)
+    return data
+
+
+def _require_small(data: bytes, shown: str) -> None:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{shown}:1:1: larger than {MAX_BYTES} bytes; use patterns instead of single paths")
-    return data

@@ -95,6 +95,7 @@ def _block(settings: ShimSettings) -> str:
         "# shellcheck disable=SC2329  # rt_staged runs it\n"
         f'rt_pointers() {{ "$@" {_words(globs)}; }}\n'
         f'rt_new() {{ "$@" {_words(_new(roots, config))}; }}\n'
+        f'rt_configs() {{ "$@" {_words(_configs(config))}; }}\n'
     )
 
 
@@ -105,10 +106,14 @@ def _staged(roots: Sequence[str]) -> list[str]:
 def _new(roots: Sequence[str], config: Sequence[str]) -> list[str]:
     """Pathspecs of the configurations that a project of which nothing is known here yet could have."""
     known = [file for file in config if not any(root == "." or file.startswith(f"{root}/") for root in roots)]
-    return [
-        *(f":(top,glob)**/{name}" for name in ("raw-trigger.yaml", "raw-trigger.yml")),
-        *(f":(top,exclude,literal){file}" for file in known),
-    ]
+    return [*_configs(()), *(f":(top,exclude,literal){file}" for file in known)]
+
+
+def _configs(config: Sequence[str]) -> list[str]:
+    """Pathspecs of all configurations, be they known here or not."""
+    names = ("raw-trigger.yaml", "raw-trigger.yml")
+    named = [file for file in config if file.rpartition("/")[2] not in names]
+    return [*(f":(top,glob)**/{name}" for name in names), *(f":(top,literal){file}" for file in named)]
 
 
 def _words(words: Iterable[str]) -> str:

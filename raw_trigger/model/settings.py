@@ -167,6 +167,13 @@ def local_environment(folder: str, worktree: str | None = None) -> str:
     return name if worktree is None else f"{name}--{worktree}"
 
 
+def is_of_worktree(environment: str, worktree: str) -> bool:
+    """Whether it is what :func:`local_environment` calls an environment of that linked worktree."""
+    project, _, name = environment.partition("--")
+    below = project.startswith(f"{LOCAL}.") and name == worktree
+    return below or environment == local_environment("", worktree)
+
+
 def folder_name(folder: str) -> str:
     """A project folder as a part of a git ref or of a file's name: different for different folders.
 

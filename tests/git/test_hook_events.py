@@ -161,3 +161,34 @@ def test_what_comes_after_git_has_no_say_in_it(
         assert words in done.stderr, (name, done.output)
         assert done.exit_code == (0 if name.startswith("post-") else status), name
         assert ("is refused; `git" in done.output) == name.startswith("pre-"), name
+
+
+WRONG = "nonsense: 1\n"
+STAGED: dict[str, tuple[dict[str, str], dict[str, str], bool]] = {
+    "broken": ({"raw-trigger.yaml": WRONG}, {}, True),
+    "broken, and mended on disk only": ({"raw-trigger.yaml": WRONG}, {"raw-trigger.yaml": ""}, True),
+    "of a new project": ({"app/raw-trigger.yml": WRONG}, {}, True),
+    "too large": ({"raw-trigger.yaml": "#" * 1024 * 1024 + "\n"}, {"raw-trigger.yaml": ""}, True),
+    "sound": ({"raw-trigger.yaml": "unmapped: ignore\n"}, {}, False),
+    "nothing": ({"other": "1"}, {}, False),
+    "broken elsewhere": ({"raw-trigger.yaml": ""}, {"other.yaml": WRONG}, False),
+}
+
+
+@pytest.mark.parametrize(("staged", "disk", "refused"), STAGED.values(), ids=STAGED)
+def test_a_configuration_is_looked_at_as_it_is_staged(
+    repo: Repo, staged: dict[str, str], disk: dict[str, str], refused: bool
+) -> None:
+    """With the words with which the next commit of raw data would be refused."""
+    repo.git("update-ref", "refs/raw-trigger/local", "HEAD^{tree}")
+    repo.stage({**staged})
+    repo.write({**disk})
+    done = CliRunner().invoke(app, ["-C", str(repo.top), "hook", "pre-commit"])
+    assert done.exit_code == (2 if refused else 0), done.output
+    assert ("the commit is refused" in done.output) == refused
+    if refused and not disk:
+        repo.git("commit", "-q", "-m", "all the same")
+        [name] = staged
+        repo.stage({f"{name.rpartition('raw-trigger.y')[0]}{R}new": "1"})
+        again = CliRunner().invoke(app, ["-C", str(repo.top), "hook", "pre-commit"])
+        assert (again.output, again.exit_code) == (done.output, 2)

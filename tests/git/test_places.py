@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from raw_trigger import state
 from raw_trigger.errors import ConfigError, UsageError
 from raw_trigger.events.revisions import from_arguments
-from raw_trigger.model.settings import ENVIRONMENT_NAME, local_environment
+from raw_trigger.model.settings import ENVIRONMENT_NAME, is_of_worktree, local_environment
 from raw_trigger.places import all_places
+from raw_trigger.repo.repository import Repository
 from raw_trigger.status import status_of
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace, open_workspace, places_of
+from raw_trigger.workspace import Workspace, open_place, open_workspace, places_of
+from raw_trigger.worktrees import of_missing_worktrees
 from tests.conftest import Repo
 
 CONFIG = "raw-trigger.yaml"
@@ -44,6 +49,55 @@ def test_every_folder_has_an_environment_of_its_own(
     made = local_environment(folder, worktree)
     assert name is None or made == name
     assert ENVIRONMENT_NAME.fullmatch(made)
+
+
+def test_whose_environment_it_is() -> None:
+    of_b = {local_environment(folder, "b") for folder in ("", "app", "services/my-app", "größe")}
+    others = {local_environment(folder, tree) for folder in ("", "app") for tree in (None, "a", "a--b", "bb")}
+    assert {one for one in of_b | others if is_of_worktree(one, "b")} == of_b
+
+
+def worktree(repo: Repo, name: str) -> Repo:
+    repo.git("worktree", "add", "-q", "--detach", str(repo.top.parent / name))
+    return Repo(repo.top.parent / name)
+
+
+def recorded(repo: Repo) -> list[str]:
+    return repo.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/raw-trigger").split()
+
+
+def test_a_record_goes_with_its_worktree(tmp_path: Path) -> None:
+    """And a new worktree of the same name has none from before, whether its hook came or not."""
+    repo = Repo(tmp_path / "repo")
+    repo.top.mkdir()
+    repo.git("init", "-q")
+    old = repo.commit({"raw-trigger.yaml": "", "data/1_raw/x": "1", "app/raw-trigger.yaml": ""})
+    repo.git("update-ref", "refs/raw-trigger/local", "HEAD^{tree}")
+    repo.git("update-ref", "refs/raw-trigger/local-kept", "HEAD^{tree}")
+    for name in ("side", "other"):
+        side = worktree(repo, name)
+        for place in places_of(Repository.discover(side.top), side.top):
+            assert open_place(Repository.discover(side.top), place).environment == f"local-{name}"
+        for environment in (f"local-{name}", f"local.app--{name}"):
+            repo.git("update-ref", f"refs/raw-trigger/{environment}", f"{old}^{{tree}}")
+    everything = ["local", "local-kept", "local-other", "local-side", "local.app--other", "local.app--side"]
+    open_workspace(repo.top)
+    assert recorded(repo) == everything
+    repo.git("worktree", "remove", "--force", str(tmp_path / "side"))
+    side = worktree(repo, "side")
+    workspace = open_workspace(side.top)
+    assert workspace.environment == "local-side"
+    assert Trigger(workspace).record is None
+    assert not {"local-side", "local.app--side"} & set(recorded(repo))
+    # git takes it for one that may come back, from another disk.
+    shutil.rmtree(tmp_path / "other")
+    open_workspace(repo.top)
+    assert "local-other" in recorded(repo)
+    assert of_missing_worktrees(Repository.discover(repo.top))("local.app--other")
+    assert not of_missing_worktrees(Repository.discover(repo.top))("local-side")
+    repo.git("worktree", "prune")
+    open_workspace(repo.top)
+    assert recorded(repo) == ["local", "local-kept"]
 
 
 def test_no_two_folders_share_one() -> None:

@@ -139,6 +139,13 @@ def configuration(repo: Hooked) -> None:
     repo.commit({"raw-trigger.yaml": "root: data/1_raw\n"})
 
 
+def configuration_left_unstaged(repo: Hooked) -> None:
+    repo.commit({"raw-trigger.yaml": "root: data/1_raw\n"})
+    repo.look()
+    repo.write({"raw-trigger.yaml": "broken\n"})
+    repo.commit({"other": "2\n"})
+
+
 NEW = "other project/raw-trigger.yml"
 """The configuration of a project that the hooks do not know."""
 
@@ -351,7 +358,8 @@ SCENARIOS: list[tuple[Callable[[Hooked], None], list[str]]] = [
     (no_verify, ["post-commit"]),
     (amend_message, []),
     (amend_raw, [*COMMITTED, "post-rewrite"]),
-    (configuration, ["post-commit"]),
+    (configuration, COMMITTED),
+    (configuration_left_unstaged, []),
     (new_project, COMMITTED),
     (new_project_unverified, ["post-commit"]),
     (new_project_merged, ["post-merge"]),
@@ -623,7 +631,16 @@ def test_any_path_can_be_a_root(repo: Hooked, name: str) -> None:
     repo.commit({"other": "3\n"})
     assert repo.started() == []
     repo.commit({config: "1\n"})
-    assert repo.started() == ["post-commit"]
+    assert repo.started() == COMMITTED
+
+
+def test_a_configuration_by_another_name(repo: Hooked) -> None:
+    repo.install(config_files=("conf/*.yaml",))
+    repo.look()
+    repo.commit({"conf/other.yaml": "1\n"})
+    assert repo.started() == []
+    repo.commit({"conf/*.yaml": "1\n"})
+    assert repo.started() == COMMITTED
 
 
 def test_marker_does_not_depend_on_how_git_shows_paths(repo: Hooked) -> None:
