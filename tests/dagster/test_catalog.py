@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.model.assets import Asset, PartitionMapping, Partitions
+from raw_trigger.model.assets import KEY, Asset, PartitionMapping, Partitions
 
 DEFS = """
     import datetime
@@ -23,7 +23,9 @@ DEFS = """
     @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["eu", "us"]))
     def by_region_too(): ...
     @dg.asset(partitions_def=daily)
-    def by_day(): ...
+    def by_day(context):
+        "Of days.csv, one file a day."
+        (RAW / f"{context.partition_key}.csv").read_text()
     @dg.asset(partitions_def=hourly)
     def by_month(): ...
     @dg.asset(partitions_def=files)
@@ -79,8 +81,16 @@ DEFS = """
     @dg.asset_check(asset=sales)
     def not_empty(): return dg.AssetCheckResult(passed=True)
 
+    RAW = Path(__file__).parent / "data"
     @dg.multi_asset(outs={"left": dg.AssetOut(), "right": dg.AssetOut()})
-    def pair(): ...
+    def pair():
+        return (RAW / "pair.csv").read_text(), 1
+    @dg.op
+    def reading():
+        return open("data/graph.csv").read()
+    @dg.graph_asset
+    def graph():
+        return reading()
     @dg.multi_asset(outs={n: dg.AssetOut(is_required=False) for n in ("l", "r")}, can_subset=True)
     def free(): ...
 
@@ -88,7 +98,7 @@ DEFS = """
     def seen(): return dg.DataVersion("1")
 
     defs = dg.Definitions(
-        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, documented, far_away, pair, free,
+        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, documented, far_away, pair, graph, free,
          seen,
          dg.AssetSpec("outside", metadata={"path": "x.csv"}), dg.SourceAsset("old_style")],
         asset_checks=[not_empty])
@@ -202,10 +212,21 @@ def test_how_partitions_are_made_from_others(catalog):
     }
 
 
+def test_names_of_files_in_the_code_and_in_what_is_said(catalog):
+    assert {
+        key: (asset.named, asset.told) for key, asset in catalog.assets.items() if asset.named or asset.told
+    } == {
+        "by_day": ((f"/data/{KEY}.csv",), ("days.csv",)),
+        "graph": (("data/graph.csv",), ()),
+        "left": (("/data/pair.csv",), ()),
+        "right": (("/data/pair.csv",), ()),
+    }
+
+
 def test_everything_is_there(catalog):
     assert sorted(catalog.assets) == [
         *("all_regions", "by_both", "by_code", "by_day", "by_file", "by_month", "by_region", "by_region_too"),
-        *("by_week", "documented", "far_away", "l", "left", "moved", "old_style", "outside", "r"),
+        *("by_week", "documented", "far_away", "graph", "l", "left", "moved", "old_style", "outside", "r"),
         *("raw/shop/sales", "right", "seen"),
     ]
     assert catalog.dagster_version is not None
