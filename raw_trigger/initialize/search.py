@@ -209,6 +209,8 @@ class Search:
 
     def _listed(self, keys: tuple[str, ...], names: Mapping[str, int]) -> None:
         """One pattern where the code lists what matches it, or names the folder."""
+        if len(names) == 1:
+            return
         (first, *also) = map(as_template, keys)
         named = {text for key in keys for text in self.catalog.assets[key].named if "*" in text}
         globs = {as_glob(text, self._root) for text in named}
@@ -269,11 +271,12 @@ class Search:
         for name in (*self._open, *self.settled):
             parts = named_parts(name)
             folders.setdefault((parts["parent"], parts["suffix"]), []).append(words_of(parts["stem"]))
+        of_folder = {place: Shared(stems) for place, stems in folders.items()}
         found: dict[str, list[str]] = {}
         for name in self._open:
             parts = named_parts(name)
             words = words_of(parts["stem"])
-            bare = Shared(folders[parts["parent"], parts["suffix"]]).off(words)
+            bare = of_folder[parts["parent"], parts["suffix"]].off(words)
             for one in dict.fromkeys((bare, words)):
                 if one in assets:
                     found.setdefault(one, []).append(name)
@@ -296,6 +299,7 @@ class Search:
 
     def _same_name(self) -> None:
         """Files and assets of one name, the nearest likeness first."""
+        called = {name: file_names(name, self._root) for name in self._open}
         for rank, why in enumerate(LIKENESS):
             by_name: dict[str, list[str]] = {}
             for key, asset in self._unfed.items():
@@ -304,8 +308,9 @@ class Search:
                         by_name.setdefault(text, []).append(key)
             chosen: dict[str, str] = {}
             for name in self._open:
-                texts = file_names(name, self._root)[rank]
-                like = [key for text in texts for key in by_name.get(text, ())]
+                like = [key for text in called[name][rank] for key in by_name.get(text, ())]
+                if not like:
+                    continue
                 keys = nearest(name, [self.catalog.assets[key] for key in dict.fromkeys(like)])
                 if len(keys) == 1:
                     chosen[name] = keys[0]
