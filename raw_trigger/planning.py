@@ -612,6 +612,7 @@ class _Planner:
                     asked=new.asked,
                     above=new.above,
                 )
+                yield self.drafts[together]
         yield new
 
     def _left(self, target: Target, draft: _Draft, why: str) -> None:

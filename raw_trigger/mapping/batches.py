@@ -42,7 +42,7 @@ class _Batches:
         self._size = size
         self._keys = keys
         self._names: dict[int, tuple[Partitions, str]] = {}
-        # A unit is made at once: one target, or a range of an asset's partitions.
+        # A unit is made at once: a target with what the same function makes, or a range of its partitions.
         self._unit: dict[Target, Target] = {target: target for target in items}
         self._members: dict[Target, list[Target]] = {target: [target] for target in items}
         self._group: dict[Target, _Group] = {target: self._group_of(item) for target, item in items.items()}
@@ -51,6 +51,7 @@ class _Batches:
         for target, item in items.items():
             if item.asset is not None and item.action == "materialize":
                 self._mates[target] = [Target(key, target.partition) for key in item.asset.execution_set]
+        self._join_mates()
         self._join_ranges()
 
     def numbered(self) -> dict[Target, int]:
@@ -86,6 +87,16 @@ class _Batches:
         if known is None:
             known = self._names[id(asset.partitions)] = (asset.partitions, repr(asset.partitions))
         return known[1]
+
+    # What one function makes
+
+    def _join_mates(self) -> None:
+        """Where some of what one function makes waits for more than the rest, all of it waits."""
+        for target, mates in self._mates.items():
+            members = sorted({target, *(mate for mate in mates if mate in self._mates)}, key=_order)
+            if len(members) > 1 and members[0] == target:
+                self._unit.update(dict.fromkeys(members, target))
+                self._members[target] = members
 
     # Ranges
 
@@ -186,3 +197,7 @@ class _Batches:
                 chunks.append([])
             chunks[-1].extend(island)
         return chunks
+
+
+def _order(target: Target) -> tuple[str, str]:
+    return (target.asset, target.partition or "")

@@ -307,3 +307,20 @@ def test_two_versions_of_a_table_are_compared_once_and_not_for_each_row() -> Non
     made = make_plan(changes("~table"), rules, Options("local"), compare=compare, record=Record("1" * 40))
     assert len(made.actionable) == len(targets)
     assert len(compared) <= 2
+
+
+@pytest.mark.parametrize("size", [200, 1])
+def test_what_one_function_makes_is_one_unit_though_only_some_of_it_waits(size: int) -> None:
+    """One of three is made from what is only reported, in a batch of its own; one run makes all three."""
+    mates = ("m/a", "m/b", "m/c")
+    made_together = {"execution_set": mates}
+    assets = catalog(
+        raw__ext={"kind": "external"},
+        m__a=made_together,
+        m__b={**made_together, "parents": ("raw/ext",)},
+        m__c=made_together,
+        below={"parents": ("m/a",)},
+    )
+    made = plan(book(assets=assets), "~ext.csv", downstream="all", batch_size=size)
+    numbers = {t.target.asset: t.batch for t in made.targets}
+    assert numbers == {"raw/ext": 1, "m/a": 2, "m/b": 2, "m/c": 2, "below": 2}
