@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from raw_trigger.repo.repository import Repository
 
 SOAK = int(os.environ.get("RAW_TRIGGER_SOAK", "0"))
 """How long `make soak` is to try; 0 in the gate."""
 REPOSITORY_TOP = Path(__file__).resolve().parent.parent
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 _FOREIGN = ("GIT_", "DAGSTER_", "RAW_TRIGGER_", "PRE_COMMIT", "VIRTUAL_ENV")
 
 
