@@ -270,11 +270,21 @@ class Trigger(Survey):
                 self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
-        outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
+        outcomes = self._outcomes(plan, done)
         self.warnings += self.unsteady
         self._compare(outcomes)
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
+
+    def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
+        """What came of the plan, after what the launcher found lacking above it and made first."""
+        outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
+        asked = {outcome.target for outcome in outcomes}
+        first = tuple(outcome for target, outcome in done.items() if target not in asked)
+        if first:
+            names = ", ".join(outcome.target.text for outcome in first)
+            self.warnings.append(f"made first, because it was never materialized: {names}")
+        return (*first, *outcomes)
 
     def _compare(self, outcomes: tuple[TargetOutcome, ...]) -> None:
         """Warn of what was read and feeds nothing of it by the rules, and keep what was read."""

@@ -6,6 +6,7 @@ file see plain values only: :class:`Node` for an asset, dictionaries for events 
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -521,6 +522,23 @@ def never_materialized(instance: Any, keys: list[Any]) -> list[Any]:
     records = instance.get_asset_records(keys) if keys else []
     made = {one.asset_entry.asset_key for one in records if one.asset_entry.last_materialization is not None}
     return [key for key in keys if key not in made]
+
+
+def partitions_above(instance: Any, mapping: Any, below: Any, above: Any, key: str) -> list[str]:
+    """The partitions of a parent that one of an asset is made from; none where that takes all there are."""
+    if type(mapping).__name__ == "AllPartitionMapping":
+        return []
+    ask = mapping.get_upstream_mapped_partitions_result_for_partitions
+    subset = below.empty_subset().with_partition_keys([key])
+    told = inspect.signature(ask).parameters
+    given = (subset, below, above) if "downstream_partitions_def" in told else (subset, above)
+    found = ask(*given, dynamic_partitions_store=instance).partitions_subset
+    return sorted(str(one) for one in found.get_partition_keys())
+
+
+def made_partitions(instance: Any, key: Any) -> frozenset[str]:
+    """The partitions of an asset of which the event log has a materialization."""
+    return frozenset(str(one) for one in instance.get_materialized_partitions(key))
 
 
 def delete_partition(instance: Any, definition: Any, key: str) -> None:

@@ -33,6 +33,8 @@ LOAD_FAILED = 3
 READ_KINDS = ("files", "unsure", "folders")
 LOOK_SECONDS = 0.5
 """Between two looks whether the process that started this one is still there."""
+MOST_PARENTS = 400
+"""More partitions than these are not made because one that is made from them is."""
 LOADED_OBJECTS = 100_000
 """How many new ones there may be, while the project is loaded, before those in cycles are looked for."""
 
@@ -292,6 +294,9 @@ class Runner:
         self.channel = channel
         self.request = request
         self.states: dict[Identity, str] = {}
+        self.planned = {_identity(one) for batch in request["batches"] for one in batch["targets"]}
+        self.made: dict[Any, frozenset[str]] = {}
+        """Partitions of the assets that were asked about, as the event log had them."""
         self.run_id: str | None = None
         opened = session.sibling("opened")
         self.reading = session.sibling("reading").Reading(request.get("reading"), opened)
@@ -422,8 +427,56 @@ class Runner:
     # Runs -----------------------------------------------------------------------------------------
 
     def _materialize(self, batch: Document) -> None:
+        first = self._never_made(batch["targets"])
+        if first:
+            self._materialize_all({**batch, "run_id": None, "is_range": False, "partition": None}, first)
+        self._materialize_all(batch, batch["targets"])
+
+    def _never_made(self, targets: list[Document]) -> list[Document]:
+        """Partitions of parents, however far up, that were never materialized and that nothing else makes.
+
+        Each target comes after those of its own. An asset that takes all partitions of a parent takes those
+        that there are, and what an asset was made from of itself is its own business.
+        """
+        found: dict[Identity, Document] = {}
+        left = list(targets)
+        for target in left:  # it grows
+            for parent, partition in self._parents_of(target):
+                document = {"asset": list(parent.path), "partition": partition, "after": []}
+                one = _identity(document)
+                if one not in found:
+                    if one in self.planned or one in self.states or self._is_made(parent, partition):
+                        continue
+                    found[one] = document
+                    left.append(document)
+                target["after"] = [*(target.get("after") or ()), [list(parent.path), partition]]
+        return list(found.values())
+
+    def _parents_of(self, target: Document) -> list[tuple[Any, str]]:
+        """The partitions that it is made from; none where Dagster cannot tell, which the run will."""
+        node, partition = self.node_of.get(self.compat.asset_key(target["asset"])), target["partition"]
+        found: list[tuple[Any, str]] = []
+        if node is None or node.partitions is None or partition is None:
+            return found
+        for parent, mapping in node.mappings.items():
+            above = self.node_of.get(parent)
+            if above is None or above.kind != "materializable" or above.partitions is None:
+                continue
+            with contextlib.suppress(Exception):
+                keys = self.compat.partitions_above(
+                    self.instance, mapping, node.partitions, above.partitions, partition
+                )
+                found += [(parent, key) for key in keys] if len(keys) <= MOST_PARENTS else []
+        return found
+
+    def _is_made(self, asset: Any, partition: str) -> bool:
+        if asset not in self.made:
+            self.made[asset] = self.compat.made_partitions(self.instance, asset)
+        return partition in self.made[asset]
+
+    def _materialize_all(self, batch: Document, targets: list[Document]) -> None:
         number = batch["number"]
-        waiting = list(batch["targets"])
+        waiting = list(targets)
         statuses: list[str] = []  # of targets that got as far as no run
         self.run_id = batch["run_id"]
         while True:
