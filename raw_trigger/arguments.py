@@ -164,14 +164,12 @@ class _Reader:
         """The globs that match what is at the path, or the path itself if it is one that matches."""
         raw, full = to_bytes(path), self._repo.top / path
         if os.path.lexists(full):
-            if not _concerns(path, self._roots):
-                return
             if is_pointer(raw):
                 tracked = self._survey.tracked
                 outs = {tracked.out_of(one) for one in self._known if tracked.pointer_of(one) == raw}
                 for out in sorted(outs):
                     yield from _whole(show(out))
-            if full.is_dir() and not full.is_symlink():
+            if full.is_dir() and not full.is_symlink() and _concerns(path, self._roots):
                 yield from _whole(path)
             elif any(_is_below(path, root) for root in self._roots):
                 yield _escaped(path)

@@ -192,3 +192,17 @@ def test_a_command_without_the_dagster_project(shop: Repo, monkeypatch: pytest.M
     assert shown("--", "lines.csv") == ["  M data/1_raw/lines.csv"]
     assert shown("sub/") == shown("feature", "sub") == ["  M data/1_raw/sub/y.csv"]
     assert shown("feature", "--", "lines.csv", "sub") == shown("dev", "--") == shown()
+
+
+def test_a_file_of_one_of_several_projects(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = "assets: [{path: '*.csv', asset: a}]\n"
+    for folder in ("shop/", "mail/"):
+        repo.commit({f"{folder}raw-trigger.yaml": config, f"{folder}{R}x.csv": "1\n"})
+        repo.write({f"{folder}{R}x.csv": "2\n"})
+    monkeypatch.chdir(repo.top)
+    for words in (["shop/data/1_raw/x.csv"], ["--", "shop/data"], ["HEAD", "shop"]):
+        done = CliRunner().invoke(app, ["diff", "--no-catalog", *words], prog_name="raw-trigger")
+        assert done.exit_code == 0, done.stderr
+        assert [line for line in done.stdout.splitlines() if "x.csv" in line] == [
+            "  M shop/data/1_raw/x.csv → a"
+        ]

@@ -9,8 +9,9 @@ import pytest
 
 from raw_trigger import results as travelling
 from raw_trigger import state
+from raw_trigger.arguments import Words, understood
 from raw_trigger.documents import MOST_TEXT
-from raw_trigger.errors import DocumentError
+from raw_trigger.errors import DocumentError, UsageError
 from raw_trigger.events.hooks import hook_events
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.initialize import draft, find_place, look
@@ -103,6 +104,29 @@ def test_narrowed_to_one_of_two(dvc: DvcRepo) -> None:
     assert dvc.adopt("HEAD", "b.csv") == 1
     assert shown(dvc.plan()) == []
     assert dvc.settled()
+
+
+@pytest.mark.parametrize(
+    ("word", "paths"),
+    [
+        ("data/1_raw/a.csv", ["data/1_raw/a.csv"]),
+        ("a.csv", ["data/1_raw/a.csv"]),
+        (
+            "data/dvc.lock",
+            ["data/1_raw/a.csv", "data/1_raw/a.csv/**", "data/1_raw/b.csv", "data/1_raw/b.csv/**"],
+        ),
+        ("data/1_raw/gone.csv", None),
+    ],
+)
+def test_words_for_what_dvc_has(dvc: DvcRepo, word: str, paths: list[str] | None) -> None:
+    two_stages(dvc)
+    dvc.write({R + "a.csv": None})
+    both_change(dvc)
+    if paths is None:
+        with pytest.raises(UsageError, match="is no revision, no raw file and no asset"):
+            understood(dvc.trigger(), Words((word,)), dvc.top)
+    else:
+        assert set(understood(dvc.trigger(), Words((word,)), dvc.top).narrowing.paths) >= set(paths)
 
 
 def test_rules_for_the_pointer_itself(dvc: DvcRepo) -> None:
