@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from raw_trigger import background, settling
@@ -27,7 +30,9 @@ from raw_trigger.install import (
     seen_now,
     write_seen,
 )
+from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
+from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.model.settings import below
@@ -421,6 +426,27 @@ def tell_failure(workspaces: Iterable[Workspace], job: Job, summary: str) -> lis
         if problem is not None:
             problems.append(f"on_failure: {shlex.join(command)} {problem}")
     return problems
+
+
+def is_news(workspace: Workspace, asleep: Collection[bytes], today: date) -> bool:
+    """Whether one of the files that wait for a time window was not told of today; from now on it was.
+
+    It is the clock that they wait for: to hear it with every commit is of no use.
+    """
+    file = workspace.repo.private_dir / "told" / f"{workspace.environment}.json"
+    names = {show(path) for path in asleep}
+    told: set[str] = set()
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        known = json.loads(file.read_bytes())
+        if known.get("day") == today.isoformat():
+            told = set(known["files"])
+    if names <= told:
+        return False
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        document = {"day": today.isoformat(), "files": sorted(names | told)}
+        replace_file(file, json.dumps(document).encode() + b"\n", 0o644)
+    return True
 
 
 def _is_behind(workspace: Workspace, head: Revision | None) -> bool:

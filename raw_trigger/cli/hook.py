@@ -145,19 +145,25 @@ def _told(error: RawTriggerError) -> int:
 
 def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: str, event: HookEvent) -> int:
     """Attend one event of one project; returns the exit code."""
-    from raw_trigger.hooking import attend
+    from datetime import date
+
+    from raw_trigger.hooking import attend, is_news
     from raw_trigger.launch.local import LocalLauncher
-    from raw_trigger.render.words import standing
+    from raw_trigger.render.words import asleep, standing
 
     progress = text.progress(0)
 
     def told(plan: Plan) -> None:
+        sleeping = asleep(plan)
+        again = sleeping is not None and not is_news(workspace, plan.asleep, date.today())
         idle = standing(plan)
+        if again and idle == sleeping:
+            return
         if idle is not None:
             text.say(("raw-trigger", "bold"), f" {_titled(name, workspace)}: {idle}")
             return
         text.say(("raw-trigger", "bold"), f" {_titled(name, workspace)}")
-        text.plan(plan, brief=True)
+        text.plan(plan, brief=True, asleep=not again)
         progress.expect(len(plan.actionable))
 
     with progress as finished:

@@ -63,10 +63,13 @@ class TextRenderer:
         """Shows its paths relative to the repository's top."""
         return text if self._top is None else text.replace(f"{self._top}/", "")
 
-    def plan(self, plan: Plan, *, brief: bool = False, failures: Iterable[Failure] = ()) -> None:
+    def plan(
+        self, plan: Plan, *, brief: bool = False, asleep: bool = True, failures: Iterable[Failure] = ()
+    ) -> None:
         """The changed files, an arrow to their assets, and what will run or why not.
 
         Args:
+            asleep: Whether to say which files wait for a time window to end.
             failures: Of earlier runs; what is to be made again for the same content says so.
         """
         if not words.asked(plan):
@@ -75,8 +78,8 @@ class TextRenderer:
                 self.say(("  " + plan.base.reason, "dim"))
             self.warnings(plan)
             return
-        shown, asleep = words.lines(plan), words.asleep(plan)
-        if shown or asleep is None:
+        shown, sleeping = words.lines(plan), words.asleep(plan)
+        if shown or sleeping is None:
             self.say(
                 (f"{words.plural(len(shown), 'raw file')} changed", "bold"), f"  {words.comparison(plan)}"
             )
@@ -96,8 +99,8 @@ class TextRenderer:
         left_out = words.not_asked(plan)
         if left_out:
             self.say((f"  {left_out} more changed, but not asked for", "dim"))
-        if asleep is not None:
-            self.say((asleep if not shown else f"  {asleep}", "dim"))
+        if asleep and sleeping is not None:
+            self.say((sleeping if not shown else f"  {sleeping}", "dim"))
         if not brief:
             self._targets(plan, words.failed_before(plan, failures))
         self.warnings(plan, listed=not brief)

@@ -122,3 +122,12 @@ def test_partitions_from_file_to_dagster(project: Make) -> None:
     assert shop.tool("run").returncode == 0
     assert (shop.materialized(), keys(shop)) == (["below|a", "raw/files_|a", "total"], ["a"])
     assert shop.tool("history").returncode == 0
+
+    # The hook of a commit says it once a day.
+    shop.git("add", "-A")
+    said = []
+    for day in ("2999-01-01", "2999-01-01", "2999-01-02"):
+        shop.commit({f"{R}days/{day}.csv": f"edited {len(said)}"})
+        said.append(shop.tool("hook", "post-commit").stdout)
+    assert ["for partitions whose time window is open" in one for one in said] == [True, False, True]
+    assert said[1] == ""
