@@ -280,10 +280,15 @@ class Trigger(Survey):
         """What came of the plan, after what the launcher found lacking above it and made first."""
         outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
         asked = {outcome.target for outcome in outcomes}
-        first = tuple(outcome for target, outcome in done.items() if target not in asked)
-        if first:
-            names = ", ".join(outcome.target.text for outcome in first)
-            self.warnings.append(f"made first, because it was never materialized: {names}")
+        further = [outcome for target, outcome in done.items() if target not in asked]
+        first = tuple(outcome for outcome in further if outcome.status == "success")
+        for said, those in (
+            ("made first", first),
+            ("could not be made first", [o for o in further if o not in first]),
+        ):
+            names = ", ".join(sorted(outcome.target.text for outcome in those))
+            if names:
+                self.warnings.append(f"never materialized before, {said}: {names}")
         return (*first, *outcomes)
 
     def _compare(self, outcomes: tuple[TargetOutcome, ...]) -> None:

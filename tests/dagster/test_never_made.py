@@ -31,6 +31,9 @@ def below_broken(broken): return broken
 @dg.asset(partitions_def=days, deps=[dg.AssetSpec("outside", partitions_def=days)])
 def below_outside(): ...
 
+@dg.asset(partitions_def=weeks, deps=[top])
+def partial(): ...
+
 @dg.asset
 def summary(top): ...
 
@@ -38,7 +41,7 @@ def summary(top): ...
     start_offset=-1, end_offset=-1))])
 def grows(): ...
 
-defs = dg.Definitions([top, middle, below, week, broken, below_broken, below_outside, summary, grows])
+defs = dg.Definitions([top, middle, below, week, broken, below_broken, below_outside, partial, summary, grows])
 """
 
 
@@ -52,6 +55,7 @@ def test_what_was_never_made_is_made_first(sandbox_factory) -> None:
         batch(5, "below_broken|2024-01-05", partition="2024-01-05"),
         batch(6, "below_outside|2024-01-05", partition="2024-01-05"),
         batch(7, "grows|2024-01-05", partition="2024-01-05"),
+        batch(9, "partial|2023-12-31", partition="2023-12-31"),
         batch(8, *(f"below|2024-02-0{n}" for n in (1, 2))),
     )
     told = [(event.asset, event.partition, event.status) for event in ran.targets]
@@ -67,9 +71,10 @@ def test_what_was_never_made_is_made_first(sandbox_factory) -> None:
     after = told[told.index(week[-1]) + 1 :]
     assert after == [
         ("broken", "2024-01-05", "failed"),
-        ("below_broken", "2024-01-05", "skipped"),
+        ("below_broken", "2024-01-05", "failed"),
         ("below_outside", "2024-01-05", "success"),
         ("grows", "2024-01-05", "success"),
+        ("partial", "2023-12-31", "success"),
         *((key, f"2024-02-0{n}", "success") for n in (1, 2) for key in ("top", "middle")),
         *(("below", f"2024-02-0{n}", "success") for n in (1, 2)),
     ]

@@ -435,27 +435,29 @@ class Runner:
     def _never_made(self, targets: list[Document]) -> list[Document]:
         """Partitions of parents, however far up, that were never materialized and that nothing else makes.
 
-        Each target comes after those of its own. An asset that takes all partitions of a parent takes those
-        that there are, and what an asset was made from of itself is its own business.
+        Where there are some of those that an asset is made from it takes these, as a month does of its days.
+        The targets themselves run in any case: one may not need what cannot be made.
         """
         found: dict[Identity, Document] = {}
         left = list(targets)
         for target in left:  # it grows
-            for parent, partition in self._parents_of(target):
-                document = {"asset": list(parent.path), "partition": partition, "after": []}
-                one = _identity(document)
-                if one not in found:
-                    if one in self.planned or one in self.states or self._is_made(parent, partition):
-                        continue
-                    found[one] = document
-                    left.append(document)
-                target["after"] = [*(target.get("after") or ()), [list(parent.path), partition]]
+            for parent, partitions in self._parents_of(target):
+                here = self.planned | self.states.keys()
+                if any((tuple(parent.path), key) in here or self._is_made(parent, key) for key in partitions):
+                    continue
+                for key in partitions:
+                    one: Document = {"asset": list(parent.path), "partition": key, "after": []}
+                    if _identity(one) not in found:
+                        found[_identity(one)] = one
+                        left.append(one)
+                    if _identity(target) in found:
+                        target["after"].append([one["asset"], key])
         return list(found.values())
 
-    def _parents_of(self, target: Document) -> list[tuple[Any, str]]:
-        """The partitions that it is made from; none where Dagster cannot tell, which the run will."""
+    def _parents_of(self, target: Document) -> list[tuple[Any, list[str]]]:
+        """The partitions that it is made from, by parent; none where Dagster cannot tell, as the run will."""
         node, partition = self.node_of.get(self.compat.asset_key(target["asset"])), target["partition"]
-        found: list[tuple[Any, str]] = []
+        found: list[tuple[Any, list[str]]] = []
         if node is None or node.partitions is None or partition is None:
             return found
         for parent, mapping in node.mappings.items():
@@ -466,7 +468,7 @@ class Runner:
                 keys = self.compat.partitions_above(
                     self.instance, mapping, node.partitions, above.partitions, partition
                 )
-                found += [(parent, key) for key in keys] if len(keys) <= MOST_PARENTS else []
+                found += [(parent, keys)] if len(keys) <= MOST_PARENTS else []
         return found
 
     def _is_made(self, asset: Any, partition: str) -> bool:
