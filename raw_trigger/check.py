@@ -45,6 +45,7 @@ def check(
     now: float | None = None,
     hooks: str | None = None,
     unseen: Sequence[Finding] = (),
+    elsewhere: Sequence[str] = (),
 ) -> list[Finding]:
     """Everything that is wrong or uncovered: errors first, then warnings, each kind sorted by place.
 
@@ -56,6 +57,7 @@ def check(
         now: Seconds since 1970; None: every time window counts as past.
         hooks: What is wrong with the installed hooks.
         unseen: What git does not look at.
+        elsewhere: What is wrong with where the project's code lies.
     """
     paths = list(files)
     matches = {path: rules.match(path) for path in paths}
@@ -84,6 +86,7 @@ def check(
         *_unfed(matches, catalog),
         *_overlaps(rules, paths),
         *_without_file(fed, catalog, keys),
+        *(Finding("warning", "the Dagster project", message) for message in elsewhere),
         *(Finding("note", key, message) for key, message in catalog.unread),
         *unseen,
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Reads, TargetOutcome
+from raw_trigger.model.plan import Plan, Target
 from raw_trigger.planning import made_from
 
 MOST_WARNINGS = 5
@@ -57,6 +58,70 @@ def missed(outcomes: Iterable[TargetOutcome], rules: RuleBook, downstream: str |
             if fed is not None and fed.isdisjoint(assets):
                 found.setdefault(assets, set()).add(path)
     return {assets: tuple(sorted(paths)) for assets, paths in found.items()}
+
+
+def unopened(
+    plan: Plan,
+    outcomes: Mapping[Target, TargetOutcome],
+    rules: RuleBook,
+    is_plain: Callable[[bytes], bool | None],
+) -> dict[Target, tuple[bytes, ...]]:
+    """Targets that succeeded though their step opened none of the files that feed them, and these files.
+
+    The code may read another checkout. Nothing is said where a file can have been read unseen: by another
+    process, while the project was loaded, through a link, or by its name alone.
+
+    Args:
+        is_plain: Whether the path is a file of this very name, which opening it would show; None: it is gone.
+    """
+    opened: set[bytes] = set()
+    for reads in (one.reads for one in outcomes.values() if one.reads is not None):
+        opened.update(reads.files, reads.unsure, reads.around)
+    fed: dict[bytes, frozenset[str]] = {}
+
+    def feeds(path: bytes, asset: str) -> bool:
+        if path not in fed:
+            match = rules.match(path)
+            fed[path] = frozenset(target.asset for target in match.targets) if match else frozenset()
+        return asset in fed[path]
+
+    found = {}
+    for planned in plan.targets:
+        outcome = outcomes.get(planned.target)
+        read = None if outcome is None or outcome.status != "success" else outcome.reads
+        asset = None if rules.catalog is None else rules.catalog.assets.get(planned.target.asset)
+        # An observation may look at the time of a file.
+        if asset is None or asset.kind != "materializable" or read is None or not read.complete:
+            continue
+        own = tuple(path for path in planned.paths if feeds(path, planned.target.asset))
+        kinds = {path: is_plain(path) for path in own}
+        there = tuple(path for path, kind in kinds.items() if kind)
+        listed = {path.rpartition(b"/")[0] for path in there}.intersection(read.folders)
+        others = (path for path in (*read.files, *read.unsure) if feeds(path, planned.target.asset))
+        if (
+            there
+            and False not in kinds.values()
+            and not listed
+            and opened.isdisjoint(there)
+            and not any(others)
+        ):
+            found[planned.target] = there
+    return found
+
+
+def unopened_warnings(found: Mapping[Target, tuple[bytes, ...]]) -> list[str]:
+    """One sentence for each of a few such targets."""
+    told = []
+    for target, paths in list(found.items())[:MOST_WARNINGS]:
+        more = len(paths) - _MOST_PATHS
+        names = ", ".join(map(show, paths[:_MOST_PATHS])) + (f" and {more} more" if more > 0 else "")
+        none = "it" if len(paths) == 1 else "any of them"
+        told.append(
+            f"`{target.text}` ran but did not open {names}, so it is not recorded as made from {none}: does"
+            " its code read another folder? `raw-trigger adopt --path` records what needs not be opened"
+        )
+    rest = len(found) - MOST_WARNINGS
+    return told + ([f"{rest} more never opened their files and are not recorded"] if rest > 0 else [])
 
 
 def warnings(found: Missed, visible: Callable[[Sequence[bytes]], set[bytes]]) -> list[str]:

@@ -52,9 +52,8 @@ def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
         assert one.reads is not None
         step = one.run_id, one.reads.step
         together = tuple(ranges.get(step, ())) if len(ranges.get(step, ())) > 1 else ()
-        found.append(
-            Reading(one.target, tuple(steps[step]), one.reads, together, partial=one.status == "failed")
-        )
+        reads = replace(one.reads, around=())
+        found.append(Reading(one.target, tuple(steps[step]), reads, together, partial=one.status == "failed"))
     return found
 
 

@@ -262,6 +262,7 @@ class Trigger(Survey):
         finally:
             if recorder is not None:
                 succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
+                succeeded -= self._unopened(plan, done)
                 made = recorder.after(succeeded, _unmade(plan, succeeded) if plan.record is None else {})
                 unsure = _with_refuted(made.unsure, plan, done)
                 self._promote({**nothing_to_run, **made.verdicts}, plan, unsure, made.whole)
@@ -290,6 +291,17 @@ class Trigger(Survey):
             if names:
                 self.warnings.append(f"never materialized before, {said}: {names}")
         return (*first, *outcomes)
+
+    def _unopened(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> set[Target]:
+        """What ran and cannot have read the files that it is said to be made from, which the user is told."""
+        from raw_trigger import checkouts, edges
+
+        if not any(outcome.reads is not None for outcome in done.values()):
+            return set()
+        top, catalog = self.workspace.repo.top, self.known_catalog()
+        found = edges.unopened(plan, done, self.rules(catalog), lambda path: checkouts.is_plain(top, path))
+        self.warnings += [*checkouts.others(catalog.code, top), *edges.unopened_warnings(found)]
+        return set(found)
 
     def _compare(self, outcomes: tuple[TargetOutcome, ...]) -> None:
         """Warn of what was read and feeds nothing of it by the rules, and keep what was read."""

@@ -19,6 +19,7 @@ def check(
 ) -> None:
     """Hold the rules against the Dagster project and the files."""
     from raw_trigger import check as checking
+    from raw_trigger import checkouts
     from raw_trigger.errors import ConfigError
     from raw_trigger.feeding import desired_paths
     from raw_trigger.install import missing_warning
@@ -46,6 +47,7 @@ def check(
             now=time.time(),
             hooks=hooks,
             unseen=beside,
+            elsewhere=checkouts.others(catalog.code, workspace.repo.top),
         )
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])

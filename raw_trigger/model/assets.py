@@ -104,6 +104,8 @@ class Catalog:
     """The named jobs, each with its code location."""
     unread: tuple[tuple[str, str], ...] = ()
     """Assets, and what of them could not be read and is left out."""
+    code: tuple[str, ...] = ()
+    """The files of code that were loaded from elsewhere than the repository, without installed packages."""
 
     def has(self, key: str) -> bool:
         """Whether there is such an asset, or such a job (``job:NAME``)."""

@@ -31,6 +31,7 @@ class Reads:
         unsure: What was read by another process, such as a child of the step, or a stranger.
         folders: What it listed.
         complete: Whether nothing else can have been read.
+        around: What may have been read for it outside of its step: while the project was loaded, by others.
     """
 
     step: str
@@ -38,6 +39,7 @@ class Reads:
     unsure: tuple[bytes, ...] = ()
     folders: tuple[bytes, ...] = ()
     complete: bool = True
+    around: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

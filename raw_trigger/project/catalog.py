@@ -140,7 +140,8 @@ def remember(
         "folders": {path: [_stamp(path), _names(path)] for path in watched["folders"]},
         "modules": {path: [_stamp(path), _module_names(path)] for path in watched["modules"]},
         "answer": {
-            key: answer[key] for key in ("dagster", "python", "assets", "partitions", "jobs", "unread")
+            key: answer[key]
+            for key in ("dagster", "python", "assets", "partitions", "jobs", "unread", "code")
         },
     }
     with suppress(OSError):  # a full or read-only disk makes the next start slower, not this one wrong
@@ -260,7 +261,7 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             told=tuple(one.get("told", ())),
         )
     unread = tuple(("/".join(parts), message) for parts, message in answer["unread"])
-    return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]), unread)
+    return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]), unread, tuple(answer["code"]))
 
 
 def _keys(keys: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -174,7 +174,12 @@ def parse_reads(document: Mapping[str, Any] | None) -> Reads | None:
         return tuple(map(to_bytes, document[kind]))
 
     return Reads(
-        document["step"], paths("files"), paths("unsure"), paths("folders"), bool(document["complete"])
+        document["step"],
+        paths("files"),
+        paths("unsure"),
+        paths("folders"),
+        bool(document["complete"]),
+        paths("around"),
     )
 
 

@@ -398,11 +398,12 @@ HERE = Path(__file__).parent
 
 @asset(key=AssetKey(["raw", "a"]))
 def a():
+    (HERE / "data" / "1_raw" / "a.csv").read_text()
     subprocess.run(["sh", HERE / "then.sh"], cwd=HERE, check=True)
 
 @asset(key=AssetKey(["raw", "b"]))
 def b():
-    pass
+    (HERE / "data" / "1_raw" / "b.csv").read_text()
 
 defs = Definitions(assets=[a, b])
 """

@@ -15,6 +15,14 @@ DEFINITIONS = """
 from pathlib import Path
 import dagster as dg
 
+RAW = Path(__file__).parent / "data" / "1_raw"
+
+def read(context, folder):
+    for key in context.partition_keys:
+        file = RAW / folder / f"{key}.csv"
+        if file.exists():
+            file.read_text()
+
 days = dg.DailyPartitionsDefinition("2024-01-01")
 months = dg.MonthlyPartitionsDefinition("2024-01-01")
 files = dg.DynamicPartitionsDefinition(name="files")
@@ -25,12 +33,13 @@ at_once = dg.BackfillPolicy.single_run()
 @dg.asset(key_prefix="raw", partitions_def=days, backfill_policy=at_once)
 def days_(context) -> None:
     context.log.info(f"made {list(context.partition_keys)}")
+    read(context, "days")
 @dg.asset(partitions_def=months, deps=[days_])
 def monthly() -> None: ...
 @dg.asset(partitions_def=far_years, deps=[days_])
 def late() -> None: ...
 @dg.asset(key_prefix="raw", partitions_def=files)
-def files_() -> None: ...
+def files_(context) -> None: read(context, "files")
 @dg.asset(partitions_def=files, deps=[files_])
 def below() -> None: ...
 @dg.asset(deps=[below])

@@ -39,7 +39,9 @@ def raw(tmp_path: Path) -> Path:
 
 
 def watching(raw: Path, **request: Any) -> Any:
-    return READING.Reading({"top": str(raw.parent), "roots": ["raw"], "thorough": False, **request}, OPENED)
+    made = READING.Reading({"top": str(raw.parent), "roots": ["raw"], "thorough": False, **request}, OPENED)
+    made.start()
+    return made
 
 
 def cat(*paths: Path) -> None:

@@ -87,7 +87,9 @@ class Watch:
             (self.searched if searching else self.listed).add("." if path is None else path)
 
     def result(self, session: ModuleType, project: dict[str, Any]) -> dict[str, list[str]]:
-        """Absolute paths: ``files``, ``folders`` and ``modules`` (folders in which only modules count)."""
+        """Absolute paths: ``files``, ``folders``, ``modules`` (folders in which only modules count), and
+        ``outside``, code that is neither the repository's nor installed.
+        """
         directory = project["directory"]
         named = {directory, project.get("top") or directory}
         roots = named | {os.path.realpath(root) for root in named}  # the code may use either name
@@ -110,6 +112,7 @@ class Watch:
             if not path.endswith(".pyc") and not Path(path).is_dir()
         }
         own = str(HERE) + os.sep
+        outside = set()
         for module in list(sys.modules.values()):
             name = None
             with suppress(Exception):  # one that is only loaded when it is asked, and then fails
@@ -118,6 +121,8 @@ class Watch:
                 path = _absolute(name)
                 if not session.is_installed(path) and not path.startswith(own):
                     files.add(path)
+                    if not any(path.startswith(root + os.sep) for root in roots):
+                        outside.add(path)
         files.update(str(Path(root, name)) for root in named for name in PROJECT_FILES)
         files.update(_absolute(name) for name in project["workspace"])
         config = Path(sys.prefix, "pyvenv.cfg")
@@ -127,6 +132,7 @@ class Watch:
             "files": sorted(files),
             "folders": sorted(below(self.listed)),
             "modules": sorted(below(self.searched)),
+            "outside": sorted(outside),
         }
 
 
@@ -240,13 +246,15 @@ def main() -> None:
         )
         document = _assets(session, compat, sources, repositories)
         watch.active = False
+        watched = watch.result(session, request["project"])
         channel.send(
             {
                 "version": 1,
                 "dagster": compat.VERSION,
                 "python": platform.python_version(),
                 **document,
-                "watched": watch.result(session, request["project"]),
+                "code": watched.pop("outside"),
+                "watched": watched,
                 "libraries": sorted(
                     entry
                     for entry in sys.path

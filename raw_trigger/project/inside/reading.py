@@ -39,7 +39,6 @@ class Reading:
     def __init__(self, request: Document | None, opened: Any) -> None:
         self._opened = opened
         self._active = False
-        self._ready = False
         self._thorough = bool(request and request["thorough"])
         self._top = os.path.realpath(request["top"]) if request else ""
         self._roots = [os.path.realpath(f"{self._top}/{root}") for root in (request or {}).get("roots", ())]
@@ -47,25 +46,33 @@ class Reading:
         self._complete = True
         self._children = 0
         self._heard: set[tuple[str, str]] = set()
+        self._around: set[str] = set()
         self._real: dict[str, str | None] = {}
+
+    def start(self) -> None:
+        """Watch from now on: what is read while the project is loaded may be kept for a step."""
+        if self._roots:
+            self._set_up()
 
     def begin(self) -> None:
         """A step starts."""
         if not self._roots:
             return
-        if not self._ready:
-            self._ready = True
-            self._set_up()
+        self._around.update(
+            real for _, path in self._heard for real in [self._inside(path)] if real is not None
+        )
         self._heard = set()
         self._children = _reaped()
         with suppress(self._opened.OverflowedError):
-            list(self._kernel.take() if self._kernel is not None else ())
+            for one in self._kernel.take() if self._kernel is not None else ():
+                self._around.add(one.path)
         self._active = True
 
     def end(self) -> Document | None:
         """What the step that ends has read; None if none had started.
 
-        ``files`` it did read, ``unsure`` perhaps, ``folders`` it listed, all relative to the top.
+        ``files`` it did read, ``unsure`` perhaps, ``folders`` it listed, all relative to the top; ``around``:
+        what this process opened since the last step or for writing, or another one meanwhile.
         ``complete``: whether nothing else can have been read.
         """
         if not self._active:
@@ -76,6 +83,7 @@ class Reading:
             real = self._inside(path)
             if real is not None:
                 heard[kind].add(real)
+        self._heard = set()
         read, written, listed = heard.values()
         unsure: set[str] = set()
         complete = self._complete and self._kernel is not None
@@ -92,12 +100,15 @@ class Reading:
                 (listed if one.listed else read).add(one.path)
             elif not one.listed and (others or one.own is None):
                 unsure.add(one.path)
+        around = self._around | written | {one.path for one in openings if one.own is not True}
+        self._around = set()
         read = {path for path in read - written if not path.endswith(_CODE) and os.path.isfile(path)}  # noqa: PTH113
         unsure = {path for path in unsure - written - read if os.path.isfile(path)}  # noqa: PTH113
         return {
             "files": self._told(read),
             "unsure": self._told(unsure),
             "folders": self._told(listed),
+            "around": self._told(around - read - unsure),
             "complete": complete and len(read) <= MOST_FILES and len(unsure) <= MOST_FILES,
         }
 
@@ -142,7 +153,7 @@ class Reading:
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         """An audit hook: called for everything that happens, so the common case is left first."""
-        if not self._active or event not in _HEARD:
+        if event not in _HEARD:
             return
         # An error here would be one of the code that is watched.
         with suppress(Exception):
@@ -152,6 +163,8 @@ class Reading:
             text = "." if path is None else os.fsdecode(path)
             if not text.startswith("/"):
                 text = os.path.join(os.getcwd(), text)  # noqa: PTH109, PTH118
+            if text.endswith(_CODE):
+                return
             kind = "listed"
             if event == "open":
                 kind = "written" if isinstance(args[2], int) and args[2] & _WRITES else "read"

@@ -30,7 +30,7 @@ Document = dict[str, Any]
 Identity = tuple[tuple[str, ...], "str | None"]
 
 LOAD_FAILED = 3
-READ_KINDS = ("files", "unsure", "folders")
+READ_KINDS = ("files", "unsure", "folders", "around")
 LOOK_SECONDS = 0.5
 """Between two looks whether the process that started this one is still there."""
 MOST_PARENTS = 400
@@ -321,6 +321,7 @@ class Runner:
         except Exception as error:
             self.session.refuse_home(error)
             raise
+        self.reading.start()
         self.repo_of: dict[Any, tuple[str, Any]] = {}
         self.node_of: dict[Any, Any] = {}
         self.repos = list(self.compat.load_repositories(self.request["project"]))
