@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from raw_trigger.mapping.contents import Affected
 from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
@@ -46,6 +46,7 @@ def check(
     hooks: str | None = None,
     unseen: Sequence[Finding] = (),
     elsewhere: Sequence[str] = (),
+    config_problems: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], list[str | None]] = lambda _: [],
 ) -> list[Finding]:
     """Everything that is wrong or uncovered: errors first, then warnings, each kind sorted by place.
 
@@ -58,6 +59,7 @@ def check(
         hooks: What is wrong with the installed hooks.
         unseen: What git does not look at.
         elsewhere: What is wrong with where the project's code lies.
+        config_problems: Asks Dagster what is wrong with run configurations of jobs.
     """
     paths = list(files)
     matches = {path: rules.match(path) for path in paths}
@@ -84,6 +86,8 @@ def check(
         *(Finding("warning", show(p), "no asset is made from it") for p, m in matches.items() if m is None),
         *_not_looked_into(matches),
         *_unfed(matches, catalog),
+        *_unconfigured(fed, catalog),
+        *_misconfigured(rules, matches, catalog, config_problems),
         *_overlaps(rules, paths),
         *_without_file(fed, catalog, keys),
         *(Finding("warning", "the Dagster project", message) for message in elsewhere),
@@ -155,6 +159,36 @@ def _not_looked_into(matches: Mapping[bytes, Match | None]) -> Iterator[Finding]
             so = "; give it a rule without" if by_rows else ", so any change of it counts"
             message = f"`{asked}` ({match.rule}) cannot look into it: it is {what}{so}"
             yield Finding("error" if by_rows else "warning", show(path), message)
+
+
+def _unconfigured(fed: Mapping[bytes, tuple[Target, ...]], catalog: Catalog) -> Iterator[Finding]:
+    """Assets that no run can make, since nothing gives them their configuration."""
+    for key in sorted({target.asset for targets in fed.values() for target in targets}):
+        if key in catalog.assets and catalog.assets[key].needs_config:
+            message = (
+                "it cannot be run without a configuration, and nothing gives it one: give its Config (or its"
+                " resources) defaults, or make a job of it and map its files to that, with 'run_config'"
+            )
+            yield Finding("error", key, message)
+
+
+def _misconfigured(
+    rules: RuleBook,
+    matches: Mapping[bytes, Match | None],
+    catalog: Catalog,
+    config_problems: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], list[str | None]],
+) -> Iterator[Finding]:
+    """Rules whose run configuration is none for their job, as it is for the first file of each of them."""
+    first: dict[str, tuple[bytes, str]] = {}
+    for path, match in matches.items():
+        for target in () if match is None else match.targets:
+            if match is not None and target.job is not None and catalog.has(target.asset):
+                first.setdefault(match.rule, (path, target.job))
+    asked = [(job, rules.job_run([path], [path], commit="", top="/")[1]) for path, job in first.values()]
+    for rule, problem in zip(first, config_problems(asked) if asked else [], strict=False):
+        if problem is not None:
+            job = first[rule][1]
+            yield Finding("error", rule, f"job '{job}' does not take this run configuration: {problem}")
 
 
 def _overlaps(rules: RuleBook, paths: Iterable[bytes]) -> Iterator[Finding]:

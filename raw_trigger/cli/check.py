@@ -48,6 +48,7 @@ def check(
             hooks=hooks,
             unseen=beside,
             elsewhere=checkouts.others(catalog.code, workspace.repo.top),
+            config_problems=workspace.project.config_problems,
         )
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(finding) for finding in found], indent=1) + "\n"])

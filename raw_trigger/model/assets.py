@@ -74,7 +74,8 @@ class Asset:
     ``partitions_per_run`` how many of its partitions one run may make (0: any number);
     ``named`` what may be names of files in its code, with ``*`` for what is listed and :data:`HOLE` and
     :data:`KEY` for what only a run knows (one that begins with ``/`` is relative to the repository's top),
-    and ``told`` the same in its description.
+    and ``told`` the same in its description; ``needs_config`` whether it cannot be made without a run
+    configuration.
     """
 
     key: str
@@ -91,6 +92,7 @@ class Asset:
     partitions_per_run: int = 1
     named: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    needs_config: bool = False
 
 
 @dataclass(frozen=True)

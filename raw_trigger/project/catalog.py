@@ -259,6 +259,7 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
             partitions_per_run=one["per_run"],
             named=tuple(one.get("named", ())),
             told=tuple(one.get("told", ())),
+            needs_config=one["needs_config"],
         )
     unread = tuple(("/".join(parts), message) for parts, message in answer["unread"])
     return Catalog(assets, fresh, answer["dagster"], dict(answer["jobs"]), unread, tuple(answer["code"]))

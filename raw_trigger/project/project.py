@@ -140,6 +140,21 @@ class DagsterProject:
         with self.busy(f"loading the Dagster project{f' {named}' if named else ''}"):
             return self._load(request, self.interpreter())
 
+    def config_problems(self, run_configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str | None]:
+        """What Dagster finds wrong with each configuration of a job, None where it is right.
+
+        Args:
+            run_configs: Names of jobs, each with a run configuration.
+
+        Raises:
+            ProjectError: No interpreter, or the project does not load.
+        """
+        if not run_configs:
+            return []
+        request = {**self._request(), "run_configs": [[job, dict(one)] for job, one in run_configs]}
+        problems: list[str | None] = self._ask(request, self.interpreter())["problems"]
+        return problems
+
     @contextmanager
     def starting(self) -> Iterator[Execute]:
         """Start the interpreter that will carry batches out: it imports Dagster while they are prepared.
@@ -329,21 +344,29 @@ class DagsterProject:
         }
 
     def _load(self, request: Mapping[str, Any], interpreter: Interpreter) -> Catalog:
+        began = time.time_ns()
+        answer = self._ask(request, interpreter)
+        cache.remember(self.cache_dir, request, interpreter, answer, began)
+        return cache.decode(answer, fresh=True)
+
+    def _ask(self, request: Mapping[str, Any], interpreter: Interpreter) -> dict[str, Any]:
+        """What the probe answers.
+
+        Raises:
+            ProjectError: The project does not load.
+        """
         from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import load_error, silence
 
         log = new_log(self.cache_dir)
         answers: list[dict[str, Any]] = []
-        began = time.time_ns()
         with Child("probe.py", self.folder, interpreter, self.environ, log) as child:
             code = child.converse(request, answers.append)
         if not answers:
             raise silence(code, interpreter, log, "before it had loaded the Dagster project")
-        answer = answers[0]
-        if "error" in answer:
-            raise load_error(answer["error"], interpreter, log)
-        cache.remember(self.cache_dir, request, interpreter, answer, began)
-        return cache.decode(answer, fresh=True)
+        if "error" in answers[0]:
+            raise load_error(answers[0]["error"], interpreter, log)
+        return answers[0]
 
 
 def _run_of(document: Mapping[str, Any]) -> DagsterRun:

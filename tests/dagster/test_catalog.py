@@ -94,14 +94,35 @@ DEFS = """
     @dg.multi_asset(outs={n: dg.AssetOut(is_required=False) for n in ("l", "r")}, can_subset=True)
     def free(): ...
 
+    class Sheet(dg.Config):
+        number: int
+        name: str = "x"
+    @dg.asset
+    def configured(config: Sheet): ...
+    @dg.op
+    def needs_sheet(config: Sheet): ...
+    @dg.graph_asset
+    def graph_configured(): return needs_sheet()
+    class Database(dg.ConfigurableResource):
+        url: str
+    @dg.asset
+    def launched(late: Database): ...
+    @dg.asset
+    def connected(early: Database): ...
+    @dg.job
+    def sheets(): needs_sheet()
+    @dg.job(config={"ops": {"needs_sheet": {"config": {"number": 1}}}})
+    def preset(): needs_sheet()
+
     @dg.observable_source_asset
     def seen(): return dg.DataVersion("1")
 
     defs = dg.Definitions(
-        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, documented, far_away, pair, graph, free,
+        [by_week, moved, all_regions, by_region, by_region_too, by_day, by_month, by_file, by_both, by_code, sales, documented, far_away, configured, graph_configured, launched, connected, pair, graph, free,
          seen,
          dg.AssetSpec("outside", metadata={"path": "x.csv"}), dg.SourceAsset("old_style")],
-        asset_checks=[not_empty])
+        asset_checks=[not_empty], jobs=[sheets, preset],
+        resources={"early": Database(url="x"), "late": Database.configure_at_launch()})
 """
 
 DAILY = Partitions(
@@ -116,8 +137,13 @@ STATIC = Partitions("static", ("eu", "us"))
 
 
 @pytest.fixture(scope="module")
-def catalog(sandbox_factory):
-    return sandbox_factory({"defs.py": DEFS}).project(python_file=("defs.py",)).catalog()
+def project(sandbox_factory):
+    return sandbox_factory({"defs.py": DEFS}).project(python_file=("defs.py",))
+
+
+@pytest.fixture(scope="module")
+def catalog(project):
+    return project.catalog()
 
 
 def test_one_asset_exactly(catalog):
@@ -223,10 +249,28 @@ def test_names_of_files_in_the_code_and_in_what_is_said(catalog):
     }
 
 
+def test_what_cannot_be_run_without_a_configuration(catalog):
+    needing = [key for key, asset in sorted(catalog.assets.items()) if asset.needs_config]
+    assert needing == ["configured", "graph_configured", "launched"]
+
+
+def test_run_configurations_are_held_against_their_jobs(project):
+    def sheet(**config):
+        return {"ops": {"needs_sheet": {"config": config}}}
+
+    asked = [("sheets", sheet(number=1)), ("preset", {}), ("sheets", sheet(number="x")), ("sheets", {})]
+    right, own, wrong, missing = project.config_problems(asked)
+    assert (right, own) == (None, None)
+    assert wrong.startswith("Invalid scalar at path root:ops:needs_sheet:config:number.")
+    assert missing.startswith('Missing required config entry "ops" at the root.')
+    assert project.config_problems([]) == []
+
+
 def test_everything_is_there(catalog):
     assert sorted(catalog.assets) == [
         *("all_regions", "by_both", "by_code", "by_day", "by_file", "by_month", "by_region", "by_region_too"),
-        *("by_week", "documented", "far_away", "graph", "l", "left", "moved", "old_style", "outside", "r"),
+        *("by_week", "configured", "connected", "documented", "far_away", "graph", "graph_configured", "l"),
+        *("launched", "left", "moved", "old_style", "outside", "r"),
         *("raw/shop/sales", "right", "seen"),
     ]
     assert catalog.dagster_version is not None

@@ -596,6 +596,47 @@ def resources_of(repo: Any, keys: Iterable[Any]) -> frozenset[str]:
     return frozenset(found)
 
 
+def unconfigured_resources(repo: Any) -> frozenset[str]:
+    """The resources that cannot be made unless a run is given their configuration."""
+    return frozenset(key for key, one in repo.get_top_level_resources().items() if _is_required(one))
+
+
+def needs_config(repo: Any, key: Any, resources: frozenset[str]) -> bool:
+    """Whether the asset cannot be made unless a run is given configuration.
+
+    Args:
+        resources: Those of :func:`unconfigured_resources`.
+    """
+    waiting = [repo.assets_defs_by_key[key].node_def]
+    while waiting:
+        made = waiting.pop()
+        if hasattr(made, "node_defs"):
+            if made.config_mapping is None:
+                waiting += made.node_defs
+            elif _is_required(made.config_mapping):
+                return True
+        elif _is_required(made):
+            return True
+    return bool(resources_of(repo, [key]) & resources)
+
+
+def _is_required(configurable: Any) -> bool:
+    schema = configurable.config_schema.as_field() if configurable.config_schema is not None else None
+    return bool(schema is not None and schema.is_required)
+
+
+def config_problem(repo: Any, name: str, run_config: dict[str, Any]) -> str | None:
+    """What Dagster finds wrong with the configuration of a named job; None if it is right."""
+    job = repo.get_job(name)
+    if not run_config and (job.partitioned_config is not None or getattr(job, "run_config", None)):
+        return None  # it brings its own
+    try:
+        dagster.validate_run_config(job, run_config)
+    except dagster.DagsterInvalidConfigError as error:
+        return "; ".join(" ".join(one.message.split()) for one in error.errors) or str(error)
+    return None
+
+
 def execute(
     repo: Any,
     instance: Any,

@@ -154,9 +154,17 @@ def _names(compat: ModuleType, sources: Any, repo: Any, node: Any) -> dict[str, 
 
 
 def _assets(
-    session: ModuleType, compat: ModuleType, sources: Any, repositories: list[tuple[str, Any]]
+    session: ModuleType,
+    compat: ModuleType,
+    sources: Any,
+    repositories: list[tuple[str, Any]],
+    run_configs: list[Any],
 ) -> dict[str, Any]:
-    """Every asset once: where several locations name it, the one that can execute it counts."""
+    """Every asset once: where several locations name it, the one that can execute it counts.
+
+    Args:
+        run_configs: Jobs, each with a configuration that is held against it.
+    """
     chosen: dict[Any, tuple[str, Any, Any]] = {}
     parents: dict[Any, set[Any]] = {}
     for location, repo in repositories:
@@ -194,6 +202,16 @@ def _assets(
             numbers[id(definition)] = described.index(document)
         return numbers[id(definition)]
 
+    unconfigured: dict[int, Any] = {}
+
+    def needs_config(key: Any) -> bool:
+        _, node, repo = chosen[key]
+        if node.kind != "materializable":
+            return False
+        if id(repo) not in unconfigured:
+            unconfigured[id(repo)] = compat.unconfigured_resources(repo)
+        return bool(compat.needs_config(repo, key, unconfigured[id(repo)]))
+
     assets = []
     for key in sorted(chosen, key=lambda key: list(key.path)):
         location, node, repo = chosen[key]
@@ -223,10 +241,15 @@ def _assets(
                 "mappings": mappings,
                 "per_run": node.per_run,
                 **_names(compat, sources, repo, node),
+                "needs_config": read(key, "its configuration", needs_config, key, False),
             }
         )
+    problems = []
+    for job, run_config in run_configs:
+        repo = next((repo for _, repo in repositories if job in compat.job_names(repo)), None)
+        problems.append(None if repo is None else compat.config_problem(repo, job, run_config))
     jobs = {name: location for location, repo in reversed(repositories) for name in compat.job_names(repo)}
-    return {"assets": assets, "partitions": described, "jobs": jobs, "unread": unread}
+    return {"assets": assets, "partitions": described, "jobs": jobs, "unread": unread, "problems": problems}
 
 
 def main() -> None:
@@ -244,7 +267,7 @@ def main() -> None:
         sources = session.sibling("source").Sources(
             request["project"]["top"], lambda path: not session.is_installed(path)
         )
-        document = _assets(session, compat, sources, repositories)
+        document = _assets(session, compat, sources, repositories, request.get("run_configs") or [])
         watch.active = False
         watched = watch.result(session, request["project"])
         channel.send(
