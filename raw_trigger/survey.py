@@ -316,10 +316,24 @@ class Survey:
             files = dict(self.tracked.paths(one for one in listed if not state.is_own(one[0])))
             newly = rules.newly_fed(before, files)
             record = record.with_new_targets(self._made_from(self._fed(newly, files, rules), rules))
+            record = record.with_new_targets(self._newly_reached(before, files, rules))
             for path, (then, now) in rules.edited(before, {*files, *record.exceptions}).items():
                 record = self._with_edited(record, path, then, now, rules)
         record = self._with_rows(record, rules)
         return record if rules.catalog is None else replace(record, rules=today)
+
+    def _newly_reached(
+        self, before: RuleBook, files: Mapping[bytes, Entry], rules: RuleBook
+    ) -> dict[bytes, list[str]]:
+        """Returns what is made downstream of the files only since `downstream:` or the graph was edited."""
+        reached = rules.newly_reached(before, files)
+        matches = {path: match for path in reached if (match := rules.match(path)) is not None}
+        found: dict[bytes, list[str]] = {}
+        for path, targets in self._fed(matches, files, rules).items():
+            for place, names in self._made_from({path: targets}, rules).items():
+                new = (name for name in names if name.partition("|")[0] in reached[path])
+                found.setdefault(place, []).extend(new)
+        return found
 
     def _with_edited(self, record: Record, path: bytes, then: Match, now: Match, rules: RuleBook) -> Record:
         """The record where something else of a path's content counts than before."""

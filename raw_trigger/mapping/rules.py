@@ -87,6 +87,7 @@ class RuleBook:
         self._file = _FileRules(config.rules)
         self._metadata = _MetadataRules(_named_paths(config, catalog, top))
         self._convention = _Convention(_raw_keys(catalog, self._metadata.assets))
+        self._below = None if catalog is None else _Below.of(catalog, config.downstream)
         self._described: str | None = None
 
     def describe(self) -> str:
@@ -99,7 +100,9 @@ class RuleBook:
         file = [_told(one.rule) for one in self._file.rules]
         catalog = None
         if self.catalog is not None:
-            catalog = {"paths": self._metadata.named, "raw": self._convention.keys}
+            assert self._below is not None
+            below = {"levels": self._below.levels, "children": self._below.children}
+            catalog = {"paths": self._metadata.named, "raw": self._convention.keys, "below": below}
         document = {"version": 1, "roots": self.roots, "rules": file, "catalog": catalog}
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
@@ -140,6 +143,8 @@ class RuleBook:
             if document["catalog"] is not None:
                 book._metadata = _MetadataRules([(path, key) for path, key in document["catalog"]["paths"]])
                 book._convention = _Convention([tuple(parts) for parts in document["catalog"]["raw"]])
+                below = document["catalog"].get("below")
+                book._below = None if below is None else _Below(int(below["levels"]), dict(below["children"]))
         except (ValueError, KeyError, TypeError, ConfigError):
             return unknown
         return book
@@ -160,6 +165,25 @@ class RuleBook:
             new = tuple(target for target in now.targets if target not in old)
             if new:
                 found[path] = replace(now, targets=new)
+        return found
+
+    def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
+        """Returns the assets that are made downstream of these paths by these rules, and were not ``before``.
+
+        Only of the assets that the paths fed before: what they newly feed brings its own along.
+        """
+        found: dict[bytes, frozenset[str]] = {}
+        before._pointer_of, before._links_to = self._pointer_of, self._links_to
+        if self._below is None or before._below is None or self._below == before._below:
+            return found
+        for path in paths:
+            now, then = self.match(path), before.match(path)
+            if now is None or then is None:
+                continue
+            both = {target.asset for target in now.targets} & {target.asset for target in then.targets}
+            new = self._below.reached(both) - before._below.reached(both)
+            if new:
+                found[path] = new
         return found
 
     def edited(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Match, Match]]:
@@ -318,6 +342,40 @@ def _joined(own: Match | None, behind: Match, link: str) -> Match:
             return own  # the rows of one tell nothing of the other's partitions
         own = replace(own, clause=None)
     return replace(own, targets=tuple(dict.fromkeys((*own.targets, *behind.targets))))
+
+
+_EVERY_LEVEL = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """What is made downstream of an asset that files feed: ``children``, so many ``levels`` of them."""
+
+    levels: int
+    children: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, catalog: Catalog, downstream: str | int) -> _Below:
+        levels = {"none": 0, "auto": 1, "all": _EVERY_LEVEL}.get(str(downstream), downstream)
+        children: dict[str, list[str]] = {}
+        for key, below in catalog.children.items() if levels else ():
+            parent = catalog.assets.get(key)
+            if downstream != "auto" or (parent is not None and parent.kind != "materializable"):
+                # What one function makes together with a child is made with it.
+                together = (mate for child in below for mate in (child, *catalog.assets[child].execution_set))
+                children[key] = sorted(set(together))
+        return cls(int(levels), children)
+
+    def reached(self, assets: Iterable[str]) -> frozenset[str]:
+        known = set(assets)
+        found: set[str] = set()
+        frontier = known
+        for _ in range(self.levels):
+            frontier = {child for key in frontier for child in self.children.get(key, ())} - found - known
+            if not frontier:
+                break
+            found |= frontier
+        return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
