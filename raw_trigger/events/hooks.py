@@ -107,7 +107,9 @@ def _pushed(
         refs = [("HEAD", "HEAD", "")]
     found: dict[str, tuple[Revision, str]] = {}
     for name, oid, before in refs:
-        if oid.strip("0"):
+        if not oid.strip("0"):
+            continue
+        with suppress(UsageError):  # a tag may name the content of a file, such as somebody's key
             revision = repo.resolve(oid)[0]
             if revision.commit is not None:
                 short = name.removeprefix("refs/heads/").removeprefix("refs/tags/")

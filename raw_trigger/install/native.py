@@ -201,8 +201,8 @@ def _keep(hook: Path) -> Iterator[Written]:
         aside = _free(kept.with_name(kept.name + _OLD))
         kept.replace(aside)
         yield Written(aside, "kept", f"not called any more: another {hook.name} has taken its place since")
+    runs = os.access(hook, os.X_OK)  # a link may lead to a neighbour, which is linked in the new place later
     hook.replace(kept)
-    runs = os.access(kept, os.X_OK)
     yield Written(kept, "chained", None if runs else "not executable: git did not run it either")
 
 

@@ -57,6 +57,7 @@ PUSHES: dict[str, tuple[str, list[tuple[str, list[str] | None]]]] = {
         "refs/heads/side side refs/heads/side 0|(delete) 0 refs/heads/x side|HEAD main refs/heads/main 0",
         [HERE, ("side", ["a"])],
     ),
+    "a tag of a file": ("refs/tags/key main:raw-trigger.yaml refs/tags/key 0", []),
     "what is no commit": ("refs/raw-trigger/local main^{tree} refs/raw-trigger/local 0", []),
 }
 

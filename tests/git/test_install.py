@@ -126,14 +126,18 @@ def test_foreign_hooks_survive(repo: Hooked, content: bytes, mode: int, names: s
     assert uninstall_hooks(folder) == []
 
 
-@pytest.mark.parametrize("target", ["../../scripts/check", "/nowhere/at/all"])
+@pytest.mark.parametrize("target", ["../../scripts/check", "dispatcher", "/nowhere/at/all"])
 def test_links_survive(repo: Hooked, target: str) -> None:
     """Also one that leads nowhere, which git does not run."""
     repo.write({"scripts/check": "#!/bin/sh\n"})
     repo.hooks.mkdir(exist_ok=True)
+    for script in (repo.top / "scripts/check", repo.hooks / "dispatcher"):
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o755)
     (repo.hooks / "pre-commit").symlink_to(target)
     before = snapshot(repo.hooks)
-    install(repo)
+    chained = next(done for done in install(repo) if done.action == "chained")
+    assert (chained.note is None) == (target != "/nowhere/at/all")
     assert (kept(repo) / "pre-commit").is_symlink()
     repo.commit({"other": "1\n"})
     uninstall_hooks(repo.hooks)
