@@ -109,17 +109,21 @@ def unopened(
     return found
 
 
+def unread(paths: Sequence[bytes]) -> str:
+    """What such a target did not do with these files."""
+    more = len(paths) - _MOST_PATHS
+    names = ", ".join(map(show, paths[:_MOST_PATHS])) + (f" and {more} more" if more > 0 else "")
+    none = "it" if len(paths) == 1 else "any of them"
+    return f"ran but did not open {names}, so it is not recorded as made from {none}"
+
+
 def unopened_warnings(found: Mapping[Target, tuple[bytes, ...]]) -> list[str]:
     """One sentence for each of a few such targets."""
-    told = []
-    for target, paths in list(found.items())[:MOST_WARNINGS]:
-        more = len(paths) - _MOST_PATHS
-        names = ", ".join(map(show, paths[:_MOST_PATHS])) + (f" and {more} more" if more > 0 else "")
-        none = "it" if len(paths) == 1 else "any of them"
-        told.append(
-            f"`{target.text}` ran but did not open {names}, so it is not recorded as made from {none}: does"
-            " its code read another folder? `raw-trigger adopt --path` records what needs not be opened"
-        )
+    told = [
+        f"`{target.text}` {unread(paths)}: does its code read another folder?"
+        " `raw-trigger adopt --path` records what needs not be opened"
+        for target, paths in list(found.items())[:MOST_WARNINGS]
+    ]
     rest = len(found) - MOST_WARNINGS
     return told + ([f"{rest} more never opened their files and are not recorded"] if rest > 0 else [])
 

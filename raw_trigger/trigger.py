@@ -260,15 +260,10 @@ class Trigger(Survey):
             problem = error
             raise
         finally:
-            if recorder is not None:
-                succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-                succeeded -= self._unopened(plan, done)
-                made = recorder.after(succeeded, _unmade(plan, succeeded) if plan.record is None else {})
-                unsure = _with_refuted(made.unsure, plan, done)
-                self._promote({**nothing_to_run, **made.verdicts}, plan, unsure, made.whole)
-                self.unsteady += unsteady(made.moved, self.rules(self.known_catalog()).relative)
+            unopened = {} if recorder is None else self._learn(recorder, plan, done, nothing_to_run)
             if launch is not None:
-                self._books.finish(launch, tuple(done.values()), told=told, error=problem, log=report.log)
+                outcomes = tuple({**done, **unopened}.values())
+                self._books.finish(launch, outcomes, told=told, error=problem, log=report.log)
         if report.problem is not None:
             raise report.problem
         outcomes = self._outcomes(plan, done)
@@ -276,6 +271,23 @@ class Trigger(Survey):
         self._compare(outcomes)
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
+
+    def _learn(
+        self,
+        recorder: Recorder,
+        plan: Plan,
+        done: Mapping[Target, TargetOutcome],
+        nothing_to_run: Mapping[bytes, Verdict],
+    ) -> dict[Target, TargetOutcome]:
+        """Record what the run made; returns what succeeded and cannot have read its files, as failed."""
+        unopened = self._unopened(plan, done)
+        succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
+        succeeded -= unopened.keys()
+        made = recorder.after(succeeded, _unmade(plan, succeeded) if plan.record is None else {})
+        unsure = _with_refuted(made.unsure, plan, done)
+        self._promote({**nothing_to_run, **made.verdicts}, plan, unsure, made.whole)
+        self.unsteady += unsteady(made.moved, self.rules(self.known_catalog()).relative)
+        return unopened
 
     def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
         """What came of the plan, after what the launcher found lacking above it and made first."""
@@ -292,16 +304,22 @@ class Trigger(Survey):
                 self.warnings.append(f"never materialized before, {said}: {names}")
         return (*first, *outcomes)
 
-    def _unopened(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> set[Target]:
-        """What ran and cannot have read the files that it is said to be made from, which the user is told."""
+    def _unopened(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> dict[Target, TargetOutcome]:
+        """What ran and cannot have read the files that it is said to be made from, which the user is told.
+
+        As it stays pending, it is a failure for the history, and no hook tries it again by itself.
+        """
         from raw_trigger import checkouts, edges
 
         if not any(outcome.reads is not None for outcome in done.values()):
-            return set()
+            return {}
         top, catalog = self.workspace.repo.top, self.known_catalog()
         found = edges.unopened(plan, done, self.rules(catalog), lambda path: checkouts.is_plain(top, path))
         self.warnings += [*checkouts.others(catalog.code, top), *edges.unopened_warnings(found)]
-        return set(found)
+        return {
+            target: replace(done[target], status="failed", error=edges.unread(paths))
+            for target, paths in found.items()
+        }
 
     def _compare(self, outcomes: tuple[TargetOutcome, ...]) -> None:
         """Warn of what was read and feeds nothing of it by the rules, and keep what was read."""
