@@ -79,7 +79,7 @@ def load_yaml(text: bytes) -> Any:
             made.dispose()
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
-    except (OverflowError, RecursionError, TypeError, AttributeError) as error:
+    except (OverflowError, RecursionError, TypeError, AttributeError, LookupError) as error:
         raise ValueError(f"it holds a value that is none: {error}") from error
 
 

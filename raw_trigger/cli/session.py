@@ -432,8 +432,10 @@ def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> N
 
 
 def tell_stderr(line: str) -> None:
-    """One line about what is going on, apart from the results."""
-    echo_stderr(f"raw-trigger: {line}")
+    """One line about what is going on, apart from the results; no name of a file in it makes it another."""
+    from raw_trigger.render.words import harmless
+
+    echo_stderr(f"raw-trigger: {harmless(line)}")
 
 
 def write(pieces: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from raw_trigger.cli.session import tell_stderr
 from raw_trigger.render.terminal import fitted
 from tests.terminal import at_terminal
 
@@ -123,3 +124,10 @@ def test_what_is_broken_has_all_its_words_and_fits(line: str, columns: int) -> N
 class Screen(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_a_name_in_a_line_cannot_make_it_another(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_stderr("warning: a\x1b]0;b\nraw-trigger: all is well.csv changed")
+    assert capsys.readouterr().err == (
+        "raw-trigger: warning: a\\x1b]0;b\\nraw-trigger: all is well.csv changed\n"
+    )
