@@ -51,6 +51,10 @@ class Feeding:
         ]
         return [*self._by_target.get(target, ()), *by_row]
 
+    def assets(self) -> frozenset[str]:
+        """What some file that is there feeds, whatever partition of it."""
+        return frozenset(target.asset for _, _, match in self._mapped for target in match.targets)
+
     def _rows_of(self, path: bytes, entry: Entry, match: Match) -> frozenset[Target]:
         if path not in self._rows:
             self._rows[path] = frozenset(self._compare(path, match, None, entry).targets)

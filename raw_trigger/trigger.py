@@ -347,6 +347,12 @@ class Trigger(Survey):
                 for planned in plan.actionable
                 if planned.action == "report"
             }
+            above = catalog.partitioned_above(
+                planned.target.asset
+                for planned in plan.actionable
+                if planned.action == "materialize" and planned.target.partition is not None
+            )
+            fed = above & feeding.assets() if above else above
         tags = self._tags(plan, face)
         jobs = {}
         for planned in plan.actionable:
@@ -365,6 +371,7 @@ class Trigger(Survey):
             metadata={target: metadata for target, (_, metadata) in contents.items()},
             report_as=workspace.config.report_as,
             watching=Watching(workspace.roots, self._thorough),
+            fed=fed,
         )
 
     def _tags(self, plan: Plan, face: str) -> dict[str, str]:

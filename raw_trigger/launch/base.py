@@ -20,7 +20,8 @@ class Order:
 
     ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start; ``data_versions``
     and ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run
-    configuration of those that are named jobs. ``watching``: what is read there is told.
+    configuration of those that are named jobs. ``watching``: what is read there is told. ``fed``: the assets
+    above that raw files feed, of which the plan says all that is to be made.
     """
 
     plan: Plan
@@ -32,6 +33,7 @@ class Order:
     report_as: str = "materialization"
     jobs: Mapping[Target, tuple[str | None, Mapping[str, Any]]] = field(default_factory=dict)
     watching: Watching | None = None
+    fed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

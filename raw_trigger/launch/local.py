@@ -112,6 +112,7 @@ def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) 
         is_range=is_range,
         run_config=config,
         tags={"raw_batch": f"{number}/{count}"},
+        fed=tuple(_parts(order, Target(asset)) for asset in sorted(order.fed)),
         targets=tuple(
             RunTarget(
                 asset=_parts(order, planned.target),

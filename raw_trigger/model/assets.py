@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -112,6 +112,18 @@ class Catalog:
     def has(self, key: str) -> bool:
         """Whether there is such an asset, or such a job (``job:NAME``)."""
         return key in self.assets or (key.startswith(JOB) and key[len(JOB) :] in self.jobs)
+
+    def partitioned_above(self, keys: Iterable[str]) -> frozenset[str]:
+        """The partitioned assets that these are made from, by way of such ones, however far up."""
+        found: set[str] = set()
+        left = list(keys)
+        for key in left:  # it grows
+            for parent in self.assets[key].parents if key in self.assets else ():
+                above = self.assets.get(parent)
+                if parent not in found and above is not None and above.partitions is not None:
+                    found.add(parent)
+                    left.append(parent)
+        return frozenset(found)
 
     @cached_property
     def children(self) -> Mapping[str, Sequence[str]]:

@@ -51,7 +51,8 @@ class RunBatch:
 
     It has one partition key at most, unless ``is_range``: then the keys of its targets are one range, in its
     order, and the runner makes one run of them where it can. ``job`` is the name of the job where the run is
-    one's; its one target stands for the run as a whole.
+    one's; its one target stands for the run as a whole. ``fed``: assets that are not made first, as raw files
+    feed them.
     """
 
     number: int
@@ -63,6 +64,7 @@ class RunBatch:
     tags: Mapping[str, str] = field(default_factory=dict)
     run_config: Mapping[str, Any] = field(default_factory=dict)
     job: str | None = None
+    fed: tuple[tuple[str, ...], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The runner's form of it."""
@@ -75,6 +77,7 @@ class RunBatch:
             "tags": dict(self.tags),
             "run_config": dict(self.run_config),
             "job": self.job,
+            "fed": [list(parts) for parts in self.fed],
             "targets": [target.as_json() for target in self.targets],
         }
 

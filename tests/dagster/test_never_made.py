@@ -55,6 +55,7 @@ def test_what_was_never_made_is_made_first(sandbox_factory) -> None:
         batch(5, "below_broken|2024-01-05", partition="2024-01-05"),
         batch(6, "below_outside|2024-01-05", partition="2024-01-05"),
         batch(7, "grows|2024-01-05", partition="2024-01-05"),
+        batch(10, "below|2024-01-08", partition="2024-01-08", fed=(("middle",),)),
         batch(9, "partial|2023-12-31", partition="2023-12-31"),
         batch(8, *(f"below|2024-02-0{n}" for n in (1, 2))),
     )
@@ -74,6 +75,7 @@ def test_what_was_never_made_is_made_first(sandbox_factory) -> None:
         ("below_broken", "2024-01-05", "failed"),
         ("below_outside", "2024-01-05", "success"),
         ("grows", "2024-01-05", "success"),
+        ("below", "2024-01-08", "failed"),  # raw files feed what it is made from: the plan says what is made
         ("partial", "2023-12-31", "success"),
         *((key, f"2024-02-0{n}", "success") for n in (1, 2) for key in ("top", "middle")),
         *(("below", f"2024-02-0{n}", "success") for n in (1, 2)),

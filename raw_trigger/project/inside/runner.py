@@ -428,21 +428,24 @@ class Runner:
     # Runs -----------------------------------------------------------------------------------------
 
     def _materialize(self, batch: Document) -> None:
-        first = self._never_made(batch["targets"])
+        first = self._never_made(batch["targets"], {tuple(parts) for parts in batch["fed"]})
         if first:
             self._materialize_all({**batch, "run_id": None, "is_range": False, "partition": None}, first)
         self._materialize_all(batch, batch["targets"])
 
-    def _never_made(self, targets: list[Document]) -> list[Document]:
+    def _never_made(self, targets: list[Document], fed: set[tuple[str, ...]]) -> list[Document]:
         """Partitions of parents, however far up, that were never materialized and that nothing else makes.
 
         Where there are some of those that an asset is made from it takes these, as a month does of its days.
-        The targets themselves run in any case: one may not need what cannot be made.
+        The targets themselves run in any case: one may not need what cannot be made. What raw files feed is
+        the plan's business: a partition that it leaves out has no file, or one that is not here.
         """
         found: dict[Identity, Document] = {}
         left = list(targets)
         for target in left:  # it grows
             for parent, partitions in self._parents_of(target):
+                if tuple(parent.path) in fed:
+                    continue
                 here = self.planned | self.states.keys()
                 if any((tuple(parent.path), key) in here or self._is_made(parent, key) for key in partitions):
                     continue
