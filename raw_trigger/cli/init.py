@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 def init(
     context: typer.Context,
     root: Annotated[
-        Path | None, typer.Option("--root", metavar="FOLDER", help="The folder of the raw files.")
+        list[Path] | None, typer.Option("--root", metavar="FOLDER", help="The folder of the raw files.")
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Ask nothing and take the answer that is offered.")
@@ -45,6 +45,11 @@ def init(
     from raw_trigger.model.project import DagsterOptions
     from raw_trigger.repo.repository import Repository
 
+    if root is not None and len(root) > 1:
+        raise UsageError(
+            "init looks at one raw root, and --root is given more than once",
+            "name a folder above them, or add the others to `root:` in raw-trigger.yaml afterwards",
+        )
     chosen: Globals = context.obj
     asks = not yes and sys.stdin is not None and sys.stdin.isatty()
     text = text_renderer()
@@ -57,7 +62,7 @@ def init(
         repo,
         chosen.directory,
         config_file=chosen.config,
-        root=root,
+        root=root[0] if root else None,
         options=DagsterOptions(
             module_name=chosen.module_name, python_file=chosen.python_file, workspace=chosen.workspace
         ),

@@ -424,7 +424,7 @@ def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> N
         with busy("asking Dagster what it has materialized"):
             never = trigger.never_made(paths)
     except ProjectError as error:
-        text.say(("whether Dagster has materialized it is not known: ", "yellow"), str(error))
+        text.say(("whether Dagster has materialized it is not known: ", "yellow"), error.message)
         return
     if never:
         named = words.sample([words.printable(key) for key in never])

@@ -453,6 +453,7 @@ ROOTS = [
     (["src/x.py"], [], 2, "no folder here looks like raw data"),
     (["data/1_raw/a.csv"], ["--root", "none"], 2, "is not a folder"),
     (["data/1_raw/a.csv"], ["--root", ".."], 2, "is not below"),
+    (["x/a.csv", "y/b.csv"], ["--root", "x", "--root", "y"], 2, "--root is given more than once"),
     (["data/1_raw/a.csv"], ["--root", "secret"], 2, "git ignores secret"),
     (["what?/a.csv"], ["--root", "what?"], 2, "cannot be the raw root"),
 ]
