@@ -194,13 +194,26 @@ class Explainer:
         )
 
     def _feeding(self, target: Target) -> tuple[PathExplanation, ...]:
-        """The files that feed it; those of a partition with nothing else that they feed."""
-        found = [self._path(path) for path in self._paths() if self._may_feed(path, target)]
-        if target.partition is None:
-            return tuple(found)
+        """The files that feed it, those of a partition with nothing else that they feed; and those that it is
+        downstream of, where it is pending for them.
+        """
+        found = []
         wanted = {target, Target(target.asset)}
-        own = (replace(one, targets=tuple(t for t in one.targets if t in wanted)) for one in found)
-        return tuple(one for one in own if one.targets)
+        for path in self._paths():
+            one = self._path(path) if self._may_feed(path, target) else None
+            if one is not None and target.partition is not None:
+                one = replace(one, targets=tuple(t for t in one.targets if t in wanted))
+            if one is None or not (one.targets or target.partition is None):
+                one = self._path(path) if self._is_due(path, target) else None
+            if one is not None:
+                found.append(one)
+        return tuple(found)
+
+    def _is_due(self, path: bytes, target: Target) -> bool:
+        due = self._due.get(path, ())
+        return target.text in due or (
+            target.partition is None and any(name.startswith(f"{target.text}|") for name in due)
+        )
 
     def _may_feed(self, path: bytes, target: Target) -> bool:
         """Whether its rule says so. Which partitions its rows feed only the file itself says."""

@@ -463,15 +463,7 @@ class _Planner:
             draft.asked = self._is_wanted(draft.target)
 
     def _is_wanted(self, target: Target) -> bool:
-        """Whether it was asked for by its key and its partition."""
-        asset, ranges = self._asset(target.asset), self.options.narrowing.partitions
-        if ranges:
-            definition, key = (None if asset is None else asset.partitions), target.partition
-            if key is None or not any(self.keys.within(definition, key, *ends) for ends in ranges):
-                return False
-        wanted = set(self.options.narrowing.assets)
-        mates = asset.execution_set if asset is not None else ()
-        return not wanted or target.asset in wanted or not wanted.isdisjoint(mates)
+        return is_wanted(target, self.options.narrowing, self.catalog, self.keys)
 
     def _is_beside(self, planned: PlannedChange) -> bool:
         """Whether it has to wait, and only what was not asked for has to wait for it."""
@@ -572,12 +564,16 @@ class _Planner:
         assert self.catalog is not None
         asset = self.catalog.assets[target.asset]
         known = self.drafts.get(target)
+        # By itself it can be made where what it is made from is up to date; or has no code, where nobody asks
+        # what is up to date, as with --all.
+        codeless = self.catalog.assets[draft.target.asset].kind != "materializable"
+        late = bool(draft.due) and not (codeless and (self.record is None or self.everything))
         if known is not None:
             known.above.add(draft.target)
             further = {p: via for p, via in draft.via.items() if not via <= known.via.get(p, frozenset())}
             freed = known.waits and problem is None and draft.ready is None
             asked = draft.asked and not known.asked
-            if known.alone and draft.due and not draft.asked:
+            if known.alone and late and not draft.asked:
                 known.asked = known.alone = False
             if known.origin != "downstream" or not (further or freed or asked):
                 return
@@ -591,8 +587,7 @@ class _Planner:
             return
         new = self._fed(target, draft.via, f"downstream of {draft.target.asset}")
         new.above.add(draft.target)
-        # By itself it can be made where what it is made from is up to date.
-        new.alone = not draft.asked and not draft.due and self._is_wanted(target)
+        new.alone = not draft.asked and not late and self._is_wanted(target)
         new.asked = draft.asked or new.alone
         if problem is not None:
             new.action, new.ready, new.reason = "skip", problem.ready, problem.message
@@ -711,6 +706,18 @@ def may_be_made_from(
         for child in catalog.children.get(key, ()) if deeper else ():
             frontier += [child, *catalog.assets[child].execution_set]
     return lambda other: other.asset in found
+
+
+def is_wanted(target: Target, narrowing: Narrowing, catalog: Catalog | None, keys: PartitionKeys) -> bool:
+    """Whether it was asked for by its key and its partition."""
+    asset, ranges = None if catalog is None else catalog.assets.get(target.asset), narrowing.partitions
+    if ranges:
+        definition, key = (None if asset is None else asset.partitions), target.partition
+        if key is None or not any(keys.within(definition, key, *ends) for ends in ranges):
+            return False
+    wanted = set(narrowing.assets)
+    mates = asset.execution_set if asset is not None else ()
+    return not wanted or target.asset in wanted or not wanted.isdisjoint(mates)
 
 
 def path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:

@@ -18,11 +18,12 @@ from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
+from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Assumptions, Results, Verdict
-from raw_trigger.planning import make_plan, path_filter
+from raw_trigger.planning import is_wanted, make_plan, path_filter
 from raw_trigger.project import Watching
 from raw_trigger.promotion import promote
 from raw_trigger.recording import Recorder, by_out, needed, settled, unsteady
@@ -547,8 +548,11 @@ class Trigger(Survey):
             ChangeSet(Base("empty", "", None, ""), Desired("revision", "", tree), changes, pointed=pointed)
         )
         found: dict[bytes, set[str]] = {}
+        catalog, keys = self.rules(self.known_catalog()).catalog, PartitionKeys(None)
         for target in plan.targets:
-            if target.reason != NOT_ASKED and not target.settles:
+            # What is above it need not be asked for: nothing is made.
+            wanted = is_wanted(target.target, self.wishes.narrowing, catalog, keys)
+            if (wanted or target.reason != NOT_ASKED) and not target.settles:
                 for path in target.paths:
                     found.setdefault(path, set()).add(target.target.text)
         forgotten = {path: frozenset(targets) for path, targets in found.items()}

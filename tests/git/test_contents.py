@@ -88,7 +88,9 @@ class Ground:
     def due(self) -> list[str]:
         return [one.target.text for one in self.plan().actionable]
 
-    def run(self, *failing: str, wishes: Wishes | None = None) -> tuple[list[str], Outcome]:
+    def run(
+        self, *failing: str, wishes: Wishes | None = None, everything: bool = False
+    ) -> tuple[list[str], Outcome]:
         """What ran, and what became of it."""
         trigger, ran = self.trigger(wishes), []
 
@@ -105,7 +107,7 @@ class Ground:
                     on_target(TargetOutcome(planned.target, "failed" if planned.target in bad else "success"))
                 return Report()
 
-        base, desired = from_arguments(trigger.workspace.repo, "local", [])
+        base, desired = from_arguments(trigger.workspace.repo, "local", [], everything=everything)
         with trigger.planned(base, desired, face="cli") as plan:
             return ran, trigger.run(plan, Launcher(), face="cli")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raw_trigger.errors import UsageError
+from raw_trigger.explain import AssetExplanation, Explainer
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.survey import Wishes
 from tests.conftest import Repo
@@ -91,6 +92,26 @@ def test_one_partition_of_a_table(repo: Repo) -> None:
     assert ground.due() == ["concepts|B"]
     ground.trigger().forget()
     assert ground.due() == ["concepts|A", "concepts|B", "concepts|C"]
+
+
+def test_what_is_made_from_an_external_asset(repo: Repo) -> None:
+    """It reads the file itself, so it can be forgotten, explained and made by itself."""
+    ground = Ground(repo, "asset: seen, partition: A", "seen.csv", "1\n")
+    only = Wishes(Narrowing(assets=("all",)))
+    assert ground.trigger(only).forget() == {R + b"seen.csv": frozenset({"all"})}
+    assert ground.due() == ["all"]
+    [file] = explained(ground, "all").files
+    assert (file.path, file.pending, file.again) == ("data/1_raw/seen.csv", True, "unknown")
+    assert ground.run(wishes=only)[0] == ["all"]
+    assert ground.due() == []
+    assert explained(ground, "all").files == ()
+    assert ground.run(wishes=only, everything=True)[0] == ["all"]
+
+
+def explained(ground: Ground, name: str) -> AssetExplanation:
+    found = Explainer(ground.trigger()).explain(name, ground.repo.top)
+    assert isinstance(found, AssetExplanation)
+    return found
 
 
 def test_what_dvc_has(dvc: DvcRepo) -> None:
