@@ -60,7 +60,7 @@ class _Launch:
             return _names(self.runs[0])
         shown, every = len(self.runs), self.runs[0].batches
         targets = [target.target for run in self.runs for target in run.targets]
-        return f"{words.amount(targets)} in {shown if shown == every else f'{shown} of {every}'} runs"
+        return f"{words.amount(targets)} in {shown if shown >= every else f'{shown} of {every}'} runs"
 
 
 def _names(run: PastRun) -> str:

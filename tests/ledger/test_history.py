@@ -130,6 +130,16 @@ def test_overview(past: Repo) -> None:
     )
 
 
+def test_a_run_that_was_split(repo: Repo) -> None:
+    """What kept its run from beginning was run apart, so there are more runs than were planned."""
+    ledger = Ledger(Ledger.url_for("sqlite", repo.open().private_dir), app_version="1.2.3", place="here")
+    made = fixed(launch(batch(record("raw/a"), record("raw/b"))), "a")
+    ledger.begin(made)
+    runs = [outcome("raw/a", "success", uuid("e", 1), 1.0), outcome("raw/b", "success", uuid("f", 1), 1.0)]
+    ledger.finish(made.launch_id, runs, ended=at(2))
+    assert "2 assets in 2 runs" in run(repo)
+
+
 def test_runs_are_proposed_to_the_shell(past: Repo) -> None:
     ids = ["aaaaaaaa", "bbbbbbbb", "dddddddd"]
     assert sorted(set(proposed(past.top, "raw-trigger history "))) == ids
