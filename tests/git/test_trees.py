@@ -80,11 +80,14 @@ def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     assert set(listed(repo, tree)) == {b"data/1_raw/a"}
     assert state.read(opened, "local") is None
     assert state.adopt(opened, "local", tree, None, None)
-    assert state.read(opened, "local") == Record(tree)
+    found = state.read(opened, "local")
+    assert found is not None
+    assert found == Record(found.tree, assumed=tree)
+    assert state.raw_tree(opened, found.tree, ("data/1_raw",)) == tree
     assert not state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("code.py",)), None, None)
     state.promote(opened, "local", {b"data/1_raw/b": Verdict(blob(repo, "b"))})
     new = state.environments(opened)["local"]
-    assert set(listed(repo, new)) == {b"data/1_raw/a", b"data/1_raw/b"}
+    assert set(listed(repo, new)) == {b"data/1_raw/a", b"data/1_raw/b", b".raw-trigger/assumed/data/1_raw/a"}
     assert (
         repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw")
         == "data/1_raw/b"
