@@ -12,6 +12,8 @@ from raw_trigger.cli.session import Globals, tell_never_made, text_renderer
 
 if TYPE_CHECKING:
     from raw_trigger.install import Written
+    from raw_trigger.model.changes import Base
+    from raw_trigger.trigger import Trigger
 
 
 def install(
@@ -34,7 +36,7 @@ def install(
     folder = hooks_folder(repo.top, repo.git_dir)
     first = [trigger for trigger in map(Trigger, projects.workspaces) if trigger.record is None]
     for trigger in first:
-        trigger.ensure_record(head_base(repo))
+        _take_as_made(trigger, head_base(repo))
     written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(projects), tuple(names or HOOKS))
     mark_seen(projects)
     _tell(written)
@@ -51,6 +53,18 @@ def install(
         )
     for trigger in first:
         tell_never_made(trigger)
+
+
+def _take_as_made(trigger: Trigger, base: Base) -> None:
+    """Records the base's files as materialized, with the rules in force where the Dagster project tells them:
+    what a rule newly feeds later on is pending then.
+    """
+    from raw_trigger.errors import ProjectError
+
+    try:
+        trigger.adopt(base.oid or trigger.workspace.repo.empty_tree)
+    except ProjectError:  # told by what asks Dagster later
+        trigger.ensure_record(base)
 
 
 def _own(chosen: Globals) -> dict[str, Path | None]:

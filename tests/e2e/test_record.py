@@ -306,6 +306,15 @@ def test_a_run_of_everything_takes_the_rules_in_force_along(project: Make) -> No
     assert shop.plan()["changes"] == []
 
 
+def test_what_a_rule_newly_feeds_is_pending_after_the_installation(project: Make) -> None:
+    rules = "assets:\n  - {path: a.csv, asset: raw/a}\n"
+    shop = project(rules, a=["a.csv"], b=["other.csv"])
+    assert shop.tool("install").returncode == 0
+    assert shop.plan()["changes"] == []
+    shop.write({"raw-trigger.yaml": rules + "  - {path: other.csv, asset: raw/b}\n"})
+    assert [one["asset"] for one in shop.plan()["targets"]] == ["raw/b"]  # type: ignore[attr-defined, index]
+
+
 def test_learn_runs_what_was_agreed_to_and_records_nothing_else(project: Make) -> None:
     """Where nothing was recorded HEAD would count as materialized: also all that `learn` did not run."""
     shop = project("root: data/1_raw\n", a=["a.csv"], b=["b.csv"], c=["c.csv"])
