@@ -44,7 +44,7 @@ class Bookkeeper:
         try:
             found = self._ledger.failed_contents(self._workspace.environment)
         except LedgerError as error:
-            self._warn(f"the history cannot be read, so what failed last is not known: {error}")
+            self._warn(f"the history cannot be read, so what failed last is not known: {error.line}")
             return frozenset()
         return frozenset((one.target.text, one.path, one.oid) for one in found)
 
@@ -53,7 +53,7 @@ class Bookkeeper:
         try:
             return self._ledger.failures(self._workspace.environment) if self._ledger.has_file else ()
         except LedgerError as error:
-            self._warn(f"the history cannot be read, so what failed last is not known: {error}")
+            self._warn(f"the history cannot be read, so what failed last is not known: {error.line}")
             return ()
 
     def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
@@ -61,7 +61,7 @@ class Bookkeeper:
         try:
             return self._ledger.made(self._workspace.environment)
         except LedgerError as error:
-            self._warn(f"the history cannot be read, so what ran here is not known: {error}")
+            self._warn(f"the history cannot be read, so what ran here is not known: {error.line}")
             return {}
 
     def begin(self, order: Order, face: str) -> str:
@@ -85,7 +85,7 @@ class Bookkeeper:
         try:
             self._ledger.begin(launch)
         except LedgerError as error:
-            self._warn(f"the run is not in the history: {error}")
+            self._warn(f"the run is not in the history: {error.line}")
         return launch.launch_id
 
     def finish(
@@ -108,7 +108,7 @@ class Bookkeeper:
         try:
             self._ledger.finish(launch_id, outcomes, ended=ended, told=told, error=error, log=log)
         except LedgerError as problem:
-            self._warn(f"how the run ended is not in the history: {problem}")
+            self._warn(f"how the run ended is not in the history: {problem.line}")
 
 
 def _kind(target: Target, asset: Asset | None) -> str:

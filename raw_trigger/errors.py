@@ -28,6 +28,11 @@ class RawTriggerError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def line(self) -> str:
+        """Returns what happened and what to do next as one line, for a warning."""
+        return self.message if self.hint is None else f"{self.message}; {self.hint}"
+
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
 

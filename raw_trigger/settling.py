@@ -94,7 +94,7 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
             done, told = outcomes(launch, every)
             ledger.finish(launch.launch_id, done, ended=datetime.now(timezone.utc), told=told)
     except (LedgerError, ProjectError) as error:
-        warn(f"what an interrupted run had finished is not known and may run again: {error}")
+        warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
 
 
 def _record(survey: Survey, tried: Sequence[Attempt]) -> None:

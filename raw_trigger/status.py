@@ -113,9 +113,15 @@ def _assumed(trigger: Trigger, plan: Plan) -> tuple[Target, ...]:
     assumptions = trigger.assumptions()
     if not assumptions.files:
         return ()
-    rules = trigger.rules(trigger.known_catalog())
-    matches = ((path, rules.match(path)) for path in assumptions.files)
-    fed = ((path, target) for path, match in matches if match is not None for target in match.targets)
-    found = {target for path, target in fed if assumptions.covers(path, target.text)}
-    due = {planned.target for planned in plan.actionable}
+    catalog = trigger.known_catalog()
+    rules = trigger.rules(catalog)
+    found: set[Target] = set()
+    for path in assumptions.files:
+        match = rules.match(path)
+        fed = () if match is None else match.targets
+        # Of which partition nothing tells here: what has partitions is for `status --partitions`.
+        below = (catalog.assets[key] for key in rules.below(target.asset for target in fed))
+        whole = (Target(asset.key) for asset in below if asset.partitions is None)
+        found.update(target for target in (*fed, *whole) if assumptions.covers(path, target.text))
+    due = {planned.target for planned in plan.targets if not planned.settles}
     return tuple(sorted(found - due, key=lambda target: target.text))

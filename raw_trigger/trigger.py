@@ -99,7 +99,7 @@ class Trigger(Survey):
         return Assumptions(files, made)
 
     def never_made(self, paths: Iterable[bytes] | None = None) -> tuple[str, ...]:
-        """Returns the assets that raw files feed and that the Dagster instance has never materialized.
+        """Returns the assets that are made from raw files and that Dagster has never materialized.
 
         Args:
             paths: The raw files; None: all that are there.
@@ -111,9 +111,10 @@ class Trigger(Survey):
             here = Desired("worktree", WORKTREE)
             paths = [path for path, _ in desired_paths(self.workspace.repo, self.tracked, here)]
         catalog = self.known_catalog()
-        matches = map(self.rules(catalog).match, paths)
+        rules = self.rules(catalog)
+        matches = map(rules.match, paths)
         fed = {target.asset for match in matches if match is not None for target in match.targets}
-        mapped = (catalog.assets[key] for key in sorted(fed & catalog.assets.keys()))
+        mapped = (catalog.assets[key] for key in sorted((fed | rules.below(fed)) & catalog.assets.keys()))
         assets = [asset for asset in mapped if asset.kind == "materializable"]
         return self.workspace.project.never_materialized(assets)
 

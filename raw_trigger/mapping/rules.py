@@ -186,6 +186,10 @@ class RuleBook:
                 found[path] = new
         return found
 
+    def below(self, assets: Iterable[str]) -> frozenset[str]:
+        """Returns the assets that are made downstream of these, as far as `downstream:` goes."""
+        return frozenset() if self._below is None else self._below.reached(assets)
+
     def edited(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Match, Match]]:
         """Those of the paths of which something else of the content counts than by the rules ``before``, each
         with what decided then and what decides now.

@@ -71,6 +71,19 @@ def test_it_is_assumed_until_it_ran(ground: Ground) -> None:
     assert files(ground.repo) == []
 
 
+def test_what_is_made_downstream_is_assumed_too(repo: Repo) -> None:
+    ground = Ground(repo, "asset: seen, partition: k", "c.csv", "1")
+    assert assumed(ground) == ["all", "seen|k"]
+    assert ground.trigger().rules(ground.trigger().catalog()).below(["seen"]) == {"all", "child"}
+    run_all(ground)
+    assert assumed(ground) == []
+
+
+def test_what_is_forgotten_is_not_assumed(ground: Ground) -> None:
+    ground.trigger(Wishes(Narrowing(assets=("all",)))).forget()
+    assert assumed(ground) == ["whole"]
+
+
 def test_a_file_that_moves_on_is_not_assumed_any_more(ground: Ground) -> None:
     (ground.repo.top / "data/1_raw/a.csv").write_text("2")
     # What is pending is not listed as assumed, too.
