@@ -213,7 +213,7 @@ class Survey:
         if record is not None:
             record = self._shown(self._by_todays(rules, record), changes)
             changes = self._with_exceptions(changes, record)
-        looks = launching or changes.desired.kind == "index"
+        looks = launching or changes.desired.kind != "revision"
         with self.contents(changes, rules, record) as contents:
             plan = make_plan(
                 changes,

@@ -42,6 +42,7 @@ def test_what_stands_for_content(ground: Ground, content: bytes, reason: str) ->
     ground.commit()
     for arguments in ([], ["HEAD~2", "HEAD"], ["--staged", "HEAD~2"]):
         assert ground.waiting(*arguments) == dict.fromkeys(("a.csv", "a2.csv"), ("missing-content", reason))
+    assert ground.waiting(launching=False) == ground.waiting(), "diff says the same as run"
     assert ground.run() == []
 
 

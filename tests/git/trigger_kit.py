@@ -41,16 +41,16 @@ class Ground(Repo):
         config = load_config(self.top / "raw-trigger.yaml", self.top)
         return Trigger(Workspace(opened, config, Project(self.top), "local"))  # type: ignore[arg-type]
 
-    def plan(self, *arguments: str) -> Plan:
+    def plan(self, *arguments: str, launching: bool = True) -> Plan:
         trigger = self.trigger()
         names = [name for name in arguments if name != "--staged"]
         repo = trigger.workspace.repo
         base, desired = from_arguments(repo, "local", names, staged="--staged" in arguments)
-        return trigger.plan(trigger.detect(base, desired), launching=True)
+        return trigger.plan(trigger.detect(base, desired), launching=launching)
 
-    def waiting(self, *arguments: str) -> dict[str, tuple[str, str | None]]:
+    def waiting(self, *arguments: str, launching: bool = True) -> dict[str, tuple[str, str | None]]:
         """What is not planned, and why."""
-        plan = self.plan(*arguments)
+        plan = self.plan(*arguments, launching=launching)
         assert not plan.actionable or plan.waiting
         return {
             os.fsdecode(one.change.path).removeprefix(R): (one.disposition, one.reason)
