@@ -239,6 +239,7 @@ def test_hostile_names_go_all_the_way(project: Make) -> None:
     assert not (made.top / "x").exists()
 
 
+@pytest.mark.soak
 def test_a_submodule_and_a_symlink_under_the_root(project: Make, tmp_path: Path) -> None:
     made = project(config="assets: [{path: 'link.csv', asset: raw/a}]\n", a=["a.csv"])
     other = Repo(tmp_path / "other")

@@ -157,6 +157,7 @@ def obstacle(shop: Project, small: Mounts, where: str) -> Disk:
     return disk
 
 
+@pytest.mark.soak
 def test_a_commit_while_the_dagster_home_is_full(project: Make, small: Mounts) -> None:
     shop = shop_of(project)
     assert shop.tool("install").returncode == 0

@@ -455,6 +455,7 @@ def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
     assert_settled(made)
 
 
+@pytest.mark.soak
 def test_killed_while_the_second_of_two_jobs_runs(project: Make) -> None:
     """Its file is changed back since: nobody knows what of it the job has done."""
     made = prepared(project(ONE_JOB, a=["a.csv"], b=["b.csv"]), JOBS)

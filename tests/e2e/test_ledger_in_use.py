@@ -78,6 +78,7 @@ def test_a_hook_tries_again_once_the_file_that_failed_is_mended(project: Make) -
     assert made.materialized() == ["raw/a"]
 
 
+@pytest.mark.soak
 def test_only_what_failed(shop: Project) -> None:
     shop.write({R + "a.csv": "broken"})
     assert shop.tool("run").returncode == 1

@@ -187,6 +187,7 @@ def test_dvc_content_is_fetched(
     assert clone.plan()["changes"] == []
 
 
+@pytest.mark.soak
 def test_yaml_is_not_read_where_no_dvc_file_changed(project: Make) -> None:
     shop = project(a=["a.csv"])
     shop.tool("adopt")
