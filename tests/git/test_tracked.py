@@ -316,7 +316,7 @@ def test_content_that_is_not_here(dvc: DvcRepo) -> None:
         ("M b.csv missing-content", f"{R}b.csv is not here: dvc pull {R}b.csv"),
     ]
     assert dvc.run().made == []
-    assert shown(dvc.plan()) == ["M a.csv a", "M b.csv b"]
+    assert shown(dvc.plan()) == shown(plan), "diff says the same"
 
 
 def test_data_that_changed_while_it_was_read(dvc: DvcRepo) -> None:
