@@ -121,13 +121,8 @@ def _understood(repo: Repository, tree: str) -> Record:
 
 def _listed(repo: Repository, tree: str, *paths: str) -> dict[bytes, Entry]:
     """What is in a folder, not below it; or at these paths."""
-    found = {}
-    out = repo.git.run("ls-tree", "-z", "--full-tree", tree, *(("--", *paths) if paths else ()))
-    for record in out.split(b"\0")[:-1]:
-        meta, path = record.split(b"\t", 1)
-        mode, _, oid = meta.decode().split(" ")
-        found[path] = Entry(mode, oid)
-    return found
+    asked = ("--", *paths) if paths else ()
+    return dict(diff.listed(repo.git.run("ls-tree", "-z", "--full-tree", tree, *asked)))
 
 
 def _sizes(repo: Repository, blobs: Sequence[str]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Literal
@@ -111,16 +111,16 @@ def failures(connection: Connection, environment: str, place: str) -> list[Failu
             error=_why(row["extra_json"]) or run["error_message"] or "it failed",
             files=frozenset(record.files),
         )
-        for run in _by_ids(connection, dict.fromkeys(run_id for run_id, _ in failed))
-        for record in documents.targets_of(run["args_json"])
-        if (row := failed.get((run["run_id"], record.target))) is not None
+        for run, record in _records(connection, failed)
+        for row in (failed[run["run_id"], record.target],)
     ]
 
 
 def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
     """See :meth:`raw_trigger.ledger.Ledger.made`."""
     rows = _latest(connection, environment, place, ("success",))
-    return {record.target: dict(record.files) for record, _ in _records(connection, rows)}
+    wanted = {(row["run_id"], Target(row["asset_key"], row["partition_key"])) for row in rows}
+    return {record.target: dict(record.files) for _, record in _records(connection, wanted)}
 
 
 def _latest(
@@ -152,17 +152,13 @@ def _latest(
 
 
 def _records(
-    connection: Connection, rows: Iterable[RowMapping]
-) -> Iterator[tuple[TargetRecord, Literal["failed", "skipped"]]]:
-    """What these targets were run for, and what they came to."""
-    status: dict[str, dict[Target, Any]] = {}
-    for row in rows:
-        target = Target(row["asset_key"], row["partition_key"])
-        status.setdefault(row["run_id"], {})[target] = row["status"]
-    for row in _by_ids(connection, status):
-        for record in documents.targets_of(row["args_json"]):
-            if record.target in status[row["run_id"]]:
-                yield record, status[row["run_id"]][record.target]
+    connection: Connection, wanted: Collection[tuple[str, Target]]
+) -> Iterator[tuple[RowMapping, TargetRecord]]:
+    """What these targets were run for, each with its run; they are named by the run's id and the target."""
+    for run in _by_ids(connection, dict.fromkeys(run_id for run_id, _ in wanted)):
+        for record in documents.targets_of(run["args_json"]):
+            if (run["run_id"], record.target) in wanted:
+                yield run, record
 
 
 def durations(connection: Connection, place: str) -> dict[Target, float]:

@@ -127,10 +127,11 @@ def pair_renames(changes: Iterable[Change]) -> tuple[Change, ...]:
 def all_paths(repo: Repository, tree: str, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
     """Every file of ``tree`` below the roots."""
     out = repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *roots)
-    return _listed(out)
+    return listed(out)
 
 
-def _listed(out: bytes) -> list[tuple[bytes, Entry]]:
+def listed(out: bytes) -> list[tuple[bytes, Entry]]:
+    """Returns the entries that ``git ls-tree -z`` has printed."""
     found = []
     for record in out.split(b"\0")[:-1]:
         meta, path = record.split(b"\t", 1)
@@ -145,7 +146,7 @@ def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[byte
     found: dict[bytes, Entry] = {}
     for at in range(0, len(paths), _ARGUMENTS):
         out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *paths[at : at + _ARGUMENTS])
-        for path, entry in _listed(out):
+        for path, entry in listed(out):
             if path in wanted and entry.mode != "040000":
                 found[path] = entry
     return found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from raw_trigger.coverage import grids
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.changes import WORKTREE, Base, Desired
@@ -16,9 +14,10 @@ from raw_trigger.survey import Wishes
 from tests.conftest import Repo
 from tests.git.dvc_kit import DvcRepo
 from tests.git.test_contents import ROWS, START, Ground
+from tests.git.test_forget import ground
 from tests.git.test_tracked import dvc, two
 
-__all__ = ["dvc"]
+__all__ = ["dvc", "ground"]
 FOLDER = ".raw-trigger/assumed"
 
 
@@ -48,18 +47,6 @@ def run_all(ground: Ground, *failing: str, wishes: Wishes | None = None) -> None
 
     with trigger.planned(Base("empty", "", None, ""), Desired("worktree", WORKTREE), face="cli") as plan:
         trigger.run(plan, Launcher(), face="cli")
-
-
-@pytest.fixture
-def ground(repo: Repo) -> Ground:
-    """Two files, of which two assets are made, adopted."""
-    repo.write({"data/1_raw/b.csv": "b"})
-    made = Ground(repo, "assets: [whole, all]", "[ab].csv", "a")
-    (repo.top / "data/1_raw/[ab].csv").rename(repo.top / "data/1_raw/a.csv")
-    repo.git("add", "-A")
-    repo.git("commit", "-q", "-m", "two files")
-    made.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
-    return made
 
 
 def test_it_is_assumed_until_it_ran(ground: Ground) -> None:
