@@ -61,9 +61,7 @@ class Child:
         except BaseException as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             if isinstance(error, OSError):
-                raise ProjectError(
-                    f"cannot start {' '.join(interpreter.command)} ({interpreter.why}): {error.strerror}"
-                ) from error
+                raise ProjectError(f"cannot start {interpreter.named}: {error.strerror}") from error
             raise
 
     def __enter__(self) -> Child:

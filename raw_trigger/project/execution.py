@@ -8,7 +8,7 @@ from typing import Any
 
 from raw_trigger.errors import ROOM, ProjectError
 from raw_trigger.project.child import Child
-from raw_trigger.project.interpreter import Interpreter
+from raw_trigger.project.interpreter import NAME_ANOTHER, NAME_IT, Interpreter
 from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent, TargetFinished, parse_event
 
 LOAD_HINT = "`dagster definitions validate` in the project's folder shows the same"
@@ -17,17 +17,14 @@ LOAD_HINT = "`dagster definitions validate` in the project's folder shows the sa
 def load_error(error: Mapping[str, Any], interpreter: Interpreter, log: Path) -> ProjectError:
     """The project did not load: the user's own error, its traceback as detail."""
     if error.get("cls") == "ModuleNotFoundError" and error["message"].endswith("'dagster'"):
-        return ProjectError(
-            f"{' '.join(interpreter.command)} ({interpreter.why}) has no dagster installed",
-            "name the interpreter in raw-trigger.yaml: `dagster: {python: .venv/bin/python}`",
-        )
+        return ProjectError(f"{interpreter.named} has no dagster installed", NAME_IT)
     if error.get("cls") == "HomeRefusedError":
         return ProjectError(error["message"], ROOM)
     if error.get("traceback") is None:
         return ProjectError(error["message"], "see `dagster:` in raw-trigger.yaml")
     return ProjectError(
         f"the Dagster project does not load: {error['message']}",
-        f"{LOAD_HINT}; what it printed is in {log}",
+        f"its Python is {interpreter.named}; {NAME_ANOTHER}; {LOAD_HINT}; what it printed is in {log}",
         detail=error["traceback"],
     )
 
@@ -36,7 +33,7 @@ def silence(code: int, interpreter: Interpreter, log: Path, what: str) -> Projec
     """The child ended without saying how it went."""
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return ProjectError(
-        f"{' '.join(interpreter.command)} ({interpreter.why}) {how} {what}",
+        f"{interpreter.named} {how} {what}",
         f"what it printed is in {log}",
         detail=tail(log),
     )

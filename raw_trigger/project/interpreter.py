@@ -18,7 +18,10 @@ from pathlib import Path
 from raw_trigger.errors import ProjectError
 
 ASK_SECONDS = 30
-_HINT = "name the interpreter in raw-trigger.yaml: `dagster: {python: .venv/bin/python}`"
+NAME_IT = "name the interpreter in raw-trigger.yaml: `dagster: {python: .venv/bin/python}`"
+"""What to do where the wrong one, or none, was found."""
+NAME_ANOTHER = "`dagster: {python: .venv/bin/python}` in raw-trigger.yaml names another"
+_NONE_OF_ITS_OWN = "as the project has no environment with Dagster"
 _FIND = "import importlib.util as u, sys; sys.exit(u.find_spec('dagster') is None)"
 
 
@@ -29,6 +32,11 @@ class Interpreter:
     command: tuple[str, ...]
     why: str
     asked: str | None = None
+
+    @property
+    def named(self) -> str:
+        """Returns the command and why it was chosen, for a message."""
+        return f"{' '.join(self.command)} ({self.why})"
 
     @property
     def venv(self) -> Path | None:
@@ -78,11 +86,11 @@ def _configured_path(
     if path.is_dir():  # an environment was named, not its program
         path = path / "bin" / "python"
     if not path.exists():
-        raise ProjectError(f"{where} does not exist", _HINT)
+        raise ProjectError(f"{where} does not exist", NAME_IT)
     if path.is_dir() or not os.access(path, os.X_OK):
-        raise ProjectError(f"{where} cannot be executed", _HINT)
+        raise ProjectError(f"{where} cannot be executed", NAME_IT)
     if not _was(known, path) and not has_dagster(path):
-        raise ProjectError(f"{where} has no dagster installed", _HINT)
+        raise ProjectError(f"{where} has no dagster installed", NAME_IT)
     return Interpreter((str(path),), "configured as dagster.python")
 
 
@@ -90,16 +98,16 @@ def _configured_command(
     command: tuple[str, ...], project_dir: Path, environ: Mapping[str, str]
 ) -> Interpreter:
     if not command:
-        raise ProjectError("dagster.python is an empty command", _HINT)
+        raise ProjectError("dagster.python is an empty command", NAME_IT)
     first = command[0]
     if os.sep in first:
         program = project_dir / Path(first).expanduser()
         if not os.access(program, os.X_OK) or program.is_dir():
-            raise ProjectError(f"dagster.python: {program} does not exist or cannot be executed", _HINT)
+            raise ProjectError(f"dagster.python: {program} does not exist or cannot be executed", NAME_IT)
         return Interpreter((str(program), *command[1:]), "configured as dagster.python")
     found = shutil.which(first, path=environ.get("PATH"))
     if found is None:
-        raise ProjectError(f"dagster.python: there is no program {first!r} on PATH", _HINT)
+        raise ProjectError(f"dagster.python: there is no program {first!r} on PATH", NAME_IT)
     return Interpreter((found, *command[1:]), "configured as dagster.python")
 
 
@@ -113,7 +121,9 @@ def _discover(
     project_dir: Path, top: Path, environ: Mapping[str, str], known: Interpreter | None
 ) -> Interpreter:
     looked: list[str] = []
-    for name, get, tool in _candidates(project_dir, top, environ):
+    looks = [(look, look[0]) for look in _candidates(project_dir, top, environ)]
+    looks += [(look, f"{look[0]}, {_NONE_OF_ITS_OWN}") for look in _last_resorts(environ)]
+    for (name, get, tool), why in looks:
         if tool is not None and known is not None and known.asked == tool and Path(known.command[0]).exists():
             return known
         python = get()
@@ -123,13 +133,13 @@ def _discover(
             looked.append(f"{name}: {python} does not exist")
         elif python == Path(sys.executable):
             if _we_have_dagster():
-                return Interpreter((str(python),), name)
+                return Interpreter((str(python),), why)
             looked.append(f"{name}: {python} has no dagster")
         elif _was(known, python) or has_dagster(python):
-            return Interpreter((str(python),), name, tool)
+            return Interpreter((str(python),), why, tool)
         else:
             looked.append(f"{name}: {python} has no dagster")
-    raise ProjectError("no Python with dagster was found; looked at\n  " + "\n  ".join(looked), _HINT)
+    raise ProjectError("no Python with dagster was found; looked at\n  " + "\n  ".join(looked), NAME_IT)
 
 
 def _candidates(project_dir: Path, top: Path, environ: Mapping[str, str]) -> Iterator[_Look]:
@@ -152,6 +162,10 @@ def _candidates(project_dir: Path, top: Path, environ: Mapping[str, str]) -> Ite
     conda = environ.get("CONDA_PREFIX")
     if conda:
         yield "the active conda environment", lambda: Path(conda, "bin", "python"), None
+
+
+def _last_resorts(environ: Mapping[str, str]) -> Iterator[_Look]:
+    """Those that nobody has made for the project."""
     yield "the Python that runs raw-trigger", lambda: Path(sys.executable), None
     # On a CI runner the project is often installed into the one Python that there is.
     for program in ("python", "python3"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from raw_trigger.errors import ProjectError
@@ -128,6 +130,11 @@ def test_a_project_that_does_not_load(sandbox_factory, code, message):
     with pytest.raises(ProjectError) as caught:
         sandbox.project(python_file=("defs.py",)).catalog()
     assert caught.value.message == f"the Dagster project does not load: {message}"
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(
+        f"its Python is {sys.executable} (configured as dagster.python); `dagster: {{python: .venv/bin/python}}` "
+        "in raw-trigger.yaml names another; `dagster definitions validate` in the project's folder shows the same; "
+    )
     assert caught.value.detail is not None
     assert "broken.py" in caught.value.detail
     assert caught.value.detail.endswith(message)

@@ -36,6 +36,9 @@ def venv(folder: Path, *, dagster: str | None = "package", system: bool = False)
     return python
 
 
+NO_OTHER = "as the project has no environment with Dagster"
+
+
 @pytest.fixture
 def top(tmp_path):
     (tmp_path / "top" / "project").mkdir(parents=True)
@@ -48,7 +51,7 @@ def find(top: Path, configured="auto", known=None, **environ: str) -> Interprete
 
 def test_the_order(top, tmp_path):
     ours = find(top)
-    assert ours == Interpreter((str(OURS),), "the Python that runs raw-trigger")
+    assert ours == Interpreter((str(OURS),), f"the Python that runs raw-trigger, {NO_OTHER}")
     conda = venv(tmp_path / "conda")
     active = {"CONDA_PREFIX": str(tmp_path / "conda")}
     assert find(top, **active).command == (str(conda),)
@@ -153,9 +156,9 @@ def test_the_one_on_path_is_the_last_to_be_looked_at(top, tmp_path, monkeypatch)
     path = f"{venv(tmp_path / 'empty', dagster=None).parent}:{python.parent}"
     assert find(top, PATH=str(python.parent)).command == (str(OURS),)
     monkeypatch.setattr("raw_trigger.project.interpreter._we_have_dagster", lambda: False)
-    assert find(top, PATH=str(python.parent)) == Interpreter((str(python),), "python on PATH")
+    assert find(top, PATH=str(python.parent)) == Interpreter((str(python),), f"python on PATH, {NO_OTHER}")
     (python.parent / "python").rename(python.parent / "python3")
-    assert find(top, PATH=path).why == "python3 on PATH"
+    assert find(top, PATH=path).why == f"python3 on PATH, {NO_OTHER}"
 
 
 def test_configured(top, tmp_path):
