@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TextIO
@@ -16,10 +16,12 @@ from typing import Literal, TextIO
 from raw_trigger.ci.markup import cut
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import NO_CATALOG, Plan
+from raw_trigger.model.plan import NO_CATALOG, Plan, Target
 from raw_trigger.render import words
 
 Level = Literal["error", "warning"]
+_Failure = tuple[str, tuple[bytes, ...]]
+"""An error, and the files that what it is about is made from."""
 
 MOST = 10
 """GitHub shows so many errors and so many warnings of one step."""
@@ -50,8 +52,16 @@ def remarks(plan: Plan, outcome: Outcome | None = None, *, unmapped: bool = True
     yield from _plan_errors(plan)
     if outcome is not None:
         feeding = {planned.target: planned.paths for planned in plan.targets}
+        failed: dict[_Failure, list[str]] = {}
         for done in outcome.targets:
-            yield from _finished(done, feeding.get(done.target, ()))
+            failure = _failure(done, feeding)
+            if failure is not None:
+                failed.setdefault(failure, []).append(words.printable(done.target.text))
+        for done in outcome.targets:
+            failure = _failure(done, feeding)
+            if failure in failed:  # what one function makes fails with it: that is one remark
+                yield _failed(failure, failed.pop(failure))
+            yield from _checks(done, feeding.get(done.target, ()))
     for warning in plan.warnings:
         yield Annotation("warning", "raw-trigger", warning)
     if not unmapped or plan.errors:
@@ -126,14 +136,23 @@ def _plan_errors(plan: Plan) -> Iterator[Annotation]:
         yield Annotation("error", "raw-trigger cannot plan this", message, path, line)
 
 
-def _finished(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]:
+def _failure(done: TargetOutcome, feeding: Mapping[Target, Sequence[bytes]]) -> _Failure | None:
+    if done.status != "failed" or (done.refuted and not done.own_error):
+        return None
+    error = (done.own_error or "no reason is known: see the log").strip()
+    return error, tuple(feeding.get(done.target, ()))
+
+
+def _failed(failure: _Failure, names: Sequence[str]) -> Annotation:
+    error, paths = failure
+    path, line = _culprit(error, paths)
+    others = [words.printable(other) for other in paths if other != path]
+    made = f"\nIt is also made from {words.sample(others)}" if others else ""
+    return Annotation("error", f"{words.sample(names, 3)} failed", cut(error, _MESSAGE) + made, path, line)
+
+
+def _checks(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]:
     name = words.printable(done.target.text)
-    if done.status == "failed" and (done.own_error or not done.refuted):
-        error = (done.own_error or "no reason is known: see the log").strip()
-        path, line = _culprit(error, paths)
-        others = [words.printable(other) for other in paths if other != path]
-        made = f"\nIt is also made from {words.sample(others)}" if others else ""
-        yield Annotation("error", f"{name} failed", cut(error, _MESSAGE) + made, path, line)
     for check in done.checks:
         if not check.passed:
             level: Level = "error" if check.severity == "ERROR" else "warning"

@@ -148,10 +148,15 @@ def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
     head = "| | asset | seconds | |\n|---|---|---|---|\n"
     _table(page, map(_finished, done), len(done), "asset", 0.35, head)
     room = page.left * 0.3
-    for one in [o for o in done if o.status == "failed" and o.own_error][:_MOST_DETAILS]:
-        name = code(cut(words.printable(one.target.text), _NAME))
-        run = "" if one.run_id is None else f"run {code(cut(one.run_id, _NAME))}\n\n"
-        error = preformatted(cut(words.harmless(one.own_error or "", lines=True), _ERROR))
+    failed: dict[tuple[str | None, str], list[str]] = {}
+    for one in done:
+        if one.status == "failed" and one.own_error:
+            named = failed.setdefault((one.run_id, one.own_error), [])
+            named.append(code(cut(words.printable(one.target.text), _NAME)))
+    for (run_id, said), names in islice(failed.items(), _MOST_DETAILS):
+        name = words.sample(names)
+        run = "" if run_id is None else f"run {code(cut(run_id, _NAME))}\n\n"
+        error = preformatted(cut(words.harmless(said, lines=True), _ERROR))
         part = f"\n<details><summary>{name}</summary>\n\n{run}{error}\n\n</details>\n"
         room -= len(part.encode())
         if room < 0:

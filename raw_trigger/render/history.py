@@ -109,6 +109,7 @@ def details(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
 
 
 def _detail(text: TextRenderer, run: PastRun, alive: Alive) -> None:
+    errors = words.Errors()
     state = "started, and its process is gone" if _is_lost(run, alive) else run.status
     spent = "" if run.seconds is None else f" in {_seconds(run.seconds)}"
     text.say(("run ", "bold"), (run.run_id, "yellow"), "  ", (state, _STYLES[run.status]), spent)
@@ -126,12 +127,12 @@ def _detail(text: TextRenderer, run: PastRun, alive: Alive) -> None:
         if value is not None:
             text.say("  ", (f"{name:<9}", "dim"), value)
     for target in run.targets:
-        _target(text, target)
+        _target(text, target, errors)
     if run.error and not any(target.error == run.error for target in run.targets):
         _lines(text, "  ", text.near(run.error), "red")
 
 
-def _target(text: TextRenderer, target: PastTarget) -> None:
+def _target(text: TextRenderer, target: PastTarget, errors: words.Errors) -> None:
     seconds = "" if target.seconds is None else f"  {_seconds(target.seconds)}"
     sign, style = _SIGNS[target.status], _STYLES[target.status]
     text.say("  ", (sign, style), f" {words.printable(target.target.text)}", (seconds, "dim"))
@@ -142,7 +143,7 @@ def _target(text: TextRenderer, target: PastTarget) -> None:
         message = f": {check.message}" if check.message else ""
         text.say(f"      check {check.name} ", (result, "green" if check.passed else style), message)
     if target.error:
-        _lines(text, "      ", text.near(target.error), style)
+        _lines(text, "      ", text.near(errors.words(target.target, target.error)), style)
 
 
 def _lines(text: TextRenderer, indent: str, many: str, style: str) -> None:

@@ -164,8 +164,12 @@ class TextRenderer:
             indent, (sign, style), f" {subject}", self.near(words.failure(one, datetime.now(timezone.utc)))
         )
 
-    def target(self, done: TargetOutcome) -> None:
-        """One finished target."""
+    def target(self, done: TargetOutcome, errors: words.Errors) -> None:
+        """One finished target.
+
+        Args:
+            errors: What was told by now.
+        """
         sign, style = _SIGNS[done.status]
         seconds = "" if done.seconds is None else f"  {done.seconds:.1f} s"
         self.say("  ", (sign, style), f" {words.printable(done.target.text)}", (seconds, "dim"))
@@ -175,7 +179,7 @@ class TextRenderer:
                 message = f": {check.message}" if check.message else ""
                 self.say("      ", (f"check {check.name} failed", style), message)
         if done.error and not done.error.startswith("asset check "):
-            for line in _shortened(self.near(done.error).splitlines()):
+            for line in _shortened(self.near(errors.words(done.target, done.error)).splitlines()):
                 self.say("      ", (line, "red" if done.status == "failed" else "dim"))
 
     def outcome(self, plan: Plan, outcome: Outcome) -> None:
@@ -187,7 +191,8 @@ class TextRenderer:
 
     def progress(self, expected: int) -> Progress:
         """Tells the targets of a run as they finish."""
-        return Progress(self.target, self._console, expected)
+        errors = words.Errors()
+        return Progress(lambda done: self.target(done, errors), self._console, expected)
 
     def status(self, status: Status, failures: Iterable[Failure] = ()) -> None:
         """What is pending here, and how far every environment's record is from HEAD."""

@@ -309,6 +309,20 @@ def sample(items: Sequence[str], most: int = 5) -> str:
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
+class Errors:
+    """What was told by now, so that one failure of many targets is told once."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Target] = {}
+
+    def words(self, target: Target, error: str) -> str:
+        """Returns the error; where it is long and was told of another target, which one that was."""
+        first = self._told.setdefault(error, target)
+        if first == target or "\n" not in error.strip():
+            return error
+        return f"the same error as {printable(first.text)}"
+
+
 def left_undone(plan: Plan, outcome: Outcome | None, unsteady: Sequence[str] = ()) -> str | None:
     """What a run has left undone, on one line; None: nothing.
 
@@ -316,10 +330,11 @@ def left_undone(plan: Plan, outcome: Outcome | None, unsteady: Sequence[str] = (
         unsteady: What is not recorded though it ran.
     """
     said = list(plan.errors)
+    failed: dict[str, list[str]] = {}
     for done in outcome.targets if outcome is not None else ():
         if done.status == "failed":
-            error = (done.error or "it failed").splitlines()[0]
-            said.append(f"{done.target.text}: {error}")
+            failed.setdefault(done.error or "it failed", []).append(done.target.text)
+    said += [f"{sample(names, 3)}: {error.splitlines()[0]}" for error, names in failed.items()]
     said += [f"{t.target.text}: {t.reason}" for t in plan.targets if _is_open(t)]
     said += [f"{show(change.change.path)} has to wait: {change.reason}" for change in plan.waiting]
     said += unsteady

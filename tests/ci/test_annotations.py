@@ -74,6 +74,19 @@ def test_errors_and_warnings_of_the_plan() -> None:
     ]
 
 
+def test_one_failure_of_several_assets_is_annotated_once() -> None:
+    """What one function makes fails with it; the other files are of another failure."""
+    made = plan(book(rule("a.csv", "raw/a", "raw/b", "raw/c"), rule("d.csv", "raw/d")), "~a.csv", "~d.csv")
+    failed = [TargetOutcome(Target(f"raw/{n}"), "failed", error="ValueError: x\n  in raw.py") for n in "abcd"]
+    assert [
+        (command.properties, command.data)
+        for command in read(annotations.commands(annotations.remarks(made, Outcome("failed", tuple(failed)))))
+    ] == [
+        ({"file": f"data/1_raw/{name}.csv", "title": title}, "ValueError: x\n  in raw.py")
+        for name, title in (("a", "raw/a, raw/b, raw/c failed"), ("d", "raw/d failed"))
+    ]
+
+
 def test_what_the_catalog_would_tell_is_no_warning() -> None:
     undecided = plan_of([PlannedChange(change(b"a"), "unmapped", None, NO_CATALOG)])
     assert not list(annotations.remarks(undecided))

@@ -50,7 +50,7 @@ TAGS = frozenset(
 )
 INLINE = {"<code>", "</code>", "<!-- -->"}
 BLOCK = re.compile(
-    r"(<details><summary>[^<>]*(<code>([^<>]|<!-- -->)*</code>)?</summary>|</details>|<pre>[^<>]*</pre>)\n?"
+    r"(<details><summary>[^<>]*(<code>([^<>]|<!-- -->)*</code>[^<>]*)*</summary>|</details>|<pre>[^<>]*</pre>)\n?"
 )
 MERMAID = re.compile(
     r"flowchart LR|  t\d+\[\"LABEL\"\]|  f\d+\(\[\"LABEL\"\]\)|  [ft]\d+ --> t\d+".replace(
@@ -174,18 +174,20 @@ def test_an_outcome() -> None:
         TargetOutcome(Target("child"), "skipped", None, None, "upstream out failed"),
         TargetOutcome(Target("out"), "success", None, 0.25, None, checks),
         TargetOutcome(Target("raw/a"), "failed", "run-1", 1.5, "ValueError: <a>\n\n  at a|b", ()),
+        TargetOutcome(Target("raw/b"), "failed", "run-1", 1.5, "ValueError: <a>\n\n  at a|b", ()),
     )
     text = summary.render(summary.Report(made, Outcome("partial", done, ("run-1",), 2.0)))
     assert text[text.index("\n| |") :][: text.index("| | file") - text.index("\n| |")] == (
         "\n| | asset | seconds | |\n|---|---|---|---|\n"
         "| ❌ | <code>raw/a</code> | 1.5 | ValueError&#58; &#60;a&#62; |\n"
+        "| ❌ | <code>raw/b</code> | 1.5 | ValueError&#58; &#60;a&#62; |\n"
         "| ⏭️ | <code>child</code> |  | upstream out failed |\n"
         "| ❌ | <code>out</code> | 0.2 | check unique failed &#40;ERROR&#41;&#58; 2 twice |\n"
-        "\n<details><summary><code>raw/a</code></summary>\n\nrun <code>run-1</code>\n\n"
+        "\n<details><summary><code>raw/a</code>, <code>raw/b</code></summary>\n\nrun <code>run-1</code>\n\n"
         "<pre>ValueError: &#60;a&#62;\n\n  at a|b</pre>\n\n</details>\n\n"
     )
     assert [token.content for token in parsed(text) if token.type == "html_block"] == [
-        "<details><summary><code>raw/a</code></summary>\n",
+        "<details><summary><code>raw/a</code>, <code>raw/b</code></summary>\n",
         "<pre>ValueError: &#60;a&#62;\n\n  at a|b</pre>\n",
         "</details>\n",
     ]

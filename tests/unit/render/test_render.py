@@ -66,8 +66,9 @@ def text(draw: str, made: Plan = PLAN, outcome: Outcome = OUTCOME, **options: An
     if draw == "plan":
         renderer.plan(made, **options)
     else:
-        for done in outcome.targets:
-            renderer.target(done)
+        with renderer.progress(0) as finished:
+            for done in outcome.targets:
+                finished(done)
         renderer.outcome(made, outcome)
     return out.getvalue()
 
@@ -182,6 +183,23 @@ def test_a_failure_is_told_where_the_same_content_is_due(change: dict[str, Any],
 def test_a_failure_as_text(status: str, error: str, age: int, said: str) -> None:
     failure = replace(FAILURE, status=status, error=error, ended=NOW - timedelta(seconds=age))
     assert words.failure(failure, NOW) == f"{said} (`raw-trigger history a3561c2f`)"
+
+
+def test_one_failure_of_several_assets_is_told_once() -> None:
+    """What one function makes fails with it, in the same words; short ones are told again."""
+    long, short = 'ValueError: x\n  File "raw.py"', "upstream a failed"
+    told = [("a", long), ("b", long), ("c", short), ("d", short), ("e", long)]
+    failed = Outcome("failed", tuple(TargetOutcome(Target(n), "failed", error=e) for n, e in told))
+    assert text("outcome", outcome=failed) == (
+        '  ✘ a\n      ValueError: x\n        File "raw.py"\n'
+        "  ✘ b\n      the same error as a\n"
+        "  ✘ c\n      upstream a failed\n"
+        "  ✘ d\n      upstream a failed\n"
+        "  ✘ e\n      the same error as a\n"
+        "5 failed in 0.0 s\n"
+    )
+    assert words.left_undone(PLAN, failed).startswith("a, b, e: ValueError: x, c, d: upstream a failed, ")
+    assert "".join(markdown.render(PLAN, failed)).count("ValueError") == 1
 
 
 def test_nothing_to_do_is_said() -> None:
