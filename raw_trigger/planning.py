@@ -164,6 +164,7 @@ class _Planner:
         self.differing: dict[tuple[bytes, Entry | None], frozenset[Target] | None] = {}
         self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
+        self.before: Mapping[bytes, Entry] = {}
         self.drafts: dict[Target, _Draft] = {}
         self.lost: set[Target] = set()
         self.warnings: list[str] = []
@@ -174,6 +175,7 @@ class _Planner:
         wanted = path_filter(self.options.narrowing.paths, self.rules)
         ordered = sorted(changes.changes, key=lambda change: change.path)
         self.changes = {change.path: change for change in ordered if wanted(change.path)}
+        self.before = changes.recorded or {}
         every = [self._change(change) for change in self.changes.values()]
         planned = tuple(one for one in every if not self._is_beside(one))
         left_out = len(changes.changes) - len(planned)
@@ -280,7 +282,11 @@ class _Planner:
                     yield Target(target.asset, name[len(target.asset) + 1 :])
 
     def _between(self, change: Change, match: Match) -> Iterable[Target]:
-        """What differs from other contents that something downstream may reflect, made by itself."""
+        """What differs from other contents that something downstream may reflect, made by itself; and where
+        everything is made that is there, what was there when it was recorded.
+        """
+        if change.path in self.before:
+            yield from self.compare(change.path, match, self.before[change.path], change.new).targets
         seen = () if self.record is None else self.record.apart(change.path).values()
         for oid in sorted({oid for oid in seen if is_content(oid)}):
             yield from self.compare(change.path, match, at_content(change.new, oid), change.new).targets

@@ -91,8 +91,31 @@ class Survey:
             GitError: git cannot tell.
         """
         repo = self.workspace.repo
-        old = base.oid or repo.empty_tree
-        roots = self.tracked.watched(base.oid, desired)
+        changes = self._differing(base.oid, desired)
+        if not changes:
+            sides = [side for side in (base.oid, desired.oid) if side]
+            config = self.workspace.config
+            require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
+        self.links.look_at(desired)
+        # What is recorded and gone is nowhere in what is there, and still has to be done.
+        record = self.record if base.kind == "empty" else None
+        since = () if record is None else self._differing(record.tree, desired)
+        before, further = self.tracked.changes(since)
+        seen, pointed = self.tracked.changes(changes, beside=True)
+        found = ChangeSet(base, desired, seen, pointed=(*pointed, *further))
+        if record is not None:
+            found = self._with_recorded(found, before, record)
+        if only is None:
+            return found
+        # A folder may be known by its files now, and git knows of nothing but pointer files.
+        same = {c.path: {self.tracked.pointer_of(c.path), self.tracked.out_of(c.path)} for c in found.changes}
+        return found.narrowed(only | {path for path, names in same.items() if not only.isdisjoint(names)})
+
+    def _differing(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
+        """What git says differs under the raw roots."""
+        repo = self.workspace.repo
+        old = base or repo.empty_tree
+        roots = self.tracked.watched(base, desired)
         if desired.kind == "revision":
             assert desired.oid is not None
             changes = diff.between_trees(repo, old, desired.oid, roots)
@@ -100,20 +123,22 @@ class Survey:
             changes = diff.to_index(repo, old, roots)
         else:
             changes = diff.to_worktree(repo, old, roots)
-        if not changes:
-            sides = [side for side in (base.oid, desired.oid) if side]
-            config = self.workspace.config
-            require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
         if "." in roots:
             changes = tuple(change for change in changes if not state.is_own(change.path))
-        self.links.look_at(desired)
-        seen, pointed = self.tracked.changes(changes)
-        found = ChangeSet(base, desired, seen, pointed=pointed)
-        if only is None:
-            return found
-        # A folder may be known by its files now, and git knows of nothing but pointer files.
-        same = {c.path: {self.tracked.pointer_of(c.path), self.tracked.out_of(c.path)} for c in seen}
-        return found.narrowed(only | {path for path, names in same.items() if not only.isdisjoint(names)})
+        return changes
+
+    def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:
+        """Everything that is there, with what is recorded and is not.
+
+        Args:
+            since: What differs from what is recorded.
+        """
+        before = {change.path: change for change in since if change.old is not None}
+        gone = [replace(change, old_path=None) for change in before.values() if change.new is None]
+        every = tuple(sorted((*found.changes, *gone), key=lambda change: change.path))
+        recorded = {path: change.old for path, change in before.items() if change.old is not None}
+        found = replace(found, changes=every, recorded=recorded)
+        return self._with_exceptions(found, self._shown(record, found))
 
     def _has_outs(self, desired: Desired) -> bool:
         """Whether DVC has files under a root of which git knows nothing there."""
@@ -134,7 +159,8 @@ class Survey:
             ConfigError: a rule names an asset that is not in the project.
             ProjectError: the project cannot be loaded.
         """
-        record = self.record if changes.base.kind == "recorded" else None
+        is_about = changes.base.kind == "recorded" or changes.recorded is not None
+        record = self.record if is_about else None
         if not self.wishes.use_catalog or not self._needs_catalog(changes, record):
             return self._made(changes, None, record, launching)
         catalog = self.known_catalog()
@@ -223,7 +249,10 @@ class Survey:
                 feeds=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 compare=contents,
                 record=record,
+                everything=changes.recorded is not None,
             )
+        if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
+            plan = replace(plan, record=None)
         return plan if not self.unfetched else self._with_words(plan)
 
     def _disk(self, changes: ChangeSet, rules: RuleBook) -> Disk:
@@ -280,7 +309,9 @@ class Survey:
             record: What reflects another content than the rest is compared with that too.
         """
         asked = [change for change in changes.changes if rules.looks_inside(change.path)]
-        old = {change.old.oid for change in asked if change.old is not None and change.old.mode != DVC_MODE}
+        recorded = changes.recorded or {}
+        before = (entry for change in asked for entry in (change.old, recorded.get(change.path)))
+        old = {entry.oid for entry in before if entry is not None and entry.mode != DVC_MODE}
         if record is not None:
             seen = (record.apart(change.path).values() for change in asked)
             old.update(oid for oids in seen for oid in oids if oid is not None and _GIT.fullmatch(oid))

@@ -121,7 +121,8 @@ class ChangeSet:
     """Every changed path under the raw roots, sorted by path.
 
     ``only`` are the paths that are looked at at all; None: all of them. ``pointed`` are pointer files in
-    whose place the changes of what they stand for are listed.
+    whose place the changes of what they stand for are listed. ``recorded``, where everything is taken: what
+    is recorded of those paths that are something else by now; None: the base is what counts.
     """
 
     base: Base
@@ -129,6 +130,7 @@ class ChangeSet:
     changes: tuple[Change, ...]
     only: frozenset[bytes] | None = None
     pointed: tuple[Pointed, ...] = ()
+    recorded: Mapping[bytes, Entry] | None = None
 
     def narrowed(self, only: frozenset[bytes]) -> ChangeSet:
         """The changes of these paths."""

@@ -162,13 +162,17 @@ class Tracked:
         """One that has seen nothing yet."""
         return Tracked(self._repo, self._roots, self._obtain, self._kept)
 
-    def changes(self, raw: Sequence[Change]) -> tuple[tuple[Change, ...], tuple[Pointed, ...]]:
+    def changes(
+        self, raw: Sequence[Change], *, beside: bool = False
+    ) -> tuple[tuple[Change, ...], tuple[Pointed, ...]]:
         """The changes with those of what pointer files stand for in the place of the files' own.
 
-        What was seen before is forgotten.
+        Args:
+            beside: Whether what was seen before is not forgotten.
         """
-        self._shown.clear()
-        self._entries.clear()
+        if not beside:
+            self._shown.clear()
+            self._entries.clear()
         pointers = [change for change in raw if is_pointer(change.path)]
         if not pointers:
             return tuple(raw), ()

@@ -150,9 +150,9 @@ class DvcRepo(Repo):
         workspace = Workspace(repo, config, project, "local")  # type: ignore[arg-type]
         return Trigger(workspace, Wishes(Narrowing(paths=paths)))
 
-    def plan(self, *revisions: str, launching: bool = False) -> Plan:
+    def plan(self, *revisions: str, launching: bool = False, everything: bool = False) -> Plan:
         trigger = self.trigger()
-        base, desired = from_arguments(trigger.workspace.repo, "local", revisions)
+        base, desired = from_arguments(trigger.workspace.repo, "local", revisions, everything=everything)
         return trigger.plan(trigger.detect(base, desired), launching=launching)
 
     def run(
@@ -160,10 +160,11 @@ class DvcRepo(Repo):
         *revisions: str,
         paths: tuple[str, ...] = (),
         meanwhile: Callable[[], object] = lambda: None,
+        everything: bool = False,
     ) -> Ran:
         trigger = self.trigger(*paths)
         reader = Reader(self.failing, meanwhile)
-        base, desired = from_arguments(trigger.workspace.repo, "local", revisions)
+        base, desired = from_arguments(trigger.workspace.repo, "local", revisions, everything=everything)
         with trigger.planned(base, desired, face="cli") as plan:
             trigger.run(plan, reader, face="cli")
         return Ran(plan, sorted(reader.made), trigger)
