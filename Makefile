@@ -12,7 +12,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make soak    what takes long: SOAK=2000 series of steps over git, whole histories, whole tables"
 	@echo "make wheel   build it, and try the wheel without the sources"
-	@echo "make lint    ruff, mypy, import-linter, shellcheck, zizmor"
+	@echo "make lint    ruff, mypy, docstrings, import-linter, shellcheck, zizmor"
 	@echo "make format  format the code"
 	@echo "make bench   what it costs, side by side"
 
@@ -59,6 +59,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.docstrings
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck hooks/* .github/actions/*/*.sh
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

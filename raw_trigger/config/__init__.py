@@ -1,4 +1,4 @@
-"""``raw-trigger.yaml`` → :class:`Config`. Importing this loads neither the YAML parser nor the models."""
+"""Turns ``raw-trigger.yaml`` into a :class:`Config`. Importing this loads neither YAML nor the models."""
 
 from raw_trigger.config.loader import find_config, load_config
 from raw_trigger.model.settings import Config, Position, Rule, default_config

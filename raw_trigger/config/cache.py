@@ -1,7 +1,7 @@
-"""Parsed configurations on disk, so that a file that did not change is not parsed again.
+"""Keeps parsed configurations on disk, so that an unchanged file is not parsed again.
 
-An entry is addressed by everything it was made from, so it is never out of date; one that cannot be
-read is as good as none.
+The name of an entry is a digest of everything it was made from, so an entry is never out of date. One that
+cannot be read is treated as missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT = 64
 
 
 def entry(cache_dir: Path, data: bytes, shown: str, folder: str) -> Path:
-    """Where the configuration made from these bytes under this name is kept."""
+    """Returns the path of the cache entry for these bytes under this name."""
     digest = hashlib.sha256()
     for part in (data, *(text.encode("utf-8", "surrogateescape") for text in (shown, folder, __version__))):
         digest.update(b"%d\0" % len(part) + part)
@@ -31,7 +31,7 @@ def entry(cache_dir: Path, data: bytes, shown: str, folder: str) -> Path:
 
 
 def read(path: Path) -> Config | None:
-    """The configuration kept there; None if there is none or it cannot be understood."""
+    """Returns the configuration at the path; None if there is none or it cannot be read."""
     try:
         return _from_json(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -39,7 +39,10 @@ def read(path: Path) -> Config | None:
 
 
 def write(path: Path, config: Config) -> None:
-    """Keep the configuration and drop the oldest ones. A folder that cannot be written is no error."""
+    """Stores the configuration and deletes the oldest entries.
+
+    Errors of the disk are ignored: without a cache the file is parsed each time.
+    """
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is wrong between the values of a file, each of them fine by itself."""
+"""Finds contradictions between values of a configuration that are each valid alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _TARGETS = ("asset", "assets", "job", "ignore")
 
 
 def check(document: Document, folder: str, problems: Problems) -> None:
-    """Note what does not go together: roots inside each other, rules without or with two meanings,
-    work that is put off for a hook that does not do it.
+    """Adds a problem for each contradiction between the values of a configuration.
 
-    It looks at the plain data, so that it can be said together with what the models find.
+    These are roots inside each other, rules with no meaning or two, and hooks that leave their work to a hook
+    that does not do it. The check reads the plain data, not the models, so that its problems are reported
+    together with those of the models.
     """
     data = document.data
     if not isinstance(data, dict):
@@ -37,7 +38,7 @@ def check(document: Document, folder: str, problems: Problems) -> None:
 
 
 def _environments(ci: Any, document: Document, problems: Problems) -> None:
-    """Names that cannot be part of a ref, and branches that would record two environments."""
+    """Adds problems for names that no git ref can contain, and for branches that record two environments."""
     found = ci.get("environments") if isinstance(ci, dict) else None
     owners: dict[str, str] = {}
     for name, branches in found.items() if isinstance(found, dict) else ():
@@ -61,7 +62,7 @@ def _glob(branch: Any, at: Position, problems: Problems) -> None:
 
 
 def _roots(value: Any) -> list[str | None]:
-    """The roots, each normalised as far as it is one; the position in the list stays."""
+    """Returns the normalised roots, with None in the place of each that is invalid."""
     if value is None:
         return [DEFAULT_ROOT]
     items = value if isinstance(value, list) else [value]
@@ -96,7 +97,7 @@ def _overlaps(roots: list[str | None], document: Document, problems: Problems) -
 
 
 def _upwards(root: str) -> list[str]:
-    """The folder itself and all above it."""
+    """Returns the folder itself and every folder above it."""
     if root == ".":
         return ["."]
     parts = root.split("/")
@@ -104,7 +105,10 @@ def _upwards(root: str) -> list[str]:
 
 
 def _put_off(hooks: Any, document: Document, problems: Problems) -> None:
-    """Before a commit there is nothing that could go on in the background: post-commit has to do it."""
+    """Adds a problem if pre-commit leaves its work to a post-commit that does not do it.
+
+    Nothing can go on in the background before a commit exists, so `pre-commit: background` needs post-commit.
+    """
     if not isinstance(hooks, dict) or hooks.get("pre-commit") != "background":
         return
     after = hook_action(hooks.get("post-commit", "background"))
@@ -163,7 +167,7 @@ def _meaning(i: int, rule: dict[str, Any], document: Document, problems: Problem
 
 
 class _Prefixes:
-    """The ways in which a path can repeat its root: as written, and from the repository's top."""
+    """Knows how a path can repeat its root: as written, or from the repository's top."""
 
     def __init__(self, roots: list[str | None], folder: str) -> None:
         named = [root for root in roots if root is not None and root != "."]
@@ -171,7 +175,7 @@ class _Prefixes:
         self._lengths = sorted({len(name) for name in self._known}, reverse=True)
 
     def strip(self, path: str) -> str | None:
-        """The path without the root in front of it; None if it does not begin with one."""
+        """Returns the path without its leading root; None if it does not begin with one."""
         for n in self._lengths:
             if path[n : n + 1] in ("", "/") and path[:n] in self._known:
                 return path[n + 1 :]

@@ -1,8 +1,8 @@
-"""A YAML text as plain data that still knows where each value was written.
+"""Reads a YAML text into plain data and remembers where each value was written.
 
-Scalars are read by their text with the types of YAML 1.2, so ``pre-push: off`` is the word ``off``
-and no boolean. What YAML 1.1 takes for a date or an unusual number becomes a :class:`Doubtful`,
-because editors and other tools would not read it as text.
+A scalar is read by its text, with the types of YAML 1.2: in ``pre-push: off``, ``off`` is a word and no
+boolean. A scalar that YAML 1.1 reads as a date or an unusual number becomes a :class:`Doubtful`, because
+editors and other tools would not read it as text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from raw_trigger.config.problems import Problem, Problems, quoted
 from raw_trigger.model.settings import Position
 
 MAX_VALUES = 100_000
-"""How many values a file may hold, its aliases written out: else a few lines could hold 10⁹."""
+"""The most values of a file, with aliases written out: a few lines of aliases can stand for 10⁹ values."""
 
 _CORE = "tag:yaml.org,2002:"
 _SCALARS = {_CORE + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")}
@@ -32,21 +32,23 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A scalar that some readers take for something else than text."""
+    """Holds a scalar that some YAML readers do not take for text."""
 
     text: str
 
 
 class Document:
-    """One parsed file. ``data`` is made of dict, list, str, int, bool, None and :class:`Doubtful`.
+    """Holds one parsed file and the position of each of its values.
+
+    ``data`` is made of dict, list, str, int, bool, None and :class:`Doubtful`.
 
     Args:
         text: The file's text.
         file: Its name for positions.
-        problems: Takes what is wrong but does not keep the rest from being read.
+        problems: Receives the problems after which the rest can still be read.
 
     Raises:
-        ConfigError: the text is no YAML, or more than can be read safely.
+        ConfigError: the text is not YAML, or is too large to be read safely.
     """
 
     def __init__(self, text: str, file: str, problems: Problems) -> None:
@@ -68,32 +70,38 @@ class Document:
         except RecursionError as error:
             raise problems.fatal(Problem(start, "nested too deeply", "flatten it")) from error
         except (ValueError, OverflowError) as error:
-            # The scanner hands numbers in escapes and directives to chr() and int() unchecked.
+            # PyYAML passes numbers in escapes and directives to chr() and int() without a check.
             message = "not valid YAML: an escape or version number is out of range"
             raise problems.fatal(Problem(start, message, "look for \\U and %YAML")) from error
 
     def at(self, location: Location) -> Position:
-        """Where the value is, or the nearest thing around it: parts that name nothing are skipped."""
+        """Returns the position of the value, or of the nearest value around it that exists."""
         return self._position(self._walk(location)[1])
 
     def key_at(self, location: Location) -> Position:
-        """Where the key of the value is."""
+        """Returns the position of the value's key."""
         return self._position(self._walk(location)[0])
 
     def written(self, location: Location) -> str:
-        """The value in words for a message: its text in quotes, ``a list``, ``a mapping`` or ``nothing``."""
+        """Returns the value in words for a message.
+
+        These are its quoted text, ``a list``, ``a mapping`` or ``nothing``.
+        """
         node = self._walk(location)[1]
         if isinstance(node, ScalarNode):
             return "nothing" if self._data.get(id(node), "") is None else quoted(node.value)
         return "a list" if isinstance(node, SequenceNode) else "a mapping"
 
     def kind(self, location: Location) -> str | None:
-        """What a scalar that is no text is read as (``a date``, ``a number``); None for anything else."""
+        """Returns the type of a scalar that is not text, such as ``a date``; None for anything else."""
         node = self._walk(location)[1]
         return _KINDS.get(node.tag.removeprefix(_CORE)) if isinstance(node, ScalarNode) else None
 
     def flow(self, location: Location) -> bool:
-        """Whether the value is a list or mapping in brackets: often a text that begins with one."""
+        """Says whether the value is a list or mapping in brackets.
+
+        It often was meant as a text that begins with a bracket.
+        """
         node = self._walk(location)[1]
         return isinstance(node, MappingNode | SequenceNode) and bool(node.flow_style)
 
@@ -114,7 +122,10 @@ class Document:
         self._problems.add(Problem(self._position(node), message, hint))
 
     def _convert(self, node: Node) -> Any:
-        """The node as data. An alias gives the same object again, so the work is linear in the text."""
+        """Returns the node as data.
+
+        An alias gives the same object again, so the work is linear in the length of the text.
+        """
         if id(node) in self._open:
             raise self._problems.fatal(
                 Problem(self._position(node), "this contains itself by an alias", "write it out")
@@ -194,12 +205,15 @@ class Document:
             # on, off, yes and no are booleans in YAML 1.1 only.
             return {"true": True, "false": False}.get(text.lower(), text)
         if tag == "int" and _INTEGER.fullmatch(text):
-            # Every limit is far below, and Python refuses to read thousands of digits.
+            # Python refuses to convert thousands of digits; every limit of ours is far below 10¹⁸.
             return int(text) if len(text) <= _DIGITS else 10**_DIGITS * (-1 if text[0] == "-" else 1)
         return Doubtful(text) if tag in _KINDS else text
 
     def _whole(self, node: Node) -> bool:
-        """Escapes can write surrogates, which no file name in UTF-8 and no terminal can hold."""
+        """Says whether the node's text is free of surrogates, and adds a problem if not.
+
+        Escapes can write surrogates, which neither a file name in UTF-8 nor a terminal can hold.
+        """
         try:
             node.value.encode()
         except UnicodeEncodeError:

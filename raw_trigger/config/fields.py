@@ -1,6 +1,7 @@
 """The types of the values in ``raw-trigger.yaml``: what each accepts, and its part of the JSON Schema.
 
-A validator says ``what is wrong; what to do``. The key and the written value are put before it.
+The error of a validator reads ``what is wrong; what to do``. The message that the user sees puts the key and
+the written value before it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, HookA
 
 _LEDGER = re.compile(r"sqlite|(sqlite|duckdb|postgresql)(\+[a-z0-9_]+)?://.*")
 TEXT, LIST, MAPPING = "<text>", "<list>", "<mapping>"
-"""Parts of an error's location that say which form of a value was meant and stand for no key."""
+"""Parts of an error's location that are no keys: they say which form of a value was meant."""
 
 MAX_TEXT = 4096
 """Characters in a path, key or name: as many as Linux takes in a path."""
@@ -123,7 +124,10 @@ def _pattern(value: str) -> str:
 
 
 def _outside_braces(value: str) -> str:
-    """The pattern with every ``{…}`` shortened to ``{}``: a regular expression may hold dots and slashes."""
+    """Returns the pattern with each ``{…}`` shortened to ``{}``.
+
+    The regular expression inside may hold dots and slashes.
+    """
     out, depth = [], 0
     for char in value:
         depth += char == "{"
@@ -156,7 +160,7 @@ def _count_schema(words: tuple[str, ...], maximum: int) -> WithJsonSchema:
 
 
 def hook_action(value: object) -> object:
-    """What a hook does, by one of its names; anything else as it is."""
+    """Returns the hook's action that a value stands for; any other value unchanged."""
     if isinstance(value, bool):
         return "run" if value else "off"
     return {"on": "run", "yes": "run", "no": "off", "off": "off"}.get(str(value).lower(), value)
@@ -212,7 +216,7 @@ Downstream = Annotated[
     _count_schema(("auto", "none", "all"), _MAX_DEPTH),
 ]
 BatchSize = Annotated[int, _count((), _MAX_BATCH), _count_schema((), _MAX_BATCH)]
-# Readers of YAML 1.1 hand `off` to the schema as false.
+# Editors that read YAML 1.1 check `off` against the schema as false.
 Hook = Annotated[
     HookAction,
     BeforeValidator(hook_action),

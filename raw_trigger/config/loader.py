@@ -1,4 +1,4 @@
-"""Where ``raw-trigger.yaml`` is and what it says, from the cache where that is possible."""
+"""Finds and reads ``raw-trigger.yaml``, from the cache if possible."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from raw_trigger.model.settings import Config
 NAMES = ("raw-trigger.yaml", "raw-trigger.yml")
 
 MAX_BYTES = 1024 * 1024
-"""Far above what people write; what is larger is some other file, and would take minutes to parse."""
+"""Far above what people write. A larger file is some other file, and would take minutes to parse."""
 
 
 def load_config(path: Path, top: Path, cache_dir: Path | None = None) -> Config:
-    """The configuration in the file.
+    """Returns the configuration that the file contains.
 
     Args:
         path: The file, inside the repository.
         top: The repository's top.
-        cache_dir: A folder for parsed configurations, made if needed; None parses every time.
+        cache_dir: A folder for parsed configurations, created if needed; None parses every time.
 
     Raises:
-        ConfigError: the file cannot be read, or is wrong: one line for each problem, in the order of
-            the file, each beginning with ``file:line:column:``.
+        ConfigError: the file cannot be read, or is wrong. The message has one line for each problem, in the
+            order of the file, each beginning with ``file:line:column:``.
     """
     shown = _shown(path, top)
     folder = posixpath.dirname(shown)
@@ -46,11 +46,11 @@ def require_readable(data: bytes, shown: str) -> None:
     """Raises the error with which a file of this content would be refused.
 
     Args:
-        data: The content of a configuration, which need not be what is on disk.
+        data: The content of a configuration, which need not be on disk.
         shown: Its name relative to the repository's top.
 
     Raises:
-        ConfigError: it is wrong.
+        ConfigError: the configuration is wrong.
     """
     from raw_trigger.config.parsing import parse
 
@@ -59,10 +59,12 @@ def require_readable(data: bytes, shown: str) -> None:
 
 
 def find_config(start: Path, top: Path) -> Path | None:
-    """The nearest ``raw-trigger.yaml`` (or ``.yml``) in ``start`` or a folder above it, up to ``top``.
+    """Returns the nearest ``raw-trigger.yaml`` (or ``.yml``) in ``start`` or above it, up to ``top``.
+
+    None if there is none.
 
     Args:
-        start: A folder. From one outside the repository only ``top`` is looked at.
+        start: A folder. If it is outside the repository, only ``top`` is searched.
         top: The repository's top.
 
     Raises:
@@ -72,7 +74,7 @@ def find_config(start: Path, top: Path) -> Path | None:
     start = start.resolve()
     folders = [start, *start.parents] if start.is_relative_to(top) else [top]
     for folder in folders:
-        # A dangling link is one that the user meant: reading it will say what is wrong.
+        # A dangling link counts as found: reading it then says what is wrong.
         found = [folder / name for name in NAMES if os.path.lexists(folder / name)]
         if len(found) > 1:
             where = _shown(found[1], top)
@@ -85,7 +87,7 @@ def find_config(start: Path, top: Path) -> Path | None:
 
 
 def _shown(path: Path, top: Path) -> str:
-    """The path relative to the top, with ``/``. The file itself may be a link to anywhere."""
+    """Returns the path relative to the top, with ``/``. The file itself may be a link to anywhere."""
     absolute = path.parent.resolve() / path.name
     try:
         return absolute.relative_to(top.resolve()).as_posix()

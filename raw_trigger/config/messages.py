@@ -1,4 +1,4 @@
-"""What the models have against a value, in the words of somebody who wrote the file."""
+"""Translates the models' errors into the words of somebody who wrote the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def add_all(error: ValidationError, document: Document, problems: Problems) -> None:
-    """Note every error of the models as a problem of the file."""
+    """Adds every error of the models as a problem of the file."""
     for details in error.errors(include_url=False):
         problems.add(_problem(dict(details), document))
 
@@ -56,7 +56,7 @@ def _unknown_key(location: Location, document: Document) -> Problem:
 
 
 def keys(model: type[BaseModel]) -> list[str]:
-    """The keys of a section, as written in the file."""
+    """Returns the keys of a section as the file spells them."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -1,4 +1,4 @@
-"""The bytes of ``raw-trigger.yaml`` → :class:`Config`: the slow way, which needs YAML and the models."""
+"""Turns the bytes of ``raw-trigger.yaml`` into a :class:`Config`: the slow way, with YAML and the models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raw_trigger.model.settings import Config, HookAction, PartitionText, Positi
 
 
 def parse(data: bytes, shown: str) -> Config:
-    """Read, check and freeze a configuration.
+    """Returns the configuration that the bytes contain.
 
     Args:
         data: The file's bytes.
@@ -124,7 +124,7 @@ def _rule(i: int, model: RuleModel, document: Document) -> Rule:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it. A text in quotes is one; without them a number may look like one."""
+    """Returns the value as JSON has it: an unquoted scalar that looks like a number becomes one."""
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What is wrong in a file, collected so that all of it is said at once."""
+"""Collects what is wrong in a file, so that all of it is reported at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_QUOTED = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, where it is, and what to do about it."""
+    """Says what is wrong, where, and what to do about it."""
 
     position: Position
     message: str
@@ -26,7 +26,7 @@ class Problem:
 
 
 class Problems:
-    """The problems found so far."""
+    """Collects the problems of one file."""
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
@@ -35,11 +35,11 @@ class Problems:
         return bool(self._found)
 
     def add(self, problem: Problem) -> None:
-        """Note a problem and go on."""
+        """Adds a problem; the search goes on."""
         self._found.append(problem)
 
     def error(self) -> ConfigError:
-        """All of them as one error, in the order of the file; of very many the first ones."""
+        """Returns one error with the first ``MAX_SHOWN`` problems, in the order of the file."""
         found = sorted(self._found, key=lambda p: (p.position.line, p.position.column, p.message))
         lines = list(dict.fromkeys(str(problem) for problem in found))
         more = len(lines) - MAX_SHOWN
@@ -48,13 +48,13 @@ class Problems:
         return ConfigError("\n".join(lines))
 
     def fatal(self, problem: Problem) -> ConfigError:
-        """The error for a problem after which nothing more can be found."""
+        """Returns the error for a problem after which no other can be found."""
         self.add(problem)
         return self.error()
 
 
 def quoted(text: str) -> str:
-    """A text in single quotes on one line, shortened, with nothing that a terminal could not show."""
+    """Returns the text in single quotes on one line, shortened, with unprintable characters escaped."""
     if "://" in text:
         text = without_password(text)
     short = text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
@@ -63,7 +63,7 @@ def quoted(text: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], label: str) -> str:
-    """The hint for a word that is not known: the nearest one, else all of them after ``label``."""
+    """Returns the hint for an unknown word: the nearest known one, else all of them after ``label``."""
     options = list(known)
     near = difflib.get_close_matches(word.lower()[:_MAX_QUOTED], options, n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else f"{label} {', '.join(options)}"

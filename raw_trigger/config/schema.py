@@ -1,7 +1,7 @@
 """The models of ``raw-trigger.yaml`` and its JSON Schema. The descriptions are the reference of the keys.
 
-A key without a value counts as left out. After a change: ``python -m raw_trigger.config.schema``
-writes the shipped schema anew.
+A key without a value counts as left out. After a change run ``python -m raw_trigger.config.schema``, which
+writes the shipped schema.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DEFAULT = values.Config()
 
 
 class Section(BaseModel):
-    """A mapping with a fixed set of keys."""
+    """Describes a mapping with a fixed set of keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -55,7 +55,7 @@ class Section(BaseModel):
 
 
 class DagsterModel(Section):
-    """The Dagster project."""
+    """Says where the Dagster project is and how it is run."""
 
     module_name: Modules = Field(
         default=[],
@@ -76,12 +76,12 @@ class DagsterModel(Section):
     )
     attribute: Text | None = Field(
         default=None,
-        description="The variable or function that gives the definitions, where a module has several.",
+        description="The variable or function that holds the definitions, if a module has several.",
     )
     working_directory: Text | None = Field(
         default=None,
-        description="Folder in which `dagster dev` would be called, relative to this file; by default the"
-        " folder of this file. Of a src folder modules are loaded, but the code runs in the folder above it.",
+        description="Folder in which you would call `dagster dev`, relative to this file; by default the"
+        " folder of this file. Of a src folder, modules are loaded from it, but the code runs one folder up.",
     )
     python: Python = Field(
         default="auto",
@@ -96,8 +96,9 @@ class DagsterModel(Section):
 
 
 class HooksModel(Section):
-    """What each git hook does: run, background (the same, in a process that the hook does not wait for),
-    notify (only say what is pending) or off.
+    """Says what each git hook does: run, background, notify (only say what is pending) or off.
+
+    With background the hook starts the run in another process and does not wait for it.
     """
 
     pre_commit: Hook = Field(
@@ -110,7 +111,7 @@ class HooksModel(Section):
         default=values.DEFAULT_HOOKS["post-commit"],
         alias="post-commit",
         description="After a commit. run, background (do not wait for it), notify (say what is pending) or"
-        " off. Where it is left out and pre-commit is background: background.",
+        " off. By default background if pre-commit is background.",
     )
     post_merge: Hook = Field(
         default=values.DEFAULT_HOOKS["post-merge"],
@@ -138,7 +139,7 @@ class HooksModel(Section):
 
 
 class CiModel(Section):
-    """What holds on a CI runner only."""
+    """Says what holds on a CI runner only."""
 
     environments: dict[str, Texts] = Field(
         default={},
@@ -147,22 +148,22 @@ class CiModel(Section):
     )
     merge_group: values.MergeGroup = Field(
         default=_DEFAULT.merge_group,
-        description="What an entry of a merge queue is compared with: previous (the entry before it), or"
-        " target (the branch that the queue is for).",
+        description="The commit that an entry of a merge queue is compared with: previous (the entry before"
+        " it) or target (the branch that the queue merges into).",
     )
 
 
 class RowsModel(Section):
-    """Which rows of a CSV, TSV or JSON Lines file count: those that come, go, or differ in a column."""
+    """Says which rows of a CSV, TSV or JSON Lines file count: those that come, go, or differ in a column."""
 
     key: Columns = Field(
-        description="Column, or list of columns, that tells the rows apart; no value of it may be there twice"
-        " or be missing."
+        description="Column, or list of columns, that identifies a row; each value is there once and none is"
+        " missing."
     )
     columns: Columns | None = Field(
         default=None,
-        description="Columns that count besides the key; by default all. A row that differs in others only"
-        " materializes nothing.",
+        description="Columns that count besides the key; by default all. A row that differs only in other"
+        " columns materializes nothing.",
     )
     partition: Partition | None = Field(
         default=None,
@@ -171,7 +172,7 @@ class RowsModel(Section):
         " materializes the asset.",
     )
     delimiter: Delimiter | None = Field(
-        default=None, description="The character between cells; by default found out."
+        default=None, description="The character between cells; by default it is detected."
     )
     encoding: Encoding | None = Field(
         default=None, description="The encoding of the text, such as latin-1; by default UTF-8."
@@ -179,7 +180,7 @@ class RowsModel(Section):
 
 
 class RuleModel(Section):
-    """A path pattern and what it stands for: exactly one of asset, assets, job and ignore."""
+    """Maps a path pattern to exactly one of asset, assets, job and ignore."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -194,7 +195,7 @@ class RuleModel(Section):
 
     path: PathPattern = Field(
         description="Pattern of paths relative to the root. * and ? stay inside one folder, ** crosses"
-        " folders, {name} captures, {name:REGEX} and {name:%Y-%m-%d} constrain what is captured."
+        " folders, {name} captures a text, {name:REGEX} and {name:%Y-%m-%d} one of that form."
     )
     asset: AssetKey | None = Field(
         default=None, description="Key of the asset that the file feeds, parts joined by /; may use {name}."
@@ -217,22 +218,22 @@ class RuleModel(Section):
         " dimension to key.",
     )
     rows: RowsModel | None = Field(
-        default=None, description="For a table: which of its rows count, and what each of them feeds."
+        default=None, description="For a table: which rows count, and which partition each row feeds."
     )
     fingerprint: values.Fingerprint | None = Field(
         default=None,
-        description="What of the content counts: bytes (everything), text (not the line ends), json (not the"
-        " formatting and the order of names) or table (not the order of rows and columns).",
+        description="The part of the content that counts: bytes (everything), text (all but line ends), json"
+        " (all but formatting and the order of names) or table (all but the order of rows and columns).",
     )
     ignore: bool = Field(default=False, description="true: a change of such a file materializes nothing.")
     on_delete: values.OnDelete | None = Field(
         default=None,
-        description="What the deletion of such a file does, where that differs from on_delete above.",
+        description="What the deletion of such a file does, if not what the top-level on_delete says.",
     )
 
 
 class ConfigModel(Section):
-    """Which Dagster assets must be materialized because which raw files changed."""
+    """Says which Dagster assets are materialized when which raw files change."""
 
     root: Roots = Field(
         default=[values.DEFAULT_ROOT],
@@ -242,7 +243,7 @@ class ConfigModel(Section):
         default_factory=DagsterModel, description="How the Dagster project is found and run."
     )
     environment: Environment | None = Field(
-        default=None, description="Name under which is recorded what was materialized here; local by default."
+        default=None, description="Name of the record of what was materialized here; local by default."
     )
     ci: CiModel = Field(default_factory=CiModel, description="What continuous integration records.")
     downstream: Downstream = Field(
@@ -268,14 +269,14 @@ class ConfigModel(Section):
     )
     fetch: bool = Field(
         default=_DEFAULT.fetch,
-        description="true: content that is not here (Git LFS, git-annex, submodules, DVC) is fetched before a"
-        " run, of the files that it is for and no others.",
+        description="true: before a run, missing content (Git LFS, git-annex, submodules, DVC) is fetched,"
+        " for the files of that run only.",
     )
     on_failure: Command | None = Field(
         default=None,
-        description="A command that is told when background work failed: text that is split into words"
-        " as a shell does, or a list of words. It is started without a shell in the folder of this file; what"
-        " happened is on its standard input and in $RAW_TRIGGER_SUMMARY.",
+        description="A command that is started when background work failed: text that is split into words"
+        " as a shell does, or a list of words. It runs without a shell in the folder of this file and gets a"
+        " summary on its standard input and in $RAW_TRIGGER_SUMMARY.",
     )
     ledger: LedgerUrl = Field(
         default=_DEFAULT.ledger,
@@ -285,13 +286,13 @@ class ConfigModel(Section):
     hooks: HooksModel = Field(default_factory=HooksModel, description="What each git hook does.")
     assets: list[RuleModel] = Field(
         default_factory=list,
-        description="Rules from paths to assets. The first one that matches a path decides; assets that"
-        " name their file in their metadata or by convention need none.",
+        description="Rules from paths to assets. The first rule that matches a path decides. An asset whose"
+        " metadata or key names its file needs no rule.",
     )
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of ``raw-trigger.yaml``."""
+    """Returns the JSON Schema of ``raw-trigger.yaml``."""
     schema = ConfigModel.model_json_schema()
     for part in (schema, *schema["$defs"].values()):
         part.pop("title", None)
@@ -307,7 +308,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _nullable(field: dict[str, Any]) -> dict[str, Any]:
-    """The field where a key without a value is allowed too."""
+    """Returns the field's schema, changed to allow a key without a value."""
     notes: dict[str, Any] = {key: field[key] for key in ("description", "default") if key in field}
     rest = {key: value for key, value in field.items() if key not in notes}
     options = next(iter(rest.values())) if set(rest) in ({"anyOf"}, {"oneOf"}) else [rest]
@@ -316,7 +317,7 @@ def _nullable(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def render() -> str:
-    """The text of the shipped schema file."""
+    """Returns the text of the shipped schema file."""
     return json.dumps(json_schema(), indent=2) + "\n"
 
 

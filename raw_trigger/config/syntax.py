@@ -1,4 +1,4 @@
-"""What a YAML syntax error means to somebody who writes path patterns."""
+"""Explains YAML syntax errors to somebody who writes path patterns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN = {
 
 
 def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
-    """The problem that the parser met, with what most often causes it."""
+    """Returns the problem that the parser met, with its most frequent cause."""
     if isinstance(error, ReaderError):
         before = text[: error.position]
         column = len(before) - before.rfind("\n")
@@ -40,7 +40,7 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
 
 
 def _unclosed(error: MarkedYAMLError) -> str:
-    """What was opened and not closed, if that is the problem."""
+    """Returns ``quote`` or ``bracket`` if one was not closed, else an empty text."""
     problem = error.problem or ""
     if error.context == "while scanning a quoted scalar" and problem == "found unexpected end of stream":
         return "quote"

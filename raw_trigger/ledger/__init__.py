@@ -1,7 +1,7 @@
-"""The ledger: what was run, when, for which files, and what became of it, in SQL.
+"""The ledger: what was run, when, for which files, and with what outcome, in SQL.
 
-The recorded tree decides what is pending; the ledger explains it. Nothing here imports SQLAlchemy before a
-database is used.
+The recorded tree decides what is pending; the ledger explains it. SQLAlchemy is imported only when a database
+is used.
 """
 
 from raw_trigger.ledger.ledger import Ledger

@@ -1,4 +1,4 @@
-"""Connections: short ones, to three databases, and their errors in words a user can act on."""
+"""Connects briefly to one of three databases and words its errors so that a user can act on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from raw_trigger.model.settings import without_password
 Result = TypeVar("Result")
 
 CONNECT_SECONDS = 5
-"""How long a PostgreSQL server has to answer: nobody wants to wait for it in a commit."""
+"""Seconds that a PostgreSQL server has to answer: a commit waits for it."""
 
 _DRIVERS = {"sqlite": "sqlite", "duckdb": "duckdb", "postgresql": "postgresql+psycopg"}
 _EXTRAS = {"duckdb": "duckdb", "postgresql": "postgres"}
@@ -30,14 +30,14 @@ _HARMLESS = "only history depends on the ledger, nothing that is pending; see `l
 _PAUSE = 0.05
 _RACES = 5
 _RETRY_STATES = frozenset({"40001", "40P01", "23505", "42P06", "42P07", "42710"})
-"""PostgreSQL: serialization failure, deadlock, and somebody else having just created the same."""
+"""PostgreSQL: serialization failure, deadlock, and another process having just created the same."""
 
 
 class Database:
-    """One database. See :class:`raw_trigger.ledger.Ledger` for the arguments.
+    """Reads from and writes to one database; :class:`raw_trigger.ledger.Ledger` describes the arguments.
 
     Raises:
-        LedgerError: it is no database of the three kinds, or its driver is not installed.
+        LedgerError: the URL is no database of the three kinds, or the driver is not installed.
     """
 
     def __init__(self, url: str, patience: float) -> None:
@@ -70,10 +70,10 @@ class Database:
         self.name = str(self._file or shown)
 
     def write(self, work: Callable[[Connection], Result]) -> Result:
-        """Do the work in one transaction; all of it is done, or nothing.
+        """Does the work in one transaction: all of it or nothing.
 
         Raises:
-            LedgerError: it could not be done.
+            LedgerError: the database refused it.
         """
         if self._file is not None:
             try:
@@ -86,13 +86,13 @@ class Database:
         return self._retrying(self._writer, work)
 
     def read(self, work: Callable[[Connection], Result], empty: Result) -> Result:
-        """Do the work if there is something to be read.
+        """Does the work if something was written before.
 
         Args:
-            empty: The answer where nothing was written yet; nothing is created to find that out.
+            empty: The answer if nothing was. Reading creates neither file nor table.
 
         Raises:
-            LedgerError: it could not be done.
+            LedgerError: the database cannot be read.
         """
         if self._file is not None and not self._file.exists():
             return empty
@@ -141,7 +141,7 @@ class Database:
             metadata.create_all(connection)
 
     def _retrying(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
-        """Again while another process is in the way, until the patience is at its end."""
+        """Repeats the work while another process is in the way, until the patience is used up."""
         deadline = time.monotonic() + self._patience
         races = 0
         while True:
@@ -180,12 +180,15 @@ class Database:
 
 
 def _located(url: URL, kind: str) -> tuple[URL, Path | None]:
-    """The URL with its path as it is on disk, and that path if it is a file's."""
+    """Returns the URL with the file's path as it is on disk, and that path.
+
+    The path is None for a server and for what DuckDB opens by itself.
+    """
     if kind == "postgresql":
         return url, None
     path = url.database or ""
     if make_url("sqlite:///%25").database != "%":
-        # SQLAlchemy decodes it from 2.1 on.
+        # SQLAlchemy before 2.1 does not decode it.
         path = unquote(path)
     if not path or path == ":memory:":
         raise LedgerError(
@@ -198,7 +201,10 @@ def _located(url: URL, kind: str) -> tuple[URL, Path | None]:
 
 
 def _own_transactions(engine: Engine, begin: str) -> None:
-    """Begin transactions ourselves: a lock that is asked for only at the first write is not waited for."""
+    """Begins SQLite's transactions with ``begin``.
+
+    The driver would ask for the lock at the first write only, and SQLite does not wait for a lock there.
+    """
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -210,7 +216,7 @@ def _own_transactions(engine: Engine, begin: str) -> None:
 
 
 def _missing(connection: Connection) -> bool:
-    """Whether one of the tables is not there yet."""
+    """Says whether one of the tables does not exist yet."""
     schema = None if connection.dialect.name == "sqlite" else SCHEMA
     found = inspect(connection)
     return any(not found.has_table(table.name, schema=schema) for table in metadata.tables.values())

@@ -1,4 +1,7 @@
-"""``args_json`` and ``extra_json``: what has no column of its own, in a form that every database takes."""
+"""Writes and reads ``args_json`` and ``extra_json``, which hold what has no column of its own.
+
+Their form is one that each of the three databases takes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from raw_trigger.model.plan import Target
 Document = dict[str, Any]
 
 MAX_ERROR = 20_000
-"""Characters kept of an error; the log has the rest."""
+"""The most characters that are kept of an error; the log has all of them."""
 
 _FRAME = re.compile(r'^[ \t]*File "(?:.*[/\\])?([^/\\"]+)", line \d+, in (.+)$', re.MULTILINE)
 _CLASS = re.compile(r"([A-Za-z_][\w.]*): ")
@@ -23,17 +26,17 @@ _VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{7,}|\d+|'[^']*'|\"[^\"]*\"")
 
 
 def clean(text: str) -> str:
-    """The text without what PostgreSQL and UTF-8 refuse: NUL and lone surrogates, shown as escapes."""
+    """Returns the text with NUL and lone surrogates as escapes: PostgreSQL and UTF-8 refuse them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def cleaned(text: str | None) -> str | None:
-    """The same of a text that may not be there."""
+    """Returns the cleaned text; None for None."""
     return None if text is None else clean(text)
 
 
 def args_of(launch: LaunchRecord, batch: BatchRecord, place: str) -> Document:
-    """What is written of a batch before it starts."""
+    """Returns what is stored of a batch before it starts."""
     owner = launch.owner
     document: Document = {
         "launch": launch.launch_id,
@@ -59,7 +62,7 @@ def args_of(launch: LaunchRecord, batch: BatchRecord, place: str) -> Document:
 
 
 def owner_of(args: Document) -> Owner:
-    """The inverse, of the owner."""
+    """Returns the owner that :func:`args_of` stored."""
     owner = args["owner"]
     return Owner(owner["host"], owner["namespace"], owner["pid"], owner["started"])
 
@@ -80,7 +83,7 @@ def _target(record: TargetRecord) -> Document:
 
 
 def target_of(document: Document) -> TargetRecord:
-    """The inverse, of one target."""
+    """Returns the target that :func:`args_of` stored as this document."""
     time = document.get("time")
     rows = document.get("rows")
     return TargetRecord(
@@ -94,7 +97,7 @@ def target_of(document: Document) -> TargetRecord:
 
 
 def targets_of(args: Document) -> list[TargetRecord]:
-    """All targets of a batch."""
+    """Returns all targets that :func:`args_of` stored."""
     return [target_of(document) for document in args["targets"]]
 
 
@@ -111,30 +114,34 @@ def _file_of(document: Document) -> FileVersion:
 
 
 def key_of(target: Target) -> Target:
-    """The target as the columns have it."""
+    """Returns the target as the columns spell it."""
     return Target(clean(target.asset), cleaned(target.partition))
 
 
 def extra_of(outcome: TargetOutcome | None) -> Document | None:
-    """What is written of a target besides its columns; None for a target that was not reached."""
+    """Returns what is stored of a target besides its columns.
+
+    Args:
+        outcome: None for a target that the launch did not reach.
+    """
     if outcome is None:
         return {"reached": False}
     extra: Document = {}
     if outcome.error is not None:
         extra["error"] = shortened(outcome.error)
-        # The runner says so of the step that was cut off and of those that had to wait for it.
+        # The runner's error of the step that was cut off, and of those that waited for it, begins so.
         if outcome.error.startswith("interrupted "):
             extra["interrupted"] = True
     return extra or None
 
 
 def has_failed(extra: Mapping[str, Any] | None) -> bool:
-    """Whether a target without success had its chance."""
+    """Says whether a target without success was really run: it was reached and not interrupted."""
     return extra is None or (extra.get("reached", True) and not extra.get("interrupted", False))
 
 
 def shortened(error: str) -> str:
-    """An error as it is stored: its beginning and its end."""
+    """Returns an error as it is stored: its beginning and its end."""
     text = clean(error)
     if len(text) <= MAX_ERROR:
         return text
@@ -142,7 +149,7 @@ def shortened(error: str) -> str:
 
 
 def error_type(error: str) -> str | None:
-    """The class of an error whose text begins with it, as Python shows errors."""
+    """Returns the class that an error's text begins with, as Python shows errors; None if there is none."""
     if error.startswith("asset check "):
         return "AssetCheckFailed"
     named = _CLASS.match(error)
@@ -150,9 +157,10 @@ def error_type(error: str) -> str | None:
 
 
 def stack_hash(error: str) -> str:
-    """The same for errors from the same place: SHA-256 in hexadecimal.
+    """Returns one hash for all errors from the same place: SHA-256 in hexadecimal.
 
-    Files, functions and the error's class count; without a traceback its words, not its numbers and names.
+    Files, functions and the error's class count. Without a traceback the words count, without numbers and
+    names.
     """
     frames = ["in ".join(found) for found in _FRAME.findall(error)]
     told = [error_type(error) or "", *frames] if frames else [_VARYING.sub("*", error)]

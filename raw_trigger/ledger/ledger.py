@@ -22,14 +22,14 @@ _RELATIVE = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?!/|:memory:|md:|moth
 
 
 class Ledger:
-    """Run history in one database. A connection is open only while something is written or read.
+    """Keeps the run history in one database. A connection is open only during a read or a write.
 
     Args:
-        url: Where it is, an SQLAlchemy URL of an SQLite, DuckDB or PostgreSQL database.
-        app_version: Our version, written with every run.
-        place: Whose launches are looked at where that matters: several repositories and machines can share
-            a database, each with an environment `local` of its own.
-        patience: How long to wait for a database that another process uses, in seconds.
+        url: An SQLAlchemy URL of an SQLite, DuckDB or PostgreSQL database.
+        app_version: Our version, stored with every run.
+        place: Whose launches count. Several repositories and machines can share a database, each with an
+            environment `local` of its own.
+        patience: Seconds to wait for a database that another process uses.
 
     Every method raises :class:`~raw_trigger.errors.LedgerError` if the database cannot be used.
     """
@@ -42,12 +42,12 @@ class Ledger:
 
     @staticmethod
     def url_for(setting: str, private_dir: Path, base: Path | None = None) -> str:
-        """The URL that the configuration's `ledger:` stands for.
+        """Returns the URL that the configuration's `ledger:` stands for.
 
         Args:
             setting: `sqlite` or an SQLAlchemy URL.
-            private_dir: Our folder in the git directory, where the SQLite file is kept.
-            base: What the path of a database file is relative to; the working directory if None.
+            private_dir: Our folder in the git directory, which holds the SQLite file.
+            base: The folder that the path of a database file is relative to; None for the working directory.
         """
         if setting == "sqlite":
             path = str(private_dir / "ledger.sqlite").replace("%", "%25").replace("?", "%3F")
@@ -60,7 +60,7 @@ class Ledger:
 
     @property
     def has_file(self) -> bool:
-        """Whether it is in a file, and that is there: it is read without waiting for anybody."""
+        """Says whether the ledger is a file that exists: reading it waits for no server."""
         found = _FILE.match(self.url)
         return found is not None and Path(unquote(found[1])).is_file()
 
@@ -71,7 +71,7 @@ class Ledger:
         return Database(self.url, self._patience)
 
     def begin(self, launch: LaunchRecord) -> None:
-        """Write a launch before it starts: one row for every batch, status `started`."""
+        """Records a launch before it starts: one row for every batch, with status `started`."""
         from raw_trigger.ledger import writing
 
         rows = writing.started_rows(launch, self._app_version, self._place)
@@ -88,17 +88,16 @@ class Ledger:
         error: BaseException | None = None,
         log: str | None = None,
     ) -> None:
-        """Close what is open of a launch. What is closed already stays as it is, so this can be repeated.
+        """Closes what is open of a launch; what is closed stays as it is, so a call can be repeated.
 
-        A batch is `failed` if one of its targets did not succeed. One with a submitted target stays open;
-        so does what another process has closed meanwhile.
+        A batch is `failed` if one of its targets did not succeed. A batch with a submitted target stays open.
 
         Args:
-            outcomes: What became of the targets. Those it says nothing of were not reached: `skipped`.
+            outcomes: The outcomes of the targets. A target without one was not reached: `skipped`.
             ended: When the launch ended, with a time zone.
-            told: When each outcome was known; otherwise all of them were known when the launch ended.
-            error: What ended the launch early.
-            log: The file that holds what the runs printed, if that was not known before.
+            told: When each outcome was known; without an entry, when the launch ended.
+            error: What ended the launch early; None if nothing did.
+            log: The file with the runs' output, if it was not known before.
         """
         from raw_trigger.ledger import writing
 
@@ -106,13 +105,13 @@ class Ledger:
         self._database.write(lambda connection: writing.close(connection, launch_id, ending))
 
     def open_launches(self, environment: str) -> list[LaunchRecord]:
-        """The launches of this place that are not closed, the oldest first, each with its open batches."""
+        """Returns the open launches of this place, oldest first, each with its open batches."""
         from raw_trigger.ledger import reading
 
         return self._database.read(lambda c: reading.open_launches(c, environment, self._place), [])
 
     def failed_contents(self, environment: str) -> frozenset[FailedContent]:
-        """The contents that failed when their target was last run in this place.
+        """Returns the contents whose target failed when it was last run in this place.
 
         A target that was interrupted or not reached did not fail.
         """
@@ -123,37 +122,37 @@ class Ledger:
         )
 
     def failures(self, environment: str) -> Sequence[Failure]:
-        """Returns what failed when it was last run in this place, or was left out after a failure."""
+        """Returns the targets whose last run in this place failed, or which it left out after a failure."""
         from raw_trigger.ledger import reading
 
         return self._database.read(lambda c: reading.failures(c, environment, self._place), [])
 
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
-        """Returns the targets whose last run in this place succeeded, each with the contents it was run for.
+        """Returns the targets whose last run in this place succeeded, each with its files' contents then.
 
-        A path that was deleted has None as its content.
+        A deleted path has None as its content.
         """
         from raw_trigger.ledger import reading
 
         return self._database.read(lambda c: reading.made(c, environment, self._place), {})
 
     def durations(self) -> Mapping[Target, float]:
-        """How many seconds each target took, on average of its last few successes in this place."""
+        """Returns the seconds that each target took, on average of its last few successes in this place."""
         from raw_trigger.ledger import reading
 
         return self._database.read(lambda c: reading.durations(c, self._place), {})
 
     def runs(self, wanted: HistoryFilter | None = None) -> list[PastRun]:
-        """The runs of every place and environment, the newest first."""
+        """Returns the runs of every place and environment, newest first."""
         from raw_trigger.ledger import reading
 
         return self._database.read(lambda c: reading.runs(c, wanted or HistoryFilter()), [])
 
     def run(self, prefix: str) -> list[PastRun]:
-        """The run, or the runs of the launch, whose id begins like this: ours, the launch's or Dagster's.
+        """Returns the runs whose id begins with the prefix: our id, the launch's or Dagster's.
 
         Raises:
-            UsageError: no run is called so, or several that do not belong together are.
+            UsageError: no id begins so, or those that do belong to several launches.
         """
         from raw_trigger.ledger import reading
 

@@ -1,4 +1,4 @@
-"""Which process a launch belongs to, and whether it is still there."""
+"""Says which process a launch belongs to, and whether that process still exists."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from raw_trigger.model.history import Owner
 
 _PROC = Path("/proc")
 _START_FIELD = 19
-"""Of /proc/PID/stat, counted from the state: proc(5) calls it (22) starttime, in ticks since the boot."""
+"""Index in /proc/PID/stat after the name: (22) starttime of proc(5), in clock ticks since the boot."""
 
 
 def this_process() -> Owner:
-    """The process that asks."""
+    """Returns the calling process as an owner."""
     return process(os.getpid())
 
 
 def process(pid: int) -> Owner:
-    """A process of this machine that is there now."""
+    """Returns a running process of this machine as an owner."""
     return Owner(socket.gethostname(), _namespace(), pid, _started(pid) or "")
 
 
 def owner_alive(owner: Owner) -> bool | None:
-    """Whether the process is still there; None if that cannot be told from here.
+    """Says whether the process still exists; None if that cannot be told from here.
 
-    It cannot for a process of another machine or container, or of a user whose processes are hidden.
+    It cannot be told of a process of another machine or container, or of a user whose processes are hidden.
     """
     if (owner.host, owner.namespace) != (socket.gethostname(), _namespace()):
         return None
@@ -44,7 +44,7 @@ def owner_alive(owner: Owner) -> bool | None:
 
 
 def _namespace() -> str:
-    """The numbering of processes that we are in: a container has its own."""
+    """Returns our PID namespace: a container numbers its processes on its own."""
     try:
         return str((_PROC / "self/ns/pid").readlink())
     except OSError:
@@ -52,16 +52,16 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process was started, as a word to compare; "" for one that has ended, None if unknown."""
+    """Returns when a process was started, as a text to compare; "" if it has ended, None if unknown."""
     if not (_PROC / "self" / "stat").exists():
         return _started_by_ps(pid)
     try:
-        # The name in parentheses can hold anything, parentheses too.
+        # The name stands in parentheses and may itself contain some: the last one ends it.
         fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
-    # A zombie has only not been waited for.
+    # A zombie has ended; only its parent has not waited for it yet.
     return "" if fields[0] in (b"Z", b"X") else f"{boot}/{fields[_START_FIELD].decode()}"
 
 

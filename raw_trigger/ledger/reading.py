@@ -1,4 +1,4 @@
-"""Questions to the ledger. Rows of other programs in the same tables are passed over."""
+"""Reads from the ledger. Rows that other programs wrote into the same tables are skipped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from raw_trigger.model.plan import Target
 
 _PREFIX = re.compile(r"[0-9a-fA-F-]{4,36}")
 _AT_ONCE = 500
-"""Rows asked for by id in one query; SQLite takes so many parameters and no more."""
+"""The most ids in one query: old versions of SQLite take at most 999 parameters."""
 _LAST_FEW = 5
 
 
@@ -46,7 +46,7 @@ def _here(environment: str, place: str) -> ColumnElement[bool]:
 
 
 def open_launches(connection: Connection, environment: str, place: str) -> list[LaunchRecord]:
-    """See :meth:`raw_trigger.ledger.Ledger.open_launches`."""
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.open_launches`."""
     runs = tables.runs
     query = select(runs).where(runs.c.status == "started", _here(environment, place))
     grouped: dict[str, list[RowMapping]] = {}
@@ -86,7 +86,7 @@ def _batch(row: RowMapping) -> BatchRecord:
 
 
 def failed_contents(connection: Connection, environment: str, place: str) -> frozenset[FailedContent]:
-    """See :meth:`raw_trigger.ledger.Ledger.failed_contents`."""
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.failed_contents`."""
     return frozenset(
         FailedContent(one.target, path, oid, one.status)
         for one in failures(connection, environment, place)
@@ -95,7 +95,7 @@ def failed_contents(connection: Connection, environment: str, place: str) -> fro
 
 
 def failures(connection: Connection, environment: str, place: str) -> list[Failure]:
-    """See :meth:`raw_trigger.ledger.Ledger.failures`."""
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.failures`."""
     rows = _latest(connection, environment, place, ("failed", "skipped"))
     failed = {
         (row["run_id"], Target(row["asset_key"], row["partition_key"])): row
@@ -117,7 +117,7 @@ def failures(connection: Connection, environment: str, place: str) -> list[Failu
 
 
 def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
-    """See :meth:`raw_trigger.ledger.Ledger.made`."""
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.made`."""
     rows = _latest(connection, environment, place, ("success",))
     wanted = {(row["run_id"], Target(row["asset_key"], row["partition_key"])) for row in rows}
     return {record.target: dict(record.files) for _, record in _records(connection, wanted)}
@@ -126,7 +126,7 @@ def made(connection: Connection, environment: str, place: str) -> dict[Target, d
 def _latest(
     connection: Connection, environment: str, place: str, statuses: Sequence[str]
 ) -> Sequence[RowMapping]:
-    """What each target came to when it was last run, where that is one of the statuses."""
+    """Returns the last row of each target, if its status is one of these."""
     runs, assets = tables.runs, tables.assets
     latest = (
         select(
@@ -154,7 +154,11 @@ def _latest(
 def _records(
     connection: Connection, wanted: Collection[tuple[str, Target]]
 ) -> Iterator[tuple[RowMapping, TargetRecord]]:
-    """What these targets were run for, each with its run; they are named by the run's id and the target."""
+    """Yields the records of these targets, each with the row of its run.
+
+    Args:
+        wanted: Pairs of a run's id and a target.
+    """
     for run in _by_ids(connection, dict.fromkeys(run_id for run_id, _ in wanted)):
         for record in documents.targets_of(run["args_json"]):
             if (run["run_id"], record.target) in wanted:
@@ -162,7 +166,7 @@ def _records(
 
 
 def durations(connection: Connection, place: str) -> dict[Target, float]:
-    """See :meth:`raw_trigger.ledger.Ledger.durations`."""
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.durations`."""
     runs, assets = tables.runs, tables.assets
     timed = (
         select(
@@ -193,7 +197,7 @@ def durations(connection: Connection, place: str) -> dict[Target, float]:
 
 
 def runs(connection: Connection, wanted: HistoryFilter) -> list[PastRun]:
-    """See :meth:`raw_trigger.ledger.Ledger.runs`."""
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.runs`."""
     table, assets = tables.runs, tables.assets
     query = select(table).where(_ours())
     if wanted.status is not None:
@@ -207,7 +211,7 @@ def runs(connection: Connection, wanted: HistoryFilter) -> list[PastRun]:
         query = query.limit(wanted.limit)
     query = query.order_by(table.c.started_at.desc(), table.c.run_id)
     rows = connection.execute(query).mappings()
-    # What an open run is for stands in its arguments only.
+    # An open run has no rows of assets yet: its arguments name them.
     matching = (row for row in rows if wanted.asset is None or _is_for(row, wanted.asset))
     return _past(connection, list(islice(matching, wanted.limit)))
 
@@ -217,10 +221,10 @@ def _is_for(row: RowMapping, asset: str) -> bool:
 
 
 def require_prefix(prefix: str) -> None:
-    """Refuse what cannot be the beginning of an id.
+    """Raises an error if the text cannot be the beginning of an id.
 
     Raises:
-        UsageError: it has other characters than an id, or too few.
+        UsageError: it has characters that no id has, or too few.
     """
     if not _PREFIX.fullmatch(prefix):
         raise UsageError(
@@ -230,7 +234,7 @@ def require_prefix(prefix: str) -> None:
 
 
 def by_prefix(connection: Connection, prefix: str) -> list[PastRun]:
-    """The runs with an id that begins like this, in the order of their batches."""
+    """Returns the runs with an id that begins so, in the order of their batches."""
     table = tables.runs
     ids = (table.c.run_id, table.c.parent_run_id, _said("launch"))
     query = select(table).where(_ours(), or_(*(one.startswith(prefix, autoescape=True) for one in ids)))
@@ -239,10 +243,10 @@ def by_prefix(connection: Connection, prefix: str) -> list[PastRun]:
 
 
 def of_one_launch(prefix: str, found: list[PastRun]) -> list[PastRun]:
-    """The runs, if they belong together.
+    """Returns the runs if all belong to one launch.
 
     Raises:
-        UsageError: there are none, or they are of several launches.
+        UsageError: there are none, or they belong to several launches.
     """
     if not found:
         raise UsageError(f"no run's id begins with {prefix!r}", "`raw-trigger history` lists the runs")

@@ -1,4 +1,4 @@
-"""The four tables, named as dashboards know them."""
+"""The four tables, with the names that dashboards expect."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "meta"
-"""Where the database has schemas; SQLite has none."""
+"""The schema of the tables, except in SQLite, which has no schemas."""
 
 
 class Instant(TypeDecorator[datetime]):
-    """A point in time, in UTC whatever the database and its session think."""
+    """Stores a point in time in UTC, independent of the time zone of database and session."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite stores what it is given, without a zone."""
+        """Returns the moment in UTC; for SQLite, which stores no zone, without one."""
         if value is None:
             return None
         moment = value.astimezone(timezone.utc)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Always with a zone."""
+        """Returns the moment with a time zone."""
         if value is None:
             return None
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
@@ -117,7 +117,7 @@ checks = Table(
     Column("run_id", Text),
 )
 
-# DuckDB scans columns fast, and its indexes get in the way of updates.
+# No indexes in DuckDB: it scans columns fast, and its indexes hinder updates.
 for _dialect in ("sqlite", "postgresql"):
     for _name, *_columns in (
         ("ingestion_runs_started_at", runs.c.started_at),

@@ -1,4 +1,4 @@
-"""Points in time: of partitions, and as a person says them."""
+"""Reads points in time: those of partitions, and those that a person writes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _AGO = re.compile(r"(\d{1,6})([mhdw])")
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """The point in time that `2d`, `2026-11-20` or `2026-11-20T08:00` means; a date alone is local time.
+    """Returns the point in time that `2d`, `2026-11-20` or `2026-11-20T08:00` means.
 
     Args:
-        now: With a time zone, which is also that of a date without one.
+        now: The present with a time zone, which is also that of a date without one.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is no such point.
     """
     ago = _AGO.fullmatch(text)
     try:
@@ -36,9 +36,9 @@ def parse_since(text: str, now: datetime) -> datetime:
 
 
 def partition_time(partitions: Partitions | None, key: str | None) -> datetime | None:
-    """When the partition of a key begins, in UTC; None if its partitions are not by time.
+    """Returns when the partition of a key begins, in UTC; None if its definition is not by time.
 
-    Of a key with several dimensions the first that is by time counts.
+    Of a key with several dimensions the first dimension by time counts.
     """
     if partitions is None or key is None:
         return None

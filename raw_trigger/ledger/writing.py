@@ -1,4 +1,4 @@
-"""Rows of the ledger: of launches that start and of launches that end."""
+"""Writes the rows of launches that start and of launches that end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Row = dict[str, Any]
 
 PROVIDER = "git"
 BACKEND = "dagster"
-"""Where what a run makes is stored, as far as we know: where the Dagster project puts it."""
+"""The storage that a run writes to, as far as we know: Dagster decides which."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a launch ended; see :meth:`raw_trigger.ledger.Ledger.finish`."""
+    """Says how a launch ended; :meth:`raw_trigger.ledger.Ledger.finish` describes the fields."""
 
     outcomes: Sequence[TargetOutcome]
     ended: datetime
@@ -34,12 +34,12 @@ class Ending:
     log: str | None = None
 
     def known_at(self, target: Target) -> datetime:
-        """When the target's outcome was known."""
+        """Returns when the target's outcome was known."""
         return self.told.get(target, self.ended)
 
 
 def started_rows(launch: LaunchRecord, app_version: str, place: str) -> list[Row]:
-    """One row for every batch of a launch that is about to start."""
+    """Returns one row for every batch of a launch that is about to start."""
     return [
         {
             "run_id": batch.run_id,
@@ -59,12 +59,12 @@ def started_rows(launch: LaunchRecord, app_version: str, place: str) -> list[Row
 
 
 def insert_runs(connection: Connection, rows: list[Row]) -> None:
-    """Write the rows of a launch."""
+    """Writes the rows of a launch."""
     connection.execute(tables.runs.insert(), rows)
 
 
 def close(connection: Connection, launch_id: str, ending: Ending) -> None:
-    """Write the outcomes of what is open of a launch."""
+    """Writes the outcomes of the open batches of a launch."""
     runs = tables.runs
     wanted = (
         select(runs)
@@ -76,7 +76,7 @@ def close(connection: Connection, launch_id: str, ending: Ending) -> None:
         .order_by(runs.c.started_at)
     )
     if connection.dialect.name == "postgresql":
-        # Two processes may settle the same dead launch; the others write one after the other anyway.
+        # Two processes may close the same dead launch. SQLite and DuckDB let one of them write at a time.
         wanted = wanted.with_for_update()
     by_target = {documents.key_of(outcome.target): outcome for outcome in ending.outcomes}
     newest: dict[str, dict[str, tuple[datetime, Row]]] = {}
@@ -88,7 +88,7 @@ def close(connection: Connection, launch_id: str, ending: Ending) -> None:
 
 
 def _split(connection: Connection, row: Row, by_target: Mapping[Target, TargetOutcome]) -> list[Row]:
-    """The row, and a new one for every further Dagster run that its batch turned out to need."""
+    """Returns the row, and one more for every further Dagster run that the batch needed."""
     members: list[tuple[Document, str | None]] = []
     for document in row["args_json"]["targets"]:
         outcome = by_target.get(Target(document["asset"], document["partition"]))
@@ -154,7 +154,7 @@ def _close_run(
 
 
 def _written(connection: Connection, run_id: str) -> dict[Target, str]:
-    """The targets of a run that are closed already: those of a submitted one need not end together."""
+    """Returns the closed targets of a run with their status: those of a submitted run end one by one."""
     assets = tables.assets
     query = select(assets.c.asset_key, assets.c.partition_key, assets.c.status).where(
         assets.c.run_id == run_id
@@ -204,7 +204,10 @@ def _check_rows(run_id: str, outcome: TargetOutcome, ending: Ending) -> list[Row
 
 
 def _errors(outcomes: Iterable[TargetOutcome], ended_by: BaseException | None) -> Row:
-    """What a failed run says of itself: its first failed target's error, else what ended the launch."""
+    """Returns the error columns of a failed run.
+
+    They describe the error of its first failed target, else what ended the launch.
+    """
     failed = [o.error for o in outcomes if o.status == "failed" and o.error is not None]
     if failed:
         text, kind = failed[0], documents.error_type(failed[0])
@@ -236,7 +239,7 @@ def _note_watermarks(
 
 
 def _raise_watermarks(connection: Connection, scope: str, marks: Mapping[str, tuple[datetime, Row]]) -> None:
-    """Write what is newer than before; a watermark never falls."""
+    """Writes the watermarks that are newer than the stored ones: a watermark never falls."""
     table: Table = tables.watermarks
     query = select(table.c.asset_key, table.c.watermark_ts).where(table.c.scope_key == scope)
     before = {row.asset_key: row.watermark_ts for row in connection.execute(query)}

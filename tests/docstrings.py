@@ -1,0 +1,61 @@
+"""Reports public docstrings that do not begin with a verb in the third person. Part of ``make lint``.
+
+Ruff sees to the rest of the first line (D205, D400). Its D401 wants the imperative, numpydoc's SS05 any word
+that does not look like the third person: neither can ask for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import raw_trigger
+from raw_trigger.cli.app import app
+
+PACKAGE = Path(raw_trigger.__file__).parent
+COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
+"""Their docstrings are help texts, which speak to the user in the imperative."""
+VERBS = """
+    Adds Begins Closes Collects Connects Describes Does Finds Holds Keeps Knows Maps Raises Reads Records
+    Repeats Reports Returns Says Stores Turns Writes Yields
+"""
+"""Add verbs, but none that reads as a plural (Names, Changes, Results): nouns would pass as well."""
+LATER = """
+    arguments.py background.py bookkeeping.py check.py checkouts.py ci/ cli/ contents.py counting.py
+    coverage.py demo.py documents.py edges.py errors.py events/ explain.py feeding.py hooking.py
+    initialize/ install/ launch/ learn/ lock.py mapping/ model/ places.py planning.py project/
+    promotion.py reads.py recording.py render/ repo/ resources.py results.py roots.py settling.py
+    sharing.py state.py status.py survey.py trigger.py unseen.py workspace.py worktrees.py
+"""
+"""Files and folders that do not follow the rule yet."""
+
+
+def faults(source: str, file: str) -> Iterator[str]:
+    """Yields a line for each docstring of a public class, function or method that begins otherwise."""
+    for name, node in _public(ast.parse(source).body):
+        docstring = ast.get_docstring(node)
+        first = docstring.split()[0] if docstring else ""
+        if docstring and first not in VERBS.split() and f"{file.partition('/')[0]}:{name}" not in COMMANDS:
+            rule = "begin it with a verb in the third person (tests/docstrings.py lists them)"
+            yield f"raw_trigger/{file}:{node.lineno}: the docstring of {name} begins with {first!r}; {rule}"
+
+
+def _public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from _public(node.body, f"{node.name}.")
+
+
+if __name__ == "__main__":
+    paths = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+    found = [
+        fault
+        for file, path in paths.items()
+        if not file.startswith(tuple(LATER.split()))
+        for fault in faults(path.read_text(encoding="utf-8"), file)
+    ]
+    sys.exit("\n".join(found) or None)
