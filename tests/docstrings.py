@@ -18,16 +18,17 @@ PACKAGE = Path(raw_trigger.__file__).parent
 COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
 """Their docstrings are help texts, which speak to the user in the imperative."""
 VERBS = """
-    Adds Begins Closes Collects Connects Describes Does Finds Holds Keeps Knows Maps Raises Reads Records
-    Repeats Reports Returns Says Stores Turns Writes Yields
+    Adds Begins Closes Collects Compares Connects Deletes Describes Does Finds Holds Installs Keeps Knows
+    Maps Materializes Raises Reads Records Removes Repeats Replaces Reports Returns Says Stores Turns Writes
+    Yields
 """
 """Add verbs, but none that reads as a plural (Names, Changes, Results): nouns would pass as well."""
 LATER = """
     arguments.py background.py bookkeeping.py check.py checkouts.py ci/ cli/ contents.py counting.py
-    coverage.py demo.py documents.py edges.py errors.py events/ explain.py feeding.py hooking.py
-    initialize/ install/ launch/ learn/ lock.py mapping/ model/ places.py planning.py project/
-    promotion.py reads.py recording.py render/ repo/ resources.py results.py roots.py settling.py
-    sharing.py state.py status.py survey.py trigger.py unseen.py workspace.py worktrees.py
+    coverage.py demo.py documents.py edges.py errors.py events/ explain.py feeding.py hooking.py launch/
+    lock.py mapping/ model/ places.py planning.py project/ promotion.py reads.py recording.py render/
+    repo/ resources.py results.py roots.py settling.py sharing.py state.py status.py survey.py
+    trigger.py unseen.py workspace.py worktrees.py
 """
 """Files and folders that do not follow the rule yet."""
 

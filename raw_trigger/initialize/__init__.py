@@ -1,7 +1,7 @@
-"""A first ``raw-trigger.yaml``: what the repository and the Dagster project tell, as rules and comments.
+"""Drafts a first ``raw-trigger.yaml``: rules and comments from the repository and the Dagster project.
 
-A rule is proposed only if, with the whole file in force, it maps every file it decides about to
-something that can be materialized.
+A rule is proposed only if, in the whole file, every file that it decides about leads to something that can be
+materialized.
 """
 
 from __future__ import annotations

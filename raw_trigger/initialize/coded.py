@@ -1,4 +1,4 @@
-"""Which raw files the code of assets names. Pure."""
+"""Finds the raw files that the code of assets names. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from raw_trigger.initialize.values import folders_of
 from raw_trigger.model.assets import HOLE, KEY, Asset
 
 NAMED, LISTED, KEYED, SHAPED, FOLDER, ANY = 5, 5, 4, 3, 2, 1
-"""How surely: the very name; with ``*``; with the partition's key in it; with something in it that only a run
-knows; the folder alone; no more than the suffix.
+"""How surely code names a file: by its name; with ``*``; with the partition's key in it; with a part that
+only a run knows; by its folder alone; by its suffix alone.
 """
 
 _MOST_MATCHES = 5_000_000
-"""So many names are held against patterns at most: a few seconds."""
+"""The most comparisons of a name with a pattern: they take a few seconds."""
 
 
 class Coded:
-    """The raw files by what is named in code.
+    """Knows the raw files and finds those that code names.
 
     Args:
         names: The files, relative to the root.
@@ -39,7 +39,7 @@ class Coded:
         self._left = _MOST_MATCHES
 
     def readers(self, assets: Iterable[Asset]) -> dict[str, dict[str, int]]:
-        """File → the assets whose code names it, with how surely; of the surest kind only."""
+        """Returns for each file the assets whose code names it most surely, and how surely."""
         found: dict[str, dict[str, int]] = {}
         for asset in assets:
             for name, surely in self._of(asset).items():
@@ -58,7 +58,7 @@ class Coded:
                 self._known[text] = self._matching(text)
             matching = self._known[text]
             if not text.startswith("/") and len(matching) > 1 and set(matching.values()) == {NAMED}:
-                vague.append(matching)  # a name that is there in several folders
+                vague.append(matching)  # several folders have a file of this name
                 continue
             for name, surely in matching.items():
                 found[name] = max(surely, found.get(name, 0))
@@ -66,7 +66,7 @@ class Coded:
             if not any(found.get(name) == NAMED for name in matching):
                 found |= {name: FOLDER for name in matching if name not in found}
         if any(surely > FOLDER for surely in found.values()):
-            # Of a folder that is put together with names only what these lead to.
+            # A folder that the code joins with names stands for the files of these names only.
             found = {name: surely for name, surely in found.items() if surely != FOLDER}
         return found
 
@@ -74,7 +74,7 @@ class Coded:
         anchored = text.startswith("/")
         text = text.lstrip("/")
         if text.startswith((HOLE, KEY)) and not anchored:
-            rest = text.lstrip(HOLE + KEY).lstrip("/")  # a folder that is not known
+            rest = text.lstrip(HOLE + KEY).lstrip("/")  # a folder that only a run knows
             text = rest if "/" in text or rest in self._by_base else text
         if not re.search(rf"[*?{HOLE}{KEY}]", text):
             found = {
@@ -103,7 +103,7 @@ class Coded:
                 yield from names
 
     def _surely(self, text: str, anchored: bool) -> int:
-        """What a pattern is worth: one that tells only where, or a suffix, is worth little or nothing."""
+        """Returns what a pattern is worth; little or nothing if it names only a folder or a suffix."""
         folder, last = posixpath.split(text)
         body = posixpath.splitext(last)[0]
         kind = KEYED if KEY in text else SHAPED if HOLE in text else LISTED
@@ -120,7 +120,7 @@ class Coded:
 
 
 def _regex(text: str) -> str:
-    """A pattern of code as an expression; ``**`` is any folders."""
+    """Returns a pattern of code as a regular expression; ``**`` is any folders."""
     out = ""
     for piece in re.findall(rf"\*\*/|\*+|\?|[{HOLE}{KEY}]+|[^*?{HOLE}{KEY}]+", text):
         if piece == "**/":
@@ -137,7 +137,7 @@ def _regex(text: str) -> str:
 
 
 def as_glob(text: str, root: str) -> str | None:
-    """A pattern of code, relative to the root; None: it leads elsewhere, or cannot be written so."""
+    """Returns a pattern of code relative to the root; None if it leads elsewhere or is no glob."""
     prefix = "/" if root == "." else f"/{root}/"
     if not text.startswith(prefix) or re.search(rf"[{HOLE}{KEY}\[\]{{}}]", text):
         return None
@@ -145,9 +145,9 @@ def as_glob(text: str, root: str) -> str | None:
 
 
 def mentioned(assets: Mapping[str, Asset], names: Sequence[str]) -> dict[str, tuple[str, bool]]:
-    """File → the one asset whose metadata or description has its name, and whether it is the metadata.
+    """Returns for each file the one asset that mentions its name, and whether in the metadata.
 
-    The name has to be that of one file only.
+    Else the description mentions it. Only names that a single file has count.
     """
     by_base: dict[str, list[str]] = {}
     for name in names:

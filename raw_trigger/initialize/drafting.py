@@ -1,4 +1,4 @@
-"""From what was found to the text of the file. Pure."""
+"""Turns what was found into the text of the file. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from raw_trigger.model.changes import show
 from raw_trigger.model.settings import Config
 
 _MOST_RULES = 1000
-"""Nobody reads more of them, and a pattern of one's own says it better."""
+"""Nobody reads more rules: the user will write a pattern."""
 
 
 def draft(findings: Findings) -> Draft:
-    """The file for what was found. Pure."""
+    """Returns the file for what was found. Pure."""
     full = joined(findings.folder, findings.root)
     cut = 0 if full == "." else len(full) + 1
     every = len(findings.files)
@@ -44,7 +44,7 @@ def draft(findings: Findings) -> Draft:
 def _verified(
     findings: Findings, proposals: Sequence[Proposal], names: Mapping[str, bytes]
 ) -> tuple[tuple[Proposal, ...], dict[str, Match]]:
-    """The proposals that the loader takes and that lead, in the file as it will be, to what there is.
+    """Returns the proposals that, in the whole file, lead to what can be materialized.
 
     The second value is what the rules of that file decide about, by name.
     """

@@ -1,4 +1,4 @@
-"""Which Dagster project a repository has, where nothing in the folder names one. Pure."""
+"""Finds the Dagster project of a repository if nothing in the folder names one. Pure."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ _DEFINES = re.compile(
 _IMPORTED = re.compile(r"^(?:from[ \t]+(\.*\w*)|import[ \t]+(\w+))", re.MULTILINE)
 
 _MOST_FILES = 2000
-"""So many files with other names are looked at."""
+"""The most files with other names that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Definitions in a file. ``folder``: where it is imported from; ``module`` None: it is in no package."""
+    """Says where definitions are.
+
+    ``folder`` is the folder that the file is imported from. ``module`` is None if it is in no package.
+    """
 
     file: str
     folder: str
@@ -39,16 +42,16 @@ class Code:
 
 
 def is_likely(name: str) -> bool:
-    """Whether a file may be one of the project's own, by the folders it is in."""
+    """Says whether a file may be the project's own code, by the folders it is in."""
     return _NO_PROJECT.isdisjoint(name.split("/"))
 
 
 def definitions(names: Sequence[str], read: Callable[[str], str]) -> list[Code]:
-    """The files that hold the definitions of a project; what one of them only takes in is left out.
+    """Returns the files that hold the definitions of a project, without those that another one imports.
 
     Args:
         names: Every file, relative to the repository's top.
-        read: Gives the text of one.
+        read: Returns the text of a file.
     """
     known = set(names)
     likely = [name for name in names if name.endswith(".py") and is_likely(name)]
@@ -62,7 +65,7 @@ def definitions(names: Sequence[str], read: Callable[[str], str]) -> list[Code]:
 
 
 def _is_part(name: str, others: Iterable[str]) -> bool:
-    """Whether the file is in the folder of another one, or below it."""
+    """Says whether the file is in or below the folder of another one that takes it in."""
     folder, file = posixpath.split(name)
 
     def rank(file: str) -> int:
@@ -79,7 +82,7 @@ def _is_part(name: str, others: Iterable[str]) -> bool:
 
 
 def code(file: str, text: str, names: Collection[str]) -> Code:
-    """How a file is imported: as a module of its package, also of one without ``__init__.py``."""
+    """Returns how a file is imported: as a module of its package, which may lack ``__init__.py``."""
     parts = file.removesuffix(".py").split("/")
     at = len(parts) - 1
     while at > 0 and f"{'/'.join(parts[:at])}/__init__.py" in names:
@@ -99,9 +102,9 @@ def code(file: str, text: str, names: Collection[str]) -> Code:
 
 
 def folder_of(module: str, names: Sequence[str], start: str) -> str | None:
-    """The folder that a module is imported from, the nearest to where the command was started.
+    """Returns the folder that a module is imported from, the nearest to where the command was started.
 
-    None: the repository does not have it, or has it at several places that are equally near.
+    None if the repository has no such module, or has it in several folders that are equally near.
     """
     path = module.replace(".", "/")
     found: dict[str, tuple[int, int]] = {}
@@ -122,7 +125,7 @@ def _nearness(folder: str, start: str) -> int:
 
 
 def several(folders: Sequence[str], found: Sequence[Code], start: str) -> UsageError:
-    """The error that says which projects there are, and how each is chosen."""
+    """Returns the error that lists the projects and the command that chooses each."""
     shown = [folder or "." for folder in folders] + [one.file for one in found]
     modules = [one.module for one in found]
     commands = [f"`raw-trigger {_in(folder, start)}init`" for folder in folders]
@@ -136,7 +139,7 @@ def several(folders: Sequence[str], found: Sequence[Code], start: str) -> UsageE
 
 
 def _in(folder: str, start: str) -> str:
-    """``-C`` with the folder, where the command was not started there."""
+    """Returns the ``-C`` option for the folder; empty if the command was started there."""
     relative = _relative(folder or ".", start)
     return "" if relative == "." else f"-C {shlex.quote(relative)} "
 

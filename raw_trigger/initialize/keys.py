@@ -1,4 +1,4 @@
-"""Partition keys in the names of files."""
+"""Finds partition keys in the names of files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from raw_trigger.mapping.patterns import BUILT_IN, built_in
 from raw_trigger.model.assets import Partitions
 
 _MOST_KEYS = 20
-"""More than these are not spelt out in a pattern."""
+"""The most keys that a pattern spells out."""
 
 Shape = tuple[str, str, tuple[tuple[str | None, str], ...]]
-"""A pattern, the same with its names spelt out, and the partition's templates by dimension."""
+"""A pattern, the same pattern with its keys spelt out, and the partition's templates by dimension."""
 
 _STAMP = re.compile(
     r"(?<!\d)(?P<Y>(?:19|20)\d\d)(?:(?P<m_>[-_./]?)(?P<m>0[1-9]|1[0-2])"
@@ -30,7 +30,10 @@ _FIELDS = {"Y": "year", "m": "month", "d": "day", "H": "hour", "M": "minute"}
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A part of a path that tells the key of one dimension; ``strict`` is the pattern with the keys in it."""
+    """Holds the part of a path that is the key of one dimension.
+
+    ``strict`` is the pattern with the keys spelt out.
+    """
 
     start: int
     end: int
@@ -40,14 +43,14 @@ class _Cut:
 
 
 def dimensions(partitions: Partitions | None) -> tuple[tuple[str | None, Partitions], ...]:
-    """The dimensions by name; the only one of a simple definition has None."""
+    """Returns the dimensions by name; the only one of a simple definition has None."""
     if partitions is None:
         return ()
     return partitions.dimensions if partitions.kind == "multi" else ((None, partitions),)
 
 
 def cuts(name: str, partitions: Partitions | None) -> Iterator[tuple[Shape, tuple[str, ...], str]]:
-    """Every way to read partition keys out of a name, with the words of what is left and of the suffix.
+    """Yields every way to read partition keys out of a name, with the remaining words and the suffix.
 
     Without partitions a date is read all the same.
     """
@@ -92,12 +95,12 @@ def _of_dimension(body: str, dimension: str | None, one: Partitions) -> Iterator
         yield from _named(body, frozenset(one.keys), capture or "name")
     elif one.kind == "dynamic":
         yield from _named(body, None, capture or "name")
-        if one.keys:  # where one of them ends the name, as in orders_acme.csv
+        if one.keys:  # a known key may end the name, as in orders_acme.csv
             yield from _named(body, frozenset(one.keys), capture or "name", whole=False)
 
 
 def _named(body: str, keys: frozenset[str] | None, capture: str, *, whole: bool = True) -> Iterator[_Cut]:
-    """Where a key stands: the stem or a folder (``whole``), or the beginning or end of the stem."""
+    """Yields where a key stands: the stem or a folder (``whole``), or the beginning or end of the stem."""
     strict = f"{{{capture}}}"
     if keys is not None and len(keys) <= _MOST_KEYS and not any(set(key) & set("%{}") for key in keys):
         one_of = "|".join(re.sub(r"([\\.^$*+?|()\[\]])", r"\\\1", key) for key in sorted(keys))
@@ -121,7 +124,7 @@ def _spans(body: str, *, whole: bool, ends: bool) -> Iterator[tuple[int, int]]:
 
 
 def _moments(body: str, definition: Partitions | None, capture: str) -> Iterator[_Cut]:
-    """Where a date stands, in the parts that the partitions differ in."""
+    """Yields where a date stands that has the parts in which the partitions differ."""
     for found in _STAMP.finditer(body):
         separators: dict[str, str | None] = found.groupdict()
         parts = [(separators.get(d + "_") or "", d) for d in _FIELDS if found[d] is not None]
@@ -133,9 +136,10 @@ def _moments(body: str, definition: Partitions | None, capture: str) -> Iterator
 def _moment(
     parts: Sequence[tuple[str, str]], definition: Partitions | None, capture: str
 ) -> tuple[str, str] | None:
-    """The pattern of a date and the template of its key; None if the date lacks what the key needs.
+    """Returns the pattern of a date and the template of its key; None if the date lacks what the key needs.
 
-    ``parts`` are the separators and directives of the date in the file's name.
+    Args:
+        parts: The separators and directives of the date in the file's name.
     """
     fixed = {} if definition is None else _fixed(definition)
     wanted = "".join(sep + "%" + d for sep, d in parts) if definition is None else _wanted(definition)
@@ -166,13 +170,13 @@ def _moment(
 
 
 def _wanted(definition: Partitions) -> str | None:
-    """The format of the keys; None if it has more than numbers in it."""
+    """Returns the format of the keys; None if it consists of more than numbers."""
     form = definition.format or ""
     return form if form and set(re.findall(r"%(.)", form)) <= {*_FIELDS, "S"} else None
 
 
 def _fixed(definition: Partitions) -> dict[str, str]:
-    """The directives that are the same in every key, as the schedule says, and their values."""
+    """Returns the directives that, by the schedule, have the same value in every key, with that value."""
     fixed = {"S": "00"}
     schedule = (definition.cron or "").split()
     if len(schedule) == 5:  # noqa: PLR2004
@@ -184,7 +188,7 @@ def _fixed(definition: Partitions) -> dict[str, str]:
 
 
 def is_key(keys: PartitionKeys, definition: Partitions, key: str) -> bool | None:
-    """Whether the definition has the key; None: a moment, but none of its own."""
+    """Says whether the definition has the key; None for a moment that is no key of it."""
     problem = keys.problem(definition, key)
     if problem is None:
         return True

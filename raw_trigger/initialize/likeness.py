@@ -1,4 +1,4 @@
-"""Whether a file and an asset have one name."""
+"""Compares the names of files and assets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raw_trigger.mapping.patterns import built_in
 from raw_trigger.model.assets import Asset
 
 CLOSE = 0.8
-"""From which likeness on two names count as nearly the same; 1 is equal."""
+"""The likeness from which two names count as nearly the same; 1 is equal."""
 
 LIKENESS = (
     "Path and suffix are the asset's key.",
@@ -28,13 +28,13 @@ _PACKED = frozenset({".br", ".bz2", ".gz", ".lz4", ".snappy", ".xz", ".zip", ".z
 
 
 def is_packed(name: str) -> bool:
-    """Whether the name has a suffix before that of a compressed file, as ``a.csv.gz`` has."""
+    """Says whether a compressed file has a suffix before its last one, as ``a.csv.gz`` has."""
     parts = built_in(name)
     return parts["suffix"].lower() in _PACKED and bool(built_in(parts["stem"])["suffix"])
 
 
 def named_parts(name: str) -> dict[str, str]:
-    """The parts of a name; of a compressed file both suffixes are one."""
+    """Returns the parts of a name; the two suffixes of a compressed file are one."""
     parts = built_in(name)
     if is_packed(name):
         inner = built_in(parts["stem"])
@@ -43,7 +43,7 @@ def named_parts(name: str) -> dict[str, str]:
 
 
 class Shared:
-    """The words that most of some names begin or end with, all of them or all but a few.
+    """Knows the words that all, or all but a few, of some names begin or end with.
 
     Args:
         names: Words joined by ``_``.
@@ -55,7 +55,7 @@ class Shared:
         self._last = _shared([one[::-1] for one in words])[::-1]
 
     def off(self, name: str) -> str:
-        """The name without them; the whole of it where nothing would be left."""
+        """Returns the name without the shared words; the whole name if nothing would be left."""
         words = name.split("_")
         start = len(self._first) if words[: len(self._first)] == self._first else 0
         end = len(words) - (len(self._last) if self._last and words[-len(self._last) :] == self._last else 0)
@@ -74,7 +74,7 @@ def _shared(words: Sequence[Sequence[str]]) -> list[str]:
 
 
 def file_names(name: str, root: str = ".") -> tuple[tuple[str, ...], ...]:
-    """What a file may be called, for each of the likenesses."""
+    """Returns the names that the asset of a file may have, for each of the likenesses."""
     parts = built_in(name)
     stem, whole = words_of(parts["stem"]), words_of(parts["stem"] + parts["suffix"])
     bare = words_of(named_parts(name)["stem"]) if is_packed(name) else ""
@@ -94,7 +94,7 @@ def file_names(name: str, root: str = ".") -> tuple[tuple[str, ...], ...]:
 
 
 def asset_names(asset: Asset) -> tuple[set[str], ...]:
-    """What the file of an asset may be called, in the same order."""
+    """Returns the names that the file of an asset may have, for each of the likenesses."""
     whole = {words_of(asset.key), words_of("/".join(asset.parts[1:] or asset.parts))}
     last = {words_of(asset.parts[-1])}
     words = words_of(asset.key).split("_")
@@ -103,8 +103,9 @@ def asset_names(asset: Asset) -> tuple[set[str], ...]:
 
 
 def in_common(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]] | None:
-    """What stands before and behind the longest words that both have; None: they have none, or spell them
-    differently.
+    """Returns what is before and behind the longest words that both names share.
+
+    None if they share no words or spell them differently.
     """
     words = [list(re.finditer(r"[^\W_]+", text)) for text in (one, other)]
     plain = [[word[0].casefold() for word in some] for some in words]
@@ -119,7 +120,7 @@ def in_common(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]] |
 
 
 def nearest(name: str, assets: Sequence[Asset]) -> list[str]:
-    """Of assets with one name, those whose prefix has most in common with the folder."""
+    """Returns those of the assets whose prefix has most words in common with the file's folder."""
     folder = set(words_of(posixpath.dirname(name)).split("_"))
 
     def common(asset: Asset) -> int:
@@ -130,7 +131,7 @@ def nearest(name: str, assets: Sequence[Asset]) -> list[str]:
 
 
 def template_of(key: str, parts: Mapping[str, str]) -> str | None:
-    """The key as a template of the file's parts; None if its spelling differs."""
+    """Returns the key as a template of the file's parts; None if the key spells them differently."""
     prefix, _, last = key.rpartition("/")
     extension = parts["suffix"].removeprefix(".")
     known = {parts["stem"]: "{stem}", f"{parts['stem']}_{extension}": "{stem}_" + as_template(extension)}
@@ -140,7 +141,7 @@ def template_of(key: str, parts: Mapping[str, str]) -> str | None:
 
 
 def likeness(name: str, asset: Asset) -> float:
-    """How like the names are, from 0 to 1; where one has all words of the other it is :data:`CLOSE`."""
+    """Returns how like the names are, from 0 to 1; :data:`CLOSE` if one has all words of the other."""
     _, _, (whole,), (stem,), *_ = file_names(name)
     last = words_of(asset.parts[-1])
     ours, theirs = set(stem.split("_")), set(last.split("_"))
@@ -155,7 +156,11 @@ def likeness(name: str, asset: Asset) -> float:
 
 
 def has_to_do(asset: Asset, rest: Sequence[str], suffix: str, *, exact: bool) -> bool:
-    """Whether what is left of a path without its partition names the asset, or shares a word with it."""
+    """Says whether the words of a path besides its partition name the asset.
+
+    Args:
+        exact: They have to be the asset's name; otherwise one word in common is enough.
+    """
     last = words_of(asset.parts[-1])
     if exact:
         names = {*rest, *("_".join(rest[i:]) for i in range(len(rest)))}

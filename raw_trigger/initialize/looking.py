@@ -1,4 +1,4 @@
-"""Where the file belongs, what is there, and writing it: everything of ``init`` that touches the disk."""
+"""Finds where the file belongs and what is there, and writes it: all of ``init`` that touches the disk."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _ROOTS = (*Config().roots, "data/raw", "data/01_raw", "data/0_raw", "raw", "raw_
 _NO_DATA_FOLDERS = frozenset({"doc", "docs", "fixtures", "node_modules", "test", "tests"})
 
 _MOST_ROOTS = 9
-"""How many folders a person is asked to choose from."""
+"""The most folders that the user is asked to choose from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the file goes and what may be its root.
+    """Says where the file goes and what its root may be.
 
-    ``folder`` is relative to the repository's top, ``""`` for the top itself, ``start`` is where the command
-    was started, likewise; ``listed`` are the files that git knows or does not ignore, ``tracked`` those that
-    pointer files of DVC's stand for, ``roots`` the candidates relative to ``folder``, best first.
-    ``certain`` says that the first of them is the default root, or the one that was asked for.
+    ``folder`` is relative to the repository's top, ``""`` for the top itself; so is ``start``, the folder in
+    which the command was started. ``listed`` are the files that git knows or does not ignore, ``tracked``
+    those that DVC's pointer files stand for. ``roots`` are the candidates relative to ``folder``, best first.
+    ``certain`` says that the first of them is the default root, or the one that the user named.
     """
 
     folder: str
@@ -72,15 +72,15 @@ def find_place(
     options: DagsterOptions | None = None,
     ask: bool = True,
 ) -> Place:
-    """Where the file belongs and which Dagster project it is about.
+    """Returns where the file belongs and which Dagster project it is about.
 
-    The file goes to the folder of the project, or to the one above it that has the raw data.
+    It goes into the folder of the project, or the folder above that has the raw data.
 
     Args:
-        start: The folder the command was started in; what it named is relative to this.
-        config_file: The file to write, where it was named.
-        root: The raw root, where it was named.
-        options: The Dagster project, where it was named.
+        start: The folder the command was started in; what the user named is relative to it.
+        config_file: The file to write; None if the user did not name it.
+        root: The raw root; None if the user did not name it.
+        options: The Dagster project; None if the user did not name it.
         ask: Whether the project will be loaded.
 
     Raises:
@@ -135,15 +135,15 @@ def look(
     ask: bool = True,
     busy: Busy = nullcontext,
 ) -> Findings:
-    """What is below the root and in the Dagster project.
+    """Returns what is below the root and in the Dagster project.
 
     Args:
         root: One of the place's roots.
         ask: Whether to load the Dagster project.
-        busy: Told while Dagster is waited for.
+        busy: Entered while Dagster starts.
 
     Raises:
-        UsageError: the root is ignored by git, or its name cannot stand in the file.
+        UsageError: git ignores the root, or its name cannot stand in the file.
         ProjectError: the project cannot be found or loaded.
     """
     full = joined(place.folder, root)
@@ -193,7 +193,7 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str], busy: B
 
 
 def _with_keys(project: DagsterProject, catalog: Catalog) -> Catalog:
-    """The catalog with the keys that the instance has of dynamic partitions."""
+    """Returns the catalog with the keys of dynamic partitions that the instance has."""
     parts = {part for one in catalog.assets.values() for _, part in dimensions(one.partitions)}
     keys = project.dynamic_keys(sorted({part.name for part in parts if part.kind == "dynamic" and part.name}))
 
@@ -210,12 +210,12 @@ def _with_keys(project: DagsterProject, catalog: Catalog) -> Catalog:
 
 
 def _tracked(repo: Repository, listed: Sequence[bytes]) -> tuple[set[bytes], tuple[bytes, ...]]:
-    """The pointer files of DVC's that can be read, and the files that they stand for, as far as known."""
+    """Returns DVC's readable pointer files, and the files that they stand for, as far as known."""
     pointers = [path for path in listed if is_pointer(path)]
     if not pointers:
         return set(), ()
     tracked = Tracked(repo, (".",))
-    # Only what is on disk counts, so there is no blob to be asked for.
+    # The id is never looked up: only what is on disk counts.
     seen = tracked.paths([(path, Entry("100644", "0" * 40)) for path in pointers])
     found = {path: entry for path, entry in seen if path not in pointers}
     read = set(pointers) - {path for path, _ in seen}
@@ -230,19 +230,19 @@ def _require_there(options: DagsterOptions, start: Path) -> None:
 
 
 def _listed(repo: Repository) -> tuple[bytes, ...]:
-    """Every file that git knows or does not ignore, without hashing any."""
+    """Returns every file that git knows or does not ignore, without hashing any."""
     out = repo.git.run("ls-files", "-z", "-c", "-o", "--exclude-standard", index=True)
     return tuple(sorted({path for path in out.split(b"\0")[:-1] if not path.endswith(b"/")}))
 
 
 def _ignored(repo: Repository, folder: str) -> bool:
-    """Whether git ignores what is in the folder; ``check-ignore`` takes no literal paths."""
+    """Says whether git ignores the files in the folder; ``check-ignore`` takes no literal paths."""
     options = ("-o", "-i", "--exclude-standard", "--directory")
     return bool(repo.git.run("ls-files", "-z", *options, "--", folder, index=True))
 
 
 def _home(project: str, names: Sequence[str], root: str | None) -> str:
-    """The folder of the project, or the one above it that has the raw data; relative to the top."""
+    """Returns the folder of the project or the one above that has the raw data, relative to the top."""
     above = [project]
     while above[-1]:
         above.append(posixpath.dirname(above[-1]))
@@ -289,7 +289,7 @@ def _named_root(root: Path, home: Path) -> str:
 
 
 def _candidates(names: Sequence[str]) -> tuple[str, ...]:
-    """Folders that look like raw data: by usual names, by the word ``raw``, or nearly all data files."""
+    """Returns folders that look like raw data, by their names or because they hold mostly data files."""
     every: Counter[str] = Counter()
     data: Counter[str] = Counter()
     for name in names:
@@ -303,9 +303,9 @@ def _candidates(names: Sequence[str]) -> tuple[str, ...]:
     full = {f for f in possible if data[f] * 4 >= every[f] * 3}
     outer = sorted((f for f in full if posixpath.dirname(f) not in full), key=lambda f: (-data[f], f))
     found = list(dict.fromkeys([*usual, *raw, *outer]))
-    # A folder inside an earlier one is the better guess only if its name says so.
+    # Of two folders, one in the other, the inner one is a candidate only if its name says that it is raw.
     kept = [f for f in found if f in usual or f in raw or not any(_inside(f, o) for o in found if o != f)]
-    # One that has no more data than an earlier one inside it is the same.
+    # A folder whose data all lies in an earlier candidate inside it would be the same choice again.
     kept = [
         f
         for n, f in enumerate(kept)
@@ -325,10 +325,10 @@ def _inside(folder: str, other: str) -> bool:
 
 
 def create(file: Path, text: str) -> None:
-    """Write the file; one that is there is never touched.
+    """Writes the file if there is none.
 
     Raises:
-        UsageError: it is there.
+        UsageError: the file exists.
         RawTriggerError: it cannot be written.
     """
     data = text.encode()
@@ -345,7 +345,10 @@ def create(file: Path, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Something more that can be done. ``otherwise`` says how to do it by hand, ``file`` where it is done."""
+    """Describes a further step that init can take.
+
+    ``otherwise`` says how the user can take it, ``file`` where it is done.
+    """
 
     name: Literal["hooks", "pre-commit", "github"]
     what: str
@@ -356,7 +359,7 @@ class Offer:
 
 
 def offers(repo: Repository) -> tuple[Offer, ...]:
-    """What to offer: the hooks, and a workflow where the repository seems to be on GitHub."""
+    """Returns what to offer: the hooks, and a workflow if the repository seems to be on GitHub."""
     return (*_hooks(repo), *_workflows(repo))
 
 
@@ -371,7 +374,7 @@ def _workflows(repo: Repository) -> tuple[Offer, ...]:
 
 
 def _hooks(repo: Repository) -> tuple[Offer, ...]:
-    """Git's own hooks, unless the pre-commit framework is there to call us."""
+    """Returns the offer of git's own hooks, or of the pre-commit framework's if it is in use."""
     framework = repo.top / PRE_COMMIT
     there = framework.exists()
     hooks = Offer(

@@ -1,4 +1,4 @@
-"""Which Dagster project the file is for, and how that is named in it."""
+"""Finds the Dagster project that the file is for, and how the file names it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from raw_trigger.project.presence import NAMES, has_project, module_of
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A Dagster project; all of it relative to the repository's top, which is the empty text.
+    """Describes a Dagster project; its paths are relative to the repository's top, which is the empty text.
 
-    ``folder`` is where it lies, ``imports`` where its modules are imported from (None: wherever). ``bare``:
-    in the folder Dagster finds by itself what to load.
+    ``folder`` is the project's folder, ``imports`` the folder that its modules are imported from (None: any).
+    ``bare`` says that Dagster finds by itself what to load in the folder.
     """
 
     folder: str
@@ -29,7 +29,7 @@ class Project:
     workspace: tuple[str, ...] = ()
 
     def options(self, home: str) -> DagsterOptions:
-        """What has to stand in a file that lies in this folder."""
+        """Returns the options that a file in this folder has to contain."""
         working = None if self.imports is None or self.imports == home else _below(self.imports, home)
         return DagsterOptions(
             module_name=() if self.bare and working is None else self.module_name,
@@ -40,10 +40,10 @@ class Project:
 
 
 def named_project(named: DagsterOptions, names: Sequence[str], top: Path, start: Path) -> Project:
-    """What ``-m``, ``-f`` and ``-w`` say; a module is looked for in the repository.
+    """Returns the project that ``-m``, ``-f`` and ``-w`` name.
 
     Args:
-        names: Every file, relative to the top.
+        names: Every file, relative to the top: modules are looked for among them.
         start: The folder the command was started in.
     """
     where = relative(start, top)
@@ -58,12 +58,14 @@ def named_project(named: DagsterOptions, names: Sequence[str], top: Path, start:
 
 
 def find_project(top: Path, start: Path, names: Sequence[str], *, ask: bool) -> Project | None:
-    """The nearest project above, else the only one there is: below, or anywhere in the repository.
+    """Returns the nearest project above, else the only one below or anywhere in the repository.
+
+    None if there is none.
 
     Args:
         names: Every file, relative to the top.
         start: The folder the command was started in.
-        ask: Whether it will be loaded.
+        ask: Whether the project will be loaded.
 
     Raises:
         UsageError: there are several, and one will be loaded.
@@ -107,7 +109,7 @@ def _text(file: Path) -> str:
 
 
 def relative(path: Path, top: Path) -> str:
-    """Relative to the top, which is the empty text."""
+    """Returns the path relative to the top; empty for the top itself."""
     found = os.path.relpath(path, top)
     return "" if found == "." else found
 

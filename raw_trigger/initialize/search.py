@@ -1,4 +1,4 @@
-"""Looks for rules, the surest first. Pure."""
+"""Searches for rules, the surest first. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from raw_trigger.model.assets import Asset, Catalog, Partitions
 _NOT_DATA = ("**/README*",)
 
 _GENERAL = 3
-"""From how many files on a template is taken for more than chance."""
+"""So many files have to fit a template before it counts as more than chance."""
 
 _CODE = "The asset's code names the file."
 _CODE_LIST = "The asset's code lists these files."
@@ -54,20 +54,20 @@ _CODE_FOLDER = "The asset's code names the folder."
 _CODE_KEYS = "The asset's code or metadata names them, with its partition in the name."
 
 _MOST_READERS = 8
-"""Where more assets name one file, they hardly all read it."""
+"""If more assets name one file, they hardly all read it."""
 
 _SAMPLE = 5000
-"""How many names are looked at to find the patterns of an asset; what is found is held against all."""
+"""The names that the patterns of an asset are searched in; what is found has to fit all names."""
 
 _SHAPES = 5
-"""How many patterns an asset may have; each stands for at least one part in as many of its files."""
+"""The most patterns of an asset; each has to fit at least one in so many of its files."""
 
 _COMPARED = 200_000
-"""More pairs than these are not compared letter by letter: a second or two."""
+"""The most pairs of names that are compared letter by letter: a second or two."""
 
 
 class Search:
-    """Looks for rules, the surest first. What a rule takes is not looked at again."""
+    """Finds rules, the surest first. A file that a rule takes is not searched again."""
 
     def __init__(self, catalog: Catalog, found: Mapping[str, Match | None], root: str = ".") -> None:
         self.catalog = catalog
@@ -98,7 +98,7 @@ class Search:
         self._unfed = {k: a for k, a in sorted(catalog.assets.items()) if k not in fed and _is_source(a)}
 
     def run(self) -> None:
-        """Fill the proposals."""
+        """Finds all proposals."""
         for pattern in _NOT_DATA:
             self._try(Proposal(pattern, None, "No data."))
         self._coded()
@@ -108,7 +108,7 @@ class Search:
         self._apart()
         self._folders()
         self._dated()
-        # A definition that has the keys is surer than one that takes any.
+        # A definition that lists its keys is surer than a dynamic one, which takes any.
         self._split(dynamic=False, guess=True, whole=True)
         self._split(dynamic=True)
         self._split(dynamic=False, guess=True)
@@ -116,11 +116,11 @@ class Search:
         self._similar()
 
     def ordered(self) -> list[Proposal]:
-        """Single files first, then patterns as they were found, then what is ignored."""
+        """Returns the proposals: single files first, then patterns as they were found, then ignored files."""
         return sorted(self._proposals, key=lambda p: (p.asset is None, p.many))
 
     def doubtful(self) -> list[tuple[Proposal, list[str]]]:
-        """What may be right for files that nothing else was found for, and these files."""
+        """Returns proposals that may be right for files without any other, and these files."""
         left, found = dict(self._open), []
         for proposal in self._doubtful:
             names = Compiled(proposal).among(left)
@@ -131,7 +131,7 @@ class Search:
         return found
 
     def _try(self, proposal: Proposal) -> bool:
-        """Take the proposal if it disturbs nothing and leads to what there is."""
+        """Takes the proposal if it leads to what exists and disturbs no other; False if not."""
         try:
             compiled = Compiled(proposal)
         except ValueError:
@@ -157,7 +157,7 @@ class Search:
         return True
 
     def _outside(self, compiled: Compiled, names: Iterable[str]) -> list[str] | None:
-        """Names whose moment is no partition; None if one leads to an asset or key that is not there."""
+        """Returns the names whose moment is no partition; None if one leads to a missing asset or key."""
         outside = []
         for name in names:
             key, parts = compiled.target(name)
@@ -174,10 +174,10 @@ class Search:
                 outside.append(name)
         return outside
 
-    # By what code says
+    # By what code names
 
     def _coded(self) -> None:
-        """Files that the code of assets names, for the assets that do."""
+        """Proposes files that the code of assets names, for these assets."""
         able = [asset for asset in self.catalog.assets.values() if asset.kind == "materializable"]
         coded = Coded(list(self._open), self._root)
         plain: dict[tuple[str, ...], dict[str, int]] = {}
@@ -208,7 +208,7 @@ class Search:
                 self._try(made)
 
     def _listed(self, keys: tuple[str, ...], names: Mapping[str, int]) -> None:
-        """One pattern where the code lists what matches it, or names the folder."""
+        """Proposes one pattern for files that the code lists with it, or whose folder it names."""
         if len(names) == 1:
             return
         (first, *also) = map(as_template, keys)
@@ -231,7 +231,7 @@ class Search:
                 self._try(proposal)
 
     def _templates(self, chosen: Mapping[str, str], why: str) -> None:
-        """One pattern where files of a folder and their assets differ in the same part of their names."""
+        """Proposes one pattern where files and their assets differ in the same part of their names."""
         groups: dict[tuple[str, str, str, str], list[str]] = {}
         for name, key in chosen.items():
             parts = named_parts(name)
@@ -251,7 +251,7 @@ class Search:
                     self._try(proposal)
 
     def _mentioned(self) -> None:
-        """Files whose name stands in the metadata or the description of one asset."""
+        """Proposes files whose name stands in the metadata or the description of one asset."""
         found = mentioned(self._unfed, list(self._open))
         for name, (key, certain) in found.items():
             if self.catalog.assets[key].partitions is None and key in self._unfed:
@@ -261,7 +261,7 @@ class Search:
     # By name
 
     def _apart(self) -> None:
-        """Files and assets of one name, apart from what most files of the folder and most assets share."""
+        """Proposes files and assets whose names are equal without the words that most of them share."""
         assets: dict[str, list[str]] = {}
         shared = Shared([words_of(key.rpartition("/")[2]) for key in self._siblings()])
         for key, asset in self._unfed.items():
@@ -294,11 +294,11 @@ class Search:
                 self._literal(name, key, why, guess=len(chosen) < _GENERAL)
 
     def _siblings(self) -> list[str]:
-        """The assets that may be made from files."""
+        """Returns the assets that may be made from files."""
         return [key for key, asset in self.catalog.assets.items() if _is_source(asset)]
 
     def _same_name(self) -> None:
-        """Files and assets of one name, the nearest likeness first."""
+        """Proposes files and assets of the same name, the nearest likeness first."""
         called = {name: file_names(name, self._root) for name in self._open}
         for rank, why in enumerate(LIKENESS):
             by_name: dict[str, list[str]] = {}
@@ -323,7 +323,7 @@ class Search:
                     self._literal(name, key, why, guess=several[key] > 1)
 
     def _generalized(self, chosen: Mapping[str, str], why: str) -> None:
-        """One pattern where many files of a folder follow one template."""
+        """Proposes one pattern where many files of a folder follow one template."""
         groups: dict[tuple[str, str, str], int] = Counter(
             (parts["parent"], parts["suffix"], template)
             for name, key in chosen.items()
@@ -340,7 +340,7 @@ class Search:
             self._try(Proposal(as_pattern(name), as_template(key), why, many=False, guess=guess))
 
     def _folders(self) -> None:
-        """Folders with the name of an asset."""
+        """Proposes folders with the name of an asset."""
         named: dict[str, list[str]] = {}
         for key, asset in self._unfed.items():
             if asset.partitions is None:
@@ -354,7 +354,7 @@ class Search:
                 self._try(Proposal(f"{as_pattern(folder)}/**", as_template(keys[0]), why))
 
     def _dated(self) -> None:
-        """Files of one asset without partitions that differ in their date only."""
+        """Proposes files of one asset without partitions that differ only in their date."""
         for key, asset in list(self._unfed.items()):
             if asset.partitions is None:
                 why = "Apart from the date, the name is the asset's."
@@ -364,7 +364,7 @@ class Search:
                         self._try(Proposal(path, as_template(key), why))
 
     def _similar(self) -> None:
-        """Names that are nearly the same, or one of which is part of the other, each the other's nearest."""
+        """Proposes pairs of nearly the same name that are each other's nearest."""
         assets = {k: a for k, a in self._unfed.items() if a.partitions is None}
         if len(assets) * len(self._open) > _COMPARED:
             return
@@ -389,12 +389,12 @@ class Search:
     # By partition
 
     def _split(self, *, dynamic: bool, guess: bool = False, whole: bool = False) -> None:
-        """Files that are the partitions of one asset.
+        """Proposes files that are the partitions of one asset.
 
         Args:
-            dynamic: Of one whose keys can be any text.
-            guess: Of one whose name is another.
-            whole: Only where all files of one shape are.
+            dynamic: Whether of assets whose keys can be any text, or of the others.
+            guess: Also of assets with another name.
+            whole: Only if all files of one shape are partitions.
         """
         claimed = {key for name in self._open for key in self._claims.get(name, ())} - self._fed
         assets = [
@@ -424,7 +424,7 @@ class Search:
                         break
 
     def _with_others(self, proposal: Proposal, key: str) -> Proposal:
-        """The proposal for all assets of the same partitions whose code names these files."""
+        """Returns the proposal for all assets with the same partitions whose code names these files."""
         try:
             names = Compiled(proposal).among(self._open)
         except ValueError:
@@ -439,7 +439,7 @@ class Search:
         return replace(proposal, asset=first, why=_CODE_KEYS, also=tuple(also))
 
     def _doubt(self, proposal: Proposal, asset: Asset) -> str | None:
-        """Why nothing says that the names are keys of dynamic partitions; None: something does."""
+        """Returns why these names may be no keys of dynamic partitions; None if something says they are."""
         parts = [part for part in dimensions(asset.partitions) if part[1].kind == "dynamic"]
         if not parts:
             return None
@@ -459,7 +459,7 @@ class Search:
         return None
 
     def _shapes(self, asset: Asset, *, exact: bool, alone: bool = False) -> Counter[Shape]:
-        """The patterns that would make partition keys of names which have to do with the asset."""
+        """Returns the patterns that read partition keys out of names which have to do with the asset."""
         last = words_of(asset.parts[-1])
         names = list(self._open)
         found: Counter[Shape] = Counter()
@@ -477,7 +477,7 @@ class Search:
 
 
 def _most_frequent(shapes: Counter[Shape]) -> list[Shape]:
-    """The few shapes that make up most of them; of names that each have one of their own, none."""
+    """Returns the few shapes that most names have; none if each name has a shape of its own."""
     return [shape for shape, n in shapes.most_common(_SHAPES) if n * _SHAPES >= shapes.total()]
 
 
@@ -486,7 +486,7 @@ def _count(names: Sequence[str]) -> str:
 
 
 def _is_known(name: str, shape: Shape, asset: Asset) -> bool:
-    """Whether the shape reads keys out of the name that dynamic definitions have."""
+    """Says whether the keys that the shape reads out of the name are in dynamic definitions."""
     keys = {one: part.keys for one, part in dimensions(asset.partitions) if part.keys}
     if not any(part.kind == "dynamic" and part.keys for _, part in dimensions(asset.partitions)):
         return False
@@ -498,7 +498,7 @@ def _is_known(name: str, shape: Shape, asset: Asset) -> bool:
 
 
 def _is_named(part: Partitions, path: str) -> bool:
-    """Whether the pattern has the name of the definition in it, in the singular or the plural."""
+    """Says whether the pattern contains the name of the definition, in the singular or the plural."""
     name = words_of(part.name or "").removesuffix("s")
     words = [words_of(one).removesuffix("s") for one in re.split(r"/|\{[^}]*\}", path)]
     return bool(name) and name in words

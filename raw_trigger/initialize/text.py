@@ -1,4 +1,4 @@
-"""The text of the file: rules and comments. Pure."""
+"""Writes the text of the file: rules and comments. Pure."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ from raw_trigger.mapping.rules import Match
 from raw_trigger.model.project import DagsterOptions
 
 _TABLES = DATA - {".txt"}
-"""Where these lead to no asset, one is missing; other files are rather to be ignored."""
+"""A file like these without an asset probably lacks one; any other file can probably be ignored."""
 
 NO_RULE = (
     "# These files need no rule: an asset names its file in its metadata, or has its name and the key",
     "# prefix or group `raw` (the convention).",
 )
-"""Above the list of files, each line with what is made from them."""
+"""Heads the list of files, with what is made from them."""
 
 UNMAPPED = (
     "# Nothing is made from these files. Give each an asset, or ignore it:",
     "# The files. Give each an asset, or ignore it:",
 )
-"""Above rules to be completed, with the Dagster project asked and not."""
+"""Heads the rules to complete; the second if the Dagster project was not loaded."""
 
 DOUBTFUL = "# Any name could be a key of dynamic partitions; nothing says that these are. If so, use:"
-"""Above rules of one line each, with the reason behind them."""
+"""Heads rules of one line each, with their reason at the end."""
 
 UNFED = "# Assets that depend on no other, and that no raw file feeds:"
-"""Above the list of their keys."""
+"""Heads the list of their keys."""
 
 _MOST_LINES = 40
-"""Of any list; a longer one is counted."""
+"""The most lines of a list; the rest is counted."""
 
 _MANY = 4
-"""From how many files of one folder on they are told as one."""
+"""So many files of one folder are shown as one line."""
 
 
 def compose(
@@ -64,13 +64,13 @@ def compose(
     problems: Sequence[str],
     unfed: Sequence[str],
 ) -> str:
-    """The whole file.
+    """Returns the whole text.
 
     Args:
         findings: What was found.
         settled: The files that need no rule, by name, and what maps them.
         proposals: The rules, in their order.
-        doubtful: Rules that nothing speaks for, and the files without an asset that they would take.
+        doubtful: Rules without evidence, and the files without an asset that they would map.
         leftover: The files without an asset.
         unsure: The assets that some of these may belong to.
         problems: Lines about files that lead to what cannot be materialized.
@@ -142,7 +142,7 @@ def _dagster(options: DagsterOptions) -> list[str]:
 
 
 def _settled(settled: Mapping[str, Match]) -> list[str]:
-    """The files that need no rule, one line for each asset."""
+    """Returns the files that need no rule, one line for each asset."""
     if not settled:
         return []
     groups: dict[tuple[str, str], list[str]] = {}
@@ -167,7 +167,7 @@ def _files(names: Sequence[str]) -> str:
 
 
 def _leftover(findings: Findings, names: Sequence[str], unsure: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Commented rules to complete: one for each file, or for the files of a folder where they are many."""
+    """Returns commented rules to complete: one for each file, or for a folder with many files."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
         parts = built_in(name)
@@ -213,7 +213,7 @@ def _choice(keys: Sequence[str]) -> str:
 
 
 def rule_text(proposal: Proposal) -> str:
-    """The rule as an entry of ``assets:``, without a newline at its end."""
+    """Returns the rule as an entry of ``assets:``, without a newline at its end."""
     lines = [f"  - path: {scalar(proposal.path)}"]
     keys = [scalar(key) for key in (proposal.asset, *proposal.also) if key is not None]
     lines.append("    ignore: true" if not keys else f"    asset: {keys[0]}")
@@ -228,19 +228,19 @@ def rule_text(proposal: Proposal) -> str:
 
 
 def scalar(text: str) -> str:
-    """The text as a YAML scalar on one line, in double quotes unless it is plain beyond doubt."""
+    """Returns the text as a YAML scalar on one line, in double quotes unless it is plain beyond doubt."""
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", text, re.ASCII) and yaml.safe_load(text) == text:
         return text
     return '"' + "".join(map(escaped, text)) + '"'
 
 
 def _matching(path: str, findings: Findings) -> str:
-    """The pattern as it may stand in the file, with ``?`` for every byte that is no UTF-8."""
+    """Returns the pattern as the file can hold it, with ``?`` for every byte that is not UTF-8."""
     return unlike_root("".join("?" if is_odd(char) else char for char in path), findings)
 
 
 def unlike_root(path: str, findings: Findings) -> str:
-    """The pattern written so that the loader does not take it for one that repeats the root."""
+    """Returns the pattern in a form that the loader does not mistake for one that repeats the root."""
     roots = (findings.root, joined(findings.folder, findings.root))
     if findings.root == "." or path[0] in "{[*?" or not any(f"{path}/".startswith(f"{r}/") for r in roots):
         return path

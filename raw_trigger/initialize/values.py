@@ -1,4 +1,4 @@
-"""What is found, what is proposed, and how a name is written as a pattern, a template or a comment."""
+"""The values that init passes around, and how a name becomes a pattern, a template or a comment."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DATA = frozenset(
         *("tsv", "txt", "xls", "xlsx", "xml", "zip", "zst"),
     )
 )
-"""Suffixes of files that hold data more often than not."""
+"""Suffixes of files that usually hold data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found. ``file`` and ``files`` are relative to the top, ``root`` to ``folder``."""
+    """Holds what was found. ``file`` and ``files`` are relative to the top, ``root`` to ``folder``."""
 
     file: str
     folder: str
@@ -39,11 +39,11 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One rule, its pattern and templates as they stand in the file.
+    """Holds one rule, its pattern and templates as the file spells them.
 
-    ``asset`` None means ``ignore``, ``also`` are further assets that are made from the same files;
-    ``many`` says that the path is a pattern, not the name of one file; ``doubt`` why it stands in the file as
-    a comment only.
+    ``asset`` None means ``ignore``; ``also`` are further assets that are made from the same files. ``many``
+    says that the path is a pattern, not the name of one file. ``doubt`` is the reason why the rule is only a
+    comment; None if it is none.
     """
 
     path: str
@@ -58,10 +58,11 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The file's text and what it comes to. File names are relative to the root.
+    """Holds the file's text and its result. File names are relative to the root.
 
-    ``found`` is how many files need no rule, ``ruled`` and ``ignored`` how many the rules decide
-    about. ``problems`` are files whose own metadata or name leads to what cannot be materialized.
+    ``found`` is the number of files that need no rule; ``ruled`` and ``ignored`` are the numbers of those
+    that the rules map and ignore. ``problems`` are files whose own metadata or name leads to what cannot be
+    materialized.
     """
 
     text: str
@@ -76,7 +77,7 @@ class Draft:
 
 
 class Compiled:
-    """A proposal that can be held against names."""
+    """Holds a proposal, compiled to be matched with names."""
 
     def __init__(self, proposal: Proposal) -> None:
         self.proposal = proposal
@@ -85,7 +86,7 @@ class Compiled:
         self._partition = [(dimension, self._template(text)) for dimension, text in proposal.partition]
 
     def also(self, name: str) -> list[str]:
-        """The further asset keys of a name that matches."""
+        """Returns the further asset keys of a name that matches."""
         values = {**built_in(name), **(self.pattern.match(name) or {})}
         return [self._template(text).expand(values) for text in self.proposal.also]
 
@@ -93,25 +94,28 @@ class Compiled:
         return compile_template(text, self.pattern.names)
 
     def among(self, names: Mapping[str, object]) -> list[str]:
-        """Those of the names that match."""
+        """Returns those of the names that match."""
         if self.pattern.literal is not None:
             return [self.pattern.literal] if self.pattern.literal in names else []
         return [name for name in names if self.pattern.match(name) is not None]
 
     def target(self, name: str) -> tuple[str, dict[str | None, str]]:
-        """The asset key and the partition key, by dimension (None: the only one), of a name that matches."""
+        """Returns the asset key and the partition key of a name that matches.
+
+        The partition key is given by dimension (None: the only one).
+        """
         values = {**built_in(name), **(self.pattern.match(name) or {})}
         assert self._asset is not None
         return self._asset.expand(values), {d: t.expand(values) for d, t in self._partition}
 
 
 def problem_of(match: Match, catalog: Catalog, keys: PartitionKeys) -> str | None:
-    """Why a target of the match cannot be materialized, whatever moment it is for; None if all can."""
+    """Returns why a target of the match can never be materialized; None if all can at some moment."""
     for target in match.targets:
         asset = catalog.assets.get(target.asset)
         if asset is None:
             return f"{shown(target.asset)} ({kind_of(match)}): it is not there"
-        if match.by_row:  # the content tells the keys
+        if match.by_row:  # the content has the keys
             continue
         problem = target_problem(asset, target.partition, keys, match.dimensions)
         if problem is not None and not problem.of_time:
@@ -120,18 +124,18 @@ def problem_of(match: Match, catalog: Catalog, keys: PartitionKeys) -> str | Non
 
 
 def kind_of(match: Match) -> str:
-    """``metadata`` or ``convention``; of a rule of the file its place."""
+    """Returns ``metadata``, ``convention``, or the position of a rule of the file."""
     return CONVENTION if match.rule == CONVENTION else match.rule.split(" ", 1)[0]
 
 
 @lru_cache(maxsize=100_000)
 def words_of(text: str) -> str:
-    """Letters and digits in lower case, everything else one ``_``."""
+    """Returns the text in lower case with ``_`` between its runs of letters and digits."""
     return "_".join(re.findall(r"[^\W_]+", text.casefold()))
 
 
 def folders_of(name: str) -> Iterator[str]:
-    """The folders above a file, the outermost first."""
+    """Yields the folders above a file, the outermost first."""
     at = name.find("/")
     while at > 0:
         yield name[:at]
@@ -139,33 +143,33 @@ def folders_of(name: str) -> Iterator[str]:
 
 
 def joined(folder: str, path: str) -> str:
-    """A path relative to a folder, made relative to what the folder is relative to."""
+    """Returns a path that is relative to a folder relative to that folder's base."""
     return posixpath.normpath(f"{folder}/{path}") if folder else path
 
 
 def as_pattern(name: str) -> str:
-    """The pattern that matches this very name."""
+    """Returns the pattern that matches this very name."""
     doubled = name.replace("{", "{{").replace("}", "}}")
     return re.sub(r"[\[*?]", lambda found: f"[{found[0]}]", doubled)
 
 
 def as_template(text: str) -> str:
-    """The template that gives this very text."""
+    """Returns the template that gives this very text."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def is_odd(char: str) -> bool:
-    """Whether it stands for a byte that is no UTF-8."""
+    """Says whether the character stands for a byte that is not UTF-8."""
     return "\udc80" <= char <= "\udcff"
 
 
 def is_text(name: str) -> bool:
-    """Whether a name is UTF-8, so that YAML can hold it."""
+    """Says whether a name is UTF-8, so that YAML can hold it."""
     return not any(map(is_odd, name))
 
 
 def escaped(char: str) -> str:
-    """The character between double quotes in YAML."""
+    """Returns the character as it stands between double quotes in YAML."""
     if char in '"\\':
         return "\\" + char
     if char.isprintable():
@@ -175,13 +179,13 @@ def escaped(char: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name in a comment: on one line, odd bytes and characters escaped."""
+    """Returns a name for a comment: on one line, with odd bytes and characters escaped."""
     if name.isprintable() and name == name.strip():
         return name
     return '"' + "".join(f"\\x{ord(c) - 0xDC00:02x}" if is_odd(c) else escaped(c) for c in name) + '"'
 
 
 def sample(items: Sequence[str], most: int = 3) -> str:
-    """The first few, and how many more there are."""
+    """Returns the first few items, and how many more there are."""
     more = len(items) - most
     return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""The GitHub workflow of a user's repository: it calls the reusable one of this project."""
+"""Writes the GitHub workflow of a user's repository, which calls the reusable one of this project."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _INSTALLS = (
     ("pyproject.toml", "pip install -e ."),
     ("setup.py", "pip install -e ."),
 )
-"""How a project is installed, by a file in its folder; the first one decides."""
+"""The command that installs a project, by a file in its folder; the first that exists decides."""
 
 
 def install_command(folder: str, names: Collection[str]) -> str:
-    """The shell command that installs the project.
+    """Returns the shell command that installs the project.
 
     Args:
         folder: The project folder relative to the repository's top, ``""`` for the top itself.
@@ -44,7 +44,10 @@ def install_command(folder: str, names: Collection[str]) -> str:
 
 
 def default_branch(repo: Repository) -> str:
-    """The branch that pull requests go to, as far as this clone knows: origin's, else the one checked out."""
+    """Returns the branch that pull requests go to, as far as this clone knows.
+
+    This is origin's default branch, else the one that is checked out.
+    """
     remote = repo.git.line("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
     if remote is not None and remote.startswith("origin/"):
         return remote.removeprefix("origin/")
@@ -52,14 +55,14 @@ def default_branch(repo: Repository) -> str:
 
 
 def workflow(folder: str, config: str, install: str, branch: str, environment: str = ENVIRONMENT) -> str:
-    """The workflow's text.
+    """Returns the workflow's text.
 
     Args:
         folder: The project folder, ``""`` for the top.
         config: The configuration's path, relative to the repository's top.
-        install: See :func:`install_command`.
+        install: The command of :func:`install_command`.
         branch: The branch whose pushes are recorded.
-        environment: What they are recorded as.
+        environment: The environment that they record.
     """
     here = "github.ref == 'refs/heads/{}'".format(branch.replace("'", "''"))
     secret = f"{here} && secrets.RAW_TRIGGER_ENVIRONMENT || secrets.RAW_TRIGGER_PULL_REQUEST"
@@ -106,18 +109,18 @@ jobs:
 
 
 def environments(branch: str, environment: str = ENVIRONMENT) -> str:
-    """What ``raw-trigger.yaml`` has to say, so that pushes to the branch are recorded."""
+    """Returns the part of ``raw-trigger.yaml`` that has pushes to the branch recorded."""
     return f"ci:\n  environments: {{{environment}: [{scalar(branch)}]}}\n"
 
 
 def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
-    """Write the workflow, and into the configuration which branch records on CI what it materialized.
+    """Writes the workflow, and adds to the configuration which branch records the environment on CI.
 
     Args:
         config: The project's ``raw-trigger.yaml``.
 
     Returns:
-        The workflow's file, and what is left to add to the configuration by hand, if anything.
+        The workflow's file, and the text that the user has to add to the configuration, or None.
 
     Raises:
         RawTriggerError: there is such a workflow already, or a file cannot be written.
@@ -130,7 +133,7 @@ def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
     file = repo.top / FILE
     environment = ENVIRONMENT
     if len(all_places(repo)) > 1:
-        # One workflow is for all of them, and each has a record of its own.
+        # One workflow serves all projects, but each has a record of its own.
         environment = f"{ENVIRONMENT}-{folder_name(folder)}" if folder else ENVIRONMENT
         if os.path.lexists(file):
             raise UsageError(
@@ -148,7 +151,7 @@ def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
 
 
 def _added(config: Path, branch: str, environment: str) -> bool:
-    """Add the branch to the configuration, unless it says something of CI already."""
+    """Adds the branch to a configuration without a `ci:` key; False if another one does not name it."""
     try:
         text = config.read_text(encoding="utf-8")
         if re.search(r"(?m)^[\"']?ci[\"']?\s*:", text):

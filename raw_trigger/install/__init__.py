@@ -1,6 +1,6 @@
-"""Puts raw-trigger where git, or the pre-commit framework, calls it, and takes it away again.
+"""Installs raw-trigger where git, or the pre-commit framework, calls it, and uninstalls it again.
 
-The framework's part is :mod:`raw_trigger.install.framework`: it needs YAML, which no hook does.
+The framework's part is :mod:`raw_trigger.install.framework`: it imports YAML, which hooks do without.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, mode: int) -> None:
-    """Make ``path`` a regular file with this content and mode, in one step.
+    """Replaces ``path`` in one step by a regular file with this content and mode.
 
     Raises:
-        OSError: the folder is not there or not writable.
+        OSError: the folder does not exist or is not writable.
     """
     handle, name = tempfile.mkstemp(prefix=".raw-trigger-", dir=path.parent)
     temporary = Path(name)

@@ -1,4 +1,4 @@
-"""The entry for users of the pre-commit framework, and for prek, which reads the same file."""
+"""Writes the entry for the pre-commit framework, and for prek, which reads the same file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from raw_trigger.install.native import HOOKS
 
 REPOSITORY = "https://github.com/raw-trigger/raw-trigger"
 IDS = tuple("raw-trigger" if name == "pre-commit" else f"raw-trigger-{name}" for name in HOOKS)
-"""The hooks of ``.pre-commit-hooks.yaml``, one for each stage."""
+"""The ids in ``.pre-commit-hooks.yaml``, one for each stage."""
 
 _TYPES = tuple(name for name in HOOKS if name != "pre-push")
 
 
 def framework_entries(rev: str, repository: str = REPOSITORY) -> str:
-    """The ``repos:`` entry of a ``.pre-commit-config.yaml``, as YAML text that is not indented.
+    """Returns the ``repos:`` entry of a ``.pre-commit-config.yaml``, as YAML text without indentation.
 
     Args:
-        rev: Tag or commit that is installed.
+        rev: Tag or commit to install.
         repository: Where the framework clones it from.
     """
     hooks = "".join(f"    - id: {name}\n" for name in IDS)
@@ -31,25 +31,25 @@ def framework_entries(rev: str, repository: str = REPOSITORY) -> str:
 
 
 def install_advice() -> str:
-    """What a user has to run, as the framework installs but one type of hook when it is not told."""
+    """Returns the command that installs all types of hooks: by default the framework installs only one."""
     return f"run: pre-commit install {' '.join(f'-t {name}' for name in _TYPES)}"
 
 
 def add_to_precommit_config(path: Path, rev: str | None = None, repository: str = REPOSITORY) -> bool:
-    """Add our entry at the end of the ``repos`` of a ``.pre-commit-config.yaml``, or write a new file.
+    """Adds our entry to the end of ``repos`` in a ``.pre-commit-config.yaml``, or writes a new file.
 
     The rest of the file stays as it is, comments included.
 
     Args:
         path: The file.
-        rev: Tag or commit; this version's tag by default.
+        rev: Tag or commit; None for this version's tag.
         repository: Where the framework clones it from.
 
     Returns:
-        False if a hook of ours is there already.
+        False if one of our hooks is there already.
 
     Raises:
-        UsageError: the file cannot be read, or has no list of ``repos`` that could be added to.
+        UsageError: the file cannot be read, or has no list of ``repos`` to add to.
     """
     entry = framework_entries(rev or f"v{__version__}", repository)
     if not path.exists():
@@ -97,7 +97,7 @@ def _is_ours(repo: Any, repository: str) -> bool:
 
 
 def _inserted(text: str, key: yaml.Node, repos: yaml.Node, entry: str) -> str:
-    """The text with the entry in it, as far as the list is written in block style or is empty."""
+    """Returns the text with the entry in it. The list has to be in block style or empty."""
     lines = text.splitlines(keepends=True)
     newline = "\r\n" if lines[0].endswith("\r\n") else "\n"
     if isinstance(repos, yaml.SequenceNode) and repos.value:
@@ -114,7 +114,7 @@ def _inserted(text: str, key: yaml.Node, repos: yaml.Node, entry: str) -> str:
 
 
 def _with_comments(lines: list[str], line: int, column: int) -> int:
-    """The last of the lines after ``line`` with a comment further in than the list's dashes."""
+    """Returns the number of the last comment line after ``line`` that is indented deeper than the list."""
     last = line
     for number in range(line + 1, len(lines)):
         rest = lines[number].lstrip()
@@ -126,9 +126,9 @@ def _with_comments(lines: list[str], line: int, column: int) -> int:
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The number of the last line that a node stands on.
+    """Returns the number of the last line that a node covers.
 
-    A list or mapping in block style ends, for YAML, where the next thing begins: its last part is asked.
+    For YAML a list or mapping in block style ends where the next node begins, so its last part decides.
     """
     if isinstance(node, yaml.ScalarNode) or (isinstance(node, yaml.CollectionNode) and node.flow_style):
         block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
@@ -144,6 +144,6 @@ def _indented(entry: str, column: int) -> str:
 
 
 def _scalar(value: str) -> str:
-    """A YAML scalar that is read back as this very text: a revision may look like a number."""
+    """Returns a YAML scalar that is read as this very text: a revision may look like a number."""
     plain = value and yaml.safe_load(value) == value
     return value if plain else "'" + value.replace("'", "''") + "'"

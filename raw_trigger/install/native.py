@@ -1,8 +1,8 @@
-"""The hooks in git's own hooks folder: ours beside, before or behind those of others.
+"""Installs our hooks in git's hooks folder, beside, before or behind those of others.
 
-A hook that is in our place is kept in a folder beside git's, ``hooks.raw-trigger``, and called first. There
-it has its name, the same way up, and by links the same files beside it, so it finds whatever it looks for.
-Tools like pre-commit move ours to ``NAME.legacy`` and call it from there, which counts as installed.
+A foreign hook in our place moves to a folder beside git's, ``hooks.raw-trigger``; ours calls it first. There
+it has its name, the same path upwards, and links to the files that were beside it, so it finds what it looks
+for. Tools like pre-commit move our hook to ``NAME.legacy`` and call it from there: it counts as installed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _IGNORE = ".gitignore"
 _KEPT = ".raw-trigger"
 _LEGACY = ".legacy"
 _OLD = ".old"
-"""Where lefthook puts a hook that it takes the place of, and where nobody runs it."""
+"""Lefthook renames a hook that it replaces to this suffix, and nobody runs it."""
 _ELSEWHERE = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -46,17 +46,17 @@ _ELSEWHERE = frozenset(
         "GIT_WORK_TREE",
     }
 )
-"""What would make git answer for the repository a hook runs in. Configuration given by environment stays."""
+"""These would make git answer for the repository that a hook runs in. ``GIT_CONFIG_*`` stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was done with one file.
+    """Says what was done with one file.
 
     Attributes:
-        action: ``chained`` moved a foreign hook out of the way to ``path``, ``restored`` moved it back;
-            ``kept`` put or left aside something that needs a look, as ``note`` says.
-        note: What the user should know about it.
+        action: ``chained`` moved a foreign hook to ``path``, ``restored`` moved it back; ``kept`` left
+            something that the user should look at, as ``note`` says.
+        note: What the user should know about the file; None if nothing.
     """
 
     path: Path
@@ -66,12 +66,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A hook of ours that is there.
+    """Describes one of our hooks that is installed.
 
     Attributes:
-        path: ``NAME``, or ``NAME.legacy`` where another tool calls it.
-        chained: The foreign hook that it calls first.
-        current: Whether it is the same as this version would write.
+        path: ``NAME``, or ``NAME.legacy`` if another tool calls it.
+        chained: The foreign hook that it calls first; None if there is none.
+        current: Whether its content is what this version would write.
     """
 
     name: str
@@ -81,14 +81,14 @@ class Installed:
 
 
 def hooks_folder(top: Path, git_dir: Path | None = None) -> Path:
-    """The folder git looks for this repository's hooks in, ``core.hooksPath`` and its ``~`` included.
+    """Returns the folder that git runs this repository's hooks from, as ``core.hooksPath`` says.
 
     Args:
         top: Top of the working tree.
-        git_dir: Its git directory, where git would not find it from there (``--git-dir``).
+        git_dir: Its git directory, if git cannot find it from there (``--git-dir``).
 
     Raises:
-        GitError: git cannot say.
+        GitError: git does not say, or runs no hooks.
     """
     git = _git(top, git_dir)
     done = git.attempt("rev-parse", "--git-path", "hooks")
@@ -101,7 +101,7 @@ def hooks_folder(top: Path, git_dir: Path | None = None) -> Path:
 
 
 def shared_warning(repo_top: Path, git_dir: Path, hooks_dir: Path) -> str | None:
-    """What to tell a user whose hooks folder is not this repository's alone; None where it is."""
+    """Returns a warning if other repositories or clones use the hooks folder too; None if not."""
     hooks, top = hooks_dir.resolve(), repo_top.resolve()
     if any(hooks.is_relative_to(folder) for folder in (git_dir.resolve(), _common_dir(git_dir))):
         return None
@@ -109,7 +109,7 @@ def shared_warning(repo_top: Path, git_dir: Path, hooks_dir: Path) -> str | None
         return (
             f"{hooks_dir} serves every repository that names it as core.hooksPath, with this one's settings"
         )
-    # check-ignore takes no literal pathspecs, and a path is all it is given.
+    # Not through `Git.run`: check-ignore refuses the literal pathspecs that it sets.
     asked = _git(top, git_dir).open("check-ignore", "-q", "--", str(hooks / SHARED))
     asked.communicate()
     if asked.returncode == 0:
@@ -131,13 +131,13 @@ def _common_dir(git_dir: Path) -> Path:
 def install_hooks(
     repo_top: Path, git_dir: Path, hooks_dir: Path, settings: ShimSettings, names: Sequence[str] = HOOKS
 ) -> list[Written]:
-    """Install the hooks or bring them up to date. Doing it twice changes nothing.
+    """Installs the hooks or updates them. A second call changes nothing.
 
     Args:
         repo_top: Top of the working tree.
         git_dir: Its git directory.
-        hooks_dir: What :func:`hooks_folder` says; made if it is missing.
-        settings: What is written into them.
+        hooks_dir: The answer of :func:`hooks_folder`; created if missing.
+        settings: What is written into the hooks.
         names: Which hooks; the others stay as they are.
 
     Raises:
@@ -168,7 +168,7 @@ def install_hooks(
 def _install(hooks_dir: Path, name: str) -> Iterator[Written]:
     put_aside = hooks_dir / f"{name}{_OLD}"
     if _is_ours(put_aside):
-        # While it is there lefthook puts no other one aside, and then does not install its own.
+        # While it exists, lefthook moves no other hook aside and then does not install its own.
         put_aside.unlink()
     place = _ours_of(hooks_dir, name)
     if place is not None:
@@ -189,7 +189,7 @@ def _install(hooks_dir: Path, name: str) -> Iterator[Written]:
 
 
 def _keep(hook: Path) -> Iterator[Written]:
-    """Move a hook of another's out of the way."""
+    """Moves a foreign hook out of the way."""
     if not os.path.lexists(hook):
         return
     kept = _kept_folder(hook.parent) / hook.name
@@ -197,21 +197,21 @@ def _keep(hook: Path) -> Iterator[Written]:
     if _is_neighbour(kept):
         kept.unlink()
     if os.path.lexists(kept) and not _same(hook, kept) and not _same_tool(hook, kept):
-        # Whoever came later is who the user wants called: without us it would have the place alone.
+        # Of two foreign hooks the later one is kept: without us, git would run only that one.
         aside = _free(kept.with_name(kept.name + _OLD))
         kept.replace(aside)
         yield Written(aside, "kept", f"not called any more: another {hook.name} has taken its place since")
-    runs = os.access(hook, os.X_OK)  # a link may lead to a neighbour, which is linked in the new place later
+    runs = os.access(hook, os.X_OK)  # before the move: a link to a neighbour leads nowhere after it
     hook.replace(kept)
     yield Written(kept, "chained", None if runs else "not executable: git did not run it either")
 
 
 def uninstall_hooks(hooks_dir: Path, git_dir: Path | None = None) -> list[Written]:
-    """Remove our hooks and put those of others back, byte for byte.
+    """Removes our hooks and puts those of others back, byte for byte.
 
     Args:
-        hooks_dir: What :func:`hooks_folder` says.
-        git_dir: The git directory whose own folder is cleared too, where git looks elsewhere by now.
+        hooks_dir: The answer of :func:`hooks_folder`.
+        git_dir: The git directory. Its own hooks folder is cleared too, if git looks elsewhere now.
 
     Raises:
         RawTriggerError: the folder cannot be written.
@@ -246,13 +246,13 @@ def _uninstall(hooks_dir: Path, name: str) -> Iterator[Written]:
     elif _same(hook, kept) or _same_tool(hook, kept):
         kept.unlink()
     elif was_legacy:
-        # Where that tool would have put it, had we never been there.
+        # That tool would have moved it here if we had never been installed.
         kept.replace(legacy)
         yield Written(legacy, "restored")
 
 
 def _clear(hooks_dir: Path) -> Iterator[Written]:
-    """Take away the folder of the hooks that were kept; what anybody else has put there goes to the hooks."""
+    """Removes the folder of the kept hooks. What others put into it moves to the hooks folder."""
     folder = _kept_folder(hooks_dir)
     if not folder.is_dir():
         return
@@ -273,7 +273,7 @@ def _clear(hooks_dir: Path) -> Iterator[Written]:
 
 
 def installed(hooks_dir: Path) -> tuple[Installed, ...]:
-    """Our hooks in this folder, in the order of :data:`HOOKS`."""
+    """Returns our hooks in this folder, in the order of :data:`HOOKS`."""
     found = []
     for name in HOOKS:
         path = _ours_of(hooks_dir, name)
@@ -285,8 +285,9 @@ def installed(hooks_dir: Path) -> tuple[Installed, ...]:
 
 
 def missing(hooks_dir: Path) -> tuple[str, ...]:
-    """The names of hooks of ours that were installed in this folder and are not there any more. Those that
-    are configured off are not missed.
+    """Returns the names of our hooks that were installed in this folder and are gone.
+
+    A hook that is configured off is not missing.
     """
     off = _baked_names(hooks_dir, "rt_off")
     installed_once = (name for name in _baked_names(hooks_dir, "rt_hooks") if name not in off)
@@ -294,7 +295,7 @@ def missing(hooks_dir: Path) -> tuple[str, ...]:
 
 
 def missing_warning(repo_top: Path, git_dir: Path) -> str | None:
-    """What to tell a user whose hooks were installed once, but are not what git runs by now; else None."""
+    """Returns a warning if our hooks were installed once but git no longer runs them; else None."""
     default = _default_folder(git_dir)
     try:
         hooks_dir = hooks_folder(repo_top, git_dir)
@@ -315,7 +316,7 @@ def _default_folder(git_dir: Path) -> Path:
 
 
 def rebake(hooks_dir: Path, settings: ShimSettings) -> bool:
-    """Write the settings into the installed hooks again; False if they are there already or no hooks are.
+    """Writes the settings into the installed hooks; False if that changes nothing or none are installed.
 
     Raises:
         RawTriggerError: the folder cannot be written.
@@ -329,7 +330,7 @@ def rebake(hooks_dir: Path, settings: ShimSettings) -> bool:
 
 
 def _baked_names(hooks_dir: Path, setting: str) -> tuple[str, ...]:
-    """The hooks that a setting in the shared file names."""
+    """Returns the hooks that a setting in the shared file names."""
     try:
         found = re.search(rf"(?m)^{setting}='?([a-z -]*)'?$".encode(), (hooks_dir / SHARED).read_bytes())
     except OSError:
@@ -339,7 +340,7 @@ def _baked_names(hooks_dir: Path, setting: str) -> tuple[str, ...]:
 
 
 def _ours_of(hooks_dir: Path, name: str) -> Path | None:
-    """Our hook of this name that is called, by git or by a tool that has moved it."""
+    """Returns our hook of this name that git, or a tool that moved it, calls; None if there is none."""
     hook, legacy = hooks_dir / name, hooks_dir / f"{name}{_LEGACY}"
     if _is_ours(hook):
         return hook
@@ -347,18 +348,21 @@ def _ours_of(hooks_dir: Path, name: str) -> Path | None:
 
 
 def _kept_folder(hooks_dir: Path) -> Path:
-    """Where hooks of others are kept: beside git's folder, so that the way up from there is the same."""
+    """Returns the folder of the kept hooks, beside git's: a relative path upwards stays right there."""
     real = hooks_dir.resolve() if hooks_dir.is_symlink() else hooks_dir
     return real.with_name(real.name + _KEPT)
 
 
 def _linked_folder(hooks_dir: Path) -> Path | None:
-    """Where git's folder is a link: the link beside it, so that the way up is as it is written."""
+    """Returns the place of a link to the kept folder, if git's folder is itself a link; else None.
+
+    A hook that goes up from the path as written then arrives at the same place as before.
+    """
     return hooks_dir.with_name(hooks_dir.name + _KEPT) if hooks_dir.is_symlink() else None
 
 
 def _link_neighbours(hooks_dir: Path) -> None:
-    """Have the kept hooks find beside them what was beside them before."""
+    """Links into the kept folder what is beside git's hooks, so that the kept hooks find it."""
     folder = _kept_folder(hooks_dir)
     if not folder.is_dir():
         return
@@ -373,7 +377,7 @@ def _link_neighbours(hooks_dir: Path) -> None:
         if not (os.path.lexists(there) or path.suffix == ".sample" or _is_ours(path) or path.name == _IGNORE):
             there.symlink_to(_neighbour(folder, path.name))
     if not (folder / _IGNORE).exists():
-        # Where git's own folder is under version control this one would be taken for a part of it.
+        # If git's hooks folder is under version control, git would show this one as untracked.
         replace_file(folder / _IGNORE, b"*\n", 0o644)
 
 
@@ -382,12 +386,12 @@ def _neighbour(folder: Path, name: str) -> str:
 
 
 def _is_neighbour(path: Path) -> bool:
-    """Whether it is a link that stands for what is in git's own folder."""
+    """Says whether the path is a link to the file of the same name in git's hooks folder."""
     return path.is_symlink() and str(path.readlink()) == _neighbour(path.parent, path.name)
 
 
 def _free(path: Path) -> Path:
-    """The path, with a number where something is there."""
+    """Returns the path, with a number appended if something is there."""
     numbered = (path.with_name(f"{path.name}.{number}") for number in count(1))
     return next(one for one in chain((path,), numbered) if not os.path.lexists(one))
 
@@ -401,19 +405,22 @@ def _is_ours(path: Path) -> bool:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether nothing is lost if one of the two goes."""
+    """Says whether nothing is lost if one of the two is deleted."""
     if one.is_symlink() or other.is_symlink():
         return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
     return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def _same_tool(one: Path, other: Path) -> bool:
-    """Whether both were generated by the same tool, as their second lines say."""
+    """Says whether the same tool generated both, as their second lines say."""
     return _generator(one) is not None and _generator(one) == _generator(other)
 
 
 def _generator(hook: Path) -> bytes | None:
-    """The line by which a tool knows its own hook; those that have one call the hook from before."""
+    """Returns the line that marks a tool's own hook; None if there is none.
+
+    A tool that writes such a line calls the hook that it found in its place.
+    """
     second = hook.read_bytes().split(b"\n", 2)[1:2] if hook.is_file() else []
     return second[0] if second and second[0].startswith(_GENERATED) else None
 
@@ -440,7 +447,7 @@ def _write(path: Path, content: bytes, mode: int) -> Literal["created", "updated
 
 
 class _Explained:
-    """Turns what the file system refuses into an error that says what to do."""
+    """Turns an error of the file system into one that says what to do."""
 
     def __init__(self, hooks_dir: Path) -> None:
         self.hooks_dir = hooks_dir

@@ -1,4 +1,4 @@
-"""The marker of what was last looked at, which the hooks compare HEAD with before they start anything."""
+"""The marker: what was last looked at. A hook compares HEAD with it before it starts anything."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from raw_trigger.repo.pointers import DVC_FOLDER, folders_above
 
 _OPTIONS = ("-c", "core.quotePath=true", "--literal-pathspecs", "ls-tree", "--full-tree")
 _POINTERS = (b".dvc", b'.dvc"', b"\tdvc.lock", b"/dvc.lock", b'/dvc.lock"')
-"""Ends of git's lines; names that it quotes end in a quote."""
+"""Ends of the lines of ``ls-tree``; a name that git quotes ends in a quote."""
 
 
 def pathspecs(roots: Sequence[str], config_files: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The raw roots and the configuration files as git is asked about them.
+    """Returns the raw roots and the configuration files as pathspecs.
 
-    A slash at a root's end would make git list what is in the folder instead of the folder.
+    With a slash at a root's end git would list the content of the folder instead of the folder.
     """
     return tuple(root.rstrip("/") or "." for root in roots), tuple(config_files)
 
@@ -25,7 +25,9 @@ def pathspecs(roots: Sequence[str], config_files: Sequence[str]) -> tuple[tuple[
 def seen_command(
     roots: Sequence[str], config_files: Sequence[str], revision: str = "HEAD"
 ) -> tuple[str, ...]:
-    """Arguments of the git command whose output the marker holds; ``hooks/raw-trigger.sh`` runs the same.
+    """Returns the arguments of the git command whose output the marker holds.
+
+    ``hooks/raw-trigger.sh`` runs the same command.
 
     Args:
         roots: Raw roots relative to the repository's top.
@@ -37,9 +39,9 @@ def seen_command(
 
 
 def pointers_command(roots: Sequence[str], revision: str = "HEAD") -> tuple[str, ...] | None:
-    """The same for what stands in the folders above the roots, of which :func:`only_pointers` counts.
+    """Returns the same for the folders above the roots, whose DVC files :func:`only_pointers` selects.
 
-    None where there are no such folders.
+    None if there are no such folders.
     """
     folders = [folder or "." for folder in folders_above(roots)]
     if not folders:
@@ -48,14 +50,14 @@ def pointers_command(roots: Sequence[str], revision: str = "HEAD") -> tuple[str,
 
 
 def only_pointers(listed: bytes) -> bytes:
-    """The lines of files that may be DVC's; ``hooks/raw-trigger.sh`` takes the same."""
+    """Returns the lines of files that may be DVC's; ``hooks/raw-trigger.sh`` selects the same."""
     return b"".join(
         line + b"\n" for line in listed.split(b"\n") if b" blob " in line and line.endswith(_POINTERS)
     )
 
 
 def uses_dvc(top: Path, roots: Sequence[str]) -> bool:
-    """Whether a pointer file in a folder above a root can be one."""
+    """Says whether a folder above a root belongs to DVC, so that its pointer files count."""
     return any((top / folder / DVC_FOLDER).is_dir() for folder in folders_above(roots))
 
 
@@ -66,10 +68,10 @@ def seen_now(
     run: Callable[[Sequence[str]], bytes | None],
     revision: str = "HEAD",
 ) -> bytes | None:
-    """What the marker would hold now; None if git does not say.
+    """Returns the marker's present content; None if git fails.
 
     Args:
-        run: Gives what git says to these arguments, None if it fails.
+        run: Returns git's output for these arguments, None if it fails.
     """
     told = run(seen_command(roots, config_files, revision))
     command = pointers_command(roots, revision) if told is not None and uses_dvc(top, roots) else None
@@ -80,17 +82,17 @@ def seen_now(
 
 
 def seen_file(git_dir: Path) -> Path:
-    """Where the marker of a working tree is; ``git_dir`` is that working tree's own."""
+    """Returns the path of a working tree's marker; ``git_dir`` is that working tree's own."""
     return git_dir / "raw-trigger" / "seen"
 
 
 def is_touched(listing: bytes, everything: bytes, seen: bytes | None, wanted: Sequence[str]) -> bool:
-    """Whether anything of one project is not as it was last looked at.
+    """Says whether anything of one project differs from when it was last looked at.
 
     Args:
-        listing: What :func:`seen_command` gives for the project.
+        listing: The output of :func:`seen_command` for the project.
         everything: The same for all projects together.
-        seen: The marker.
+        seen: The marker; None if there is none.
         wanted: The project's roots and configuration files.
     """
     if seen is None:
@@ -98,7 +100,7 @@ def is_touched(listing: bytes, everything: bytes, seen: bytes | None, wanted: Se
     now, known = set(listing.splitlines()), set(seen.splitlines())
     if now - known:
         return True
-    # What is gone may be this project's where it lacks something.
+    # A path that is gone may have been this project's if one of its paths is missing.
     gone = _names(known) - _names(everything.splitlines())
     if any((b"\t" + name).endswith(_POINTERS) for name in gone):
         return True
@@ -111,7 +113,7 @@ def _names(lines: Iterable[bytes]) -> set[bytes]:
 
 
 def read_seen(git_dir: Path) -> bytes | None:
-    """The marker's content; None where nothing was looked at yet."""
+    """Returns the marker's content; None if nothing was looked at yet."""
     try:
         return seen_file(git_dir).read_bytes()
     except FileNotFoundError:
@@ -119,20 +121,20 @@ def read_seen(git_dir: Path) -> bytes | None:
 
 
 def forget_seen(git_dir: Path) -> None:
-    """Have the next hook look, whatever was looked at before."""
+    """Deletes the marker, so that the next hook looks at everything."""
     with suppress(OSError):
         seen_file(git_dir).unlink()
 
 
 def write_seen(git_dir: Path, content: bytes) -> None:
-    """Write the marker: exactly the output of :func:`seen_command`.
+    """Writes the marker: exactly the output of :func:`seen_command`.
 
-    Where it cannot be written the next hooks look for themselves, which only takes them longer.
+    If it cannot be written, the next hooks take longer: they look for themselves.
     """
     path = seen_file(git_dir)
     try:
         path.parent.mkdir(exist_ok=True)
         replace_file(path, content, 0o644)
     except OSError:
-        # An older one would say of what was there before that nothing came since.
+        # After a switch back to what the old marker describes, hooks would see nothing to do.
         forget_seen(git_dir)

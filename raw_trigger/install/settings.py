@@ -19,14 +19,14 @@ _END = b"# end of settings"
 
 @dataclass(frozen=True, slots=True)
 class ShimSettings:
-    """The values that are written into the installed hooks.
+    """Holds the values that are written into the installed hooks.
 
     Attributes:
-        program: What is started: the absolute path of a program, and its first arguments.
+        program: The absolute path of the program to start, and its first arguments.
         roots: The raw roots relative to the repository's top, with ``/``.
         config_files: The configuration files relative to the same.
         off: Names of hooks that do nothing of ours.
-        options: What the program is given before its verb.
+        options: Arguments that the program gets before its command.
     """
 
     program: tuple[str, ...]
@@ -37,7 +37,7 @@ class ShimSettings:
 
 
 def program() -> tuple[str, ...]:
-    """The command that starts this very installation of raw-trigger, wherever it is called from.
+    """Returns the command that starts this very installation of raw-trigger from anywhere.
 
     Raises:
         RawTriggerError: Python does not know where its own interpreter is.
@@ -49,7 +49,7 @@ def program() -> tuple[str, ...]:
         )
     folder = Path(sys.executable).parent
     called = Path(sys.argv[0]).absolute()
-    # pipx and uv put a link to the script on PATH; beside the interpreter is the script itself.
+    # pipx and uv put only a link on PATH; the script itself is beside the interpreter.
     for script in (called, called.resolve(), folder / "raw-trigger"):
         if script.parent == folder and script.stem == "raw-trigger" and os.access(script, os.X_OK):
             return (str(script),)
@@ -57,7 +57,7 @@ def program() -> tuple[str, ...]:
 
 
 def bake(template: bytes, settings: ShimSettings, names: Iterable[str]) -> bytes:
-    """``hooks/raw-trigger.sh`` with these settings in the place of those it comes with.
+    """Returns ``hooks/raw-trigger.sh`` with these settings in place of its default ones.
 
     Args:
         names: The hooks that are installed.
@@ -104,13 +104,13 @@ def _staged(roots: Sequence[str]) -> list[str]:
 
 
 def _new(roots: Sequence[str], config: Sequence[str]) -> list[str]:
-    """Pathspecs of the configurations that a project of which nothing is known here yet could have."""
+    """Returns pathspecs of configurations that a project unknown to these hooks could have."""
     known = [file for file in config if not any(root == "." or file.startswith(f"{root}/") for root in roots)]
     return [*_configs(()), *(f":(top,exclude,literal){file}" for file in known)]
 
 
 def _configs(config: Sequence[str]) -> list[str]:
-    """Pathspecs of all configurations, be they known here or not."""
+    """Returns pathspecs of all configurations, known or not."""
     names = ("raw-trigger.yaml", "raw-trigger.yml")
     named = [file for file in config if file.rpartition("/")[2] not in names]
     return [*(f":(top,glob)**/{name}" for name in names), *(f":(top,literal){file}" for file in named)]
@@ -121,7 +121,7 @@ def _words(words: Iterable[str]) -> str:
 
 
 def _interpreter(script: str) -> tuple[str, ...]:
-    """The interpreter that a script's first line names: without it the script cannot start either."""
+    """Returns the interpreter that a script's first line names, if any: the script needs it to start."""
     try:
         with Path(script).open("rb") as file:
             first = file.readline(4096)

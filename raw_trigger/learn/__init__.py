@@ -1,4 +1,4 @@
-"""Rules from what the assets were seen to read: a diff of ``raw-trigger.yaml`` that maps just that."""
+"""Derives rules from what the assets read: a diff of ``raw-trigger.yaml`` that maps exactly that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to be materialized to learn what the assets read. Pure."""
+"""Chooses what to materialize to learn what the assets read. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Target
 
 KEYS = 2
-"""How many partitions of an asset are materialized: one alone does not tell what all of them read."""
+"""The partitions of an asset that are materialized: from one alone no pattern can be told."""
 _MOST_NAMES = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be run.
+    """Says which targets the user wants to run.
 
     Attributes:
         assets: Asset keys; none: every asset that looks like a raw one.
-        partitions: Those of the partitioned assets; none: a few that have a file.
-        everything: Every asset, also one that is made from others.
+        partitions: Partitions of those assets; none: a few that have a file.
+        everything: Every asset, also one that is made from other assets.
     """
 
     assets: tuple[str, ...] = ()
@@ -41,12 +41,13 @@ def choose(
     mapped: Mapping[str, Sequence[str]] = MappingProxyType({}),
     now: float | None = None,
 ) -> tuple[list[Target], list[str]]:
-    """The targets, and why some assets have none.
+    """Returns the targets to run, and notes why some assets have none.
 
     Args:
-        names: The raw files, relative to their root: they tell which partitions may have one.
-        mapped: Asset → the partitions that files are mapped to. Of such an asset no other is taken.
-        now: Seconds since 1970: a partition whose time window is open is none yet; None: every one is past.
+        names: The raw files, relative to their root: their names tell which partitions may have one.
+        mapped: Asset → the partitions that files are mapped to. Such an asset runs for no others.
+        now: Seconds since 1970. A partition whose time window is still open does not count. None: all are
+            past.
 
     Raises:
         UsageError: an asset is not in the project, or has no code; or no asset has such a partition.
@@ -54,7 +55,7 @@ def choose(
     if asked.everything and asked.assets:
         raise UsageError("--all is every asset", "leave --asset or --all away")
     if asked.partitions and not asked.assets:
-        # Any text is a key of a dynamic definition, and would be added to it.
+        # Any text is a key of a dynamic definition: a run would add it.
         raise UsageError("--partition is for the partitions of an asset", "name it with --asset")
     for key in asked.assets:
         if key not in catalog.assets:
@@ -94,7 +95,7 @@ def choose(
 
 
 def _some(asset: Asset, mapped: Sequence[str], known: PartitionKeys) -> list[str]:
-    """The last ones of these keys that are partitions."""
+    """Returns the last of these keys that are partitions."""
     found: list[str] = []
     for key in sorted(set(mapped), reverse=True):
         if len(found) == KEYS:
@@ -105,7 +106,10 @@ def _some(asset: Asset, mapped: Sequence[str], known: PartitionKeys) -> list[str
 
 
 def keys_of(asset: Asset, names: Sequence[str], known: PartitionKeys) -> list[str]:
-    """A few partition keys that files are named after; of a static definition at least its first ones."""
+    """Returns a few partition keys that files are named after.
+
+    Of a static definition these are at least its first ones.
+    """
     definition = asset.partitions
     if definition is None or any(part.kind in ("dynamic", "other") for _, part in dimensions(definition)):
         return []
@@ -119,7 +123,7 @@ def keys_of(asset: Asset, names: Sequence[str], known: PartitionKeys) -> list[st
 
 
 def keys_told(asset: Asset, name: str, known: PartitionKeys) -> set[str]:
-    """The partition keys that a file may be named after."""
+    """Returns the partition keys that a file may be named after."""
     definition = asset.partitions
     found = set()
     if definition is not None:
@@ -134,7 +138,11 @@ def keys_told(asset: Asset, name: str, known: PartitionKeys) -> set[str]:
 
 
 def joined_key(values: dict[str | None, str]) -> str:
-    """The partition key of these dimensions (None: the only one), as Dagster writes it."""
+    """Returns the partition key of these dimensions as Dagster writes it.
+
+    Args:
+        values: The key of each dimension; None names the only dimension.
+    """
     return "|".join(value for _, value in sorted(values.items(), key=lambda one: one[0] or ""))
 
 

@@ -1,4 +1,4 @@
-"""New rules in the text of ``raw-trigger.yaml``: everything else in it stays as it is. Pure."""
+"""Inserts new rules into the text of ``raw-trigger.yaml``; everything else in it stays. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INDENT = 2
 
 
 def lines_of(rule: NewRule, indent: int = _INDENT) -> list[str]:
-    """The rule as an entry of ``assets:``."""
+    """Returns the lines of the rule as an entry of ``assets:``."""
     keys = [scalar(asset) for asset in rule.assets]
     lines = [f"- path: {scalar(rule.path)}"]
     lines.append(f"  asset: {keys[0]}" if len(keys) == 1 else f"  assets: [{', '.join(keys)}]")
@@ -27,20 +27,17 @@ def lines_of(rule: NewRule, indent: int = _INDENT) -> list[str]:
 
 
 def new_file(root: str, rules: Sequence[NewRule]) -> str:
-    """A file with nothing but these rules."""
+    """Returns the text of a file with only these rules."""
     lines = [f"root: {scalar(root)}", "", "assets:", *(line for rule in rules for line in lines_of(rule))]
     return "\n".join(lines) + "\n"
 
 
 def inserted(text: str, rules: Mapping[int | None, Sequence[NewRule]]) -> str | None:
-    """The text with the rules.
+    """Returns the text with the rules; None if the present rules are in brackets or behind an alias.
 
     Args:
-        text: What is there; it can be parsed.
-        rules: By the number of the rule that they have to stand before; None: after all of them.
-
-    Returns:
-        None where the rules that are there are written in brackets, or are an alias.
+        text: The present text, which can be parsed.
+        rules: New rules by the number of the present rule that they go before; None: after all of them.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = text.split(newline)
@@ -72,14 +69,14 @@ def inserted(text: str, rules: Mapping[int | None, Sequence[NewRule]]) -> str | 
 def _places(
     lines: Sequence[str], node: SequenceNode, numbers: Mapping[int | None, object]
 ) -> dict[int | None, int]:
-    """The line that each is written before."""
+    """Returns the line that each is inserted before."""
     found: dict[int | None, int] = {}
     for number in numbers:
         if number is None:
             found[number] = _last_line(node) + 1
             continue
         at = node.value[number].start_mark.line
-        # What stands directly above a rule is said of it.
+        # A comment directly above a rule belongs to it.
         while at > 0 and lines[at - 1].strip().startswith("#"):
             at -= 1
         found[number] = at
@@ -94,7 +91,7 @@ def _rules(text: str) -> tuple[Node, Node] | None:
 
 
 def _last_line(node: Node) -> int:
-    """The last line with something of the node on it: where a block ends comments are taken along."""
+    """Returns the last line with something of the node on it: YAML ends a block after its comments."""
     if isinstance(node, MappingNode):
         inner = [part for pair in node.value for part in pair]
     elif isinstance(node, SequenceNode):

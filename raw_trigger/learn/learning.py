@@ -1,4 +1,4 @@
-"""The use case: materialize and see what is read, or take what was seen; then hold the rules against it."""
+"""The use case: observe what a run reads, or recall what runs read, and compare the rules with it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ _NOWHERE = Change(b"", None, Entry("100644", ""))
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What follows from what was read.
+    """Holds what follows from the files that assets read.
 
     ``file`` is the configuration, relative to the repository's top. ``before`` and ``after`` are its text;
-    None: it is not there. ``notes`` say what no rule can say, or what is mapped and was not read.
+    None if the file does not exist. ``notes`` say what no rule can express, and what is mapped but was not
+    read.
     """
 
     file: str
@@ -53,7 +54,7 @@ class Learned:
 
     @property
     def diff(self) -> str:
-        """The change as a unified diff; empty: there is none."""
+        """Returns the change as a unified diff; empty if there is none."""
         if self.after is None or self.after == self.before:
             return ""
         old, new = ((text or "").splitlines(keepends=True) for text in (self.before, self.after))
@@ -66,9 +67,9 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of a run, and the raw files as they were before it.
+    """Holds the outcome of a run and the raw files as they were before it.
 
-    ``first``: nothing was recorded yet, so what ran is all that is recorded now.
+    ``first`` says that nothing was recorded before, so that the record knows this run alone.
     """
 
     outcome: Outcome
@@ -80,10 +81,10 @@ class Ran:
 
 
 def plan(trigger: Trigger, asked: Asked) -> Plan:
-    """What would be materialized.
+    """Returns the plan of a run that shows what assets read.
 
     Raises:
-        UsageError: an asset is not in the project, has no code or no such partition; or there is none.
+        UsageError: an asset is not in the project, or has no code or no such partition; or there is none.
     """
     files = dict(desired_paths(trigger.workspace.repo, trigger.tracked, NOTHING.desired))
     rules = trigger.rules(trigger.catalog())
@@ -101,16 +102,16 @@ def run(
     waiting: Callable[[str], None],
     on_target: Callable[[TargetOutcome], None] = lambda _: None,
 ) -> Ran:
-    """Materialize what was planned, whatever is recorded of it; what ran is recorded like any other run.
+    """Materializes the plan, even what is recorded as done, and records it like any other run.
 
-    Where nothing is recorded, nothing else counts as materialized.
+    If nothing was recorded before, nothing else counts as materialized.
 
     Args:
-        made: By :func:`plan`.
-        waiting: Told whom this waits for.
+        made: A plan of :func:`plan`.
+        waiting: Called with the owner of the lock that this waits for.
 
     Raises:
-        RawTriggerError: nothing could be run, or not be recorded.
+        RawTriggerError: nothing could be run or recorded.
     """
     from raw_trigger import settling
 
@@ -125,7 +126,7 @@ def run(
 
 
 def _mapped(rules: RuleBook, paths: Iterable[bytes]) -> dict[str, list[str]]:
-    """Asset → its partitions that these files are mapped to."""
+    """Returns the partitions of each asset that these files are mapped to."""
     found: dict[str, list[str]] = {}
     for match in map(rules.match, paths):
         for target in () if match is None else match.targets:
@@ -135,14 +136,14 @@ def _mapped(rules: RuleBook, paths: Iterable[bytes]) -> dict[str, list[str]]:
 
 
 class _Everything(RuleBook):
-    """Rules by which any path feeds these targets."""
+    """Maps any path to the same targets."""
 
     def __init__(self, config: Config, catalog: Catalog, top: str, targets: Sequence[Target]) -> None:
         super().__init__(config, catalog, top)
         self._targets = tuple(targets)
 
     def match(self, path: bytes) -> Match:
-        """The targets."""
+        """Returns the targets."""
         return Match(FACE, self._targets)
 
 
@@ -158,19 +159,20 @@ def _plan(trigger: Trigger, targets: Sequence[Target]) -> Plan:
     )
     rules = _Everything(workspace.config, trigger.catalog(), str(workspace.repo.top), targets)
     made = make_plan(replace(NOTHING, changes=(_NOWHERE,)), rules, options)
-    # No file has changed: that they are run is because somebody wants to see it.
+    # No file has changed, so the targets have none: the user wants to see what they read.
     unpathed = tuple(replace(target, paths=(), reason="to see what it reads") for target in made.targets)
     return replace(made, changes=(), targets=unpathed)
 
 
 def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> list[Reading]:
-    """What was read by the targets of a run, or (None) by all when they were last made.
+    """Returns what the targets of a run read; without a run, what all read when they last ran.
 
     Args:
+        outcome: The outcome of that run; None without one.
         assets: Only these; none: all.
 
     Raises:
-        UsageError: an asset is not in the project, or nothing was made here since this is looked at.
+        UsageError: an asset is not in the project, or nothing that was watched ran here yet.
     """
     catalog = trigger.known_catalog()
     for key in assets:
@@ -196,10 +198,10 @@ def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> l
 
 
 def learned(workspace: Workspace, catalog: Catalog, readings: Sequence[Reading]) -> Learned:
-    """The rules that these readings lack, as they would stand in the file.
+    """Returns the rules that these readings lack, and the file with them.
 
     Raises:
-        ConfigError: the file is wrong, or was made so meanwhile.
+        ConfigError: the file is wrong, perhaps since a moment ago.
     """
     config = workspace.config
     file = config.file or (f"{config.folder}/{NAMES[0]}" if config.folder else NAMES[0])
@@ -217,10 +219,10 @@ def learned(workspace: Workspace, catalog: Catalog, readings: Sequence[Reading])
 
 
 def write(workspace: Workspace, found: Learned) -> Path:
-    """Make the file what was proposed, in one step.
+    """Writes the proposed text into the file, in one step.
 
     Raises:
-        RawTriggerError: it changed since, or cannot be written.
+        RawTriggerError: the file changed since, or cannot be written.
     """
     path = workspace.repo.top / found.file
     try:
@@ -238,17 +240,17 @@ def write(workspace: Workspace, found: Learned) -> Path:
 
 
 def record(trigger: Trigger, found: Learned, ran: Ran) -> None:
-    """Record, under the rules that are written now, what those reflect that ran: they need not run again.
+    """Records under the new rules that the targets which ran reflect their files: they need not run again.
 
     Args:
-        trigger: One that knows the new rules.
+        trigger: One that was made after the new rules were written.
 
     Raises:
-        RecordError: it cannot be written.
+        RecordError: the record cannot be written.
     """
     names = {name for rule in found.rules for name in rule.names}
     rules = trigger.rules(trigger.known_catalog())
-    # What DVC has is recorded by its pointer files, and may be a whole folder: that is left to the next run.
+    # DVC's data is recorded by its pointer file, which may stand for a whole folder: the next run records it.
     files = ((path, entry) for path, entry in ran.files.items() if entry.content != "dvc")
     before = {path: entry for path, entry in files if rules.relative(path) in names}
     made = {one.target for one in ran.outcome.targets if one.status == "success"}

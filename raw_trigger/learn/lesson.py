@@ -1,4 +1,4 @@
-"""What was read, held against the rules: which are missing, and the file with them. Pure."""
+"""Compares what was read with the rules, and adds the missing ones to the file. Pure."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from raw_trigger.reads import Reading
 
 
 class Lesson:
-    """Holds what was read against the rules. Pure.
+    """Compares what was read with the rules. Pure.
 
     Args:
-        config: The file as it is.
+        config: The present configuration.
         top: The repository's top.
         files: Every raw file that git sees.
         readings: What was read.
-        pointer_of: Gives the pointer file of DVC's that stands for a file.
+        pointer_of: Returns DVC's pointer file that stands for a file; None if there is none.
 
     Attributes:
-        notes: What people should know; complete after :meth:`text`.
+        notes: What the user should know; complete after :meth:`text`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Lesson:
         return RuleBook(config, self.catalog, self.top, self._pointer_of)
 
     def _look(self, readings: Sequence[Reading]) -> None:
-        """Fill in what has to feed what, beside what the rules say already."""
+        """Collects which assets have to be fed by which files, beyond what the rules say."""
         wanted = self.wanted
         fed: dict[bytes, frozenset[str] | None] = {}
         ignored: dict[tuple[str, str], None] = {}
@@ -105,14 +105,14 @@ class Lesson:
         return {key: readers[key[1]] for key in ignored}
 
     def _of_another(self, one: Reading, name: str) -> bool:
-        """Whether, of partitions that were made at once, the file is named after another one."""
+        """Says whether the file is named after another of the partitions that ran together."""
         if not one.together:
             return False
         told = keys_told(self.catalog.assets[one.target.asset], name, self._keys).intersection(one.together)
         return bool(told) and one.target.partition not in told
 
     def _keep(self, path: bytes, match: Match) -> None:
-        """What fed the path already goes on to do so, but for a name that was seen to mislead."""
+        """Keeps the path's present assets, except one that the convention names and that did not read it."""
         name = self.names[path]
         if match.clause is not None or match.on_delete is not None:
             readers = sorted(self.wanted.readers.pop(name))
@@ -129,7 +129,7 @@ class Lesson:
                 self.wanted.readers[name].setdefault(target.asset, set()).add(target.partition)
 
     def _unread(self, readings: Sequence[Reading]) -> None:
-        """Say what is mapped to a target and was not read for it."""
+        """Notes the paths that are mapped to a target and that it did not read."""
         read: dict[Target, set[bytes]] = {}
         for one in readings:
             if one.reads.complete and not one.partial:
@@ -149,7 +149,7 @@ class Lesson:
             self.notes.append(f"{rule}: `{asset}` did not read {sample(names)}")
 
     def text(self, before: str | None, file: str) -> tuple[list[NewRule], str | None]:
-        """The rules, and the file with them; None: there are none, or they have to be added by hand."""
+        """Returns the rules and the file with them; None if there are none, or the user has to add them."""
         rules, notes = propose(self.wanted)
         self.notes += notes
         kept = [one for one in map(self._unlike_roots, rules) if self._can_stand(one, file)]
@@ -178,7 +178,7 @@ class Lesson:
         return [], None
 
     def _told(self, after: str, config: Config) -> str:
-        """The file without the comments of ``init``'s that the rules have made wrong."""
+        """Returns the file without those comments of ``init`` that the new rules made wrong."""
         book = self._book(config)
         now = {path: book.match(path) for path in self.names}
         mapped = {path: match.targets for path, match in now.items() if match is not None}
@@ -218,7 +218,7 @@ class Lesson:
         return inserted(before, places)
 
     def _place(self, rule: NewRule) -> int | None:
-        """The first of the rules that decides about one of the names by now."""
+        """Returns the number of the first rule that decides about one of the names now; None if none does."""
         numbers = {one.position.short: number for number, one in enumerate(self.config.rules)}
         names = set(rule.names)
         deciding = (
@@ -234,7 +234,7 @@ class Lesson:
         return plain == replace(mine, rules=(), digest="") and len(config.rules) == len(mine.rules) + more
 
     def _wrong(self, config: Config, rules: Sequence[NewRule]) -> list[NewRule]:
-        """The new rules that, in the file as it will be, map something else than was read."""
+        """Returns the new rules that, in the new file, map a path differently than it was read."""
         book = self._book(config)
         by_text = {(rule.path, rule.partition): rule for rule in rules}
         by_place = {

@@ -1,4 +1,4 @@
-"""Comments that ``init`` wrote and that new rules have made wrong. Pure."""
+"""Removes the comments of ``init`` that new rules made wrong. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MORE = re.compile(r"\s*# +(and \d+ more\b.*)")
 def without_outdated(
     text: str, *, unmapped: Collection[str], ruled: Collection[str], fed: Collection[str]
 ) -> str:
-    """The text without what is no longer so in the three lists of ``init``'s; any other comment stays.
+    """Returns the text without the outdated entries of ``init``'s lists; any other comment stays.
 
     Args:
-        unmapped: The names of the files that nothing is made from now.
-        ruled: The names of the files that new rules decide about.
+        unmapped: The names of files that no rule maps now.
+        ruled: The names of files that new rules decide about.
         fed: The assets that a file feeds now.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -43,11 +43,12 @@ def _listed(
     wrong: Callable[[Sequence[str]], bool],
     head: int = 1,
 ) -> list[str]:
-    """The lines without the wrong entries below one of these headings, and without it if none is left.
+    """Returns the lines without the wrong entries below a heading, and without it if none is left.
 
     Args:
+        heads: The headings to look for; the first that is found counts.
         size: Lines of one entry.
-        head: Lines of the heading, of which the last one is known.
+        head: Lines of the heading, of which ``heads`` has the last.
     """
     at = next((n for n, line in enumerate(lines) if line.strip() in heads), None)
     if at is None:
@@ -68,14 +69,14 @@ def _listed(
     if entries:
         return [*lines[: at + 1], *kept, *lines[end:]]
     first = at + 1 - head
-    # The empty line that parts it from what is before, or from what comes after.
+    # Drops one of the two empty lines that were around the list.
     if first > 0 and not lines[first - 1].strip():
         first -= 1
     return [*lines[:first], *lines[end:]]
 
 
 def _is_ruled(entry: Sequence[str], ruled: Collection[str], unmapped: Collection[str]) -> bool:
-    """Whether a rule that was left to be completed is for files that have one now."""
+    """Says whether a commented rule, left for the user to complete, is for files that have a rule now."""
     found = _RULE.fullmatch(entry[0])
     try:
         value = yaml.safe_load(found[1])["path"] if found else None
@@ -92,5 +93,5 @@ def _item(entry: Sequence[str]) -> str:
 
 
 def _files(entry: Sequence[str]) -> list[str]:
-    """The names in a line such as ``a.csv, b.csv  → raw/a  convention``."""
+    """Returns the names in a line such as ``a.csv, b.csv  → raw/a  convention``."""
     return _item(entry).partition("→")[0].strip().split(", ")

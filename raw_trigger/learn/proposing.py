@@ -1,7 +1,7 @@
-"""From what was read to rules: names, globs for whole folders, templates for names that repeat. Pure.
+"""Derives rules from what was read: names, globs for whole folders, templates for names that repeat. Pure.
 
-A pattern is proposed only if, of the files there are, it matches those that were read and no other; those of
-partitions that were not run are taken by the pattern of those that were.
+A pattern is proposed only if it matches, of the existing files, those that were read and no others. Files of
+partitions that did not run count as read if they match the pattern of those that did.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from raw_trigger.mapping.patterns import built_in
 from raw_trigger.model.assets import Asset, Catalog
 
 GENERAL = 3
-"""From how many files on a pattern is taken for more than chance."""
+"""So many files have to fit a pattern before it counts as more than chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewRule:
-    """A rule, its pattern and templates as they stand in the file, and the names it is for."""
+    """Holds a rule, its pattern and templates as the file spells them, and the names that it is for."""
 
     path: str
     assets: tuple[str, ...]
@@ -35,14 +35,14 @@ class NewRule:
 
 @dataclass(slots=True)
 class Wanted:
-    """What has to feed what. Names are relative to the root.
+    """Says which files have to feed which assets. Names are relative to the root.
 
     Args:
         catalog: The assets.
         names: Every raw file.
-        readers: Name → asset → the partitions that it is read for (None: the asset has none).
+        readers: Name → asset → the partitions that read it (None: the asset has none).
         folders: Folders that were listed, by asset; ``""`` is the root itself.
-        ran: The partitions that were seen, by asset.
+        ran: The partitions that ran, by asset.
     """
 
     catalog: Catalog
@@ -53,7 +53,7 @@ class Wanted:
 
 
 def by_name(rule: NewRule) -> list[NewRule]:
-    """A pattern that gives no partitions, as one rule for each of its names."""
+    """Returns one rule for each name of a rule without partitions."""
     compiled = [Compiled(Proposal(rule.path, asset, "")) for asset in rule.assets]
     return [
         NewRule(as_pattern(name), tuple(as_template(one.target(name)[0]) for one in compiled), (name,))
@@ -62,7 +62,7 @@ def by_name(rule: NewRule) -> list[NewRule]:
 
 
 def propose(wanted: Wanted) -> tuple[list[NewRule], list[str]]:
-    """The rules, single names first, and sentences about what no rule can say."""
+    """Returns the rules, single names first, and sentences about what no rule can express."""
     return _Proposing(wanted).run()
 
 
@@ -112,7 +112,10 @@ class _Proposing:
     # Without partitions
 
     def _templates(self, plain: dict[tuple[str, ...], list[str]]) -> None:
-        """Files of a folder each of which is one asset's, named after it. What is found is taken out."""
+        """Proposes one rule for files of a folder that each feed an asset of their name.
+
+        It takes these files out of ``plain``.
+        """
         groups: dict[tuple[str, str, str, str], dict[str, str]] = {}
         for assets, names in plain.items():
             if len(assets) == len(names) == 1:
@@ -148,7 +151,7 @@ class _Proposing:
         return set(taken) == set(members) and all(compiled.target(n)[0] == members[n] for n in taken)
 
     def _plain(self, assets: tuple[str, ...], names: Sequence[str]) -> None:
-        """One glob for each folder that was read as a whole, else every file by its name."""
+        """Proposes one glob for each folder that was read as a whole, and a name for every other file."""
         templates = tuple(map(as_template, assets))
         rest = set(names)
         for path, taken in self._globs(assets, names):
@@ -158,14 +161,14 @@ class _Proposing:
         self.rules += [NewRule(as_pattern(name), templates, (name,)) for name in sorted(rest)]
 
     def _globs(self, assets: tuple[str, ...], names: Sequence[str]) -> Iterator[tuple[str, set[str]]]:
-        """Patterns of folders of which everything with one suffix was read, the widest first."""
+        """Yields patterns of folders in which every file with one suffix was read, the widest first."""
         read = set(names)
         listed = {folder for asset in assets for folder in self.wanted.folders.get(asset, ())}
         for folder in sorted(listed, key=lambda one: (one.count("/"), one)):
             below = [name for name in self.wanted.names if _is_below(name, folder)]
             for suffix in sorted({built_in(name)["suffix"] for name in below}):
                 found = {name for name in below if built_in(name)["suffix"] == suffix}
-                # Without a suffix the pattern takes the files that have one, too.
+                # A pattern without a suffix also matches the files that have one.
                 whole = found <= read and (suffix or len(found) == len(below))
                 if whole and len({posixpath.dirname(name) for name in found}) > 1:
                     yield as_pattern(f"{folder}/" if folder else "") + "**/*" + as_pattern(suffix), found
@@ -178,7 +181,7 @@ class _Proposing:
     # With partitions
 
     def _partitions(self, assets: tuple[str, ...], keys: Mapping[str, str]) -> None:
-        """A pattern that gives each file its partition, else every file by its name."""
+        """Proposes patterns that give each file its partition, and a name for every other file."""
         asset = self.wanted.catalog.assets[assets[0]]
         templates = tuple(map(as_template, assets))
         rest = dict(keys)
@@ -212,7 +215,7 @@ class _Proposing:
     def _taken(
         self, asset: Asset, assets: tuple[str, ...], proposal: Proposal, keys: Mapping[str, str]
     ) -> set[str]:
-        """The files that were read and that the pattern gives their partition; none if it is wrong of one."""
+        """Returns the files whose partition the pattern tells; none if it tells a wrong one."""
         try:
             compiled = Compiled(proposal)
         except ValueError:
@@ -231,13 +234,13 @@ class _Proposing:
         return taken
 
     def _is_key(self, asset: Asset, values: Mapping[str | None, str]) -> bool:
-        """Whether they are keys, or moments before or after the first and last of them."""
+        """Says whether these are keys, or moments before the first or after the last key."""
         parts = dimensions(asset.partitions)
         return all(is_key(self.known, part, values.get(one, "")) is not False for one, part in parts)
 
 
 def _common(texts: Sequence[str]) -> str:
-    """What all of them begin with."""
+    """Returns the beginning that all texts share."""
     first, last = min(texts), max(texts)
     return next((first[:i] for i in range(len(first)) if first[i] != last[i]), first)
 
