@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from raw_trigger.repo.repository import Repository
+from tests.support.forks import Program
+
+if TYPE_CHECKING:
+    from tests.support.project import StandInProject
 
 SOAK = int(os.environ.get("RAW_TRIGGER_SOAK", "0"))
 """How long `make soak` is to try; 0 in the gate."""
@@ -59,6 +65,13 @@ def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
         return at
 
     return make
+
+
+@pytest.fixture(scope="session")
+def program() -> Iterator[Program]:
+    """The command line without the time that Python's imports take."""
+    with tempfile.TemporaryDirectory() as folder, Program(Path(folder)) as ready:
+        yield ready
 
 
 class Repo:
@@ -125,6 +138,22 @@ def repo(tmp_path: Path) -> Repo:
     made = Repo(top)
     made.git("init", "-q")
     return made
+
+
+@pytest.fixture
+def standin(tmp_path: Path, program: Program) -> Callable[..., StandInProject]:
+    """Makes a repository with a project that the stand-in interpreter runs: all of them have one truth."""
+    from tests.support.project import StandInProject
+
+    def make(name: str = "project") -> StandInProject:
+        control = tmp_path / "control"
+        control.mkdir(exist_ok=True)
+        made = StandInProject(tmp_path / name, control, program)
+        made.top.mkdir()
+        made.git("init", "-q")
+        return made
+
+    return make
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,409 @@
+"""Stories in which a change was lost or made twice, each as short as it gets.
+
+With real git, real hooks and the real command line; the stand-in for Dagster says what was really read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.faces import silent
+from tests.support.forks import Program
+from tests.support.jobs import CI, Jobs
+from tests.support.project import ROOT, StandInProject
+
+Standin = Callable[..., StandInProject]
+Assets = dict[str, dict[str, Any]]
+
+
+def lost(number: str) -> pytest.MarkDecorator:
+    """Today's code fails here. Whoever mends it takes this off."""
+    return pytest.mark.xfail(strict=True, reason=f"{number} is not mended yet")
+
+
+A: Assets = {"a": {"checks": ["sound"]}}
+A_CSV = "{path: a.csv, asset: a}"
+
+
+@pytest.fixture
+def begun(standin: Standin) -> Callable[..., StandInProject]:
+    """Makes a project whose files are made, and recorded so."""
+
+    def make(assets: Assets, rules: str, files: dict[str, str], **settings: Any) -> StandInProject:
+        project = standin()
+        project.define(assets)
+        project.configure(rules, **settings)
+        project.commit_raw(dict.fromkeys(files, "") | files)
+        done = project.tool("run", "--all")
+        assert done.returncode == 0, done.stderr
+        project.made()
+        return project
+
+    return make
+
+
+Begun = Callable[..., StandInProject]
+
+
+@pytest.mark.parametrize(
+    ("when", "do"),
+    [
+        pytest.param("materialized", "fail", marks=lost("L1")),
+        ("check", "fail"),
+        pytest.param("check", "kill", marks=lost("L1")),
+        pytest.param("materialized", "interrupt", marks=lost("L1")),
+    ],
+)
+def test_what_fails_after_it_was_materialized(begun: Begun, when: str, do: str) -> None:
+    """L1: the file is changed back, Dagster has the other content."""
+    project = begun(A, A_CSV, {"a.csv": "1"})
+    project.raw({"a.csv": "2"})
+    project.behave({"target": "a", "when": when, "do": do, "times": 1})
+    assert project.tool("run").returncode in (1, 3, 130)
+    assert project.made() == ["a"]
+    project.raw({"a.csv": "1"})
+    assert silent(project, "a", "a.csv") == []
+    project.tool("run")
+    assert project.made() == ["a"]
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, program: Program) -> Jobs:
+    """An origin with one asset that is made from one file, and recorded."""
+    made = Jobs(tmp_path, program)
+    made.project.define({"a": {}, "b": {}})
+    made.project.configure("{path: a.csv, asset: a}\n{path: b.csv, asset: b}", ci={"environments": CI})
+    made.push_raw({"a.csv": "0", "b.csv": "0"})
+    done = made.job(made.push_raw({"a.csv": "1", "b.csv": "1"}))
+    assert (done.code, made.project.made()) == (0, ["a", "b"]), done.text
+    return made
+
+
+@lost("L2")
+def test_a_workflow_that_is_cut_off_before_its_last_job(jobs: Jobs) -> None:
+    """L2: what its batches made is changed back by the next push."""
+    cut_off = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    cut_off.run()
+    assert jobs.project.made() == ["a"]
+    done = jobs.job(jobs.push_raw({"a.csv": "1"}))
+    assert (done.code, jobs.project.made()) == (0, ["a"]), done.text
+
+
+@lost("L2")
+def test_a_batch_that_left_no_results(jobs: Jobs) -> None:
+    """L2: its runner was lost, the other batches and the last job were not."""
+    cut_off = jobs.matrix(jobs.push_raw({"a.csv": "2", "b.csv": "2"}))
+    [one, _] = cut_off.run()
+    lost = min((cut_off.folder / "results").iterdir())
+    lost.unlink()
+    assert (one.code, jobs.project.made()) == (0, ["a", "b"])
+    cut_off.record()
+    done = jobs.job(jobs.push_raw({"a.csv": "1", "b.csv": "1"}))
+    assert (done.code, jobs.project.made()) == (0, ["a", "b"]), done.text
+
+
+@lost("L2")
+def test_one_job_that_is_killed(jobs: Jobs) -> None:
+    """L2: without a plan of its own."""
+    jobs.project.behave({"target": "a", "when": "told", "do": "kill all", "times": 1})
+    assert jobs.job(jobs.push_raw({"a.csv": "2"})).code != 0
+    assert jobs.project.made() == ["a"]
+    done = jobs.job(jobs.push_raw({"a.csv": "1"}))
+    assert (done.code, jobs.project.made()) == (0, ["a"]), done.text
+
+
+@lost("L3")
+def test_after_a_kill_every_face_says_so(begun: Begun) -> None:
+    """L3: ``run`` knows it better than the others."""
+    project = begun(A, A_CSV, {"a.csv": "1"})
+    project.raw({"a.csv": "2"})
+    project.behave({"target": "a", "when": "materialized", "do": "kill all", "times": 1})
+    assert project.tool("run").returncode < 0
+    project.raw({"a.csv": "1"})
+    assert silent(project, "a", "a.csv") == []
+
+
+@lost("L4")
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [
+        ("git stash -q", "git stash pop -q"),
+        ("git switch -q other", "git switch -q main"),
+        ("printf 3 >data/1_raw/a.csv", "printf 2 >data/1_raw/a.csv"),
+    ],
+)
+def test_a_file_that_is_another_one_while_a_run_is_on(begun: Begun, away: str, back: str) -> None:
+    """L4: and then as it was before."""
+    project = begun({"a": {}, "b": {}}, f"{A_CSV}\n{{path: b.csv, asset: b}}", {"a.csv": "1", "b.csv": "1"})
+    project.git("branch", "other")
+    project.raw({"a.csv": "2"})
+    if "switch" in away:
+        project.git("commit", "-q", "-am", "two")
+    project.behave(
+        {"target": "a", "when": "before", "do": "run", "arg": away, "times": 1},
+        {"target": "a", "when": "told", "do": "run", "arg": back, "times": 1},
+    )
+    done = project.tool("run")
+    assert (done.returncode, project.made()) == (0, ["a"]), done.stderr
+    assert silent(project, "a", "a.csv") == []
+    project.tool("run")
+    assert project.made() == ["a"]
+    assert project.pending() == []
+
+
+@lost("L5")
+def test_another_instance_is_an_error(begun: Begun, tmp_path: Path) -> None:
+    """L5: the record speaks of the instance that it was made with."""
+    other = tmp_path / "other home"
+    other.mkdir()
+    project = begun(A, A_CSV, {"a.csv": "1"})
+    first = str(project.top / ".git/raw-trigger/dagster_home")
+    project.raw({"a.csv": "2"})
+    for command in (["run"], ["diff"], ["diff", "--exit-code"], ["status"]):
+        done = project.tool(*command, DAGSTER_HOME=str(other))
+        assert done.returncode in (2, 3), (command, done.stdout)
+        assert (first in done.stderr, str(other) in done.stderr) == (True, True), done.stderr
+    assert project.made() == []
+
+
+@lost("L5")
+def test_a_worktree_with_an_instance_of_its_own(begun: Begun) -> None:
+    """L5: ``environment: local`` names one record for both."""
+    project = begun(A, A_CSV, {"a.csv": "1"}, environment="local")
+    project.git("worktree", "add", "-q", "-b", "linked", "../linked")
+    linked = StandInProject(project.top.parent / "linked", project.control, project.program)
+    linked.raw({"a.csv": "2"})
+    done = linked.tool("run")
+    if done.returncode in (2, 3):
+        assert str(project.top) in done.stderr
+        return
+    # Or a record of its own, as without that setting.
+    project.raw({"a.csv": "2"})
+    assert silent(project, "a", "a.csv") == []
+
+
+@lost("L6")
+def test_a_rule_that_is_taken_away_and_given_back(begun: Begun) -> None:
+    """L6: while the file is deleted."""
+    rules = f"{A_CSV}\n{{path: x.csv, asset: a}}"
+    project = begun(A, rules, {"a.csv": "1", "x.csv": "1"})
+    project.configure(f"{A_CSV}\n{{path: x.csv, ignore: true}}")
+    project.raw({"x.csv": None})
+    assert project.tool("run").returncode == 0
+    assert project.made() == []
+    project.configure(rules)
+    assert silent(project, "a", "x.csv") == []
+    project.tool("run")
+    assert project.made() == ["a"]
+    assert project.pending() == []
+
+
+@lost("L6")
+def test_rows_that_are_read_by_another_rule(begun: Begun) -> None:
+    """L6: the first run with it fails, then the file is deleted."""
+
+    def rules(column: str) -> str:
+        rows = f"rows: {{key: id, partition: '{{{column}}}'}}"
+        return f'{{path: x.csv, asset: part, {rows}}}\n{{path: y.csv, asset: part, partition: "2"}}'
+
+    project = begun({"part": {"partitions": ["1", "2"]}}, rules("id"), {"x.csv": "id,v\n1,2\n", "y.csv": "1"})
+    project.configure(rules("v"))
+    project.behave({"target": "part", "when": "read", "do": "fail", "times": 1})
+    assert project.tool("run").returncode == 1
+    project.raw({"x.csv": None})
+    assert silent(project, "part|2", "x.csv") == []
+    project.tool("run")
+    assert "part|2" in project.made()
+
+
+def test_an_asset_that_is_added_for_a_file_that_is_there(begun: Begun) -> None:
+    """L7: every face finds it, not ``explain`` alone."""
+    project = begun({"raw/a": {}}, "", {"a.csv": "1", "b.csv": "1"})
+    project.define({"raw/a": {}, "raw/b": {}})
+    project.git("commit", "-q", "-am", "code")
+    assert silent(project, "raw/b", "b.csv") == []
+    project.tool("run")
+    assert project.made() == ["raw/b"]
+    assert project.pending() == []
+
+
+@pytest.mark.parametrize("how", ["metadata", "below", pytest.param("in the same step", marks=lost("L7"))])
+def test_an_asset_that_is_added_in_another_way(begun: Begun, how: str) -> None:
+    """L7: because of its metadata, of what it is made from, of what it is made with."""
+    project = begun({"a": {}}, A_CSV, {"a.csv": "1"}, downstream="all")
+    step = {"set": ["a", "new"]}
+    project.define(
+        {
+            "metadata": {"a": {}, "new": {"metadata": [["path", f"{ROOT}/a.csv"]], "parents": ["a"]}},
+            "below": {"a": {}, "new": {"parents": ["a"]}},
+            "in the same step": {"a": step, "new": step},
+        }[how]
+    )
+    project.git("commit", "-q", "-am", "code")
+    assert silent(project, "new", "a.csv") == []
+    project.tool("run")
+    assert "new" in project.made()
+    assert project.pending() == []
+
+
+def test_an_asset_that_is_added_and_ci(tmp_path: Path, program: Program) -> None:
+    """L7: the push of the code makes it."""
+    jobs = Jobs(tmp_path, program)
+    jobs.project.define({"raw/a": {}})
+    jobs.project.configure(ci={"environments": CI})
+    jobs.push_raw({"a.csv": "0", "b.csv": "0"})
+    jobs.job(jobs.push_raw({"a.csv": "1"}))
+    assert jobs.project.made() == ["raw/a"]
+    jobs.project.define({"raw/a": {}, "raw/b": {}})
+    done = jobs.job(jobs.push_raw({}))
+    assert (done.code, jobs.project.made()) == (0, ["raw/b"]), done.text
+
+
+@lost("L7")
+def test_an_asset_that_is_added_and_a_workflow(tmp_path: Path, program: Program) -> None:
+    """L7: whose planning job does not load the project."""
+    jobs = Jobs(tmp_path, program)
+    jobs.project.define({"raw/a": {}})
+    jobs.project.configure(ci={"environments": CI})
+    jobs.push_raw({"a.csv": "0", "b.csv": "0"})
+    jobs.job(jobs.push_raw({"a.csv": "1"}))
+    assert jobs.project.made() == ["raw/a"]
+    jobs.project.define({"raw/a": {}, "raw/b": {}})
+    workflow = jobs.matrix(jobs.push_raw({}))
+    workflow.run()
+    assert jobs.project.made() == ["raw/b"]
+
+
+@pytest.mark.parametrize("first", ["older", "newer"])
+def test_two_workflows_at_once_for_one_file(jobs: Jobs, first: str) -> None:
+    """L8: whatever is recorded last, the next push makes good."""
+    older = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    newer = jobs.matrix(jobs.push_raw({"a.csv": "3"}))
+    newer.run()
+    older.run()
+    assert jobs.project.made() == ["a", "a"]
+    for run in (older, newer) if first == "older" else (newer, older):
+        run.record()
+    done = jobs.job(jobs.push_raw({}))
+    assert (done.code, jobs.project.made()) == (0, ["a"]), done.text
+
+
+@lost("L8")
+@pytest.mark.parametrize("first", ["older", "newer"])
+def test_two_workflows_at_once_for_two_files(jobs: Jobs, first: str) -> None:
+    """L8: the asset is made from both; what came last has seen the old one of one of them."""
+    jobs.project.configure('{path: "*.csv", asset: a}', ci={"environments": CI})
+    jobs.job(jobs.push_raw({}))
+    older = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    newer = jobs.matrix(jobs.push_raw({"b.csv": "2"}))
+    newer.run()
+    older.run()
+    for run in (older, newer) if first == "older" else (newer, older):
+        run.record()
+    jobs.project.made()
+    done = jobs.job(jobs.push_raw({}))
+    assert (done.code, jobs.project.made()) == (0, ["a"]), done.text
+
+
+@lost("L8")
+def test_two_first_workflows_at_once(tmp_path: Path, program: Program) -> None:
+    """L8: where nothing is recorded yet none takes the plan of the other for done."""
+    jobs = Jobs(tmp_path, program)
+    jobs.project.define({"a": {}, "b": {}})
+    jobs.project.configure("{path: a.csv, asset: a}\n{path: b.csv, asset: b}", ci={"environments": CI})
+    jobs.push_raw({"a.csv": "1", "b.csv": "1"})
+    older = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    newer = jobs.matrix(jobs.push_raw({"b.csv": "2"}))
+    newer.run()
+    assert newer.record().code == 0
+    assert "b" in jobs.project.made()
+    del older  # cancelled: its batches never began
+    done = jobs.job(jobs.push_raw({}))
+    assert (done.code, "a" in jobs.project.made()) == (0, True), done.text
+
+
+UP: Assets = {"up": {}, "down": {"parents": ["up"]}}
+UP_CSV = "{path: up.csv, asset: up}\n{path: down.csv, asset: down}"
+
+
+@lost("L9")
+def test_a_stale_target_below_a_changed_one(begun: Begun) -> None:
+    """L9: its own file is deleted, what it is made from has changed."""
+    project = begun(UP, UP_CSV, {"up.csv": "1", "down.csv": "1"}, downstream="all")
+    project.raw({"up.csv": "2", "down.csv": None})
+    project.tool("run")
+    assert project.made() == ["down", "up"]
+    assert project.pending() == []
+
+
+DIAMOND: Assets = {"one": {}, "two": {}, "child": {"parents": ["one", "two"]}}
+DIAMOND_CSV = "{path: one.csv, asset: one}\n{path: two.csv, asset: two}"
+
+
+@pytest.mark.parametrize(("back", "again"), [("one.csv", []), ("two.csv", ["child", "one", "two"])])
+def test_a_child_of_a_new_and_an_old_parent(begun: Begun, back: str, again: list[str]) -> None:
+    """L9: it is made from two and the old one, then one of the two is changed back."""
+    project = begun(DIAMOND, DIAMOND_CSV, {"one.csv": "1", "two.csv": "1"}, downstream="all")
+    project.raw({"one.csv": "2", "two.csv": "2"})
+    project.tool("run", "--asset", "two")
+    assert project.made() == ["child", "two"]
+    project.raw({back: "1"})
+    project.tool("run")
+    assert project.made() == again
+    assert project.pending() == []
+
+
+@lost("L10")
+def test_a_file_that_git_forgets_and_the_disk_keeps(begun: Begun) -> None:
+    """L10: ``git rm --cached`` of a file that is ignored from now on."""
+    project = begun({"sum": {}}, '{path: "*.csv", asset: sum}', {"x.csv": "1", "y.csv": "1"})
+    project.git("rm", "-q", "--cached", f"{ROOT}/x.csv")
+    project.write({".gitignore": f"{ROOT}/x.csv\n"})
+    project.commit_raw({"y.csv": "2"})
+    project.tool("run")
+    assert project.made() == ["sum"]
+    project.raw({"x.csv": None})
+    assert silent(project, "sum", "x.csv") == []
+    project.tool("run")
+    assert project.made() == ["sum"]
+
+
+def test_an_uncommitted_edit_in_a_submodule(begun: Begun, standin: Standin) -> None:
+    """L10: the asset was made because of another file."""
+    theirs = standin("theirs")
+    theirs.commit({"x.csv": "1"})
+    project = standin()
+    project.define({"sum": {}})
+    project.configure('{path: "sub", asset: sum}\n{path: y.csv, asset: sum}')
+    project.git("submodule", "--quiet", "add", str(theirs.top), f"{ROOT}/sub")
+    project.commit_raw({"y.csv": "1"})
+    assert project.tool("run", "--all").returncode == 0
+    project.raw({"sub/x.csv": "2", "y.csv": "2"})
+    project.tool("run")
+    assert project.made() == ["sum", "sum"]
+    project.raw({"sub/x.csv": "1"})
+    assert silent(project, "sum", "sub") == []
+
+
+@pytest.mark.parametrize("become", ["folder", pytest.param("executable", marks=lost("L11"))])
+def test_a_file_that_becomes_another_kind(begun: Begun, become: str) -> None:
+    """L11: one of two targets fails; the other is not made again and again."""
+    project = begun(
+        {"a": {}, "b": {}},
+        '{path: thing, assets: [a, b]}\n{path: "thing/**", assets: [a, b]}',
+        {"thing": "1"},
+    )
+    if become == "folder":
+        project.raw({"thing": None})
+        project.raw({"thing/x": "2"})
+    else:
+        (project.top / ROOT / "thing").chmod(0o755)
+    project.behave({"target": "b", "when": "read", "do": "fail"})
+    project.tool("run")
+    assert project.made() == ["a"]
+    project.tool("run")
+    assert project.made() == []

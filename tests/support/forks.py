@@ -1,0 +1,199 @@
+"""Runs raw-trigger's command line in processes that are forked from one which has imported it.
+
+A command is a process like any other, with arguments, an environment, a working directory and three files of its
+own; it only does not wait 0.2 s for Python's imports. ``folder/raw-trigger`` stands in for the installed script: what
+is installed in a repository's hooks calls it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_CLIENT = """\
+#!{python} -IS
+import json, os, socket, struct
+door = socket.socket(socket.AF_UNIX)
+door.connect({door!r})
+import sys
+body = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(door, [struct.pack("!I", len(body))], [0, 1, 2])
+door.sendall(body)
+code = struct.unpack("!i", door.recv(4))[0]
+if code < 0:
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+class Program:
+    """The program, ready to be started. To be used as a context manager.
+
+    Args:
+        folder: A folder of its own, with a short name: sockets have short names.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._door = str(folder / "door")
+        self.script = folder / "raw-trigger"
+        self.script.write_text(_CLIENT.format(python=sys.executable, door=self._door))
+        self.script.chmod(0o755)
+        # What install takes for the interpreter's own folder.
+        (folder / "python").symlink_to(sys.executable)
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.forks", self._door, str(self.script)],
+            cwd=Path(__file__).resolve().parents[2],
+            stdout=subprocess.PIPE,
+        )
+        assert self._server.stdout is not None
+        assert self._server.stdout.readline() == b"ready\n"
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.kill()
+        self._server.communicate()
+
+    def start(self, *args: str, cwd: Path, env: Mapping[str, str]) -> Started:
+        """Start a command; ``env`` is its whole environment."""
+        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        door = socket.socket(socket.AF_UNIX)
+        door.connect(self._door)
+        body = json.dumps([args, str(cwd), dict(env)]).encode()
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            files = [nothing.fileno(), out.fileno(), err.fileno()]
+            socket.send_fds(door, [struct.pack("!I", len(body))], files)
+        door.sendall(body)
+        return Started(args, door, out, err)
+
+    def run(self, *args: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command; ``env`` is its whole environment."""
+        return self.start(*args, cwd=cwd, env=env).wait()
+
+
+class Started:
+    """A command that runs."""
+
+    def __init__(self, args: tuple[str, ...], door: socket.socket, out: object, err: object) -> None:
+        self._args, self._door, self._files = args, door, (out, err)
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """What became of it."""
+        code = struct.unpack("!i", self._door.recv(4))[0]
+        self._door.close()
+        said = []
+        for file in self._files:
+            file.seek(0)  # type: ignore[attr-defined]
+            said.append(file.read().decode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]
+            file.close()  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(self._args, code, *said)
+
+
+def _serve(door: str, script: str) -> None:
+    _import_all()
+    sys.executable = str(Path(script).with_name("python"))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(door)
+    listener.listen(64)
+    ended, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno())
+    children: dict[int, socket.socket] = {}
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    selector.register(ended, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is ended:
+                ended.recv(64)
+                _reap(children)
+                continue
+            asked, _ = listener.accept()
+            head, files, _, _ = socket.recv_fds(asked, 4, 3)
+            body = b""
+            while len(body) < struct.unpack("!I", head)[0]:
+                body += asked.recv(1 << 20)
+            pid = os.fork()
+            if pid == 0:
+                for other in (listener, ended, wake, asked, *children.values()):
+                    other.close()
+                _become(script, files, *json.loads(body))
+            for file in files:
+                os.close(file)
+            children[pid] = asked
+
+
+def _reap(children: dict[int, socket.socket]) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            if pid in children:
+                with children.pop(pid) as asked, contextlib.suppress(BrokenPipeError):
+                    asked.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
+
+
+def _become(script: str, files: list[int], args: list[str], cwd: str, env: dict[str, str]) -> None:
+    """Be the command, in this process."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(env)
+        sys.argv = [script, *args]
+        import raw_trigger.cli
+
+        raw_trigger.cli.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _import_all() -> None:
+    import gc
+    import importlib
+    import pkgutil
+
+    import raw_trigger
+
+    for module in pkgutil.walk_packages(raw_trigger.__path__, "raw_trigger."):
+        if not {"inside", "__main__", "automation"} & set(module.name.split(".")):
+            importlib.import_module(module.name)
+    import git  # noqa: F401
+    import pydantic  # noqa: F401
+    import rich.console  # noqa: F401
+    import sqlalchemy.dialects.sqlite  # noqa: F401
+    import yaml  # noqa: F401
+
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
