@@ -1,1 +1,1 @@
-"""What a CI system is told: outputs, batches, summary, annotations and a comment on the pull request."""
+"""What a CI system gets: outputs, batches, a summary, annotations and a comment on the pull request."""

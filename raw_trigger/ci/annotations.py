@@ -1,4 +1,4 @@
-"""Workflow commands of GitHub Actions: annotations, and how to print what may look like a command.
+"""Writes workflow commands of GitHub Actions, and prints text that may look like one.
 
 The runner takes a line for a command if it begins with ``::name …::`` after white space, or holds
 ``##[name]`` anywhere (actions/runner, ActionCommand.cs, TryParseV2 and TryParse).
@@ -21,10 +21,10 @@ from raw_trigger.render import words
 
 Level = Literal["error", "warning"]
 _Failure = tuple[str, tuple[bytes, ...]]
-"""An error, and the files that what it is about is made from."""
+"""An error, and the files that feed the targets which failed with it."""
 
 MOST = 10
-"""GitHub shows so many errors and so many warnings of one step."""
+"""GitHub shows at most so many errors and so many warnings of one step."""
 
 _MESSAGE = 3000
 _TITLE = 120
@@ -34,7 +34,7 @@ _PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One remark, on a file if there is one. ``path`` is relative to the repository's top."""
+    """Holds one remark, on a file if there is one. ``path`` is relative to the repository's top."""
 
     level: Level
     title: str
@@ -44,10 +44,10 @@ class Annotation:
 
 
 def remarks(plan: Plan, outcome: Outcome | None = None, *, unmapped: bool = True) -> Iterator[Annotation]:
-    """Errors on the files that broke their assets, warnings on what needs somebody's eye.
+    """Yields errors on the files whose targets failed, and warnings on what the user should look at.
 
     Args:
-        unmapped: Whether a file that belongs to no asset is worth a warning.
+        unmapped: Whether to warn of files that belong to no asset.
     """
     yield from _plan_errors(plan)
     if outcome is not None:
@@ -59,7 +59,7 @@ def remarks(plan: Plan, outcome: Outcome | None = None, *, unmapped: bool = True
                 failed.setdefault(failure, []).append(words.printable(done.target.text))
         for done in outcome.targets:
             failure = _failure(done, feeding)
-            if failure in failed:  # what one function makes fails with it: that is one remark
+            if failure in failed:  # assets of one function fail together: that is one remark
                 yield _failed(failure, failed.pop(failure))
             yield from _checks(done, feeding.get(done.target, ()))
     for warning in plan.warnings:
@@ -73,7 +73,11 @@ def remarks(plan: Plan, outcome: Outcome | None = None, *, unmapped: bool = True
 
 
 def commands(annotations: Iterable[Annotation], most: int = MOST) -> list[str]:
-    """The lines to print, errors first; of each kind at most so many, the last one then counts the rest."""
+    """Returns the lines to print, errors first.
+
+    Args:
+        most: The most lines of each level; if there are more remarks, the last line counts the rest.
+    """
     known = list(annotations)
     lines: list[str] = []
     for level in ("error", "warning"):
@@ -90,12 +94,12 @@ def commands(annotations: Iterable[Annotation], most: int = MOST) -> list[str]:
 
 @contextmanager
 def stopped(stream: TextIO, word: str | None = None) -> Iterator[None]:
-    """While this is on, the runner takes no line of the job's log for a command.
+    """Keeps the runner from taking lines for commands during the block.
 
-    Both standard streams are read by the runner, in no certain order: print to one of them only.
+    The runner reads both standard streams in no certain order, so print to one of them only.
 
     Args:
-        word: What ends it; a random one where it is None.
+        word: The word that ends it; None for a random one.
     """
     token = word or f"raw-trigger-{secrets.token_hex(16)}"
     stream.write(f"::stop-commands::{token}\n")
@@ -103,18 +107,18 @@ def stopped(stream: TextIO, word: str | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        # A line that was left open would swallow the end.
+        # Begins with a newline: on a line that was left open the command would not count.
         stream.write(f"\n::{token}::\n")
         stream.flush()
 
 
 def escape_data(value: str) -> str:
-    """A command's text, so that the runner gets back just this one."""
+    """Returns a command's text so that the runner reads back exactly this one."""
     return "".join(_DATA.get(char, char) for char in value)
 
 
 def escape_property(value: str) -> str:
-    """The same for the value of a property."""
+    """Returns the value of a property so that the runner reads back exactly this one."""
     return "".join(_PROPERTY.get(char, char) for char in value)
 
 
@@ -122,7 +126,7 @@ def _plan_errors(plan: Plan) -> Iterator[Annotation]:
     unmapped = [p.change.path for p in plan.changes if p.disposition == "unmapped"] if plan.errors else []
     by_start = {show(path): path for path in unmapped}
     for error in plan.errors:
-        # The planner begins an error about one file with its name, which may itself hold a colon, and a line.
+        # The planner begins an error about a file with its name, which may contain colons, and a line.
         path, line, message = None, None, error
         for found in re.finditer(": ", error):
             start = error[: found.start()]
@@ -163,7 +167,7 @@ def _checks(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]
 
 
 def _culprit(error: str, paths: Sequence[bytes]) -> tuple[bytes | None, int | None]:
-    """The file that the error names, else the first one, and the line if it is said right after the name."""
+    """Returns the file that the error names, else the first one, and the line if it follows the name."""
     for path in paths:
         for name in (show(path), show(path).rpartition("/")[2]):
             found = re.search(
@@ -183,13 +187,13 @@ def _command(remark: Annotation) -> str:
             properties["line"] = str(remark.line)
     elif remark.path is not None:
         message = f"{cut(words.printable(remark.path), _MESSAGE)}: {message}"
-    # The title comes last: the runner strips white space from the end of the properties.
+    # The title is last: the runner strips white space from the end of the properties.
     properties["title"] = cut(words.harmless(remark.title), _TITLE)
     return _line(remark.level, properties, message)
 
 
 def _can_be_named(path: bytes) -> bool:
-    """Whether the runner would read the very same path back: UTF-8 that does not begin with ``=``."""
+    """Says whether the runner would read back the very same path: UTF-8 that does not begin with ``=``."""
     try:
         return not path.decode().startswith("=")
     except UnicodeDecodeError:

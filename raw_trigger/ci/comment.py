@@ -1,6 +1,6 @@
-"""One comment on a pull request, written once and kept up to date, through GitHub's REST interface.
+"""Keeps one comment on a pull request up to date, through GitHub's REST interface.
 
-What goes wrong here is a warning: a comment is never a reason for a job to fail.
+Every error becomes a warning: a comment never makes a job fail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIMIT = 65_536
 """The longest comment that GitHub takes, in characters."""
 
 ACTIONS_BOT = "github-actions[bot]"
-"""Who writes with the token of a workflow."""
+"""The author of what is written with the token of a workflow."""
 
 _PAGE = 100
 _SECONDS = 20
@@ -28,7 +28,7 @@ _CUT = "\n\n… cut off here: the summary of the run has all of it.\n"
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """Where the comment goes. ``api`` is ``GITHUB_API_URL``, ``graphql`` ``GITHUB_GRAPHQL_URL``."""
+    """Says where the comment goes. ``api`` is ``GITHUB_API_URL``, ``graphql`` ``GITHUB_GRAPHQL_URL``."""
 
     api: str
     repository: str
@@ -39,7 +39,10 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What became of the comment. With ``failed`` there is a ``warning``; ``none`` was not asked for."""
+    """Says what became of the comment.
+
+    With ``none`` no comment was asked for; with ``failed`` there is a ``warning``.
+    """
 
     status: Literal["created", "updated", "unchanged", "none", "failed"]
     url: str | None = None
@@ -47,19 +50,19 @@ class Posted:
 
 
 def marker(workflow: str, environment: str) -> str:
-    """The hidden first line by which a comment is found again. Nothing in the names can break out of it."""
+    """Returns the hidden first line that identifies the comment. No name can break out of it."""
     key = json.dumps([workflow, environment])
     return f"<!-- raw-trigger:{hashlib.sha256(key.encode()).hexdigest()[:32]} -->"
 
 
 def put(pull: PullRequest, mark: str, body: str, *, create: bool = True) -> Posted:
-    """Write the comment, or update the one that is there. Never raises.
+    """Writes the comment or updates the present one. Never raises.
 
-    Only a comment that begins with the marker and was written by the token's own user is touched: anybody
-    can write a marker. Of several the oldest is kept up to date.
+    Only a comment that begins with the marker and was written by the token's own user is changed: anybody can
+    write a marker. Of several the oldest is updated.
 
     Args:
-        create: Whether to write one where there is none yet.
+        create: Whether to write one if there is none.
     """
     try:
         api = _Api(pull)
@@ -86,7 +89,7 @@ class _Api:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", pull.repository, re.ASCII):
             raise ValueError(f"{pull.repository!r} is no repository")
         if not (pull.token.isascii() and pull.token.isprintable()):
-            # What http.client says about it would quote the token.
+            # The error of http.client would quote the token.
             raise ValueError("the token is not a single line of plain characters")
         self._pull = pull
         self._opener = urllib.request.build_opener(_SameHost)
@@ -97,7 +100,7 @@ class _Api:
         )
 
     def author(self) -> str:
-        """The login of the token's user. A workflow's token may not ask REST for it, but GraphQL."""
+        """Returns the login of the token's user. A workflow's token may ask GraphQL for it, but not REST."""
         if self._pull.graphql is None:
             return ACTIONS_BOT
         try:
@@ -120,14 +123,14 @@ class _Api:
                 "X-GitHub-Api-Version": "2022-11-28",
             },
         )
-        # Not sent on after a redirect by urllib, unlike the other headers.
+        # An unredirected header: urllib would send any other one to the host of a redirect.
         request.add_unredirected_header("Authorization", f"Bearer {self._pull.token}")
         with self._opener.open(request, timeout=_SECONDS) as response:
             return json.loads(response.read())
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows a renamed repository, with its token, but never to another host."""
+    """Follows the redirect of a renamed repository with the token, but never to another host."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -144,7 +147,7 @@ def _find(api: _Api, mark: str) -> dict[str, Any] | None:
     author: str | None = None
     page = 1
     while True:
-        # By number and not by the address that the answer gives: the token goes nowhere else.
+        # By number, not by the URL in the answer: the token goes to no other host.
         found = api.call("GET", f"issues/{api._pull.number}/comments?per_page={_PAGE}&page={page}")
         for comment in found:
             if str(comment.get("body") or "").lstrip().startswith(mark):

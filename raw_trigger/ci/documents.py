@@ -1,4 +1,4 @@
-"""Plans and outcomes as files that go from job to job, in version 1 of the JSON format."""
+"""Writes and reads plans and outcomes that go from job to job, in version 1 of the JSON format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _MODES = {"symlink": SYMLINK_MODE, "submodule": SUBMODULE_MODE}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one job of a matrix came to: ``batch`` is its number, ``results`` None if nothing is recorded."""
+    """Holds what one job of a matrix did.
+
+    ``batch`` is its number; ``results`` is None if there is nothing to record.
+    """
 
     batch: int
     plan: Plan
@@ -32,14 +35,14 @@ class Part:
 
 
 def write_part(part: Part) -> str:
-    """The part as JSON."""
+    """Returns the part as JSON."""
     plan = "".join(with_told(rendered.render(part.plan, part.outcome), part.plan))
     kept = "null" if part.results is None else travelling.dumps(part.results)
     return f'{{"version": 1, "batch": {part.batch}, "plan": {plan}, "results": {kept}}}\n'
 
 
 def with_told(document: Iterable[str], plan: Plan) -> Iterator[str]:
-    """The pieces of a plan's JSON document with what is to be told of it: ``errors`` and ``warnings``."""
+    """Yields the pieces of a plan's JSON document with its ``errors`` and ``warnings`` added."""
     held = ""
     for piece in document:
         yield held
@@ -51,14 +54,14 @@ def with_told(document: Iterable[str], plan: Plan) -> Iterator[str]:
 
 
 def read_part(text: bytes, name: str, roots: Sequence[str]) -> Part:
-    """The inverse of :func:`write_part`.
+    """Returns the part that :func:`write_part` wrote.
 
     Args:
-        name: What the file is called, for messages.
+        name: The file's name, for messages.
 
     Raises:
-        UsageError: it is no such file.
-        RecordError: it says something that cannot be recorded.
+        UsageError: the text is no such file.
+        RecordError: it contains something that cannot be recorded.
     """
     try:
         document = load_json(text)
@@ -73,10 +76,10 @@ def read_part(text: bytes, name: str, roots: Sequence[str]) -> Part:
 
 
 def read_plan(text: bytes, name: str) -> Plan:
-    """The plan of a plan file.
+    """Returns the plan of a plan file.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no plan file.
     """
     try:
         return _plan(load_json(text))[0]
@@ -85,10 +88,10 @@ def read_plan(text: bytes, name: str) -> Plan:
 
 
 def united(plan: Plan, parts: Iterable[Part]) -> tuple[Plan, Outcome | None]:
-    """The whole plan with what each job knew better of its part, and what all of them came to.
+    """Returns the whole plan, corrected by what each job planned of its part, and the outcome of all jobs.
 
     Args:
-        plan: What the workflow began with, perhaps without the catalog.
+        plan: The plan that the workflow began with, perhaps without the catalog.
     """
     known = sorted(parts, key=lambda part: part.batch)
     if not known:

@@ -1,4 +1,4 @@
-"""What a job leaves on GitHub: the step's outputs and summary, annotations, and a comment."""
+"""Publishes a job on GitHub: the step's outputs and summary, annotations, and a comment."""
 
 from __future__ import annotations
 
@@ -15,27 +15,24 @@ from raw_trigger.model.rows import RowCounts
 
 
 def here(environ: Mapping[str, str]) -> bool:
-    """Whether a runner of GitHub's reads what is left."""
+    """Says whether this is a runner of GitHub, which reads what is published."""
     return environ.get("GITHUB_ACTIONS") == "true" or bool(environ.get("GITHUB_EVENT_NAME"))
 
 
 def begin(environ: Mapping[str, str]) -> None:
-    """Write the outputs of a job that never came to anything; whatever is known later replaces them.
+    """Writes the outputs of a job that failed early; later ones replace them.
 
-    So they are there however the job ends, and an expression in a later job can read them.
+    So an expression in a later job can read them however the job ends.
     """
     if file := environ.get("GITHUB_OUTPUT"):
         outputs.write(outputs.UNKNOWN, Path(file))
 
 
 def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment: bool) -> Iterator[str]:
-    """Write the files that the runner reads, and the comment.
+    """Writes the outputs, the summary and the comment, and yields the commands to print.
 
     Args:
         comment: Whether a comment on the pull request was asked for.
-
-    Returns:
-        The lines to print: commands of the runner's.
     """
     found, plan = done.situation, done.plan
     values = _outputs(plan, done, request)
@@ -70,10 +67,9 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
 
 
 def publish_rest(done: Done, request: Request, environ: Mapping[str, str]) -> Iterator[str]:
-    """The same for a step that has the token: the comment that another step left, and what is to be told.
+    """Publishes what a step without the token left, and yields the commands to print.
 
-    Returns:
-        The lines to print: commands of the runner's.
+    These are the comment of that step, and warnings.
     """
     told = list(done.warnings)
     if told:
@@ -94,15 +90,12 @@ def publish_error(
     *,
     comment: bool,
 ) -> Iterator[str]:
-    """The same for a job that an error ended, as far as things were known by then.
+    """Publishes a job that an error ended, as far as things were known, and yields the commands to print.
 
     Args:
         error: What happened and what to do.
         found: None if the error came before it was known what to compare.
-        plan: None if it came before there was one.
-
-    Returns:
-        The lines to print: commands of the runner's.
+        plan: None if the error came before there was one.
     """
     report = None
     if plan is not None and found is not None and request is not None:
@@ -148,7 +141,7 @@ def _run_url(environ: Mapping[str, str]) -> str | None:
 def _comment(
     found: Situation, request: Request, body: str, environ: Mapping[str, str], *, create: bool
 ) -> list[Annotation]:
-    """Keep the comment up to date; what is to be told if that did not work."""
+    """Keeps the comment up to date; returns a warning if that failed."""
     event = found.event
     if event.number is None:
         return []

@@ -1,4 +1,4 @@
-"""A plan as a Mermaid graph: raw file → raw asset → what is downstream of it."""
+"""Draws a plan as a Mermaid graph: raw file → raw asset → downstream assets."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ _MOST_FILES = 30
 _MOST_TARGETS = 60
 _MOST_EDGES = 200
 _LABEL = 60
-# Mermaid itself refuses more than 500 edges and 50,000 characters (its settings maxEdges and maxTextSize).
+# Mermaid refuses more than 500 edges and 50,000 characters (its settings maxEdges and maxTextSize).
 _MOST_CHARACTERS = 20_000
 _PLAIN = frozenset(" _./-")
 
 
 def mermaid(plan: Plan) -> str | None:
-    """The graph in its fence, followed by what it leaves out; None if there is nothing to draw.
+    """Returns the graph in its fence and a count of what it leaves out; None if there is nothing to draw.
 
-    Files that feed the same targets are one node where there are many; what is too much after that is left
-    out and counted.
+    Many files that feed the same targets are one node.
     """
     groups = _groups(plan)
     shown = {planned.target: planned for planned in plan.actionable}
@@ -50,7 +49,7 @@ def mermaid(plan: Plan) -> str | None:
 
 
 def _groups(plan: Plan) -> list[tuple[list[bytes], tuple[Target, ...]]]:
-    """Files, or groups of files where there are many, and what they feed."""
+    """Returns files, or groups of files if there are many, each with the targets that they feed."""
     fed = [p for p in plan.changes if p.disposition == "planned" and p.targets]
     if len(fed) <= _MOST_FILES:
         return [([p.change.path], p.targets) for p in fed]
@@ -66,7 +65,7 @@ def _files_label(paths: list[bytes]) -> str:
 
 
 def _direct(planned: PlannedTarget, shown: dict[Target, PlannedTarget]) -> list[Target]:
-    """What it has to wait for, without what that has to wait for itself."""
+    """Returns the targets that this one waits for, without those that they themselves wait for."""
     after = [target for target in planned.after if target in shown]
     if len(after) > _MOST_TARGETS:
         return after
@@ -75,7 +74,7 @@ def _direct(planned: PlannedTarget, shown: dict[Target, PlannedTarget]) -> list[
 
 
 def _label(value: str) -> str:
-    """Text within the quotes of a node: everything but letters and digits as Mermaid's entity codes.
+    """Returns text for a node: everything but letters and digits as Mermaid's entity codes.
 
     They are decimal, ``#`` instead of ``&#``, and resolved after the graph has been parsed (Mermaid's
     documentation, "Entity codes to escape characters").

@@ -1,7 +1,7 @@
-"""What the steps of one job hand on: the one that fetches, the one that works, and the one that publishes.
+"""Hands on what the steps of one job know: the steps that fetch, work and publish.
 
-Only the first and the last have the token, and these run none of the project's code. What is in the file may
-have been changed by that code, so the last step finds out for itself what may be recorded.
+Only the first and the last step have the token, and these run none of the project's code. That code may have
+changed the file, so the last step finds out for itself what may be recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _AGAIN = "begin with `raw-trigger ci --step fetch` in the same job"
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment that is to be put on the pull request; ``create``: also where there is none yet."""
+    """Holds a comment for the pull request; ``create`` says whether to write one if there is none."""
 
     body: str
     create: bool
@@ -33,14 +33,14 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What is handed on.
+    """Holds what is handed on.
 
     Attributes:
-        commit: What was checked out when it was found out what to compare.
-        base: None where there is nothing to do.
-        unrecorded: Why it is not recorded; None if it is.
-        only: The paths that are looked at; None: all.
-        results: What the run came to, once it is over; None if there is nothing to record.
+        commit: The commit that was checked out when it was found out what to compare.
+        base: None if there is nothing to do.
+        unrecorded: Why the run is not recorded; None if it is.
+        only: The paths that are looked at; None for all.
+        results: The results of the run when it is over; None if there is nothing to record.
     """
 
     commit: str
@@ -56,12 +56,12 @@ class Handover:
 
 
 def place(repo: Repository, folder: str) -> Path:
-    """The file of the project in this folder."""
+    """Returns the file of the project in this folder."""
     return repo.private_dir / f"ci-{folder_name(folder) if folder else 'top'}.json"
 
 
 def write(handed: Handover, file: Path) -> None:
-    """Write the file."""
+    """Writes the file."""
     base, desired, comment = handed.base, handed.desired, handed.comment
     document = {
         "version": 1,
@@ -81,11 +81,11 @@ def write(handed: Handover, file: Path) -> None:
 
 
 def read(file: Path, repo: Repository, roots: Sequence[str]) -> Handover:
-    """The inverse of :func:`write`.
+    """Returns what :func:`write` wrote.
 
     Raises:
         UsageError: the step before was left out, or was for another commit.
-        RecordError: it says something that cannot be recorded.
+        RecordError: the file contains something that cannot be recorded.
     """
     try:
         document = load_json(read_bytes(file))
@@ -104,7 +104,7 @@ def read(file: Path, repo: Repository, roots: Sequence[str]) -> Handover:
 
 
 def leave(file: Path, repo: Repository, roots: Sequence[str], **known: Any) -> None:
-    """Add to what is handed on."""
+    """Adds to what is handed on."""
     write(replace(read(file, repo, roots), **known), file)
 
 

@@ -41,19 +41,20 @@ Step = Literal["all", "fetch", "work", "publish"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the job was asked for.
+    """Says what the job was asked for.
 
     Attributes:
-        environment: Whose record is compared with and kept; None: what the configuration says of the branch.
-        most: How many batches the plan is to be split into at most; None: it is not to be split.
-        batch: Which of the plan file's batches this job does, such as ``1/3``; None: all there is.
-        plan_file: Where the plan is written, and read where a batch is asked for or results are recorded.
-            Where results are recorded it may be missing: then the job that was to plan failed.
-        results: The folder for what the batches come to.
-        project: The project's folder where there are several.
+        environment: The environment whose record is compared with and kept; None: the one that the
+            configuration names for the branch.
+        most: The most batches of the plan; None: it is not split.
+        batch: The batch of the plan file that this job does, such as ``1/3``; None: all of the plan.
+        plan_file: The file that the plan is written to; a job that does a batch or records results reads it.
+            If it is missing where results are recorded, the job that was to plan failed.
+        results: The folder for the results of the batches.
+        project: The project's folder if there are several.
         token: For fetching from and pushing to origin.
-        step: Which part of it this process does; ``work`` is the one that may start the project's code, and
-            it has no token then.
+        step: The part that this process does. Only ``work`` may start the project's code, and it has no
+            token.
     """
 
     mode: Mode
@@ -71,12 +72,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the event comes to in this repository.
+    """Says what the event means in this repository.
 
     Attributes:
-        base: None where there is nothing to do; ``reason`` says why.
+        base: None if there is nothing to do; ``reason`` says why.
         unrecorded: Why what runs is not recorded; None if it is.
-        only: The paths that are looked at; None: all.
+        only: The paths that are looked at; None for all.
     """
 
     event: CiEvent
@@ -90,19 +91,19 @@ class Situation:
 
     @property
     def records(self) -> bool:
-        """Whether what runs is recorded."""
+        """Says whether what runs is recorded."""
         return self.unrecorded is None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What the job came to.
+    """Says what the job did.
 
     Attributes:
-        plan: Of no change where there was nothing to do; the situation's ``reason`` says why.
-        missing: What is to be told of batches of which there are no results.
+        plan: A plan without changes if there was nothing to do; the situation's ``reason`` says why.
+        missing: Sentences about batches that left no results.
         unplanned: There is no plan to record the results of.
-        comment: What another step left to be put on the pull request.
+        comment: The comment that another step left for the pull request.
     """
 
     situation: Situation
@@ -116,7 +117,7 @@ class Done:
 
     @property
     def failed(self) -> bool:
-        """Whether something is left undone that should have been done."""
+        """Says whether something was left undone."""
         ran_badly = self.outcome is not None and self.outcome.status in ("failed", "partial")
         return ran_badly or self.unplanned or bool(self.missing or self.plan.errors)
 
@@ -133,11 +134,11 @@ def attend(
     on_target: Callable[[TargetOutcome], None],
     waiting: Waiting,
 ) -> Done:
-    """Do what the job was asked for.
+    """Does what the job was asked for.
 
     Args:
-        on_situation: Told what is compared, and why, before anything is planned.
-        on_plan: Told the plan before anything runs.
+        on_situation: Called with what is compared, and why, before anything is planned.
+        on_plan: Called with the plan before anything runs.
 
     Raises:
         RawTriggerError: it cannot be known what to do, or it cannot be done.
@@ -154,7 +155,7 @@ def attend(
     if request.step == "fetch":
         return _fetched(found, request, wishes)
     if found.base is None:
-        # What comes after is told by a plan in this case, too.
+        # Later jobs read the plan file in this case too.
         if request.mode == "plan":
             _write_plan(request.plan_file, nothing(found), None, ())
         return Done(found, nothing(found), None if request.mode == "plan" else Outcome("nothing"))
@@ -167,7 +168,7 @@ def attend(
 
 
 def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
-    """What happened, what was recorded before, and so what is compared. What the clone lacks is fetched.
+    """Returns what happened and what is compared; fetches what the clone lacks.
 
     Raises:
         RawTriggerError: that cannot be known.
@@ -192,7 +193,7 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
         return Situation(event, workspace, base, head.desired, base.reason, why, None, (*told, *more))
     workspace = replace(workspace, environment=environment)
     sharing.fetch(workspace.repo, environment, REMOTE, request.token)
-    # Where nothing but the base that is given says what changed, it stands for what an event would say.
+    # Outside of a known CI system, --base stands for the event: it does not replace the record.
     instead = event.given_base is not None and event.system != "other"
     known = None if instead else recorded(workspace.repo, environment)
     if known is None:
@@ -208,13 +209,13 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
 
 
 def nothing(found: Situation) -> Plan:
-    """The plan that has no change."""
+    """Returns a plan without changes."""
     base = found.base or Base("empty", "nothing", None, found.reason)
     return Plan(found.workspace.environment, base, found.desired)
 
 
 def _environment(workspace: Workspace, head: Head) -> str | None:
-    """The environment that the configuration names for the branch; None for what is no branch's state."""
+    """Returns the environment that the configuration names for the branch; None for anything else."""
     if head.branch is None or not head.checked_out:
         return None
     for name, patterns in workspace.config.ci_environments:
@@ -225,7 +226,7 @@ def _environment(workspace: Workspace, head: Head) -> str | None:
 
 
 def _unrecorded(event: CiEvent, head: Head) -> str:
-    """Why what runs is not recorded where no environment is given."""
+    """Returns why what runs is not recorded if no environment is given."""
     if head.branch is not None:
         return f"`ci: environments:` names none for the branch {words.printable(head.branch)}"
     kinds = {"pull-request": "a pull request", "merge-group": "a merge queue", "tag": "a tag"}
@@ -243,10 +244,10 @@ def _unrecorded(event: CiEvent, head: Head) -> str:
 def _not_back(
     workspace: Workspace, origin: Origin, head: Head, known: Base
 ) -> tuple[frozenset[bytes] | None, str | None]:
-    """Which paths a commit that is no longer its branch's last one may still change, and a note of it.
+    """Returns the paths that a commit may still change if it is no longer its branch's last one, and a note.
 
-    A later commit's run may have been quicker, and an old workflow can be run again: a file that is recorded
-    as the branch has it now is not taken back to what it was.
+    The run of a later commit may have been quicker, and an old workflow can be run again: a file that is
+    recorded as the branch has it now must not go back to its older content.
     """
     if head.branch is None or not head.checked_out:
         return None, None
@@ -274,7 +275,7 @@ def _trigger(found: Situation, request: Request, wishes: Wishes) -> Trigger:
 
 
 def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
-    """Fetch what the step that works will need, which cannot fetch, and hand on what is to be done."""
+    """Fetches what the step that works will need, which cannot fetch, and hands on what to do."""
     repo = found.workspace.repo
     head = repo.head()
     assert head is not None
@@ -300,7 +301,7 @@ def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
 
 
 def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
-    """The situation as the step that fetches found it."""
+    """Returns the situation as the step that fetches found it."""
     handed = handover.read(_handover_file(workspace), workspace.repo, workspace.roots)
     return Situation(
         read_event(environ, base=request.base, head=request.head),
@@ -315,7 +316,7 @@ def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) 
 
 
 def _published(found: Situation, request: Request) -> Done:
-    """Publish what the step that works left."""
+    """Publishes what the step that works left."""
     workspace = found.workspace
     file = _handover_file(workspace)
     handed = handover.read(file, workspace.repo, workspace.roots)
@@ -337,7 +338,7 @@ def _handover_file(workspace: Workspace) -> Path:
 
 
 def leave_comment(found: Situation, comment: handover.Comment) -> None:
-    """Leave the comment to the step that has the token."""
+    """Leaves the comment to the step that has the token."""
     _leave_to_publish(found, comment=comment)
 
 
@@ -363,7 +364,7 @@ def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callabl
 
 
 def _counted(found: Situation, trigger: Trigger, request: Request, plan: Plan) -> Plan:
-    """The plan with the counts of rows; of what a shallow clone lacks, a few old contents are fetched."""
+    """Returns the plan with the counts of rows; fetches a few old contents that a shallow clone lacks."""
     tables = [p.change for p in plan.changes if kind_of(show(p.change.path)) is not None][:FILES_LIMIT]
     old = [change.old.oid for change in tables if change.old is not None and change.old.content == "blob"]
     if old:
@@ -372,7 +373,10 @@ def _counted(found: Situation, trigger: Trigger, request: Request, plan: Plan) -
 
 
 def _obtain(found: Situation, request: Request, oids: list[str]) -> None:
-    """Fetch contents that a shallow clone lacks. Without them rows are not counted, or all of them count."""
+    """Fetches contents that a shallow clone lacks.
+
+    Without them rows are not counted, or all of them count as changed.
+    """
     origin = Origin(publishing.connected(found.workspace.repo, REMOTE, request.token))
     with suppress(GitError):
         origin.fetch_blobs(oids)
@@ -409,7 +413,7 @@ def _run(
         try:
             outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=on_target))
         finally:
-            # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
+            # Also after a failure or a cancellation: what succeeded before must not be lost.
             if number is not None:
                 _leave(request, documents.Part(number, plan, outcome, trigger.results))
             elif trigger.results is not None and request.step == "work":
@@ -422,8 +426,9 @@ def _run(
 
 
 def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
-    """Where nothing is recorded yet, what the event compares with is: whatever fails, is cancelled or killed
-    from now on is still to do then. What is to be told of it.
+    """Records the event's base if nothing is recorded yet, so that what fails or is killed stays pending.
+
+    Returns sentences about it.
     """
     if not found.records or trigger.record is not None:
         return []
@@ -432,8 +437,8 @@ def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
     begun = trigger.record
     assert begun is not None
     told = _publish(found, request, [Results(begun.tree)])
-    # Another run may have been the first meanwhile. What this one plans with is its own base all the same,
-    # and the results of both are put together.
+    # Another run may have recorded first meanwhile. This one still plans with its own base; the results of
+    # both are merged.
     publishing.keep(found.workspace.repo, state.PREFIX + found.workspace.environment, begun.tree)
     return told
 
@@ -465,7 +470,7 @@ def _record(found: Situation, request: Request) -> Done:
                     f"the plan compares with {planned.base.name}, and this job with {found.base.name}",
                     "give the same --base to each step",
                 )
-            # Where nothing was recorded each of the batches planned with the same base.
+            # Without a record, every batch planned with this base.
             trigger.ensure_record(found.base)
             warnings = _publish(found, request, results)
     lost = _lost(missing, assigned.count)
@@ -473,14 +478,14 @@ def _record(found: Situation, request: Request) -> Done:
 
 
 def _lost(missing: Sequence[int], count: int) -> tuple[str, ...]:
-    """What is to be told of batches that left no results."""
+    """Returns sentences about batches that left no results."""
     if len(missing) == count > 1:
         return (f"None of the {count} batches left results: they failed, or were cancelled.",)
     return tuple(f"Batch {number} left no results: it failed, or was cancelled." for number in missing)
 
 
 def _require_same(found: Situation, plan: Plan, what: str) -> None:
-    """That all steps are about one environment: else what ran would be recorded for another, or not at all.
+    """Raises an error unless all steps are for one environment: what ran would be recorded for another.
 
     Raises:
         UsageError: they are not.
@@ -494,10 +499,10 @@ def _require_same(found: Situation, plan: Plan, what: str) -> None:
 
 
 def _publish(found: Situation, request: Request, results: Sequence[Results]) -> list[str]:
-    """Push what the runs came to; what is to be told of it.
+    """Pushes the results of the runs; returns sentences about it.
 
     Raises:
-        RawTriggerError: it cannot be pushed, though that should be possible.
+        RawTriggerError: they cannot be pushed, although that should be possible.
     """
     if not found.records:
         return []
@@ -527,7 +532,7 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
 
 
 def _seconds(workspace: Workspace) -> dict[str, float]:
-    """How long targets took lately, where the history knows."""
+    """Returns how many seconds targets took lately, as far as the history knows."""
     from raw_trigger.bookkeeping import open_ledger
 
     try:

@@ -1,8 +1,8 @@
-"""Text from strangers in Markdown that GitHub renders: it only ever means itself.
+"""Writes text from strangers into Markdown that GitHub renders, so that it only means itself.
 
-Beyond Markdown and HTML, GitHub makes links of addresses, mentions (which notify) of ``@name`` and references
-(which show up in other issues) of ``#1``, and does so after entities are resolved. An empty HTML comment
-inside such a word keeps it from being one; inside ``<code>`` mentions and references are not looked for.
+Besides Markdown and HTML, GitHub turns addresses into links, ``@name`` into mentions (which notify) and
+``#1`` into references (which show up in other issues), after it has resolved entities. An empty HTML comment
+inside such a word prevents that; inside ``<code>`` GitHub looks for neither mentions nor references.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _WWW = re.compile(r"(?i)(?<=www)\.")
 
 
 def text(value: str) -> str:
-    """Text as a piece of one line of Markdown, also in a table cell. It must not begin the line."""
+    """Returns text for a line of Markdown or a table cell. It must not begin the line."""
     out = []
     for char in value:
         if char in _BREAKING:
@@ -30,26 +30,26 @@ def text(value: str) -> str:
 
 
 def code(value: str) -> str:
-    """The same in ``<code>``, for names. (A span of backticks cannot hold every name in a table.)"""
+    """Returns a name in ``<code>``: a span of backticks cannot hold every name in a table."""
     return f"<code>{text(value)}</code>"
 
 
 def preformatted(value: str) -> str:
-    """Lines of text as an HTML block; it has to begin a line and needs an empty line before it."""
+    """Returns lines of text as an HTML block; it has to begin a line and needs an empty line before it."""
     kept = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value)
     escaped = "".join(f"&#{ord(c)};" if c in '&<>@#$`"' else c for c in kept)
     return f"<pre>{escaped}</pre>"
 
 
 def link(label: str, url: str) -> str:
-    """A link, or only its label where the address is not a plain one."""
+    """Returns a link, or only its label if the address is not a plain one."""
     if not re.fullmatch(r"https?://[A-Za-z0-9_./:?&=%~+-]+", url):
         return text(label)
     return f"[{text(label)}]({url})"
 
 
 def cut(value: str, most: int) -> str:
-    """At most so many characters: of a longer text the middle is left out, as both ends tell something."""
+    """Returns at most so many characters, without the middle of a longer text: both ends tell something."""
     if len(value) <= most:
         return value
     tail = most // 2
@@ -57,7 +57,7 @@ def cut(value: str, most: int) -> str:
 
 
 class Page:
-    """Markdown that never gets longer than ``limit`` bytes."""
+    """Collects Markdown that never gets longer than ``limit`` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -66,11 +66,11 @@ class Page:
 
     @property
     def left(self) -> int:
-        """How many bytes there is room for."""
+        """Returns the number of bytes that still fit."""
         return self._limit - self._size
 
     def add(self, part: str) -> bool:
-        """Add a part whole, or not at all if there is no room for it."""
+        """Adds a part whole, or not at all if it does not fit."""
         size = len(part.encode("utf-8", "surrogatepass"))
         if size > self.left:
             return False

@@ -1,10 +1,10 @@
-"""A plan as batches for several runners. Pure.
+"""Splits a plan into batches for several runners. Pure.
 
 Two plans are involved: one decides how many runners there will be, often by the rules alone, and each runner
 makes its own with the whole catalog. Both are cut along their components: files and targets that have to be
-dealt with in one place. The first plan gives every changed *path* to a batch; a runner takes the components
-of its own plan whose smallest path was given to its batch. So each component is carried out exactly once,
-also where the second plan knows of connections that the first one did not.
+done in one place. The first plan gives every changed *path* to a batch; a runner takes the components of its
+own plan whose smallest path was given to its batch. So each component is done exactly once, even if the
+second plan has connections that the first one lacked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedChange, PlannedTarge
 from raw_trigger.render import words
 
 MOST_BATCHES = 256
-"""GitHub makes at most so many jobs of a matrix (its documentation of usage limits)."""
+"""The most jobs that GitHub makes of a matrix (its documentation of usage limits)."""
 
 _KEY = "matrix"
 _NAME_LENGTH = 60
@@ -33,9 +33,9 @@ _AGAIN = "run `raw-trigger ci --mode plan --matrix N` again and hand on the plan
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one runner is to do. ``number`` counts from 1; ``weight`` is the expected time in seconds.
+    """Says what one runner does. ``number`` counts from 1; ``weight`` is the expected time in seconds.
 
-    ``targets`` are those that something will be done for, as far as the plan knows them.
+    ``targets`` are those with something to do, as far as the plan knows them.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Which batch every changed path was given to; ``count`` is the number of batches."""
+    """Says which batch every changed path was given to; ``count`` is the number of batches."""
 
     count: int
     numbers: Mapping[bytes, int]
@@ -55,7 +55,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Paths, sorted, and targets that have to be dealt with in one place."""
+    """Holds paths, sorted, and targets that have to be done in one place."""
 
     paths: tuple[bytes, ...]
     targets: tuple[PlannedTarget, ...]
@@ -63,26 +63,26 @@ class Component:
 
     @property
     def undecided(self) -> int:
-        """How many of its files only a plan with the catalog can tell the targets of."""
+        """Returns how many of its files need a plan with the catalog to know their targets."""
         return sum(planned.reason == NO_CATALOG for planned in self.changes)
 
     @property
     def actionable(self) -> tuple[PlannedTarget, ...]:
-        """The targets that something will be done for."""
+        """Returns the targets with something to do."""
         return tuple(planned for planned in self.targets if planned.action != "skip")
 
     @property
     def pending(self) -> bool:
-        """Whether a runner has anything to do for it."""
+        """Says whether a runner has anything to do for it."""
         waiting = any(planned.disposition in ("dirty", "missing-content") for planned in self.changes)
         return bool(self.actionable or self.undecided or waiting)
 
 
 def components(plan: Plan, catalog: Catalog | None = None) -> list[Component]:
-    """The plan's components, in the order of their smallest paths.
+    """Returns the plan's components, in the order of their smallest paths.
 
-    Together belong a target and its paths, a target and those that it has to wait for, and, where the
-    catalog is known, the assets that one function makes.
+    A target belongs together with its paths, with the targets that it waits for and, if the catalog is known,
+    with the other assets of its function.
     """
     union = _Union()
     for planned in plan.changes:
@@ -113,17 +113,18 @@ def components(plan: Plan, catalog: Catalog | None = None) -> list[Component]:
 def assign(
     plan: Plan, most: int, seconds: Mapping[str, float], *, catalog: Catalog | None = None
 ) -> tuple[Batch, ...]:
-    """At most so many batches of about the same weight, none of them empty; none if nothing is pending.
+    """Returns at most so many batches of about the same weight; none if nothing is pending.
 
-    Every changed path is in exactly one batch and every component in one piece. A path that no rule covers
-    where the catalog was left out is a component of its own: a runner decides what it stands for.
+    No batch is empty. Every changed path is in exactly one batch and every component in one piece. A path
+    that no rule covers is a component of its own if the catalog was left out: a runner decides what it stands
+    for.
 
     Args:
-        seconds: Target, as text → how long it took lately. What is not there is taken for the mean of its
+        seconds: How long each target, by its text, took lately. One that is missing takes the mean of its
             asset's other partitions, else of all, else 1.
 
     Raises:
-        UsageError: The number of batches is none that GitHub would take.
+        UsageError: GitHub would not take so many batches.
     """
     if not 1 <= most <= MOST_BATCHES:
         raise UsageError(
@@ -136,7 +137,7 @@ def assign(
     work = [(expected.of(piece), piece) for piece in pieces if piece.pending]
     settled = [piece for piece in pieces if not piece.pending]
     work.sort(key=lambda weighted: (-weighted[0], weighted[1].paths[0]))
-    # Longest processing time first: at most a third above the best possible (Graham, 1969).
+    # Longest first: the longest batch is at most a third above the best possible (Graham, 1969).
     bins: list[list[Component]] = [[] for _ in range(max(1, min(most, len(work))))]
     loads = [(0.0, 0, number) for number in range(len(bins))]
     weights = [0.0] * len(bins)
@@ -155,14 +156,13 @@ def assign(
 def share(
     plan: Plan, assigned: Assignment, number: int, *, catalog: Catalog | None = None
 ) -> frozenset[bytes]:
-    """The paths whose components this batch has to carry out.
+    """Returns the paths whose components this batch has to do.
 
-    The shares of all numbers are disjoint and hold every changed path, whatever the plan that was assigned
-    looked like. A component counts as its smallest path that was assigned; one that has none is done by the
-    first batch.
+    The shares of all numbers are disjoint and together hold every changed path, whichever plan was assigned.
+    A component counts as its smallest path that was assigned; the first batch does one that has none.
 
     Raises:
-        UsageError: There is no batch of this number.
+        UsageError: there is no batch of this number.
     """
     if not 1 <= number <= assigned.count:
         raise UsageError(f"there is no batch {number}: the plan file has {assigned.count}", _AGAIN)
@@ -176,7 +176,7 @@ def share(
 
 
 def include(batches: Sequence[Batch]) -> str:
-    """The value for ``strategy.matrix``, as JSON: one object with ``batch`` (``1/3``) and ``name`` each.
+    """Returns the value for ``strategy.matrix`` as JSON: objects with ``batch`` (``1/3``) and ``name``.
 
     A job with an empty matrix fails on GitHub: ask first whether there is a batch at all.
     """
@@ -187,10 +187,10 @@ def include(batches: Sequence[Batch]) -> str:
 
 
 def number_of(batch: str, assigned: Assignment) -> int:
-    """The number of a batch that is named as in the matrix, ``1/3``.
+    """Returns the number of a batch that is named as in the matrix, ``1/3``.
 
     Raises:
-        UsageError: It is no such name, or not one of this assignment.
+        UsageError: the name is no such name, or not one of this assignment.
     """
     number, slash, count = batch.partition("/")
     if not (slash and _is_number(number) and _is_number(count)):
@@ -203,7 +203,7 @@ def number_of(batch: str, assigned: Assignment) -> int:
 
 
 def with_matrix(document: Iterable[str], batches: Iterable[Batch]) -> Iterator[str]:
-    """The pieces of a plan's JSON document with a last key more: ``matrix``, the paths of every batch."""
+    """Yields the pieces of a plan's JSON document with one more key: ``matrix``, the paths of every batch."""
     held = ""
     for piece in document:
         yield held
@@ -218,10 +218,10 @@ def with_matrix(document: Iterable[str], batches: Iterable[Batch]) -> Iterator[s
 
 
 def read_assignment(document: str | bytes) -> Assignment:
-    """What :func:`with_matrix` wrote.
+    """Returns the assignment that :func:`with_matrix` wrote.
 
     Raises:
-        UsageError: It is no plan file, has no batches in it or contradicts itself.
+        UsageError: the text is no plan file, has no batches or contradicts itself.
     """
     try:
         found = load_json(document)
@@ -288,7 +288,7 @@ def _short(name: str | bytes) -> str:
 
 
 class _Durations:
-    """How long targets are expected to take."""
+    """Knows how long targets are expected to take."""
 
     def __init__(self, seconds: Mapping[str, float]) -> None:
         self._known = {text: took for text, took in seconds.items() if math.isfinite(took) and took >= 0}
@@ -299,7 +299,7 @@ class _Durations:
         self._mean = _mean(self._known.values()) if self._known else 1.0
 
     def of(self, piece: Component) -> float:
-        """Of a whole component; a file whose targets are not known counts as one target."""
+        """Returns the seconds of a component; a file whose targets are not known counts as one target."""
         return sum(map(self._of_target, piece.actionable)) + piece.undecided * self._mean
 
     def _of_target(self, planned: PlannedTarget) -> float:
@@ -313,7 +313,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 class _Union:
-    """Disjoint sets of whatever can be hashed."""
+    """Holds disjoint sets of hashable items."""
 
     def __init__(self) -> None:
         self._parents: dict[object, object] = {}

@@ -1,7 +1,7 @@
-"""The outputs of a step on GitHub Actions.
+"""Writes the outputs of a step on GitHub Actions.
 
-Every value is a string; the lists and the matrix are valid JSON in ASCII whatever the file names are. Bytes
-that are no UTF-8 are lone surrogate escapes there, as in the plan file.
+Every value is a string; the lists and the matrix are valid JSON in ASCII for all file names. Bytes that are
+not UTF-8 are lone surrogate escapes there, as in the plan file.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ UNKNOWN: Mapping[str, str] = {
 """The outputs of a job that failed before it knew: neither changed nor unchanged, and no list is whole."""
 
 _NAME = re.compile(r"[a-z][a-z-]*")
-# What every Dagster since 1.3 takes for a key and for nothing else.
+# Every Dagster since 1.3 reads this as a key and as nothing else.
 _BARE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
-# What cannot be written within key:"…" (from Dagster 1.9 on): there is no escape, a comma separates, and an
-# asterisk would take other keys too.
+# These cannot be written within key:"…" (Dagster 1.9 and later): there is no escape, a comma separates, and
+# an asterisk would select other keys too.
 _NEVER = frozenset('"\\,*')
 
 
@@ -57,14 +57,14 @@ def outputs(
     base: str | None = None,
     head: str | None = None,
 ) -> dict[str, str]:
-    """Every output by its name.
+    """Returns every output by its name.
 
-    A list that would be longer than :data:`LIMIT` is cut to what fits, and ``incomplete`` names it; the plan
-    file has all of it. A selection is whole or empty, never a part: Dagster refuses an empty one.
+    A list longer than :data:`LIMIT` is cut to what fits, and ``incomplete`` names it; the plan file has all
+    of it. A selection is whole or empty, never a part; Dagster refuses an empty one.
 
     Args:
-        base: What to give as ``base``; the base's object id where it is None.
-        head: The same for ``head``.
+        base: The output ``base``; None for the base's object id.
+        head: The output ``head``; None for the object id of what is planned.
     """
     incomplete: list[str] = []
 
@@ -103,7 +103,7 @@ def outputs(
 
 
 def explain_incomplete(values: Mapping[str, str]) -> str | None:
-    """What to tell about outputs that do not hold everything; None if all do."""
+    """Returns a sentence about outputs that do not hold everything; None if all do."""
     names = json.loads(values["incomplete"])
     if not names:
         return None
@@ -118,10 +118,10 @@ def explain_incomplete(values: Mapping[str, str]) -> str | None:
 
 
 def selection(keys: Iterable[str]) -> str | None:
-    """What ``dagster asset materialize --select`` takes for exactly these keys; None if nothing would do.
+    """Returns the ``dagster asset materialize --select`` of exactly these keys; None if there is none.
 
-    Plain keys are written bare, which every Dagster since 1.3 understands, others as ``key:"…"``, which 1.9
-    and later do.
+    Plain keys are bare, which every Dagster since 1.3 understands, others ``key:"…"``, which 1.9 and later
+    do.
     """
     items = []
     for key in sorted(set(keys)):
@@ -135,10 +135,10 @@ def selection(keys: Iterable[str]) -> str | None:
 
 
 def write(values: Mapping[str, str], file: Path) -> None:
-    """Append the outputs to the file that ``GITHUB_OUTPUT`` names.
+    """Appends the outputs to the file that ``GITHUB_OUTPUT`` names.
 
-    Each is written between two lines that hold a random word, so that no value can end early or begin
-    another one (GitHub's documentation of workflow commands, multiline strings).
+    Each is written between two lines that hold a random word, so that no value can end early or begin another
+    one (GitHub's documentation of workflow commands, multiline strings).
     """
     pieces = []
     for name, value in values.items():
@@ -148,7 +148,7 @@ def write(values: Mapping[str, str], file: Path) -> None:
         pieces.append(f"{name}<<{word}\n{value}\n{word}\n")
     with file.open("a+b") as opened:
         if opened.tell():
-            # What came before in the same step may have left its last line open.
+            # Another command of the same step may have written a last line without its newline.
             opened.seek(-1, 2)
             if opened.read(1) != b"\n":
                 opened.write(b"\n")
@@ -162,7 +162,7 @@ def _delimiter(value: str) -> str:
 
 
 def listed(items: Iterable[object]) -> tuple[str, bool]:
-    """A JSON list of as many of the items as fit into :data:`LIMIT`, and whether these are all."""
+    """Returns a JSON list of as many items as fit into :data:`LIMIT`, and whether these are all."""
     pieces: list[str] = []
     length = 2
     for item in items:
@@ -178,6 +178,6 @@ def _matrix(batches: Sequence[matrix.Batch]) -> str:
     text = matrix.include(batches)
     if len(text) <= LIMIT:
         return text
-    # The names are for people; what they stand for is in the plan file by number.
+    # The names only help people: the plan file has the batches by number.
     plain = [matrix.Batch(b.number, f"batch {b.number}", (), (), 0) for b in batches]
     return matrix.include(plain)

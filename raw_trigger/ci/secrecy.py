@@ -13,11 +13,12 @@ _PR_SET_DUMPABLE = 4
 
 
 def take_token(environ: MutableMapping[str, str]) -> str | None:
-    """Take the token out of the environment, and let no other process look into this one from now on.
+    """Takes the token out of the environment and hides this process from others; None if there is no token.
 
-    What a process was started with stays in ``/proc/PID/environ``, which any process of the same user reads,
-    as it reads its memory. On Linux both are closed here to all but a root that is not in a container.
-    Elsewhere, and for what started this process, only steps of their own help (``ci --step``).
+    The environment that a process was started with stays in ``/proc/PID/environ``, which any process of the
+    same user can read, as it can read the memory. On Linux both are closed to all but a root outside of any
+    container. Elsewhere, and for the process that started this one, only steps of their own help (``ci
+    --step``).
     """
     token = environ.pop(TOKEN, "") or None
     if token is not None and sys.platform == "linux":

@@ -1,7 +1,7 @@
-"""Several projects in one job: each has a process of its own, and what they leave is put together.
+"""Several projects in one job: each runs in a process of its own, and what they leave is combined.
 
-The plan file of such a job holds the plans of all. A batch is one project's; ``project`` in the matrix says
-whose.
+The plan file of such a job holds the plans of all. A batch belongs to one project, which ``project`` in the
+matrix names.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _WORST = ("failed", "partial", "success", "nothing")
 
 
 def own_plan(plan_file: Path, place: Place) -> Path:
-    """Where the plan of one of several projects is."""
+    """Returns the plan file of one of several projects."""
     return plan_file.with_name(f"{plan_file.stem}.{_name(place)}.json")
 
 
 def own_results(results: Path, place: Place) -> Path:
-    """Where the batches of one of several projects leave what they come to."""
+    """Returns the folder for the results of one of several projects."""
     return results / _name(place)
 
 
@@ -38,7 +38,7 @@ def _name(place: Place) -> str:
 
 
 def write_plans(plan_file: Path, places: Sequence[Place]) -> bool:
-    """Put the projects' own plan files together; False if one is missing: then nothing is written."""
+    """Combines the projects' own plan files; writes nothing and returns False if one is missing."""
     files = [own_plan(plan_file, place) for place in places]
     if not all(file.exists() for file in files):
         return False
@@ -50,7 +50,7 @@ def write_plans(plan_file: Path, places: Sequence[Place]) -> bool:
 
 
 def take_plan(plan_file: Path, place: Place) -> bool:
-    """Take a project's own plan file out of one that holds those of several; False if it is no such file.
+    """Extracts a project's own plan file from that of several projects; False if it is no such file.
 
     Raises:
         UsageError: the project is not in it, or its own file cannot be written.
@@ -77,18 +77,18 @@ def take_plan(plan_file: Path, place: Place) -> bool:
 
 
 def read_outputs(text: str) -> dict[str, str]:
-    """What :func:`raw_trigger.ci.outputs.write` wrote; of two values of one name the last."""
+    """Returns what :func:`raw_trigger.ci.outputs.write` wrote; of two values of one name the last."""
     return {found[1]: found[3] for found in _WRITTEN.finditer(text)}
 
 
 def merged(found: Sequence[tuple[Place, Mapping[str, str]]], plan_file: str) -> dict[str, str]:
-    """The outputs of all projects as those of one job.
+    """Returns the outputs of all projects as those of one job.
 
-    A target says whose it is, and so does a batch. A selection is none of several projects.
+    Targets and batches name their project. There is no selection across several projects.
 
     Args:
         found: The projects and their outputs.
-        plan_file: What to give as ``plan``.
+        plan_file: The output ``plan``.
 
     Raises:
         UsageError: there are more batches than GitHub makes jobs.
@@ -149,7 +149,7 @@ def _matrix(names: Sequence[str], every: Sequence[Mapping[str, str]]) -> dict[st
 
 
 def _outcome(found: Sequence[str]) -> str:
-    """The worst of them, but partial where some succeeded and others did not."""
+    """Returns the worst outcome, but ``partial`` if some succeeded and others failed."""
     known = {one for one in found if one}
     if "failed" in known and "success" in known:
         return "partial"

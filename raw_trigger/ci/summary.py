@@ -1,4 +1,4 @@
-"""A plan and its outcome as Markdown, for the step summary and for a comment. Bounded, whatever the plan."""
+"""Shows a plan and its outcome as Markdown, for the step summary and a comment. Its length is bounded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from raw_trigger.model.rows import RowCounts
 from raw_trigger.render import words
 
 SUMMARY_LIMIT = 1_000_000
-"""Bytes; GitHub drops the summary of a step that has more than 1 MiB."""
+"""Bytes; GitHub drops a step's summary of more than 1 MiB."""
 
 COMMENT_LIMIT = 65_000
-"""Bytes; GitHub refuses a comment of more than 65,536 characters. The rest is for the marker."""
+"""Bytes; GitHub refuses a comment of more than 65,536 characters, which include the marker."""
 
 _SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "⏳"}
 _ORDER = {"failed": 0, "skipped": 1, "submitted": 2, "success": 3}
@@ -27,16 +27,17 @@ _NAME, _SENTENCE, _ERROR_LINE, _ERROR = 160, 400, 200, 4000
 _MOST_ROWS = 1000
 _MOST_DETAILS = 20
 _FOLDED = 25
-# The line that says how many more there are, and what closes a fold.
+# Room for the line that counts the rest, and for the end of a fold.
 _TAIL = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is to be told. ``rows`` are the counts of the files where they could be had.
+    """Holds what the Markdown tells.
 
-    ``project`` is its folder where there are several projects; ``run_url`` is the page of the run on the CI
-    system; ``notes`` are sentences that the caller has to add.
+    ``rows`` are the counts of the files, as far as known. ``project`` is the project's folder if there are
+    several; ``run_url`` is the page of the run on the CI system; ``notes`` are further sentences of the
+    caller.
     """
 
     plan: Plan
@@ -49,9 +50,9 @@ class Report:
 
 
 def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
-    """The Markdown, in at most so many bytes; :data:`COMMENT_LIMIT` for a comment.
+    """Returns the Markdown in at most so many bytes; :data:`COMMENT_LIMIT` for a comment.
 
-    Whatever does not fit is left out by whole rows and sections, with a line that says how many more.
+    What does not fit is left out by whole rows and sections, with a line that counts it.
     """
     page = Page(limit)
     _head(page, report)
@@ -74,12 +75,12 @@ def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
 def render_error(
     error: str, report: Report | None = None, limit: int = SUMMARY_LIMIT, *, project: str | None = None
 ) -> str:
-    """The same for a job that an error ended.
+    """Returns the Markdown of a job that an error ended.
 
     Args:
         error: Its words.
-        report: What was known by then.
-        project: Its folder where there are several.
+        report: What was known by then; None if nothing was.
+        project: The project's folder if there are several.
     """
     page = Page(limit)
     page.add(f"### {_named(project)}: failed\n\n")
@@ -88,7 +89,7 @@ def render_error(
 
 
 def render_notes(notes: Iterable[str]) -> str:
-    """What is to be told besides what an earlier step said."""
+    """Returns notes to add to what an earlier step wrote."""
     return "".join(map(_note, notes))
 
 
@@ -219,7 +220,7 @@ def _batches(page: Page, batches: Sequence[Batch]) -> None:
 def _table(
     page: Page, rows: Iterable[str], total: int, noun: str, part: float, head: str = "| | |\n|---|---|\n"
 ) -> None:
-    """Rows of a table, as many as fit into this part of what is left; a long one is folded away."""
+    """Adds as many rows as fit into this part of the room; a long table is folded."""
     if not total:
         return
     fold = total > _FOLDED

@@ -1,4 +1,4 @@
-"""The verbs and the options that go before them."""
+"""The commands and the options that go before them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options for every command."""
+    """Reads the options that go before every command."""
     context.obj = Globals(
         config=None if config is None else _absolute(config),
         directory=_absolute(directory or Path()),
@@ -117,7 +117,7 @@ for panel, verbs in {
         kind = TakesNames if verb.__name__ in ("diff", "run") else Command
         signs = LEGEND if verb.__name__ in ("diff", "run", "status") else None
         app.command(verb.__name__, cls=kind, rich_help_panel=panel, epilog=signs)(handled(verb))
-# Other programs' hooks call it, people do not.
+# Hidden: git's hooks call it, users do not.
 app.command("hook", cls=Command, hidden=True, context_settings={"ignore_unknown_options": True})(
     hook.gently(handled(hook.hook))
 )

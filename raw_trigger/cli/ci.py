@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Mode(str, Enum):
-    """What a job is there for."""
+    """Says what a job does."""
 
     plan = "plan"
     run = "run"
@@ -45,7 +45,7 @@ class Mode(str, Enum):
 
 
 class Step(str, Enum):
-    """A part of it."""
+    """Says which part of the job this process does."""
 
     all = "all"
     fetch = "fetch"
@@ -86,7 +86,7 @@ def ci(
     from raw_trigger.places import several
     from raw_trigger.repo.environment import TOKEN
 
-    # Also of several projects this process is above those that run their code.
+    # Here and not in the child processes: with several projects these run the projects' code.
     token = take_token(os.environ)
     places = _several(context.obj)
     if places:
@@ -106,7 +106,7 @@ def ci(
         written = mode is not Mode.record and _says(step)
         environ = os.environ if token is None else {**os.environ, TOKEN: token}
         codes = _each(context.obj, places, words, plan_file, environ, written=written, says=_says(step))
-        # A project that cannot be fetched for keeps none of the others from running; its own work fails.
+        # If the fetch for one project fails, the others still run; the work of that one fails.
         if code := min(codes) if step is Step.fetch else max(codes):
             raise typer.Exit(code)
         return
@@ -174,12 +174,12 @@ def ci(
 
 
 def _says(step: Step) -> bool:
-    """Whether this step says what became of it all, in outputs and a summary."""
+    """Says whether this step reports the result, in outputs and a summary."""
     return step in (Step.all, Step.work)
 
 
 def _several(chosen: Globals) -> tuple[Place, ...]:
-    """The projects that the job is about, if these are several."""
+    """Returns the projects that the job is about if there are several; else none."""
     from raw_trigger.places import all_places
     from raw_trigger.repo.repository import Repository
 
@@ -188,7 +188,7 @@ def _several(chosen: Globals) -> tuple[Place, ...]:
     try:
         repo = Repository.discover(chosen.directory)
     except RawTriggerError:
-        # Whoever goes on will be told.
+        # The caller will raise the same error.
         return ()
     if chosen.directory.resolve() != repo.top.resolve():
         return ()
@@ -199,7 +199,7 @@ def _several(chosen: Globals) -> tuple[Place, ...]:
 def _own(
     workspace: Workspace, mode: Mode, plan_file: Path | None, results: Path | None, batch: str | None
 ) -> tuple[Path, Path | None]:
-    """The plan file and the folder of results of this one project, which may be one of several."""
+    """Returns the plan file and the results folder of this project, which may be one of several."""
     from raw_trigger.ci.several import own_plan, own_results, take_plan
     from raw_trigger.places import Place
 
@@ -221,10 +221,10 @@ def _each(
     written: bool,
     says: bool,
 ) -> list[int]:
-    """Have each project dealt with by a process of its own, and put together what they leave.
+    """Runs each project in a process of its own, and combines what they leave.
 
     Args:
-        words: What this command was given, but for the plan file.
+        words: The arguments of this command, without the plan file.
         environ: For these processes.
         written: Whether plans are written, not read.
         says: Whether outputs are left.
@@ -265,7 +265,7 @@ def _each(
 
 
 def _run_out(command: Sequence[str], output: Path, environ: Mapping[str, str]) -> int:
-    """Run the command to its end, with its outputs in a file of its own; returns its exit code."""
+    """Runs the command to its end, with its outputs in their own file; returns its exit code."""
     import subprocess
 
     if "GITHUB_OUTPUT" in environ:
@@ -279,7 +279,7 @@ def _run_out(command: Sequence[str], output: Path, environ: Mapping[str, str]) -
 
 @dataclass
 class _Known:
-    """What is known so far."""
+    """Holds what is known so far."""
 
     workspace: Workspace | None = None
     request: Request | None = None
@@ -288,7 +288,7 @@ class _Known:
 
 
 def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
-    """Do what was asked for, and say what is going on."""
+    """Does what the job was asked for, and reports what is going on."""
     from raw_trigger.ci.job import attend
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.state import PREFIX
@@ -348,7 +348,7 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
 
 
 class _ToldError(Exception):
-    """An error that the user has been told of."""
+    """Carries an error that the user has already seen."""
 
     def __init__(self, error: RawTriggerError) -> None:
         super().__init__(str(error))
@@ -357,10 +357,10 @@ class _ToldError(Exception):
 
 @contextmanager
 def _log() -> Iterator[None]:
-    """The job's log, in which no file name can pass for a command of the runner's; errors included.
+    """Writes the job's log, errors included, so that no file name in it acts as a command of the runner.
 
     Raises:
-        _ToldError: an error ended what was done.
+        _ToldError: an error ended the block.
     """
     from raw_trigger.ci.annotations import stopped
 
@@ -368,14 +368,17 @@ def _log() -> Iterator[None]:
         try:
             yield
         except RawTriggerError as error:
-            # Not to stderr, which the runner reads apart from what stops its commands.
+            # Not to stderr: `::stop-commands::` on stdout may be read after it.
             typer.echo(sentence(error))
             raise _ToldError(error) from error
 
 
 @contextmanager
 def _passed_on() -> Iterator[Callable[[Popen[bytes]], None]]:
-    """Signals end the process that is named to what this gives, which says how it ends; and then this one."""
+    """Passes signals on to the child process that is registered with the value of this block.
+
+    The child decides how it ends; then this process ends too.
+    """
     children: list[Popen[bytes]] = []
     ended = False
 
@@ -398,10 +401,10 @@ def _passed_on() -> Iterator[Callable[[Popen[bytes]], None]]:
 
 @contextmanager
 def _ended_once() -> Iterator[None]:
-    """The first signal ends the work, and no other one disturbs the recording of what was done until then.
+    """Lets the first signal end the work, and ignores further ones while the outcome is recorded.
 
     GitHub sends SIGINT, after 7.5 seconds SIGTERM, and kills 2.5 seconds later (actions/runner,
-    ProcessInvoker.cs); others begin with SIGTERM.
+    ProcessInvoker.cs); other systems begin with SIGTERM.
     """
     ended = False
 

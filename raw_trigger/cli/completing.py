@@ -1,4 +1,4 @@
-"""What the shell proposes while a command is typed: what is known without starting Dagster."""
+"""Completes a command in the shell with what is known without starting Dagster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from raw_trigger.workspace import Workspace
 
 _MOST = 500
-"""How many are proposed."""
+"""The most proposals."""
 _MOST_LOOKED_AT = 100_000
 _RUNS = 50
 _SHORT = 8
@@ -32,12 +32,12 @@ def assets(ctx: typer.Context, incomplete: str) -> Proposals:
 
 
 def partitions(ctx: typer.Context, incomplete: str) -> Proposals:
-    """Proposes keys of partitions, of the assets that ``--asset`` names if it does, or the end of a range."""
+    """Proposes partition keys, or the end of a range; with ``--asset`` those of its assets only."""
     return _quietly(lambda: _partitions(ctx, incomplete))
 
 
 def environments(ctx: typer.Context, incomplete: str) -> Proposals:
-    """Proposes the environments that are recorded, that CI records, and the one of this clone."""
+    """Proposes the recorded environments, those that CI records, and that of this clone."""
     return _quietly(lambda: _environments(ctx))
 
 
@@ -47,7 +47,7 @@ def runs(ctx: typer.Context, incomplete: str) -> Proposals:
 
 
 def _quietly(propose: Callable[[], Proposals]) -> Proposals:
-    # Somebody is in the middle of a line: nothing is the answer to whatever is wrong.
+    # An error would appear in the middle of the line that the user types.
     with suppress(Exception):
         return sorted(set(islice(propose(), _MOST)), key=str)
     return []
@@ -72,7 +72,7 @@ def _catalogs(ctx: typer.Context) -> Iterator[Catalog]:
     from raw_trigger.project import catalog
 
     for workspace in _workspaces(ctx):
-        # However old it is: what is proposed is looked at by whoever takes it.
+        # An old catalog will do: the user looks at the proposals.
         cached = catalog.read(workspace.project.cache_dir)
         if cached is not None:
             yield cached.catalog()
@@ -94,7 +94,7 @@ def _partitions(ctx: typer.Context, incomplete: str) -> Proposals:
             if asset.partitions is None or (named and asset.key not in named):
                 continue
             every = islice(keys.every(asset.partitions) or (), _MOST_LOOKED_AT)
-            # Of a year of days the last ones are what somebody most likely means.
+            # The last keys are those that the user most likely means, such as the last days of a year.
             for key in deque((key for key in every if key.startswith(last)), _MOST):
                 yield f"{first}{dots}{key}"
 
@@ -114,7 +114,7 @@ def _runs(ctx: typer.Context) -> Proposals:
     from raw_trigger.render.words import sample
 
     for workspace in _workspaces(ctx):
-        # A database elsewhere may not answer.
+        # A remote database may take seconds to answer.
         if workspace.config.ledger == "sqlite":
             for run in open_ledger(workspace).runs(HistoryFilter(limit=_RUNS)):
                 made = sample([target.target.text for target in run.targets], 2)

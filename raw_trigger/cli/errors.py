@@ -30,14 +30,14 @@ _REFUSALS = frozenset(
         errno.ENFILE,
     )
 )
-"""What a system says for reasons of its own: no rights, no room, a broken disk."""
+"""Errors of the system that are no bug of ours: no rights, no room, a broken disk."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def handled(verb: Callable[P, R]) -> Callable[P, R]:
-    """The verb with its errors told to the user; nothing but :class:`typer.Exit` leaves it."""
+    """Returns the command so that it shows errors to the user and raises nothing but :class:`typer.Exit`."""
 
     @functools.wraps(verb)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -50,7 +50,7 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
             echo_stderr("raw-trigger: interrupted; what had succeeded is recorded")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader went away (`| head`): nobody is left to tell.
+            # The reader of our output has ended (`| head`), so nobody would read a message.
             _give_up_stdout()
             raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
@@ -66,14 +66,14 @@ def handled(verb: Callable[P, R]) -> Callable[P, R]:
 
 
 def tell(error: RawTriggerError) -> None:
-    """Print the error to stderr."""
+    """Prints the error to stderr."""
     echo_stderr(sentence(error))
 
 
 def echo_stderr(text: str) -> None:
-    """Print lines to stderr, so that they fit where that is a terminal."""
+    """Prints lines to stderr, broken to fit if it is a terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
-        # Imported here: a program that reads what we write has no use for it.
+        # Imported here: only a terminal needs it, and the import takes time.
         from rich.console import Console
         from rich.text import Text
 
@@ -81,14 +81,14 @@ def echo_stderr(text: str) -> None:
 
         console = Console(stderr=True)
         text = "\n".join(piece.plain for line in text.split("\n") for piece in fitted(Text(line), console))
-        # Not by way of click, which writes past what rich has put in the place of stderr.
+        # Not with click, which bypasses rich's replacement of stderr and so breaks its bars.
         print(text, file=sys.stderr, flush=True)
     else:
         typer.echo(text, err=True)
 
 
 def sentence(error: RawTriggerError) -> str:
-    """What happened, the project's own words, what to do."""
+    """Returns what happened, the project's own words, and what to do."""
     from raw_trigger.render.words import harmless
 
     said = [f"raw-trigger: {error.message}"]
@@ -109,7 +109,7 @@ def _refused(error: OSError) -> RawTriggerError:
 
 
 def _give_up_stdout() -> None:
-    """Send what is still buffered nowhere, or Python would fail again when it exits."""
+    """Redirects the buffered output to nowhere; Python would fail to write it again when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -12,14 +12,14 @@ from raw_trigger.cli.session import history_of, text_renderer, write
 
 
 class HistoryFormat(str, Enum):
-    """How the history is written."""
+    """Says how the history is written."""
 
     text = "text"
     json = "json"
 
 
 class RunState(str, Enum):
-    """What `--status` takes."""
+    """Says which values `--status` takes."""
 
     success = "success"
     failed = "failed"

@@ -32,13 +32,15 @@ REFUSED = {
     "pre-commit": "the commit is refused; `git commit --no-verify` commits all the same",
     "pre-push": "the push is refused; `git push --no-verify` pushes all the same",
 }
-"""How a hook ends whose exit code git heeds."""
+"""What to say when a hook fails whose exit code git obeys."""
 
 
 def gently(verb: Callable[P, None]) -> Callable[P, None]:
-    """The verb, with an end that git's own command can live with: a checkout fails by any exit code but 0,
-    and what comes after other commands has no say in them. Where git does not look, frameworks still see that
-    something could not be made. What is refused is told how to do it all the same.
+    """Returns the command so that its exit code is one that git's own command can live with.
+
+    Any exit code but 0 makes a checkout fail, so post-checkout always returns 0. Other hooks that run after a
+    command return only ``FAILED``: git ignores it, but frameworks show it. If a commit or push is refused,
+    the user is told how to do it all the same.
     """
 
     @functools.wraps(verb)
@@ -63,7 +65,7 @@ def hook(
         Path | None, typer.Option("--detached", metavar="LOG", hidden=True, help="Do its background work.")
     ] = None,
 ) -> None:
-    """What a git hook of that name calls, with the arguments and the standard input that git gave it."""
+    """Do the work of a git hook, with the arguments and the standard input that git gave it."""
     if detached is not None:
         _work(context, name, detached)
         return
@@ -84,7 +86,7 @@ def hook(
     job = untold(projects)
     if job is not None:
         _tell_of(text, projects, job)
-        # It was started to tell this and nothing else: what failed is not tried again by itself.
+        # The hook was started to report this failure only: failed work is not repeated by itself.
         if name.startswith("post-") and is_seen(projects):
             return
     reads = name in ("post-rewrite", "pre-push") and sys.stdin is not None and not sys.stdin.isatty()
@@ -94,7 +96,7 @@ def hook(
         code = _attend_each(context.obj, projects, text, name, passed, stdin)
     finally:
         if name in REFUSED:
-            # The one that is checked out may be none of what was looked at.
+            # These hooks looked at the index or at what is pushed, which need not be HEAD.
             mark_known(projects)
         else:
             mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
@@ -105,7 +107,7 @@ def hook(
 def _attend_each(
     chosen: Globals, projects: Projects, text: TextRenderer, name: str, args: list[str], stdin: bytes
 ) -> int:
-    """Attend the projects that are concerned; what goes wrong in one keeps none of the others from it.
+    """Handles the event for each project concerned; an error in one does not keep the others from it.
 
     Returns:
         The worst exit code.
@@ -138,13 +140,13 @@ def _projects(context: typer.Context) -> Projects:
 
 
 def _told(error: RawTriggerError) -> int:
-    """Tell the error; returns its exit code."""
+    """Prints the error; returns its exit code."""
     tell(error)
     return error.exit_code
 
 
 def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: str, event: HookEvent) -> int:
-    """Attend one event of one project; returns the exit code."""
+    """Handles one event of one project; returns the exit code."""
     from datetime import date
 
     from raw_trigger.hooking import attend, is_news
@@ -186,7 +188,7 @@ def _titled(name: str, workspace: Workspace) -> str:
 
 
 def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attended) -> int:
-    """The last lines; returns the exit code."""
+    """Writes the last lines; returns the exit code."""
     _tell_end(text, done)
     if done.job is not None:
         pid = f"process {done.job.owner.pid}"
@@ -228,7 +230,7 @@ def _tell_of(text: TextRenderer, projects: Projects, job: Job) -> None:
     text.say((f"raw-trigger: {text.near(background(job))}", "bold red"))
     text.say("  it stays pending until `raw-trigger run`, or a commit that mends it")
     if job.fate == "lost":
-        # Else its own process has told it.
+        # Any other failed job has told the command itself, from its own process.
         _tell_command(projects.workspaces, job)
 
 
@@ -241,14 +243,14 @@ def _tell_command(workspaces: Iterable[Workspace], job: Job) -> None:
 
 
 def _command(chosen: Globals, name: str, log: Path) -> list[str]:
-    """The command that does the hook's background work."""
+    """Returns the command that does the hook's background work."""
     from raw_trigger.install import program
 
     return [*program(), *chosen.arguments(), "hook", "--detached", str(log), name]
 
 
 def _work(context: typer.Context, name: str, log: Path) -> None:
-    """What the hook has left to a process of its own."""
+    """Does the work that the hook left to a background process."""
     from raw_trigger.background import work
     from raw_trigger.repo.repository import Repository
 
@@ -264,15 +266,15 @@ def _work(context: typer.Context, name: str, log: Path) -> None:
 
 
 def _reconcile(context: typer.Context, name: str, concerned: list[Workspace]) -> str | None:
-    """Says what was left undone.
+    """Returns what was left undone; None if nothing.
 
     Args:
-        concerned: Becomes the projects in which something was.
+        concerned: Receives the projects in which something was.
     """
     text = text_renderer()
     concerned.clear()
     try:
-        # Read anew each time: what is committed meanwhile may be the configuration.
+        # Read again each time: the configuration may have been committed meanwhile.
         projects = _projects(context)
     except RawTriggerError as error:
         tell(error)

@@ -75,7 +75,7 @@ def init(
     initialize.create(place.file, draft.text)
     text.say("wrote ", (findings.file, "bold"))
     _summary(text, draft, findings.root)
-    # From here on the commands work with the file that was just written.
+    # The commands below use the file that was just written.
     context.obj = replace(chosen, config=place.file)
     failed = 0
     installed = False
@@ -95,14 +95,14 @@ def init(
         text.say("`raw-trigger learn` runs the assets, sees which files they read, and proposes the rules.")
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
-    if not installed and not no_catalog:  # `install` says it, too
+    if not installed and not no_catalog:  # `install` says it too
         tell_never_made(trigger_of(context))
     if failed:
         raise typer.Exit(failed)
 
 
 def _root(place: Place, asks: bool, yes: bool) -> str:
-    """The raw root: the only one, the one that is chosen, or with ``--yes`` the first."""
+    """Returns the raw root: the only one, the one that the user chooses, or with ``--yes`` the first."""
     roots = place.roots
     if not roots:
         raise UsageError(
@@ -163,7 +163,7 @@ def _summary(text: TextRenderer, draft: Draft, root: str) -> None:
 def _settle(
     context: typer.Context, text: TextRenderer, repo: Repository, config: Path, offer: Offer, wanted: bool
 ) -> None:
-    """Do what was offered, or say how to do it later."""
+    """Takes the offered step, or says how to take it later."""
     from raw_trigger.install.framework import add_to_precommit_config, install_advice
 
     if not wanted:

@@ -56,20 +56,22 @@ def install(
 
 
 def _take_as_made(trigger: Trigger, base: Base) -> None:
-    """Records the base's files as materialized, with the rules in force where the Dagster project tells them:
-    what a rule newly feeds later on is pending then.
+    """Records the base's files as materialized, with the rules in force if Dagster can be asked for them.
+
+    A file that an edited rule newly maps is pending then.
     """
     from raw_trigger.errors import ProjectError
 
     try:
         trigger.adopt(base.oid or trigger.workspace.repo.empty_tree)
-    except ProjectError:  # told by what asks Dagster later
+    except ProjectError:  # whatever asks Dagster later reports it
         trigger.ensure_record(base)
 
 
 def _own(chosen: Globals) -> dict[str, Path | None]:
-    """The one project that the hooks are to look after: of those with a configuration that is found without
-    being named, all are looked after.
+    """Returns the one project that the hooks look after; empty for all that have a configuration.
+
+    Only a configuration that is not found by its name has to be named.
     """
     from raw_trigger.config.loader import NAMES
 

@@ -95,10 +95,10 @@ def learn(
 
 
 def _wanted(planned: Plan) -> bool:
-    """Whether the user wants this to be run: nobody but the user knows what the assets do beside reading.
+    """Says whether the user wants to run this: only the user knows what the assets do besides reading.
 
     Raises:
-        UsageError: nobody is there to be asked.
+        UsageError: there is nobody to ask.
     """
     from raw_trigger.errors import UsageError
     from raw_trigger.render.learned import announcement, listed

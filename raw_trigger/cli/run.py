@@ -61,7 +61,7 @@ def run(
 
 
 def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> None:
-    """Plan, run and show what becomes of it; exits 1 if something failed or had to wait."""
+    """Carries out the command and shows the outcome; exits 1 if something failed or had to wait."""
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.model.outcome import judged
     from raw_trigger.render import words

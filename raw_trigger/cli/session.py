@@ -1,4 +1,4 @@
-"""What the verbs share: their options, the workspace, the output."""
+"""What the commands share: options, the workspace, output."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ LEGEND = (
     "Signs: A added, M modified, D deleted, R renamed, T of another type, = the same but not made as it is; "
     "✔ made, ✘ failed, – skipped, … handed over."
 )
-"""What the signs stand for."""
+"""The meaning of the signs."""
 
 
 class Format(str, Enum):
-    """How results are written."""
+    """Says how results are written."""
 
     text = "text"
     json = "json"
@@ -50,7 +50,7 @@ class Format(str, Enum):
 
 
 class PlainFormat(str, Enum):
-    """How results that are no plan are written."""
+    """Says how results that are no plan are written."""
 
     text = "text"
     json = "json"
@@ -104,10 +104,10 @@ NoCatalog = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options before the verb.
+    """Holds the options before the command.
 
     Attributes:
-        found: What they come to, where that is known already.
+        found: The repository and the project that they mean; None if they were not looked up yet.
     """
 
     config: Path | None
@@ -119,7 +119,7 @@ class Globals:
     found: tuple[Repository, Place] | None = None
 
     def arguments(self) -> list[str]:
-        """The same options for another process, which may be started elsewhere."""
+        """Returns the same options for another process, whose working directory may differ."""
         one = [("-C", str(self.directory))]
         one += [] if self.config is None else [("--config", str(self.config))]
         one += [] if self.project is None else [("--project", str(self.project))]
@@ -129,7 +129,7 @@ class Globals:
 
 
 def workspace_of(context: typer.Context, environment: str | None = None) -> Workspace:
-    """The workspace the command was started in.
+    """Returns the workspace that the command was started in.
 
     Raises:
         UsageError: it could be several.
@@ -148,7 +148,7 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
 
 
 def choose_by_path(context: typer.Context, names: Sequence[str]) -> None:
-    """Where there are several projects, take the one that all of these files are in."""
+    """Selects, of several projects, the one that contains all of these files."""
     chosen: Globals = context.obj
     repo, places = found_from(chosen)
     found = places if len(places) == 1 else _that_holds(repo, places, names, chosen.directory)
@@ -159,7 +159,7 @@ def choose_by_path(context: typer.Context, names: Sequence[str]) -> None:
 def _that_holds(
     repo: Repository, places: Sequence[Place], names: Sequence[str], start: Path
 ) -> Sequence[Place]:
-    """The one of several projects that all of these files are in, if there is one."""
+    """Returns the one of several projects that contains all of these files; empty if there is none."""
     from raw_trigger.places import that_holds
 
     top, start = repo.top.resolve(), start.resolve()
@@ -169,10 +169,10 @@ def _that_holds(
 
 
 def history_of(context: typer.Context) -> Workspace:
-    """A workspace with the history that is asked for: projects of one repository mostly share it.
+    """Returns a workspace whose history contains that of all projects: they usually share one.
 
     Raises:
-        UsageError: it could be several.
+        UsageError: they do not, and no project was named.
     """
     from raw_trigger.workspace import open_place
 
@@ -186,7 +186,7 @@ def history_of(context: typer.Context) -> Workspace:
 
 
 def found_from(chosen: Globals) -> tuple[Repository, Sequence[Place]]:
-    """The repository, and the projects that a command is about."""
+    """Returns the repository and the projects that a command is about."""
     from raw_trigger.repo.repository import Repository
     from raw_trigger.workspace import places_of
 
@@ -195,11 +195,11 @@ def found_from(chosen: Globals) -> tuple[Repository, Sequence[Place]]:
 
 
 def each_project(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb, called for each of the projects that it is about, one after the other. What goes wrong with
-    one keeps none of the others from it; the worst exit code is the last word.
+    """Returns the command so that it runs for each project that it is about, one after the other.
 
-    A result that is one document, and a record that was named, are those of one project: then there must
-    not be several.
+    An error in one project does not keep the others from it; the worst exit code is that of the whole. A
+    result that is one document, and a record that was named, belong to one project: with several the command
+    is refused.
     """
 
     @functools.wraps(verb)
@@ -247,7 +247,7 @@ def _exit_code(verb: Callable[..., None], context: typer.Context, options: dict[
 
 
 def as_named(chosen: Globals, opened: Workspace) -> Workspace:
-    """The workspace with the Dagster project that the options name, if they do."""
+    """Returns the workspace with the Dagster project that the options name, if they name one."""
     if not (chosen.module_name or chosen.python_file or chosen.workspace):
         return opened
     options = dataclasses.replace(
@@ -262,7 +262,7 @@ def as_named(chosen: Globals, opened: Workspace) -> Workspace:
 
 
 def waited_for(opened: Workspace) -> Workspace:
-    """The workspace, with a sign of life while somebody waits for its Dagster project."""
+    """Returns the workspace with a spinner while its Dagster project is being loaded."""
     return dataclasses.replace(opened, project=dataclasses.replace(opened.project, busy=busy))
 
 
@@ -276,7 +276,7 @@ def trigger_of(
     downstream: str | None = None,
     no_catalog: bool = False,
 ) -> Trigger:
-    """A trigger with the command's wishes."""
+    """Returns a trigger with the command's wishes."""
     from raw_trigger.model.plan import Narrowing
     from raw_trigger.survey import Wishes
     from raw_trigger.trigger import Trigger
@@ -287,7 +287,7 @@ def trigger_of(
 
 
 def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:
-    """``--partition`` as it is planned with: the first and the last key of each.
+    """Returns the first and the last key of each ``--partition``.
 
     Raises:
         UsageError: a range has only one end.
@@ -304,7 +304,7 @@ def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:
 
 
 def globs(paths: list[str] | None) -> tuple[str, ...]:
-    """``--path`` as it is planned with.
+    """Returns the globs of ``--path``.
 
     Raises:
         UsageError: one of them is no glob.
@@ -321,7 +321,7 @@ def globs(paths: list[str] | None) -> tuple[str, ...]:
 
 
 class _WithPlainFlags:
-    """Has no type written beside an option that takes no value."""
+    """Shows no type beside an option that takes no value."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
@@ -332,15 +332,15 @@ class _WithPlainFlags:
 
 
 class Command(_WithPlainFlags, TyperCommand):
-    """A command as its help shows it."""
+    """Shows its flags without a type in its help."""
 
 
 class Group(_WithPlainFlags, TyperGroup):
-    """The commands, in the order in which they were added."""
+    """Shows the commands in the order in which they were added."""
 
 
 class TakesNames(Command):
-    """A command whose words may be revisions before ``--`` and names after it."""
+    """Reads words before ``--`` as revisions or names, words after it as names."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if "--" in args:
@@ -358,7 +358,7 @@ def asked_of(
     staged: bool,
     everything: bool,
 ) -> tuple[Trigger, Base, Desired]:
-    """What the command compares, by a trigger that wants what the words name."""
+    """Returns a trigger that wants what the words name, and the two sides that the command compares."""
     from raw_trigger.arguments import Words, understood
 
     given = Words(tuple(words or ()), context.meta.get(_NAMED))
@@ -368,10 +368,10 @@ def asked_of(
 
 
 def depth(downstream: str | None) -> str | int | None:
-    """``--downstream`` as the configuration knows it.
+    """Returns ``--downstream`` as the configuration has it: a word or a number.
 
     Raises:
-        UsageError: it is neither a word nor a number.
+        UsageError: it is neither.
     """
     if downstream is None or downstream in ("auto", "none", "all"):
         return downstream
@@ -383,10 +383,10 @@ def depth(downstream: str | None) -> str | int | None:
 
 
 def text_renderer(top: Path | None = None, *, stderr: bool = False) -> TextRenderer:
-    """A renderer for stdout (or stderr), in colour where that is a terminal.
+    """Returns a renderer for stdout (or stderr), in colour if that is a terminal.
 
     Args:
-        top: The folder that paths are shown relative to.
+        top: The folder that paths are shown relative to; None shows them as they are.
     """
     from rich.console import Console
 
@@ -399,11 +399,11 @@ def text_renderer(top: Path | None = None, *, stderr: bool = False) -> TextRende
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """Something that moves, and what takes so long, where a person waits for it."""
+    """Shows a spinner and what takes so long, if stderr is a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
-    # Imported here: a program that reads what we write has no use for it.
+    # Imported here: only a terminal needs it, and the import takes time.
     from raw_trigger.render.terminal import spinner
 
     with spinner(what):
@@ -411,10 +411,10 @@ def busy(what: str) -> Iterator[None]:
 
 
 def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> None:
-    """Names what is recorded as made, or is about to be, though Dagster has never materialized it.
+    """Writes what is recorded as made, or is about to be, although Dagster never materialized it.
 
     Args:
-        paths: The raw files that this is about; None: all that are there.
+        paths: The raw files that this is about; None for all.
     """
     from raw_trigger.errors import ProjectError
     from raw_trigger.render import words
@@ -432,22 +432,23 @@ def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> N
 
 
 def tell_stderr(line: str) -> None:
-    """One line about what is going on, apart from the results; no name of a file in it makes it another."""
+    """Writes one line about what is going on to stderr; no file name in it can make it two."""
     from raw_trigger.render.words import harmless
 
     echo_stderr(f"raw-trigger: {harmless(line)}")
 
 
 def write(pieces: Iterable[str]) -> None:
-    """Write pieces to stdout as they come."""
+    """Writes pieces to stdout as they come."""
     for piece in pieces:
         sys.stdout.write(piece)
     sys.stdout.flush()
 
 
 def show(plan: Plan, outcome: Outcome | None, form: Format, failures: Sequence[Failure] = ()) -> None:
-    """Write a plan, and its outcome if there is one, in the format asked for; text shows the plan only, with
-    what failed before.
+    """Writes a plan, and its outcome if there is one, in this format.
+
+    Text shows no outcome, but the failures of earlier runs.
     """
     if form is Format.json:
         from raw_trigger.render.json import render

@@ -1,1 +1,1 @@
-"""What carries a plan out."""
+"""Launchers carry a plan out."""

@@ -1,4 +1,4 @@
-"""What every launcher is given and gives back."""
+"""What every launcher gets and returns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from raw_trigger.project import Watching
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A plan and what the runs are to carry with them.
+    """Holds a plan and what its runs need besides.
 
-    ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start; ``data_versions``
-    and ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run
-    configuration of those that are named jobs. ``watching``: what is read there is told. ``fed``: the assets
-    above that raw files feed, of which the plan says all that is to be made.
+    ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start. ``data_versions`` and
+    ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run configuration
+    of named jobs. ``watching`` has the runs watched for what they read; None: they are not. ``fed`` are the
+    upstream assets that raw files feed: the plan says everything that is to be made of them.
     """
 
     plan: Plan
@@ -38,7 +38,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a launch ended. ``problem`` is set if it ended before every target had its outcome."""
+    """Says how a launch ended. ``problem`` is set if it ended before every target had its outcome."""
 
     run_ids: tuple[str, ...] = ()
     log: str | None = None
@@ -46,19 +46,20 @@ class Report:
 
 
 class Launcher(Protocol):
-    """Carries out an order; every finished target is told at once."""
+    """Carries out an order, and reports every finished target at once."""
 
     def ready(self) -> AbstractContextManager[None]:
-        """Set going what takes its time, in the background, for an order that is given inside the block. What
-        goes wrong with it is an error of the launch.
+        """Starts in the background what takes time, for an order that is given inside the block.
+
+        An error of it becomes an error of the launch.
         """
         ...
 
     def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
-        """Materialize and report what the plan says, batch after batch; go on after a failure.
+        """Materializes and reports what the plan says, batch after batch; goes on after a failure.
 
         Args:
-            prepare: Gives the order. Called once, when everything has been set going that takes its time;
-                nothing is run before.
+            prepare: Returns the order. Called once, after what takes time was started and before anything
+                runs.
         """
         ...

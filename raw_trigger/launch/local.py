@@ -1,4 +1,4 @@
-"""Carries a plan out here, in the project's own interpreter: one process for the whole plan."""
+"""Carries a plan out on this machine, in the project's own interpreter: one process for the whole plan."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from raw_trigger.project import (
 
 
 class LocalLauncher:
-    """Runs batches in-process on the user's Dagster instance.
+    """Runs batches in one process on the user's Dagster instance.
 
     Args:
-        locks: Where the locks of the environments are; None where none is held.
+        locks: The folder of the environments' locks; None if none is held.
     """
 
     def __init__(self, project: DagsterProject, locks: Path | None) -> None:
@@ -38,11 +38,12 @@ class LocalLauncher:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Start the project's interpreter, which imports Dagster; see
-        :class:`raw_trigger.launch.base.Launcher`.
+        """Starts the project's interpreter, which imports Dagster.
+
+        See :class:`raw_trigger.launch.base.Launcher`.
         """
         with ExitStack() as stack:
-            with suppress(ProjectError):  # the launch tries it again, and says so
+            with suppress(ProjectError):  # the launch tries again, and reports it
                 self._started = stack.enter_context(self._project.starting())
             try:
                 yield
@@ -50,11 +51,11 @@ class LocalLauncher:
                 self._started = None
 
     def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
-        """Carry out the order; see :class:`raw_trigger.launch.base.Launcher`.
+        """Carries out the order; see :class:`raw_trigger.launch.base.Launcher`.
 
         Raises:
-            ProjectError: the project cannot be loaded; nothing was run then.
-            KeyboardInterrupt: interrupted; what had finished was told.
+            ProjectError: the project cannot be loaded; nothing has run.
+            KeyboardInterrupt: interrupted; every finished target was reported.
         """
         run_ids: list[str] = []
 
@@ -84,7 +85,7 @@ class LocalLauncher:
 
 
 def _words(error: RunError) -> str:
-    """The message, and the frames that led to it."""
+    """Returns the message and the frames that led to it."""
     frames = (error.traceback or "").rstrip().removesuffix(error.message).rstrip()
     return f"{error.message}\n{frames}" if frames else error.message
 
@@ -128,7 +129,7 @@ def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) 
 
 
 def _in_order(order: Order, members: list[PlannedTarget]) -> list[PlannedTarget]:
-    """The targets of a range in the order of its keys."""
+    """Returns the targets of a range in the order of its keys."""
     keys = PartitionKeys()
 
     def position(planned: PlannedTarget) -> float | str:

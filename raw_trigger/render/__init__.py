@@ -1,1 +1,1 @@
-"""Plans and outcomes for people and programs. Nothing here decides anything."""
+"""Shows plans and outcomes to people and programs. Nothing here decides anything."""

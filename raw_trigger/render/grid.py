@@ -1,4 +1,4 @@
-"""Partitions as a grid of signs for a terminal."""
+"""Draws partitions as a grid of signs at a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNS: dict[CellState, tuple[str, str]] = {
     "no partition": ("?", "red"),
 }
 NAMED = 12
-"""Partitions that are written with their names; more are signs only."""
+"""The most partitions that are written with their names; more are drawn as signs only."""
 _WIDEST = 62
 _FEWEST = 10
 
@@ -26,10 +26,10 @@ Line = list["str | tuple[str, str]"]
 
 
 def lines(grid: Grid, width: int | None = None) -> Iterator[Line]:
-    """The asset with its numbers, then a line for each group of partitions.
+    """Yields the asset with its counts, then a line for each group of partitions.
 
     Args:
-        width: How many columns the terminal has; None: it is none.
+        width: The columns of the terminal; None if there is no terminal.
     """
     counts = ", ".join(f"{count} {state}" for state in SIGNS if (count := grid.counts.get(state)))
     total = words.plural(len(grid.cells), "partition")
@@ -51,7 +51,7 @@ def lines(grid: Grid, width: int | None = None) -> Iterator[Line]:
 
 
 def legend() -> Line:
-    """What the signs stand for."""
+    """Returns the signs with their meaning."""
     signs: Line = []
     for state, sign in SIGNS.items():
         signs += [sign, f" {state}  "]
@@ -63,7 +63,7 @@ def _why(cell: Cell) -> tuple[str, str]:
 
 
 def _rows(grid: Grid, drawn: Sequence[Cell], most: int) -> Iterator[tuple[str, Sequence[Cell]]]:
-    """Groups of at most so many; of time windows those of one month or day."""
+    """Yields groups of at most ``most`` cells; time windows are grouped by month or day."""
     for label, group in groupby(drawn, key=lambda cell: _group(grid, cell.partition)):
         cells = list(group)
         for start in range(0, len(cells), most):
@@ -73,7 +73,7 @@ def _rows(grid: Grid, drawn: Sequence[Cell], most: int) -> Iterator[tuple[str, S
 
 
 def _group(grid: Grid, key: str) -> str:
-    """What is common to the keys of one line."""
+    """Returns the beginning that the keys of one line share."""
     if grid.definition.kind == "multi":
         return key.partition(SEPARATOR)[0]
     if grid.definition.kind != "time":

@@ -1,4 +1,4 @@
-"""The ledger for a person and as JSON."""
+"""Shows the ledger to a person and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raw_trigger.render.text import TextRenderer
 VERSION = 1
 
 Alive = Mapping[str, bool | None]
-"""Launch id → whether the process of an open launch is still there; None where that cannot be told."""
+"""Launch id → whether the process of an open launch still exists; None if that cannot be told."""
 
 _STYLES = {"success": "green", "failed": "red", "started": "cyan", "skipped": "yellow"}
 _SIGNS = {"success": "✔", "failed": "✘", "started": "…", "skipped": "–"}
@@ -25,7 +25,7 @@ _SHORT_OID = 12
 
 @dataclass(frozen=True, slots=True)
 class _Launch:
-    """The line of a launch: of one run it has the run's own id."""
+    """Holds the runs of one launch, which is one line; the line of a single run has the run's own id."""
 
     runs: Sequence[PastRun]
 
@@ -68,7 +68,7 @@ def _names(run: PastRun) -> str:
 
 
 def overview(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
-    """One line for every launch, below it one for each of several runs, and how their errors begin."""
+    """Writes a line for every launch, below it one for each of several runs and the beginning of errors."""
     launches: dict[str, list[PastRun]] = {}
     for run in runs:
         launches.setdefault(run.launch_id, []).append(run)
@@ -101,7 +101,7 @@ def overview(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
 
 
 def details(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:
-    """Everything that is known of some runs."""
+    """Writes everything that is known of some runs."""
     for number, run in enumerate(runs):
         if number:
             text.say("")
@@ -164,7 +164,7 @@ def _local(moment: datetime) -> str:
 
 
 def as_json(runs: Sequence[PastRun], alive: Alive) -> Iterator[str]:
-    """The pieces of one JSON document; valid ASCII, keys always present, times in UTC."""
+    """Yields the pieces of one JSON document: valid ASCII, all keys always present, times in UTC."""
     yield f'{{"version": {VERSION},\n "runs": ['
     separator = "\n  "
     for run in runs:

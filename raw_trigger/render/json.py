@@ -1,4 +1,4 @@
-"""Version 1 of the JSON format. Written piece by piece, so that a large plan is never in memory twice."""
+"""Version 1 of the JSON format, written piece by piece: a large plan is never in memory twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
-    """The pieces of one JSON document: valid ASCII whatever the file names are, keys always present."""
+    """Yields the pieces of one JSON document: valid ASCII for all file names, all keys always present."""
     base, desired = plan.base, plan.desired
     yield "{" + f'"version": {VERSION},\n "environment": {json.dumps(plan.environment)},\n "base": '
     yield json.dumps({"kind": base.kind, "name": base.name, "oid": base.oid, "reason": base.reason})
@@ -57,7 +57,7 @@ def _change(planned: PlannedChange) -> dict[str, object]:
 
 
 def content(change: Change) -> str:
-    """What kind of thing is, or was, at the path."""
+    """Returns the kind of content that is, or was, at the path."""
     entry = change.new or change.old
     return "blob" if entry is None else entry.content
 

@@ -1,4 +1,4 @@
-"""What was learned, as text for a terminal and as JSON."""
+"""Shows what was learned, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str, Any]:
-    """The whole of it; paths as in the plan. ``outcome``: None where nothing was run."""
+    """Returns everything that was learned; paths as in the plan.
+
+    Args:
+        outcome: None if nothing was run.
+    """
     return {
         "version": 1,
         "file": found.file,
@@ -51,12 +55,12 @@ def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str,
 
 
 def announcement(plan: Plan, what: str) -> str:
-    """What is, or would be, materialized, in short."""
+    """Returns one line that names the targets of the plan."""
     return f"{what} {words.sample([words.printable(one.target.text) for one in plan.actionable])}"
 
 
 def listed(plan: Plan) -> Iterator[str]:
-    """All of it, an asset a line."""
+    """Yields the targets of the plan, an asset a line."""
     assets: dict[str, list[str]] = {}
     for one in plan.actionable:
         partition = one.target.partition
@@ -69,7 +73,11 @@ def listed(plan: Plan) -> Iterator[str]:
 
 
 def remarks(found: Learned, written: bool, ran: Ran | None, environment: str) -> Iterator[str]:
-    """What is said beside the diff. ``ran``: what was materialized for it just now."""
+    """Yields what is said beside the diff.
+
+    Args:
+        ran: The run that was made to learn; None without one.
+    """
     files = {path for one in found.readings for path in (*one.reads.files, *one.reads.unsure)}
     who = words.plural(len({one.target.asset for one in found.readings}), "asset")
     yield f"{who} read {words.plural(len(files), 'raw file')}"

@@ -1,4 +1,4 @@
-"""A plan and its outcome as Markdown, safe from whatever a file name holds."""
+"""Shows a plan and its outcome as Markdown that no file name can break."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "
 
 
 def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
-    """The pieces of one Markdown document."""
+    """Yields the pieces of one Markdown document."""
     yield f"### Raw data: {escape(words.comparison(plan))}\n\n"
     if not words.asked(plan):
         yield f"{escape(words.nothing(plan))}.\n"
@@ -62,9 +62,9 @@ def _outcome(plan: Plan, outcome: Outcome) -> Iterator[str]:
 
 
 def code(text: str) -> str:
-    """A name in a Markdown table cell, as a span of backticks; where none can hold it, escaped."""
+    """Returns a name for a Markdown table cell, as a span of backticks, or escaped if no span can hold it."""
     if not text.isprintable() or ("|" in text and "\\" in text):
-        # A table would take the two for one another.
+        # In a table a backslash before a pipe belongs to the pipe.
         return f"<code>{escape(text)}</code>"
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     room = " " if text[:1] in "` " or text[-1:] in "` " else ""
@@ -72,7 +72,7 @@ def code(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that means itself in a Markdown table cell."""
+    """Returns the text escaped for a Markdown table cell."""
     out = []
     for char in text:
         if char in "\\`*_{}[]<>()#+-!|~&$:@":

@@ -1,4 +1,4 @@
-"""Progress while a plan is carried out: a line for every finished target, a bar below them at a terminal."""
+"""Shows progress: a line for every finished target and, at a terminal, a bar below them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Used as ``with progress as finished``; ``finished`` is told every target.
+    """Shows progress while ``with progress as finished`` lasts; call ``finished`` with every target.
 
     Args:
         tell: Writes the line of a target.
@@ -32,7 +32,7 @@ class Progress:
         self._bar: Bar | None = None
 
     def expect(self, count: int) -> None:
-        """How many targets there will be."""
+        """Takes the number of targets that there will be."""
         self._expected = count
         self._show("starting Dagster")
 
@@ -54,7 +54,7 @@ class Progress:
 
     def _show(self, text: str) -> None:
         if self._bar is None:
-            # With a console of its own at the same terminal the bar would not make way for the lines.
+            # A bar on another console of the same terminal would not make way for the lines.
             console = self._console if is_screen(self._console) else Console(stderr=True)
             if not is_screen(console) or not self._expected:
                 return
@@ -67,7 +67,7 @@ class Progress:
 
 
 def _bar(console: Console) -> Bar:
-    # Imported here: most runs have no terminal.
+    # Imported here: most runs have no terminal, and the import takes time.
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
@@ -78,7 +78,7 @@ def _bar(console: Console) -> Bar:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    # What goes to a file or a pipe has to stay there.
+    # Rich would redirect stdout and stderr to the terminal, also if they are a file or a pipe.
     return Bar(
         *columns,
         console=console,

@@ -1,4 +1,4 @@
-"""What a terminal needs that a file does not: lines that fit, and something that moves while one waits."""
+"""What a terminal needs and a file does not: lines that fit, and a spinner while the user waits."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rich.text import Text
 
 _NARROWEST = 20
 _HANGING = 2
-"""By how much the rest of a line is indented more than its beginning."""
+"""The additional indent of a line's continuation."""
 
 
 def is_screen(console: Console) -> bool:
-    """Says whether somebody looks at it, and it can be drawn on."""
-    # Rich takes a file for a terminal where FORCE_COLOR is set.
+    """Says whether the console is a terminal that can be drawn on."""
+    # With FORCE_COLOR rich takes a file for a terminal.
     return console.is_interactive and console.file.isatty()
 
 
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """Shows a text on stderr that something moves beside, for the block, where that is a screen."""
+    """Shows a text with a spinner on stderr during the block, if stderr is a terminal."""
     console = Console(stderr=True)
-    # Where rich stands in for stderr something moves already.
+    # If rich has replaced stderr, another spinner or a bar is moving already.
     if not is_screen(console) or hasattr(sys.stderr, "rich_proxied_file"):
         yield
         return
@@ -33,7 +33,7 @@ def spinner(text: str) -> Iterator[None]:
 
 
 def fitted(line: Text, console: Console) -> Iterator[Text]:
-    """Breaks a line that is too long for the screen, if it is one; what follows has a hanging indent."""
+    """Breaks a line that is too long for the terminal, with a hanging indent; without one it stays."""
     if not is_screen(console) or line.cell_len <= console.width:
         yield line
         return
@@ -41,10 +41,10 @@ def fitted(line: Text, console: Console) -> Iterator[Text]:
     line.expand_tabs(console.tab_size)
     indent = _indent(line)
     rest = line[indent:]
-    # However deep it is, half of the screen is for the text.
+    # At least half of the width is for the text, even if the indent is deep.
     indent, hanging = min(indent, width // 2), min(indent + _HANGING, width // 2)
     while rest:
-        # What is further on than a line is long does not count for this one.
+        # Only the part that can fit is wrapped: wrapping the whole rest each time would be quadratic.
         piece = rest[: width + 1].wrap(console, width - indent)[0]
         piece.rstrip()
         yield Text(" " * indent).append_text(piece)

@@ -1,4 +1,4 @@
-"""A plan, its progress and its outcome for a person at a terminal; plain lines where there is none."""
+"""Shows a plan, its progress and its outcome to a person at a terminal, or as plain lines."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ UNRECORDED = (
 
 
 class TextRenderer:
-    """Writes to one console. Where that is no terminal long lines are not broken: they are for grep.
+    """Writes to one console. Without a terminal long lines stay whole, for grep.
 
     Args:
-        top: The folder that paths are shown relative to.
+        top: The folder that paths are shown relative to; None shows them as they are.
     """
 
     def __init__(self, console: Console, top: Path | None = None) -> None:
@@ -50,27 +50,28 @@ class TextRenderer:
         self._top = top
 
     def within(self, top: Path) -> TextRenderer:
-        """Returns one that shows paths relative to a folder, at the same console."""
+        """Returns a renderer for the same console that shows paths relative to another folder."""
         return TextRenderer(self._console, top)
 
     def say(self, *parts: str | tuple[str, str]) -> None:
-        """One line of plain or ``(text, style)`` parts."""
+        """Writes one line of plain or ``(text, style)`` parts."""
         safe = [words.harmless(p) if isinstance(p, str) else (words.harmless(p[0]), p[1]) for p in parts]
         for line in fitted(Text.assemble(*safe), self._console):
             self._console.print(line, soft_wrap=True)
 
     def near(self, text: str) -> str:
-        """Shows its paths relative to the repository's top."""
+        """Returns the text with its paths relative to the repository's top."""
         return text if self._top is None else text.replace(f"{self._top}/", "")
 
     def plan(
         self, plan: Plan, *, brief: bool = False, asleep: bool = True, failures: Iterable[Failure] = ()
     ) -> None:
-        """The changed files, an arrow to their assets, and what will run or why not.
+        """Writes the changed files with an arrow to their assets, and what will run or why not.
 
         Args:
             asleep: Whether to say which files wait for a time window to end.
-            failures: Of earlier runs; what is to be made again for the same content says so.
+            failures: Failures of earlier runs; shown with a target that is planned again for the same
+                content.
         """
         if not words.asked(plan):
             self.say(f"{words.nothing(plan)}.")
@@ -106,10 +107,10 @@ class TextRenderer:
         self.warnings(plan, listed=not brief)
 
     def warnings(self, plan: Plan, *, listed: bool = False) -> None:
-        """What somebody should know or do about the plan.
+        """Writes what the user should know or do about the plan.
 
         Args:
-            listed: Whether the targets that are skipped were listed with their reasons.
+            listed: Whether the skipped targets were listed with their reasons.
         """
         for error in plan.errors:
             self.say(("error: ", "bold red"), words.printable(error))
@@ -138,13 +139,13 @@ class TextRenderer:
             self._group(("  skip ", "yellow" if eye else "dim"), group, "")
 
     def _group(self, action: tuple[str, str], group: Sequence[PlannedTarget], style: str) -> None:
-        """One target, or several partitions of one asset."""
+        """Writes one target, or several partitions of one asset."""
         target, keys = group[0].target, words.partitions(group)
         name = words.printable(target.asset if keys else target.text)
         self.say(action, (name, style), f"  {keys}" if keys else "", _why(group[0].reason))
 
     def files(self, files: Mapping[bytes, Iterable[str]]) -> None:
-        """The first of some files, each with an arrow to its targets, and how many more."""
+        """Writes the first few files, each with an arrow to its targets, and how many more there are."""
         for path in sorted(files)[:_MOST_FILES]:
             targets = words.sample([words.printable(one) for one in sorted(files[path])])
             self.say("  ", words.printable(path), (" → ", "dim"), targets or "nothing")
@@ -152,7 +153,7 @@ class TextRenderer:
             self.say((f"  … and {words.plural(len(files) - _MOST_FILES, 'file')} more", "dim"))
 
     def _failures(self, failures: Sequence[Failure], named: bool) -> None:
-        """The first few that are known of the partitions of one asset."""
+        """Writes the first few known failures of the partitions of one asset."""
         for one in failures[:_MOST_FAILURES]:
             self._failure("      ", one, f"{words.printable(one.target.partition or '')} " if named else "")
         if len(failures) > _MOST_FAILURES:
@@ -165,10 +166,10 @@ class TextRenderer:
         )
 
     def target(self, done: TargetOutcome, errors: words.Errors) -> None:
-        """One finished target.
+        """Writes one finished target.
 
         Args:
-            errors: What was told by now.
+            errors: The errors that were written before.
         """
         sign, style = _SIGNS[done.status]
         seconds = "" if done.seconds is None else f"  {done.seconds:.1f} s"
@@ -183,19 +184,19 @@ class TextRenderer:
                 self.say("      ", (line, "red" if done.status == "failed" else "dim"))
 
     def outcome(self, plan: Plan, outcome: Outcome) -> None:
-        """The last line, and where to look if something failed."""
+        """Writes the last line, and where the log is if something failed."""
         style = "bold green" if outcome.status in ("success", "nothing", "submitted") else "bold red"
         self.say((words.summary(plan, outcome), style))
         if outcome.log is not None and outcome.status in ("failed", "partial"):
             self.say(("what it printed: ", "dim"), self.near(outcome.log))
 
     def progress(self, expected: int) -> Progress:
-        """Tells the targets of a run as they finish."""
+        """Returns a progress that writes the targets of a run as they finish."""
         errors = words.Errors()
         return Progress(lambda done: self.target(done, errors), self._console, expected)
 
     def status(self, status: Status, failures: Iterable[Failure] = ()) -> None:
-        """What is pending here, and how far every environment's record is from HEAD."""
+        """Writes what is pending here, and how far every environment's record is from HEAD."""
         plan = status.plan
         self.say(("HEAD ", "dim"), words.printable(status.head or "there is no commit yet"))
         recorded = any(e.name == plan.environment for e in status.environments)
@@ -223,7 +224,7 @@ class TextRenderer:
                 self.say(f"'{environment.name}' differs from HEAD in {behind}")
 
     def grids(self, found: Sequence[Grid]) -> None:
-        """The partitions of each asset, and what the signs stand for."""
+        """Writes the partitions of each asset, and the meaning of the signs."""
         if not found:
             self.say("No file feeds a partitioned asset.")
             return
@@ -236,7 +237,7 @@ class TextRenderer:
             self.say("assumed: recorded, not run here; `raw-trigger run --all --asset KEY` makes them")
 
     def findings(self, findings: Sequence[Finding], files: int, assets: int) -> None:
-        """What `check` found."""
+        """Writes the findings of `check`."""
         for finding in findings:
             style = {"error": "bold red", "warning": "yellow"}.get(finding.severity, "dim")
             where = words.printable(finding.where)
@@ -252,7 +253,7 @@ class TextRenderer:
     def explanations(
         self, explanations: Sequence[PathExplanation | AssetExplanation], failures: Sequence[Failure] = ()
     ) -> None:
-        """What `explain` found out."""
+        """Writes the answers of `explain`."""
         for item in explanations:
             if isinstance(item, PathExplanation):
                 self._path(item, failures)

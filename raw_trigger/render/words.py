@@ -28,10 +28,10 @@ _NAMES = {"worktree": "the working tree", "index": "what is staged"}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One changed file as a person reads it; a rename is one line.
+    """Holds one changed file as a person reads it; a rename is one line.
 
-    ``was`` is the path that a renamed one had. ``targets`` are empty where the fate is something else.
-    ``note`` says why it is one at all, though its content is as recorded.
+    ``was`` is the former path of a renamed file, else None. ``targets`` are empty if the file is not planned.
+    ``note`` says why the file is listed although its content is as recorded; empty for a changed file.
     """
 
     letter: str
@@ -44,12 +44,15 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The path, and what it was: an arrow stands for what is made from it, and nothing else."""
+        """Returns the path and the former one in parentheses.
+
+        There is no arrow between the two: an arrow always leads to what is made from a file.
+        """
         return self.path if self.was is None else f"{self.path} (was {self.was})"
 
     @property
     def rows(self) -> str:
-        """What the change does to the rows of a table, ``+3 −1 rows``; empty if none or unknown."""
+        """Returns the change of a table's rows, ``+3 −1 rows``; empty if there is none or it is unknown."""
         counts = self.planned.rows
         if counts is None:
             return ""
@@ -58,8 +61,9 @@ class Line:
 
 
 def asked(plan: Plan) -> tuple[PlannedChange, ...]:
-    """The changes that what was asked for is made from, with no more than that as their targets; all of them
-    where nothing was left out.
+    """Returns the changes that feed a target that was asked for, with such targets only.
+
+    If the plan left nothing out, these are all changes.
     """
     left = {one.target for one in plan.targets if one.reason == NOT_ASKED}
     if not left:
@@ -69,7 +73,7 @@ def asked(plan: Plan) -> tuple[PlannedChange, ...]:
     for planned in plan.changes:
         targets = tuple(target for target in planned.targets if target not in left)
         if planned.disposition != "planned":
-            # What cannot be planned fails the run, whoever asks.
+            # A change that cannot be planned fails the run, also if another target was asked for.
             found += [planned] if planned.targets and planned.disposition != "unchanged" else []
         elif planned.change.path in feeding:
             found.append(replace(planned, targets=targets or planned.targets))
@@ -77,13 +81,14 @@ def asked(plan: Plan) -> tuple[PlannedChange, ...]:
 
 
 def not_asked(plan: Plan) -> int:
-    """How many changed files were not asked for."""
+    """Returns how many changed files feed nothing that was asked for."""
     return plan.left_out + len(plan.changes) - len(asked(plan))
 
 
 def lines(plan: Plan) -> list[Line]:
-    """The changed files but for those that are asleep, each rename as one line under its new path; where
-    something was asked for, no others.
+    """Returns the lines of the changed files that were asked for and are not asleep.
+
+    A rename is one line, under its new path.
     """
     asleep, changes = plan.asleep, asked(plan)
     renamed = {p.change.old_path for p in changes if p.change.old_path is not None}
@@ -116,7 +121,7 @@ def _targets(planned: PlannedChange) -> tuple[str, ...]:
 
 
 def _note(plan: Plan, planned: PlannedChange, due: Mapping[bytes, Sequence[str]]) -> str:
-    """Why a file is planned though it did not change; empty if it did."""
+    """Returns why a file is planned although it did not change; empty if it changed."""
     change = planned.change
     if change.status != "remapped" or plan.record is None or change.path not in due:
         return ""
@@ -124,12 +129,12 @@ def _note(plan: Plan, planned: PlannedChange, due: Mapping[bytes, Sequence[str]]
 
 
 def asleep(plan: Plan) -> str | None:
-    """Which files wait for time windows to end, and until when the first of them; None: none do."""
+    """Returns which files wait for time windows to end and until when; None if none do."""
     paths = plan.asleep
     if not paths:
         return None
     who = f"{printable(next(iter(paths)))} waits" if len(paths) == 1 else f"{plural(len(paths), 'file')} wait"
-    # A target without a moment of its own waits with one that has it.
+    # A target without a moment of its own waits together with one that has a moment.
     ready = {t.ready for t in plan.targets if t.waits and t.ready and not paths.isdisjoint(t.paths)}
     until = f"{datetime.fromtimestamp(min(ready), timezone.utc):%Y-%m-%d %H:%M} UTC"
     when = f"until {until}" if len(ready) == 1 else f"the first until {until}"
@@ -137,10 +142,10 @@ def asleep(plan: Plan) -> str | None:
 
 
 def remarks(plan: Plan, *, listed: bool) -> list[str]:
-    """The warnings of a plan that nothing else tells.
+    """Returns the plan's warnings that the output does not show elsewhere.
 
     Args:
-        listed: Whether the targets that are skipped are listed with their reasons.
+        listed: Whether the skipped targets are listed with their reasons.
     """
     resting = plan.asleep
     told = {
@@ -152,15 +157,16 @@ def remarks(plan: Plan, *, listed: bool) -> list[str]:
 
 
 def skipped(plan: Plan) -> list[tuple[PlannedTarget, bool]]:
-    """The targets that were asked for and are skipped, and whether somebody should look at it."""
+    """Returns the skipped targets that were asked for, and whether the user should look at each."""
     warned = set(plan.warnings)
     asked = (one for one in plan.targets if one.action == "skip" and one.reason != NOT_ASKED)
     return [(one, one.sentence in warned and not one.waits) for one in asked]
 
 
 def standing(plan: Plan) -> str | None:
-    """Why nothing is made from any changed file before time passes or somebody mends a key, on one line;
-    None: there is more to tell.
+    """Returns on one line why nothing can be made before time passes or a partition key is corrected.
+
+    None if the plan has more to tell.
     """
     idle = []
     for one, eye in skipped(plan):
@@ -179,7 +185,7 @@ def standing(plan: Plan) -> str | None:
 
 
 def printable(path: bytes | str) -> str:
-    """A path on one line with nothing in it that a terminal would obey; odd ones are quoted."""
+    """Returns a path on one line without anything that a terminal would obey; quoted if necessary."""
     text = show(path) if isinstance(path, bytes) else path
     if text.isprintable() and not text.startswith(" ") and not text.endswith(" "):
         return text
@@ -195,7 +201,7 @@ def printable(path: bytes | str) -> str:
 
 
 def harmless(text: str, *, lines: bool = False) -> str:
-    """What a terminal only shows: everything else is escaped, but for tabs and, with ``lines``, newlines."""
+    """Returns the text with control characters escaped, except tabs and, with ``lines``, newlines."""
     if text.isprintable():
         return text
     kept = "\t\n" if lines else "\t"
@@ -203,7 +209,7 @@ def harmless(text: str, *, lines: bool = False) -> str:
 
 
 def fate(planned: PlannedChange) -> str:
-    """What becomes of a change: its targets, or why it has none."""
+    """Returns what becomes of a change: its targets, or why it has none."""
     if planned.disposition == "planned":
         return sample(_targets(planned))
     if planned.unreadable:
@@ -213,12 +219,12 @@ def fate(planned: PlannedChange) -> str:
 
 
 def desired_name(desired: Desired) -> str:
-    """``the working tree``, ``what is staged`` or the revision."""
+    """Returns ``the working tree``, ``what is staged`` or the revision."""
     return _NAMES.get(desired.kind, desired.name)
 
 
 def comparison(plan: Plan) -> str:
-    """Which two sides the plan is about."""
+    """Returns the two sides that the plan compares."""
     what = {"recorded": f"what '{plan.environment}' reflects", "empty": "nothing"}.get(
         plan.base.kind, plan.base.name
     )
@@ -226,7 +232,7 @@ def comparison(plan: Plan) -> str:
 
 
 def nothing(plan: Plan) -> str:
-    """Why there is nothing to do."""
+    """Returns why there is nothing to do."""
     left_out = not_asked(plan)
     if left_out:
         return f"Nothing to do: {plural(left_out, 'changed raw file')}, but none that was asked for"
@@ -234,12 +240,12 @@ def nothing(plan: Plan) -> str:
 
 
 def todo(plan: Plan) -> list[PlannedTarget]:
-    """What will run, in the order of the batches."""
+    """Returns the targets that will run, in the order of the batches."""
     return sorted(plan.actionable, key=lambda t: (t.batch, t.target.asset, t.target.partition or ""))
 
 
 def by_asset(targets: Iterable[PlannedTarget]) -> list[list[PlannedTarget]]:
-    """The targets, those of one asset together that the same is done with for the same reason."""
+    """Returns the targets in groups of the same asset, action and reason."""
     groups: dict[tuple[str, str, str | None], list[PlannedTarget]] = {}
     for one in targets:
         groups.setdefault((one.target.asset, one.action, one.reason), []).append(one)
@@ -247,7 +253,7 @@ def by_asset(targets: Iterable[PlannedTarget]) -> list[list[PlannedTarget]]:
 
 
 def partitions(group: Sequence[PlannedTarget]) -> str:
-    """How many partitions these are, and which; empty for a single target."""
+    """Returns how many partitions these are, and which; empty for a single target."""
     keys = sorted(printable(one.target.partition or "") for one in group)
     if len(keys) == 1:
         return ""
@@ -256,14 +262,14 @@ def partitions(group: Sequence[PlannedTarget]) -> str:
 
 
 def amount(targets: Sequence[Target]) -> str:
-    """``2 assets``, ``1 job``, ``2 assets and 1 job``."""
+    """Returns how many targets these are: ``2 assets``, ``1 job``, ``2 assets and 1 job``."""
     jobs = sum(target.job is not None for target in targets)
     said = [plural(len(targets) - jobs, "asset")] if jobs < len(targets) or not jobs else []
     return " and ".join([*said, plural(jobs, "job")] if jobs else said)
 
 
 def doing(targets: Sequence[Target]) -> str:
-    """What will be done, ``2 assets to materialize or report, 1 job to launch``."""
+    """Returns what will be done: ``2 assets to materialize or report, 1 job to launch``."""
     assets = [target for target in targets if target.job is None]
     jobs = len(targets) - len(assets)
     said = [f"{amount(assets)} to materialize or report"] if assets or not jobs else []
@@ -271,18 +277,18 @@ def doing(targets: Sequence[Target]) -> str:
 
 
 def action(planned: PlannedTarget) -> str:
-    """What is done with it, in one word."""
+    """Returns what is done with the target, in one word."""
     launched = planned.action == "materialize" and planned.target.job is not None
     return "launch" if launched else planned.action
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 file``, ``2 files``."""
+    """Returns the number with its noun: ``1 file``, ``2 files``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def summary(plan: Plan, outcome: Outcome) -> str:
-    """One line: how many of what, and the time."""
+    """Returns one line with the number of targets by outcome, and the time."""
     done = {"report": 0, "delete-partition": 0, "materialize": 0, "launch": 0}
     actions = {planned.target: action(planned) for planned in plan.targets}
     for one in outcome.targets:
@@ -304,19 +310,19 @@ def summary(plan: Plan, outcome: Outcome) -> str:
 
 
 def sample(items: Sequence[str], most: int = 5) -> str:
-    """The first few, and how many more."""
+    """Returns the first few items, and how many more there are."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class Errors:
-    """What was told by now, so that one failure of many targets is told once."""
+    """Remembers the errors that were shown, so that one error of many targets is shown once."""
 
     def __init__(self) -> None:
         self._told: dict[str, Target] = {}
 
     def words(self, target: Target, error: str) -> str:
-        """Returns the error; where it is long and was told of another target, which one that was."""
+        """Returns the error, or a reference to the target of which the same long error was shown."""
         first = self._told.setdefault(error, target)
         if first == target or "\n" not in error.strip():
             return error
@@ -324,10 +330,10 @@ class Errors:
 
 
 def left_undone(plan: Plan, outcome: Outcome | None, unsteady: Sequence[str] = ()) -> str | None:
-    """What a run has left undone, on one line; None: nothing.
+    """Returns on one line what a run left undone; None if nothing.
 
     Args:
-        unsteady: What is not recorded though it ran.
+        unsteady: What ran but is not recorded, because its file changed during the run.
     """
     said = list(plan.errors)
     failed: dict[str, list[str]] = {}
@@ -342,12 +348,12 @@ def left_undone(plan: Plan, outcome: Outcome | None, unsteady: Sequence[str] = (
 
 
 def _is_open(target: PlannedTarget) -> bool:
-    """Whether it was left out and is still to be made, but for what only time keeps from it."""
+    """Says whether the target was skipped but is still to be made, for another reason than time."""
     return target.action == "skip" and not target.settles and not target.waits
 
 
 def background(job: Job) -> str:
-    """What is known of the work that a hook has left to a process of its own, on one line."""
+    """Returns on one line what is known of work that a hook left to a background process."""
     pid, since = f"process {job.owner.pid}", clock(job.started)
     said = {
         "waiting": f"{job.face} is about to go on in the background: {pid}, since {since}",
@@ -360,7 +366,7 @@ def background(job: Job) -> str:
 
 
 def failed_before(plan: Plan, failures: Iterable[Failure]) -> dict[Target, Failure]:
-    """What is to be made and failed with just this content when it was last run."""
+    """Returns the planned targets whose last run failed with the present content, each with that failure."""
     now = {p.change.path: None if p.change.new is None else p.change.new.oid for p in plan.changes}
     paths = {target.target: target.paths for target in plan.actionable}
     return {
@@ -371,14 +377,14 @@ def failed_before(plan: Plan, failures: Iterable[Failure]) -> dict[Target, Failu
 
 
 def failure(one: Failure, now: datetime) -> str:
-    """When it failed, with which words, and where the rest of them is."""
+    """Returns when the target failed, the first line of its error, and where the rest is."""
     how = "failed" if one.status == "failed" else "left out"
     first = (one.error.strip() or "it failed").splitlines()[0]
     return f"{how} {ago(now - one.ended)}: {first} (`raw-trigger history {one.run_id[:8]}`)"
 
 
 def ago(since: timedelta) -> str:
-    """``5 min ago``, in the largest unit of which there is one."""
+    """Returns how long ago that is in the largest unit that fits: ``5 min ago``."""
     for seconds, unit in ((86400, "day"), (3600, "h"), (60, "min")):
         if (count := int(since.total_seconds()) // seconds) > 0:
             return f"{plural(count, unit) if unit == 'day' else f'{count} {unit}'} ago"
@@ -386,5 +392,5 @@ def ago(since: timedelta) -> str:
 
 
 def clock(moment: datetime) -> str:
-    """The moment here, to the second."""
+    """Returns the moment in local time, to the second."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
