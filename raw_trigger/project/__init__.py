@@ -1,4 +1,4 @@
-"""The user's Dagster project: which interpreter it has, its asset graph, and runs in it."""
+"""The user's Dagster project: its interpreter, its asset graph, and runs in it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What only a run needs is imported when it is asked for: planning is in a hurry."""
+    """Imports what only a run needs when it is first used: planning does without it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from raw_trigger.project import messages

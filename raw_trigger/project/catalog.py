@@ -1,4 +1,4 @@
-"""The asset graph: asked of the project, and kept as long as nothing it depends on has changed."""
+"""The asset graph: asked of the project, and cached until something that it depends on changes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ VERSION = 1
 FILE = "catalog.json"
 INSIDE = Path(__file__).resolve().parent / "inside"
 RACY_NS = 2_000_000_000
-"""A file changed this shortly before it was looked at may change again without a new time stamp."""
+"""A file that changed so shortly before it was looked at may change again without a new time stamp."""
 _MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pth")
 
 
 class Cached:
-    """A cache file that could be read. Nothing in it is trusted before :meth:`valid` said so."""
+    """Holds a cache file that could be read. Do not trust it before :meth:`valid` is true."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
@@ -30,7 +30,7 @@ class Cached:
         self.restamped = False
 
     def valid(self, request: Mapping[str, Any], interpreter: Interpreter) -> bool:
-        """Whether a fresh load would give the same."""
+        """Says whether loading the project would give the same graph."""
         known = self._document
         return bool(
             known["request"] == request
@@ -43,7 +43,7 @@ class Cached:
         )
 
     def _files_same(self) -> bool:
-        """By size and time, or by content where these differ or came too soon to tell."""
+        """Says whether the files are the same, by size and time, or by content if these are not certain."""
         looked_at = self._document["looked_at"]
         for path, (stamp, digest) in self._document["files"].items():
             now = _stamp(path)
@@ -71,17 +71,17 @@ class Cached:
         self.restamped = self.restamped or _settled(now, time.time_ns())
 
     def restamp(self, cache_dir: Path, looked_at: int) -> None:
-        """Keep what the content had to tell, so that next time the stamps do."""
+        """Writes the present time stamps, so that next time the contents need not be compared."""
         self._document["looked_at"] = looked_at
         write(cache_dir, self._document)
 
     def catalog(self) -> Catalog:
-        """The graph itself."""
+        """Returns the graph."""
         return decode(self._document["answer"], fresh=False)
 
 
 def read(cache_dir: Path) -> Cached | None:
-    """The cache, or None: there is none, or it cannot be understood."""
+    """Returns the cache; None if there is none or it cannot be read."""
     try:
         document = json.loads((cache_dir / FILE).read_bytes())
         return Cached(document) if document["version"] == VERSION else None
@@ -92,7 +92,7 @@ def read(cache_dir: Path) -> Cached | None:
 def valid_catalog(
     cached: Cached, cache_dir: Path, request: Mapping[str, Any], interpreter: Interpreter
 ) -> Catalog | None:
-    """The cached graph if it is still right; None if not, or if the cache is damaged."""
+    """Returns the cached graph; None if it is out of date or damaged."""
     looked_at = time.time_ns()
     try:
         if not cached.valid(request, interpreter):
@@ -113,14 +113,14 @@ def remember(
     answer: Mapping[str, Any],
     began: int,
 ) -> None:
-    """Write the cache, unless something was edited while the project was being loaded.
+    """Writes the cache, unless something was edited while the project was being loaded.
 
     Args:
-        cache_dir: Where the cache is.
-        request: What the probe was asked.
-        interpreter: What it ran in.
-        answer: What the probe said.
-        began: When it was started, nanoseconds since the epoch.
+        cache_dir: The folder of the cache.
+        request: The probe's request.
+        interpreter: The interpreter that the probe ran in.
+        answer: The probe's answer.
+        began: When the probe was started, in nanoseconds since 1970.
     """
     looked_at = time.time_ns()
     watched = answer["watched"]
@@ -149,10 +149,10 @@ def remember(
 
 
 def write(cache_dir: Path, document: Mapping[str, Any]) -> None:
-    """Replace the cache file in one step.
+    """Replaces the cache file in one step.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: it cannot be written.
     """
     import tempfile
 
@@ -179,9 +179,9 @@ def _stamps(paths: Any) -> dict[str, list[int] | None]:
 
 
 def _stamp(path: str) -> list[int] | None:
-    """Size, and when content and inode changed; None if it is not there.
+    """Returns the size and the times of content and inode in nanoseconds; None if there is no file.
 
-    The inode's time betrays an edit that put the other one back, as ``cp -p`` does.
+    The inode's time changes even if an edit restores the content's time, as ``cp -p`` does.
     """
     try:
         found = os.stat(path)  # noqa: PTH116  (a third of the time)
@@ -191,7 +191,7 @@ def _stamp(path: str) -> list[int] | None:
 
 
 def _settled(stamp: list[int] | None, when: int) -> bool:
-    """Whether a change after ``when`` would have shown in the stamp."""
+    """Says whether a change after ``when`` would have changed the stamp."""
     return stamp is None or max(stamp[1:]) < when - RACY_NS
 
 
@@ -205,7 +205,7 @@ def _digest(path: str) -> str | None:
 
 
 def _names(path: str) -> list[str] | None:
-    """What a listing of the folder shows, without what tools leave in a folder of code."""
+    """Returns the names in the folder, without those that tools leave in a folder of code."""
     try:
         names = sorted(os.listdir(path))  # noqa: PTH208
     except OSError:
@@ -227,10 +227,10 @@ def _module_names(path: str) -> list[str] | None:
 
 
 def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
-    """The probe's answer as a catalog. Keys take their text form.
+    """Returns the probe's answer as a catalog. Keys take their text form.
 
     Raises:
-        KeyError, TypeError, IndexError: It is no such answer.
+        KeyError, TypeError, IndexError: it is no such answer.
     """
     partitions = [decode_partitions(one) for one in answer["partitions"]]
     assets: dict[str, Asset] = {}
@@ -238,7 +238,8 @@ def decode(answer: Mapping[str, Any], *, fresh: bool) -> Catalog:
 
     def mapping(how: Mapping[str, Any]) -> PartitionMapping:
         made = decode_mapping(how)
-        return same.setdefault(made, made)  # one object for equal ones: what is known of it is known by that
+        # One object for equal mappings: what is computed of a mapping is cached by its identity.
+        return same.setdefault(made, made)
 
     for one in answer["assets"]:
         parts = tuple(one["key"])
@@ -270,7 +271,7 @@ def _keys(keys: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def decode_partitions(document: Mapping[str, Any]) -> Partitions:
-    """A partitions definition from the probe's description of it."""
+    """Returns a partitions definition from the probe's description."""
     return Partitions(
         kind=document["kind"],
         keys=tuple(document.get("keys") or ()),
@@ -287,7 +288,7 @@ def decode_partitions(document: Mapping[str, Any]) -> Partitions:
 
 
 def decode_mapping(document: Mapping[str, Any]) -> PartitionMapping:
-    """A partition mapping from the probe's description of it."""
+    """Returns a partition mapping from the probe's description."""
     return PartitionMapping(
         kind=document["kind"],
         keys=tuple(document.get("keys") or ()),

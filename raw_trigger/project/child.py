@@ -22,22 +22,21 @@ from raw_trigger.repo.environment import scrubbed
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 GRACE_SECONDS = 2.0
-"""After an interruption, before the child is told too: usually the terminal has told it."""
+"""Seconds after an interruption until we signal the child: usually the terminal has signalled it."""
 PATIENCE_SECONDS = 30.0
-"""How long an interrupted child may take to close its run; Dagster needs up to four."""
+"""Seconds that an interrupted child may take to close its run; Dagster needs up to four."""
 KEEP_LOGS = 20
 _ENDED = b'{"event": "process-ended"}'
 
 
 class Child:
-    """One of the scripts, started; it begins with its imports, and waits for the request.
+    """Runs one of the scripts, which imports what it needs and then waits for its request.
 
-    The answers come through a named pipe: inherited descriptors are closed by some of the programs that
-    start an interpreter. What the script prints goes to ``log``. The end of the block ends the script, if it
-    was not told anything.
+    The answers come through a named pipe: some programs that start an interpreter close inherited
+    descriptors. The script's output goes to ``log``. The end of the block ends a script that got no request.
 
     Raises:
-        ProjectError: It cannot be started.
+        ProjectError: it cannot be started.
     """
 
     def __init__(
@@ -76,19 +75,18 @@ class Child:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def converse(self, request: Mapping[str, Any], on_document: Callable[[dict[str, Any]], None]) -> int:
-        """Hand over the request, pass on each JSON document that is answered.
+        """Sends the request, and passes on each JSON document of the answer.
 
         Returns:
-            The exit code; negative: the signal that killed it.
+            The exit code; if negative, the signal that killed the child.
 
         Raises:
-            KeyboardInterrupt: We were interrupted or terminated; the child has closed its run before this
-                is raised.
+            KeyboardInterrupt: we were interrupted or terminated, and the child has closed its run.
         """
         whole = {**request, "channel": str(self._channel), "patience": PATIENCE_SECONDS}
         body = json.dumps(whole).encode("ascii")
         reading = os.open(self._channel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        # Held open by us as well, so that the pipe has no end of file before and between its writers.
+        # We hold a writing end too, so that the pipe does not end before or between its other writers.
         writing = os.open(self._channel, os.O_WRONLY | os.O_CLOEXEC)
         os.set_blocking(reading, True)
         with os.fdopen(reading, "rb") as answers:
@@ -97,7 +95,7 @@ class Child:
 
 
 def child_environment(interpreter: Interpreter, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment as if the interpreter's own virtual environment were active, and no other."""
+    """Returns the environment as if the interpreter's own virtual environment were the active one."""
     out = scrubbed(environ)
     foreign = out.pop("VIRTUAL_ENV", None)
     venv = interpreter.venv
@@ -125,7 +123,7 @@ def _converse(
 
     def wait() -> None:
         child.wait()
-        # After everything that the child wrote, which may end in the middle of a line.
+        # Written after everything of the child's, which may end in the middle of a line.
         os.write(writing, b"\n" + _ENDED + b"\n")
         os.close(writing)
 
@@ -159,7 +157,7 @@ def _read(answers: Any, on_document: Callable[[dict[str, Any]], None]) -> bool:
             try:
                 document = json.loads(line)
             except (ValueError, RecursionError):
-                continue  # cut off: the child was killed while it wrote; or not ours: the project's code did
+                continue  # cut off, because the child was killed, or written by the project's code
             on_document(document)
     return True
 
@@ -174,9 +172,9 @@ def _hurry(child: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """A SIGTERM for us is one for the child; when it has closed its run, it is an interruption of ours.
+    """Passes a SIGTERM on to the child; when it has closed its run, we are interrupted too.
 
-    The end of the terminal is like Ctrl-C: the child hears of it as well.
+    The end of the terminal (SIGHUP) acts like Ctrl-C, which reaches the child as well.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -204,9 +202,9 @@ def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def new_log(cache_dir: Path) -> Path:
-    """A file for what the next child prints; only the newest few are kept.
+    """Returns an empty log file for the next child, and deletes all but the newest few.
 
-    Where the folder takes no files it is a temporary one.
+    It is a temporary file if the folder cannot be written.
     """
     folder = cache_dir / "logs"
     now = time.time()

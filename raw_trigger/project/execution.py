@@ -1,4 +1,4 @@
-"""Runs in the user's project: the request goes to the runner, its events come back as they happen."""
+"""Runs batches in the user's project: sends the request to the runner and passes on its events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOAD_HINT = "`dagster definitions validate` in the project's folder shows the sa
 
 
 def load_error(error: Mapping[str, Any], interpreter: Interpreter, log: Path) -> ProjectError:
-    """The project did not load: the user's own error, its traceback as detail."""
+    """Returns the error of a project that does not load: the user's own error, its traceback as detail."""
     if error.get("cls") == "ModuleNotFoundError" and error["message"].endswith("'dagster'"):
         return ProjectError(f"{interpreter.named} has no dagster installed", NAME_IT)
     if error.get("cls") == "HomeRefusedError":
@@ -30,7 +30,7 @@ def load_error(error: Mapping[str, Any], interpreter: Interpreter, log: Path) ->
 
 
 def silence(code: int, interpreter: Interpreter, log: Path, what: str) -> ProjectError:
-    """The child ended without saying how it went."""
+    """Returns the error of a child that ended without saying how it went."""
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return ProjectError(
         f"{interpreter.named} {how} {what}",
@@ -40,7 +40,7 @@ def silence(code: int, interpreter: Interpreter, log: Path, what: str) -> Projec
 
 
 def tail(log: Path, lines: int = 15) -> str | None:
-    """The last lines of a log; None if there are none."""
+    """Returns the last lines of a log; None if there are none."""
     try:
         text = log.read_bytes()[-20_000:].decode("utf-8", "replace")
     except OSError:
@@ -57,13 +57,13 @@ def run_batches(
     log: Path,
     on_event: Callable[[RunnerEvent], None],
 ) -> tuple[int, ProjectError | None, tuple[Identity, ...]]:
-    """Carry the batches out.
+    """Carries the batches out.
 
     Returns:
-        The runner's exit code; why it ended early, if it did; the targets that it told nothing of.
+        The runner's exit code; why it ended early, or None; the targets without an event.
 
     Raises:
-        ProjectError: The project does not load.
+        ProjectError: the project does not load.
     """
     untold = dict.fromkeys((one.asset, one.partition) for batch in batches for one in batch.targets)
     failure: list[Mapping[str, Any]] = []

@@ -1,8 +1,7 @@
-"""Which Python has the user's Dagster.
+"""Finds the Python that has the user's Dagster.
 
-The interpreter that runs us is often another one: under pre-commit it is an isolated environment. Whether
-Dagster is installed somewhere is read off the disk where that is certain, and asked of the interpreter
-where it is not.
+The interpreter that runs us is often another one: under pre-commit it is an isolated environment. If the disk
+shows for certain whether an environment has Dagster, nothing is started; otherwise its interpreter is asked.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from raw_trigger.errors import ProjectError
 
 ASK_SECONDS = 30
 NAME_IT = "name the interpreter in raw-trigger.yaml: `dagster: {python: .venv/bin/python}`"
-"""What to do where the wrong one, or none, was found."""
+"""What to do if the wrong interpreter, or none, was found."""
 NAME_ANOTHER = "`dagster: {python: .venv/bin/python}` in raw-trigger.yaml names another"
 _NONE_OF_ITS_OWN = "as the project has no environment with Dagster"
 _FIND = "import importlib.util as u, sys; sys.exit(u.find_spec('dagster') is None)"
@@ -27,7 +26,10 @@ _FIND = "import importlib.util as u, sys; sys.exit(u.find_spec('dagster') is Non
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A command that starts Python, and why it was chosen; ``asked`` is the tool that had to be asked."""
+    """Holds a command that starts Python, and why it was chosen.
+
+    ``asked`` is the tool that had to be asked for it; None if none had to.
+    """
 
     command: tuple[str, ...]
     why: str
@@ -40,7 +42,7 @@ class Interpreter:
 
     @property
     def venv(self) -> Path | None:
-        """The virtual environment it belongs to, if it is a single program inside one."""
+        """Returns its virtual environment if it is a single program in one; else None."""
         if len(self.command) != 1:
             return None
         prefix = _prefix(Path(self.command[0]))
@@ -54,19 +56,19 @@ def find_interpreter(
     environ: Mapping[str, str],
     known: Interpreter | None = None,
 ) -> Interpreter:
-    """The interpreter for the project.
+    """Returns the interpreter for the project.
 
     Args:
         configured: ``auto``, a path (relative to ``project_dir``), or a command.
         project_dir: The project's folder, absolute.
         top: The last folder above it in which a ``.venv`` counts.
         environ: For ``VIRTUAL_ENV``, ``CONDA_PREFIX``, ``UV_PROJECT_ENVIRONMENT`` and ``PATH``.
-        known: An earlier answer, still good as far as the caller knows. Saves starting anything to ask
-            again: poetry takes a second.
+        known: An earlier answer that still holds as far as the caller knows. It saves asking a tool again:
+            poetry takes a second.
 
     Raises:
-        ProjectError: None has Dagster (the message lists what was looked at), or the configured one is not
-            there, cannot be executed, or has no Dagster.
+        ProjectError: no interpreter has Dagster (the message lists where it was looked for), or the
+            configured one does not exist, cannot be executed, or has no Dagster.
     """
     if configured == "auto":
         return _discover(project_dir, top, environ, known)
@@ -114,7 +116,7 @@ def _configured_command(
 # Discovery ---------------------------------------------------------------------------------------
 
 _Look = tuple[str, Callable[[], "Path | None"], "str | None"]
-"""What it is called, how to get the program (None: nothing there), the tool that has to be asked."""
+"""A name, a way to get the program (None: there is none), and the tool that it has to ask."""
 
 
 def _discover(
@@ -165,9 +167,9 @@ def _candidates(project_dir: Path, top: Path, environ: Mapping[str, str]) -> Ite
 
 
 def _last_resorts(environ: Mapping[str, str]) -> Iterator[_Look]:
-    """Those that nobody has made for the project."""
+    """Yields the interpreters that were not made for the project."""
     yield "the Python that runs raw-trigger", lambda: Path(sys.executable), None
-    # On a CI runner the project is often installed into the one Python that there is.
+    # On a CI runner the project is often installed into the only Python.
     for program in ("python", "python3"):
         found = shutil.which(program, path=environ.get("PATH"))
         if found is not None and Path(found) != Path(sys.executable):
@@ -195,7 +197,7 @@ def _pixi(folder: Path, environ: Mapping[str, str]) -> Path | None:
 
 
 def _conda(folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """The named environment of ``environment.yml`` below the conda that is installed."""
+    """Returns the Python of the environment that ``environment.yml`` names, below the installed conda."""
     program = environ.get("CONDA_EXE") or shutil.which("conda", path=environ.get("PATH"))
     if not program:
         return None
@@ -249,7 +251,7 @@ def _was(known: Interpreter | None, python: Path) -> bool:
 
 
 def has_dagster(python: Path) -> bool:
-    """Whether this interpreter can import Dagster, without starting it if the disk tells."""
+    """Says whether this interpreter can import Dagster; starts it only if the disk does not show it."""
     prefix = _prefix(python)
     folders = [
         *prefix.glob("lib/python3*/site-packages"),
@@ -316,12 +318,12 @@ def _we_have_dagster() -> bool:
 
 
 def interpreter_from_json(text: object) -> Interpreter | None:
-    """An interpreter remembered in a cache; None if the text is no such thing."""
+    """Returns an interpreter from a cache; None if the value is none."""
     if isinstance(text, list) and len(text) == 3 and isinstance(text[0], list):  # noqa: PLR2004
         return Interpreter(tuple(text[0]), text[1], text[2])
     return None
 
 
 def interpreter_as_json(interpreter: Interpreter) -> list[object]:
-    """The form that :func:`interpreter_from_json` reads."""
+    """Returns the form that :func:`interpreter_from_json` reads."""
     return json.loads(json.dumps([interpreter.command, interpreter.why, interpreter.asked]))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What goes to the runner and what comes back, as frozen values; JSON on the way."""
+"""The runner's requests and events as frozen values; on the way they are JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Identity = tuple[tuple[str, ...], str | None]
 
 @dataclass(frozen=True, slots=True)
 class RunTarget:
-    """One target of a batch.
+    """Describes one target of a batch.
 
     Args:
         asset: The parts of its key.
         partition: Its partition key; None for an asset without partitions.
-        after: Targets of the same request that it may only follow if they succeeded.
-        data_version: For a report: what the asset's new data version is.
+        after: Targets of the same request that have to succeed before it.
+        data_version: For a report: the asset's new data version.
         metadata: For a report: shown with the event.
         report_as: For a report: the kind of event.
     """
@@ -34,7 +34,7 @@ class RunTarget:
     report_as: Literal["materialization", "observation"] = "materialization"
 
     def as_json(self) -> dict[str, Any]:
-        """The runner's form of it."""
+        """Returns the form that the runner reads."""
         return {
             "asset": list(self.asset),
             "partition": self.partition,
@@ -47,12 +47,11 @@ class RunTarget:
 
 @dataclass(frozen=True, slots=True)
 class RunBatch:
-    """What goes into one Dagster run. What is no run has no ``run_id``.
+    """Describes one Dagster run. A batch without a run has no ``run_id``.
 
-    It has one partition key at most, unless ``is_range``: then the keys of its targets are one range, in its
-    order, and the runner makes one run of them where it can. ``job`` is the name of the job where the run is
-    one's; its one target stands for the run as a whole. ``fed``: assets that are not made first, as raw files
-    feed them.
+    It has at most one partition key, unless ``is_range``: then the keys of its targets are one range, in its
+    order, and the runner makes one run of them if it can. ``job`` names the job of a job's run; its one
+    target stands for the whole run. ``fed`` are assets that raw files feed: the run does not make them first.
     """
 
     number: int
@@ -67,7 +66,7 @@ class RunBatch:
     fed: tuple[tuple[str, ...], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The runner's form of it."""
+        """Returns the form that the runner reads."""
         return {
             "number": self.number,
             "kind": self.kind,
@@ -84,10 +83,10 @@ class RunBatch:
 
 @dataclass(frozen=True, slots=True)
 class RunError:
-    """Why a target failed or was skipped. ``message`` reads ``ValueError: sales.csv line 3: …``.
+    """Says why a target failed or was skipped. ``message`` reads ``ValueError: sales.csv line 3: …``.
 
-    ``cls`` is the exception's class name and ``traceback`` its frames in the user's own files; both are
-    None where no exception was raised.
+    ``cls`` is the exception's class name and ``traceback`` its frames in the user's own files; both are None
+    if no exception was raised.
     """
 
     message: str
@@ -97,7 +96,7 @@ class RunError:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The definitions are loaded; it took ``seconds``."""
+    """Says that the definitions are loaded; it took ``seconds``."""
 
     seconds: float
     dagster: str
@@ -105,7 +104,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class BatchStarted:
-    """A run begins (``run_id`` None: a report). A batch that needs several runs has one pair for each."""
+    """Says that a run begins; without a ``run_id`` it is a report. A batch with several runs has several."""
 
     batch: int
     run_id: str | None
@@ -113,7 +112,10 @@ class BatchStarted:
 
 @dataclass(frozen=True, slots=True)
 class TargetFinished:
-    """What became of one target. ``asset`` is the key's text form; ``seconds`` None where no step ran."""
+    """Says what became of one target.
+
+    ``asset`` is the key's text form; ``seconds`` is None if no step ran.
+    """
 
     batch: int
     asset: str
@@ -129,7 +131,7 @@ class TargetFinished:
 
 @dataclass(frozen=True, slots=True)
 class BatchFinished:
-    """A run has ended; ``success`` is that of all of its targets."""
+    """Says that a run has ended; ``success`` means that all of its targets succeeded."""
 
     batch: int
     run_id: str | None
@@ -141,7 +143,7 @@ RunnerEvent = Loaded | BatchStarted | TargetFinished | BatchFinished
 
 
 def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
-    """The event of one line; None for those that are no news to the caller (``done``, ``load-failed``)."""
+    """Returns the event of one line; None for ``done`` and ``load-failed``, which concern no target."""
     kind = document["event"]
     if kind == "target":
         return TargetFinished(
@@ -169,7 +171,7 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
 
 
 def parse_reads(document: Mapping[str, Any] | None) -> Reads | None:
-    """The part of an event that says what was read."""
+    """Returns the part of an event that says what was read; None if it does not."""
     if document is None:
         return None
 
@@ -187,7 +189,7 @@ def parse_reads(document: Mapping[str, Any] | None) -> Reads | None:
 
 
 def parse_error(document: Mapping[str, Any] | None) -> RunError | None:
-    """The error part of an event."""
+    """Returns the error of an event; None if it has none."""
     if document is None:
         return None
     return RunError(document["message"], document["cls"], document["traceback"])

@@ -1,4 +1,4 @@
-"""Whether a folder holds a Dagster project."""
+"""Recognizes a folder with a Dagster project."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from raw_trigger.documents import MOST_TEXT, read_bytes
 
 NAMES = ("pyproject.toml", "workspace.yaml", "workspace.yml")
-"""What ``dagster dev`` reads."""
+"""The files that ``dagster dev`` reads."""
 
 _SECTION = r"^[ \t]*\[tool\.%s\][^\n]*\n(.*?)(?=^[ \t]*\[|\Z)"
 
 
 def has_project(folder: Path) -> bool:
-    """Whether ``dagster dev`` would find something to load in the folder."""
+    """Says whether ``dagster dev`` would find something to load in the folder."""
     if any((folder / name).is_file() for name in NAMES[1:]):
         return True
     dagster, dg = _sections(folder)
@@ -22,7 +22,7 @@ def has_project(folder: Path) -> bool:
 
 
 def module_of(folder: Path) -> str | None:
-    """The one module that ``pyproject.toml`` names; None: none, several, or Dagster finds it out."""
+    """Returns the one module that ``pyproject.toml`` names; None if it names none or Dagster finds it out."""
     dagster, dg = _sections(folder)
     named = _value(dagster, "module_name")
     if named is not None or dagster or re.search(r"^[ \t]*autoload_defs[ \t]*=[ \t]*true", dg, re.MULTILINE):
@@ -32,7 +32,7 @@ def module_of(folder: Path) -> str | None:
 
 
 def _sections(folder: Path) -> tuple[str, str]:
-    """What ``pyproject.toml`` says in ``[tool.dagster]`` and ``[tool.dg.project]``."""
+    """Returns the text of ``[tool.dagster]`` and ``[tool.dg.project]`` in ``pyproject.toml``."""
     try:
         text = read_bytes(folder / NAMES[0], MOST_TEXT).decode("utf-8", "replace") + "\n"
     except (OSError, ValueError):

@@ -33,16 +33,16 @@ Execute = Callable[
 ]
 """Carries batches out; its arguments are those of :meth:`DagsterProject.execute`."""
 Busy = Callable[[str], AbstractContextManager[object]]
-"""Entered, with what takes its time, for as long as it does."""
+"""Called with the name of something that takes time, and entered for as long as it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Where it is watched which files are read.
+    """Says in which folders the runs are watched for what they read.
 
     Args:
         roots: Folders, relative to the repository's top.
-        thorough: Whatever that costs in a tree of many folders.
+        thorough: Whether to watch everything, even if that is slow in a tree of many folders.
     """
 
     roots: tuple[str, ...]
@@ -51,13 +51,13 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult:
-    """How an execution ended.
+    """Says how an execution ended.
 
     Args:
-        log: What user code printed.
-        exit_code: The runner's; negative: the signal that killed it.
-        problem: Set if it ended before every target was told of.
-        untold: The targets that no event told of; nothing is known of them.
+        log: The output of user code.
+        exit_code: The runner's; if negative, the signal that killed it.
+        problem: Set if it ended before every target had an event.
+        untold: The targets without an event; nothing is known of them.
     """
 
     log: Path
@@ -68,7 +68,7 @@ class ExecutionResult:
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """A materialization in Dagster's event log; ``time`` is in seconds since 1970."""
+    """Holds a materialization of Dagster's event log; ``time`` is in seconds since 1970."""
 
     asset: str
     partition: str | None
@@ -77,15 +77,15 @@ class Materialized:
 
 @dataclass(frozen=True, slots=True)
 class DagsterRun:
-    """What Dagster's event log says of a run. Assets are keys in their text form.
+    """Holds what Dagster's event log says of a run. Assets are keys in their text form.
 
     Args:
         status: Dagster's word, such as ``STARTED``; None if it does not know the run.
-        materialized: What steps that got to their end have made.
-        failed_checks: Assets with a check of severity ERROR that failed, or that was not evaluated.
+        materialized: What the steps made that were finished.
+        failed_checks: Assets with a check of severity ERROR that failed or was not evaluated.
         cut_off: Assets that were being made when the run broke off.
-        succeeded: When the whole of it had ended well, in seconds since 1970; None: it did not.
-        broken_off: Whether it was begun and broke off, in a step or between two of them.
+        succeeded: When the whole run had succeeded, in seconds since 1970; None if it did not.
+        broken_off: Whether the run began and broke off, in a step or between two of them.
     """
 
     status: str | None
@@ -98,16 +98,16 @@ class DagsterRun:
 
 @dataclass(frozen=True)
 class DagsterProject:
-    """A folder with a Dagster project.
+    """Asks and runs the Dagster project in a folder.
 
     Args:
         directory: The folder, absolute, that the options are relative to.
-        options: What is configured about it.
+        options: The configuration of the project.
         default_home: The instance if neither the options nor ``.env`` nor the environment name one.
-        cache_dir: Where the catalog and the logs are kept.
+        cache_dir: The folder of the catalog and the logs.
         top: The repository's top folder.
         environ: The caller's environment.
-        busy: Told while Dagster is waited for, to plan; what becomes of batches they tell themselves.
+        busy: Entered while planning waits for Dagster. Batches report their progress by events instead.
     """
 
     directory: Path
@@ -119,13 +119,14 @@ class DagsterProject:
     busy: Busy = field(default=nullcontext, repr=False, compare=False)
 
     def catalog(self, fresh: bool = False) -> Catalog:
-        """The asset graph.
+        """Returns the asset graph.
 
         Args:
-            fresh: Load the project whatever the cache says.
+            fresh: Whether to load the project even if the cache is valid.
 
         Raises:
-            ProjectError: No interpreter, or the project does not load (``detail`` holds the traceback).
+            ProjectError: there is no interpreter, or the project does not load (``detail`` holds the
+                traceback).
         """
         request = self._request()
         cached = None if fresh else cache.read(self.cache_dir)
@@ -141,13 +142,13 @@ class DagsterProject:
             return self._load(request, self.interpreter())
 
     def config_problems(self, run_configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str | None]:
-        """What Dagster finds wrong with each configuration of a job, None where it is right.
+        """Returns what Dagster finds wrong with each configuration of a job; None for one that is right.
 
         Args:
             run_configs: Names of jobs, each with a run configuration.
 
         Raises:
-            ProjectError: No interpreter, or the project does not load.
+            ProjectError: there is no interpreter, or the project does not load.
         """
         if not run_configs:
             return []
@@ -157,10 +158,10 @@ class DagsterProject:
 
     @contextmanager
     def starting(self) -> Iterator[Execute]:
-        """Start the interpreter that will carry batches out: it imports Dagster while they are prepared.
+        """Starts the interpreter, which imports Dagster while the batches are prepared; gives what runs them.
 
         Raises:
-            ProjectError: No interpreter, or it cannot be started.
+            ProjectError: there is no interpreter, or it cannot be started.
         """
         from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import run_batches
@@ -200,28 +201,29 @@ class DagsterProject:
         lock: Path | None = None,
         watching: Watching | None = None,
     ) -> ExecutionResult:
-        """Carry out the batches in one process of the project's interpreter, in order.
+        """Carries out the batches in order, in one process of the project's interpreter.
 
         Args:
             batches: What to materialize and report.
             on_event: Called, in this thread, for every event as it arrives.
             tags: For every run.
-            lock: A file that the process locks for as long as it is there.
-            watching: Where to look which files are read.
+            lock: A file that the process keeps locked while it exists.
+            watching: Where to watch which files are read; None for nowhere.
 
         Raises:
-            ProjectError: No interpreter, or the project does not load. Nothing was run then.
-            KeyboardInterrupt: Interrupted; Dagster has closed its run, its events have been passed on.
+            ProjectError: there is no interpreter, or the project does not load. Nothing has run then.
+            KeyboardInterrupt: interrupted; Dagster has closed its run, and its events have been passed on.
         """
         with self.starting() as execute:
             return execute(batches, on_event, tags or {}, lock, watching)
 
     def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
-        """What the instance knows of these runs, and of those that went on with what is left of the same
-        batch. The project's code is not loaded.
+        """Returns what the instance knows of these runs, without loading the project's code.
+
+        The further runs of the same batch, which continue what one left, count too.
 
         Raises:
-            ProjectError: No interpreter, or the instance cannot be used.
+            ProjectError: there is no interpreter, or the instance cannot be used.
         """
         if not run_ids:
             return {}
@@ -229,10 +231,10 @@ class DagsterProject:
         return {run_id: _run_of(document) for run_id, document in answer["runs"].items()}
 
     def dynamic_keys(self, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """The keys that the instance has of these dynamic definitions. The project's code is not loaded.
+        """Returns the instance's keys of these dynamic definitions, without loading the project's code.
 
         Raises:
-            ProjectError: No interpreter, or the instance cannot be used.
+            ProjectError: there is no interpreter, or the instance cannot be used.
         """
         if not names or not self.home().is_dir():
             return {}
@@ -240,10 +242,10 @@ class DagsterProject:
         return found
 
     def never_materialized(self, assets: Sequence[Asset]) -> tuple[str, ...]:
-        """Returns those of the assets that the instance has never materialized. No project code is loaded.
+        """Returns the assets that the instance never materialized, without loading the project's code.
 
         Raises:
-            ProjectError: No interpreter, or the instance cannot be used.
+            ProjectError: there is no interpreter, or the instance cannot be used.
         """
         if not assets or not self.home().is_dir():
             return tuple(asset.key for asset in assets)
@@ -272,32 +274,32 @@ class DagsterProject:
         return answers[0]
 
     def interpreter(self, known: Interpreter | None = None) -> Interpreter:
-        """The interpreter that the project is loaded with.
+        """Returns the interpreter that loads the project.
 
         Raises:
-            ProjectError: There is none.
+            ProjectError: there is none.
         """
         for folder in (self.directory, self.folder):
             if not folder.is_dir():
                 raise ProjectError(f"the project's folder {folder} does not exist")
-        # A path that was configured is relative to the file that it stands in.
+        # A configured path is relative to the configuration's folder.
         start = self.folder if self.options.python == "auto" else self.directory
         return find_interpreter(self.options.python, start, self.top, self.environ, known)
 
     @property
     def folder(self) -> Path:
-        """Where ``dagster dev`` would be called: the working directory; of a ``src``, the folder above."""
+        """Returns the folder in which to call ``dagster dev``: the working directory, or above a ``src``."""
         if self.options.working_directory is None:
             return self.directory
         working = Path(self._absolute(self.options.working_directory))
         return working.parent if working.name == "src" else working
 
     def has_private_home(self) -> bool:
-        """Whether the instance is :attr:`default_home`: nothing else names one."""
+        """Says whether the instance is :attr:`default_home`, because nothing names another one."""
         return not (self.options.home or self._env_file_home() or self.environ.get("DAGSTER_HOME"))
 
     def home(self) -> Path:
-        """The folder of the Dagster instance; Dagster itself has the last word on what ``.env`` says."""
+        """Returns the folder of the Dagster instance; if ``.env`` names it, Dagster has the last word."""
         named = self._configured_home() or self._env_file_home() or self.environ.get("DAGSTER_HOME")
         return Path(named).expanduser() if named else self.default_home
 
@@ -350,10 +352,10 @@ class DagsterProject:
         return cache.decode(answer, fresh=True)
 
     def _ask(self, request: Mapping[str, Any], interpreter: Interpreter) -> dict[str, Any]:
-        """What the probe answers.
+        """Returns the probe's answer.
 
         Raises:
-            ProjectError: The project does not load.
+            ProjectError: the project does not load.
         """
         from raw_trigger.project.child import Child, new_log
         from raw_trigger.project.execution import load_error, silence

@@ -1,4 +1,4 @@
-"""Content that git names and that is not on disk: what is there in its place, and what fetches it."""
+"""Finds content that git names and that is not on disk: what is there instead, and what fetches it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Tool = Literal["lfs", "annex", "submodule", "git-crypt"]
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Why a path's content is not here.
+    """Says why a path's content is not here.
 
     Attributes:
-        why: What is there in its place.
-        tool: What fetches it; None where nobody knows.
-        path: What that has to be asked for, relative to the repository's top.
-        inside: The submodule that this is in; empty where it is in none.
+        why: What is there instead.
+        tool: The tool that fetches it; None if there is none.
+        path: The path to ask the tool for, relative to the repository's top.
+        inside: The submodule that contains the path; empty if none does.
     """
 
     why: str
@@ -41,7 +41,7 @@ class Absent:
 
 
 def commands(absent: Iterable[Absent]) -> str:
-    """Returns what fetches all of them, for a shell."""
+    """Returns the shell commands that fetch all of them."""
     found: dict[tuple[Tool, bytes], list[bytes]] = {}
     for one in absent:
         if one.tool is not None:
@@ -62,20 +62,20 @@ def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:
 
 
 def may_lack(repo: Repository) -> bool:
-    """Says whether contents are kept elsewhere at all, so that it pays to look what is not here."""
+    """Says whether the repository keeps content elsewhere at all, so that it is worth looking for it."""
     if (repo.top / ".gitmodules").exists() or (repo.common_dir / "annex").is_dir() or uses_lfs(repo):
         return True
-    # A clone in which git-annex was never used.
+    # A clone of a git-annex repository in which git-annex was never used has only its branch.
     return bool(
         repo.git.line("for-each-ref", "--count=1", "refs/heads/git-annex", "refs/remotes/*/git-annex")
     )
 
 
 def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:
-    """Returns what is on disk in the place of the path's content; None if that is there.
+    """Returns what is on disk instead of the path's content; None if the content is there.
 
     Args:
-        mode: What git takes the path for.
+        mode: The mode of the path in git.
     """
     return _absent(repo, path, mode)
 
@@ -96,7 +96,7 @@ def _absent(repo: Repository, path: bytes, mode: str, inside: bytes = b"") -> Ab
 
 
 def _in_place(full: bytes, path: bytes, inside: bytes) -> Absent | None:
-    """What a file says that it stands for."""
+    """Returns what the file is a pointer to, or how it is encrypted; None for plain content."""
     with open(full, "rb") as file:  # noqa: PTH123
         begin = file.read(LFS_SIZE + 1)
     if begin.startswith(CRYPT):
@@ -114,7 +114,7 @@ def _behind_link(top: bytes, path: bytes, inside: bytes) -> Absent | None:
     if os.path.isfile(full):  # noqa: PTH113
         real = os.path.realpath(full)
         within = os.path.realpath(top) + b"/"
-        # What it leads to may be a pointer itself.
+        # The link may lead to a pointer.
         return _in_place(full, real.removeprefix(within), inside) if real.startswith(within) else None
     if os.path.exists(full):  # noqa: PTH110
         return None
@@ -124,7 +124,7 @@ def _behind_link(top: bytes, path: bytes, inside: bytes) -> Absent | None:
 
 
 def _in_submodule(repo: Repository, path: bytes) -> Absent | None:
-    """What of a submodule is not here: all of it, one of its own, or some of its files."""
+    """Returns what of a submodule is not here: all of it, one of its own, or some of its files."""
     if checked_out(repo, path) is None:
         return Absent("its submodule is not checked out", "submodule", path)
     listed = git_in(repo, path).attempt("ls-files", "-s", "-z", index=True).stdout

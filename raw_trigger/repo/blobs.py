@@ -1,7 +1,7 @@
-"""The contents of blobs as streams, without fetching any.
+"""Reads the contents of blobs as streams, without fetching any.
 
-A partial clone would fetch what it lacks from its remote, one object at a time; here such a blob is
-just not there.
+A partial clone would fetch what it lacks from its remote, one object at a time; here such a blob counts as
+missing.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
 _OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
-"""The former is known to git since 2.45; the latter makes an older git's attempt fail at once."""
+"""Git knows the former since 2.45; with the latter the attempt of an older git fails at once."""
 _SMALL = 1 << 20
 _HELD = 32 << 20
-"""Bytes of small blobs that are kept in memory at most."""
+"""The most bytes of small blobs that are kept in memory."""
 
 
 class Blobs:
     """Reads blobs for as long as the block lasts.
 
-    Contents that only the working tree has are had from git as it would store them (line ends, filters),
-    in an object directory of their own: the repository's is left alone.
+    Contents that only the working tree has are stored by git (with its line ends and filters) in an object
+    directory of their own: the repository's stays as it is.
     """
 
     def __init__(self, repo: Repository) -> None:
@@ -54,12 +54,12 @@ class Blobs:
             self._folder.cleanup()
 
     def size(self, oid: str) -> int | None:
-        """The blob's size in bytes; None if it is not here."""
+        """Returns the blob's size in bytes; None if it is not here."""
         self.look(oid)
         return self._sizes[oid]
 
     def look(self, *oids: str) -> None:
-        """Ask for the sizes of many blobs at once."""
+        """Reads the sizes of many blobs at once."""
         unknown = [oid for oid in dict.fromkeys(oids) if oid not in self._sizes]
         if not unknown:
             return
@@ -68,12 +68,12 @@ class Blobs:
         for oid, line in zip(unknown, lines, strict=False):
             self._sizes[oid] = _size(line)
         if len(lines) < len(unknown):
-            # In a partial clone git gives up at the first one that it cannot fetch.
+            # In a partial clone git stops at the first object that it cannot fetch.
             self._sizes[unknown[len(lines)]] = None
             self.look(*unknown[len(lines) + 1 :])
 
     def hold(self, oids: Iterable[str]) -> None:
-        """Read many small blobs at once and keep them, until so much is kept already."""
+        """Reads many small blobs at once and keeps them, up to a limit."""
         room = _HELD - sum(map(len, self._held.values()))
         wanted: dict[Git, list[str]] = {}
         for oid in dict.fromkeys(oids):
@@ -89,7 +89,7 @@ class Blobs:
                 self._held.update(zip(some, contents(git, some), strict=True))
 
     def take_in(self, entries: Mapping[bytes, Entry]) -> None:
-        """Make the contents of these files of the working tree readable, as far as they are still these."""
+        """Makes the contents of these working tree files readable, unless they have changed since."""
         wanted = {
             path: entry
             for path, entry in entries.items()
@@ -126,10 +126,10 @@ class Blobs:
         return self._apart
 
     def open(self, oid: str) -> BinaryIO:
-        """The blob's content.
+        """Returns the blob's content as a stream.
 
         Raises:
-            GitError: it is not here; while it is read: it is damaged.
+            GitError: the blob is not here; while it is read: it is damaged.
         """
         size = self.size(oid)
         if size is None:
@@ -142,13 +142,13 @@ class Blobs:
         return cast("BinaryIO", io.BufferedReader(_Piped(git, oid)))
 
     def _git_of(self, oid: str) -> Git:
-        """The git that knows where the object is."""
+        """Returns the git that has the object."""
         return self._apart[0] if self._apart is not None and oid in self._apart[1] else self._git
 
     def lfs(self, oid: str) -> Path | None:
-        """Where the content is that a Git LFS pointer stands for, whether it is there or not.
+        """Returns the path of the content that a Git LFS pointer stands for, even if nothing is there.
 
-        None: the blob is no pointer.
+        None if the blob is no pointer.
         """
         size = self.size(oid)
         if size is None or size > LFS_SIZE:
@@ -165,7 +165,7 @@ class Blobs:
 
 
 class _Piped(io.RawIOBase):
-    """What ``git cat-file`` gives, read from its pipe."""
+    """Reads the output of ``git cat-file`` from its pipe."""
 
     def __init__(self, git: Git, oid: str) -> None:
         self._oid = oid
@@ -203,7 +203,7 @@ def _is_file(repo: Repository, path: bytes) -> bool:
 
 
 def _alternate(path: str) -> str:
-    """The path as git reads it in a list separated by colons."""
+    """Returns the path as git reads it in a list separated by colons."""
     if ":" not in path and not path.startswith('"'):
         return path
     escaped = path.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""What a commit is called. Through GitPython, imported when it is needed: it costs 50 ms."""
+"""Names commits. GitPython is imported when it is needed: the import takes 50 ms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from raw_trigger.repo.repository import Repository
 
 
 def headline(repo: Repository, commit: str) -> str:
-    """``a710709 Diego has moved to Portugal``: the short id and the first line of the message.
+    """Returns the short id and the first line of the message: ``a710709 Diego has moved to Portugal``.
 
     Raises:
         git.GitCommandError: there is no such commit.

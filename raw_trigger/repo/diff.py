@@ -1,7 +1,7 @@
-"""What differs between two trees, the index and the working tree, below the raw roots.
+"""Lists what differs between two trees, the index and the working tree, below the raw roots.
 
-No similarity search for renames: it depends on settings and needs contents. A rename
-is found where the content is exactly the same.
+There is no similarity search for renames: it depends on settings and needs contents. Only a file with exactly
+the same content counts as renamed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _FLAGS = (
 
 
 _ARGUMENTS = 400
-"""Paths passed to one process: with 4 KiB each they fit into the 2 MiB that Linux gives a command line."""
+"""Paths passed to one process: at 4 KiB each they fit into the 2 MiB of a command line on Linux."""
 
 
 class _Raw(NamedTuple):
-    """One record of ``--raw -z``: modes, ids (zeros: not known or not there), status letter, path."""
+    """Holds one record of ``--raw -z``: modes, ids (zeros: unknown or no file), status letter, path."""
 
     old_mode: str
     new_mode: str
@@ -47,7 +47,7 @@ class _Raw(NamedTuple):
 
 
 def between_trees(repo: Repository, old: str, new: str, roots: Sequence[str]) -> tuple[Change, ...]:
-    """What differs from tree ``old`` to tree ``new``. Costs what differs, whatever the trees' size."""
+    """Returns what differs from tree ``old`` to tree ``new``. The cost grows with the differences only."""
     if old == new:
         return ()
     out = repo.git.run("diff-tree", *_FLAGS, old, new, "--", *roots)
@@ -55,9 +55,9 @@ def between_trees(repo: Repository, old: str, new: str, roots: Sequence[str]) ->
 
 
 def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, ...]:
-    """What differs from tree ``old`` to the index (a hook's own index where one is set).
+    """Returns what differs from tree ``old`` to the index (the hook's own index if one is set).
 
-    A path whose merge conflict is not resolved has an id of zeros on the new side.
+    A path with an unresolved merge conflict has an id of zeros on the new side.
     """
     flags = ("--cached", "--ita-invisible-in-index", *_FLAGS)
     out = repo.git.run("diff-index", *flags, old, "--", *roots, index=True)
@@ -65,10 +65,10 @@ def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, 
 
 
 def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tuple[Change, ...]:
-    """What differs from tree ``old`` (None: from the index) to the files on disk.
+    """Returns what differs from tree ``old`` (None: from the index) to the files on disk.
 
-    Untracked files that are not ignored count as added. Contents are hashed only where
-    the index cannot vouch for the file.
+    Untracked files that are not ignored count as added. Git hashes a file only if the index cannot vouch for
+    it.
     """
     command = ("diff-files",) if old is None else ("diff-index",)
     revision = () if old is None else (old,)
@@ -100,9 +100,9 @@ def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tupl
 
 
 def pair_renames(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The changes sorted by path, each added path with the path its very content came from.
+    """Returns the changes sorted by path; an added path has the deleted path with the same content as origin.
 
-    A deleted path is the origin of one added path at most; one with the same file name is preferred.
+    A deleted path is the origin of at most one added path, preferably of one with the same file name.
     """
     ordered = sorted(changes, key=lambda c: c.path)
     gone: dict[Entry, list[bytes]] = {}
@@ -125,7 +125,7 @@ def pair_renames(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def all_paths(repo: Repository, tree: str, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
-    """Every file of ``tree`` below the roots."""
+    """Returns every file of ``tree`` below the roots."""
     out = repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *roots)
     return listed(out)
 
@@ -141,7 +141,7 @@ def listed(out: bytes) -> list[tuple[bytes, Entry]]:
 
 
 def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[bytes, Entry]:
-    """What ``tree`` holds at these paths, as far as these are files of it."""
+    """Returns the entries of ``tree`` at these paths, without folders and missing paths."""
     wanted = set(paths)
     found: dict[bytes, Entry] = {}
     for at in range(0, len(paths), _ARGUMENTS):
@@ -153,7 +153,7 @@ def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[byte
 
 
 def contents(git: Git, blobs: Sequence[str]) -> list[bytes]:
-    """The contents of these blobs, in their order.
+    """Returns the contents of these blobs, in their order.
 
     Raises:
         GitError: one is missing.
@@ -174,7 +174,7 @@ def contents(git: Git, blobs: Sequence[str]) -> list[bytes]:
 
 
 def index_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
-    """Every file of the index below the roots."""
+    """Returns every file of the index below the roots."""
     out = repo.git.run("ls-files", "-s", "-z", "--", *roots, index=True)
     found = []
     for record in out.split(b"\0")[:-1]:
@@ -185,7 +185,7 @@ def index_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Ent
 
 
 def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
-    """Every file on disk below the roots that git knows or does not ignore."""
+    """Returns every file on disk below the roots that git knows or does not ignore."""
     found: dict[bytes, Entry] = dict(index_paths(repo, roots))
     for change in to_worktree(repo, None, roots):
         if change.new is None:
@@ -196,13 +196,13 @@ def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, 
 
 
 def hidden(repo: Repository, roots: Sequence[str]) -> dict[bytes, tuple[Entry, Entry | None]]:
-    """What is not on disk what the index says, though git does not tell.
+    """Returns the files that differ on disk from the index, but that git does not report.
 
-    Files that it is told not to look at, marked assume-unchanged or skip-worktree (a sparse checkout); and
-    submodules with edits in them, of which it only compares the commit.
+    These are files marked assume-unchanged or skip-worktree (a sparse checkout), at which git does not look,
+    and submodules with edits, of which git compares the commit only.
 
     Returns:
-        Path → what the index says, and what is on disk; an id of zeros where that has none.
+        Path → the entry in the index, and that on disk; an id of zeros if that has none.
     """
     out = repo.git.run("ls-files", "-v", "-s", "-z", "--", *roots, index=True)
     marked: dict[bytes, Entry] = {}
@@ -220,13 +220,13 @@ def hidden(repo: Repository, roots: Sequence[str]) -> dict[bytes, tuple[Entry, E
 
 
 def unmerged(repo: Repository, roots: Sequence[str]) -> set[bytes]:
-    """Paths whose merge conflict is not resolved."""
+    """Returns the paths whose merge conflict is not resolved."""
     out = repo.git.run("ls-files", "-u", "-z", "--", *roots, index=True)
     return {record.split(b"\t", 1)[1] for record in out.split(b"\0")[:-1]}
 
 
 def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes, Entry | None]:
-    """Put the blobs of these entries that only the working tree has into the object database.
+    """Writes into the object database the blobs of these entries that only the working tree has.
 
     Returns:
         The entries whose object is there now. A file that has changed since is left out.
@@ -271,7 +271,7 @@ def untracked(repo: Repository, roots: Sequence[str]) -> list[bytes]:
 def _on_disk(
     repo: Repository, paths: Iterable[bytes], modes: dict[bytes, str], *, write: bool
 ) -> dict[bytes, Entry]:
-    """The entries that git would make of these files. What is no file is left out."""
+    """Returns the entries that git would make of these paths, without those at which there is no file."""
     top = os.fsencode(repo.top)
     found: dict[bytes, Entry] = {}
     regular: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What is on disk in the place of what should be read."""
+"""Finds what is on disk in place of the content that Dagster should read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from raw_trigger.repo.submodules import checked_out, edited
 from raw_trigger.repo.tracked import Out, Tracked
 
 Feeds = Callable[[bytes], bool]
-"""Whether anything is made from a path."""
+"""Says whether anything is made from a path."""
 
 
 def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True) -> Disk:
-    """The changed paths that Dagster would not read as desired, each with the reason.
+    """Returns the changed paths that Dagster would not read as desired, each with the reason.
 
     Args:
         feeds: Asked before large contents are read.
@@ -36,7 +36,7 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
         raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
         differs = {change.path for change in (*tracked.anew().changes(raw)[0], *raw)}
         other = (path for path in changed if not differs.isdisjoint((path, tracked.out_of(path))))
-        # Of a submodule there is more to say.
+        # The reason for a submodule is more exact, and comes below.
         dirty |= {
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
@@ -68,8 +68,10 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
 def not_the_content(
     repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True
 ) -> Disk:
-    """The changed paths at which something is on disk that is nobody's content: conflicts, pointers, links
-    that lead nowhere, submodules that are not checked out or were edited.
+    """Returns the changed paths at which something else than content is on disk, each with the reason.
+
+    These are conflicts, pointers, links that lead nowhere, and submodules that are not checked out or were
+    edited.
     """
     changed = {change.path: change.new for change in changes.changes if change.new is not None}
     if not changed:
@@ -89,7 +91,7 @@ def not_the_content(
             elif entry.content == "submodule" and (reason := _edits(repo, path, entry)) is not None:
                 dirty[path] = reason
         else:
-            # A folder is recorded as a whole, and so it is here as a whole or not at all.
+            # DVC records a folder as a whole, so it is here as a whole or not at all.
             reasons = wrong.of(out)
             if reasons[0] is not None:
                 missing[path] = reasons[0]
@@ -99,14 +101,14 @@ def not_the_content(
 
 
 class _Wrong:
-    """What is wrong with files and folders of DVC's, each looked at once."""
+    """Says what is wrong with files and folders of DVC, and looks at each once."""
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
         self._found: dict[tuple[bytes, str], tuple[str | None, str | None]] = {}
 
     def of(self, out: Out) -> tuple[str | None, str | None]:
-        """Why its content is not here, and why what is here is more than that."""
+        """Returns why its content is not here, and why there is more than its content; None if neither."""
         key = (out.dvc.path, out.dvc.identity)
         if key not in self._found:
             from raw_trigger.repo.dvc import missing_content, unknown_files
@@ -117,7 +119,7 @@ class _Wrong:
 
 
 def _edits(repo: Repository, path: bytes, entry: Entry) -> str | None:
-    """What of a submodule on disk is not the commit."""
+    """Returns how a submodule on disk differs from the commit; None if it does not."""
     commit, quoted = checked_out(repo, path), shlex.quote(show(path))
     if entry.oid.strip("0") and commit != entry.oid:
         return (
@@ -134,20 +136,20 @@ def _edits(repo: Repository, path: bytes, entry: Entry) -> str | None:
 
 
 def _is_module(repo: Repository, change: Change) -> bool:
-    """Whether a submodule should be there, and no file is in its place."""
+    """Says whether a submodule should be at the path, and no file is there instead."""
     wanted = change.new is not None and change.new.content == "submodule"
     return wanted and not _is_file(repo, change.path)
 
 
 def _is_there(repo: Repository, change: Change) -> bool:
-    """Whether what is deleted is still on disk. Git leaves a submodule there."""
+    """Says whether a deleted path is still on disk. Git leaves a submodule's folder there."""
     if change.old is not None and change.old.content == "submodule":
         return os.path.lexists(_full(repo, change.path) + b"/.git")
     return _is_file(repo, change.path)
 
 
 def _is_file(repo: Repository, path: bytes) -> bool:
-    """Whether a file is at the very path; one behind a linked folder is another file."""
+    """Says whether a file is at this very path: one behind a linked folder is another file."""
     full = _full(repo, path)
     if not os.path.lexists(full) or stat.S_ISDIR(os.lstat(full).st_mode):
         return False

@@ -1,6 +1,4 @@
-"""The environment for child processes: without what git tells its hooks about *this* repository, and without
-the token that is ours.
-"""
+"""Makes environments for child processes: without git's variables of *this* repository, and our token."""
 
 from __future__ import annotations
 
@@ -27,22 +25,22 @@ LOCAL_GIT_VARIABLES = frozenset(
         "GIT_WORK_TREE",
     }
 )
-"""What ``git rev-parse --local-env-vars`` lists, and the quarantine of a push being received."""
+"""The list of ``git rev-parse --local-env-vars``, and the quarantine of a push being received."""
 
 _NUMBERED = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
 TOKEN = "RAW_TRIGGER_TOKEN"
 _INTERPRETER = frozenset({"PYTHONHOME", "__PYVENV_LAUNCHER__"})
-"""They tie a child to the interpreter that runs us; the user's PYTHONPATH is left alone."""
+"""These tie a child to the interpreter that runs us; the user's PYTHONPATH stays."""
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what belongs to one repository, to our own interpreter, or to us alone."""
+    """Returns the environment without what belongs to one repository, to our own interpreter, or to us."""
     own = {*_INTERPRETER, TOKEN}
     return {name: value for name, value in without_git(environ).items() if name not in own}
 
 
 def without_git(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what belongs to one repository."""
+    """Returns the environment without what belongs to one repository."""
     return {
         name: value
         for name, value in environ.items()

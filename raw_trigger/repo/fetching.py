@@ -1,13 +1,13 @@
-"""What a clone lacks, fetched from its origin, and nothing else of the clone changed by it.
+"""Fetches from origin what a clone lacks, and changes nothing else of the clone.
 
-Runners clone one commit deep, so the commit to compare with is mostly not there. Two trees can be
-compared without any history between them: a commit fetched by its id, without the contents of its files,
-is enough. History is fetched only where it is asked about.
+Runners clone one commit deep, so the commit to compare with is usually missing. Two trees can be compared
+without any history between them: a commit fetched by its id, without the contents of its files, is enough.
+History is fetched only if it is asked about.
 
-Nothing but the object database is written: no ref, no tag, no ``FETCH_HEAD``, no configuration. Git writes
-``.git/shallow`` where a fetch is cut off, and with ``--filter`` a clone that claims such a commit is damaged:
-a later ``git fetch --unshallow`` believes that its contents are there (seen with git 2.39). So the file is
-put back after each fetch, and where history was cut off is remembered here.
+Only the object database is written: no ref, no tag, no ``FETCH_HEAD``, no configuration. Git writes
+``.git/shallow`` where a fetch is cut off, and with ``--filter`` a clone that lists such a commit there is
+damaged: a later ``git fetch --unshallow`` believes that its contents are there (seen with git 2.39). So the
+file is restored after each fetch, and this object remembers where its history is cut off.
 """
 
 from __future__ import annotations
@@ -33,36 +33,36 @@ ONLY_OBJECTS = (
     "--no-auto-maintenance",
     "--no-recurse-submodules",
 )
-"""No tags, no FETCH_HEAD, no gc, no submodules. What is fetched is named by id, so no branch follows it."""
+"""No tags, no FETCH_HEAD, no gc, no submodules. Objects are fetched by id, so no branch follows them."""
 
 NETWORK = (
     "-c",
     "fetch.writeCommitGraph=false",
-    # A server that hangs is given up after a minute.
+    # Git gives up on a server that hangs after a minute.
     "-c",
     "http.lowSpeedLimit=1",
     "-c",
     "http.lowSpeedTime=60",
 )
-"""What git is told whenever it talks to a remote."""
+"""Settings for every command that talks to a remote."""
 
 _SETTINGS = ("-c", f"remote.{REMOTE}.followRemoteHEAD=never", *NETWORK)
 
 _TREES_ONLY = ("-c", f"remote.{REMOTE}.promisor=true", "-c", f"remote.{REMOTE}.partialclonefilter=blob:none")
-"""Told for one command, these keep `fetch --filter` from writing them into the configuration."""
+"""Given on the command line, these keep `fetch --filter` from writing them into the configuration."""
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHORT_ID = re.compile(r"[0-9a-f]{4,63}")
 _REVISION = re.compile(r"([^-\x00-\x20\x7f~^:?*\[\\][^\x00-\x20\x7f~^:?*\[\\]*)((?:[~^]\d*|\^\{commit\})*)")
-"""A name that git allows for a ref, or an id, and how to go on from there; see `git help revisions`."""
+"""A name that git allows for a ref, or an id, and the steps from there; see `git help revisions`."""
 
 _DEPTHS = (50, 500, 5000, 2147483647)
-"""How much history is fetched, step by step, where it is asked about; the last is git's for "all of it"."""
+"""The depths of history that are fetched one after the other; the last is git's number for "all of it"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """A branch's last commit. ``stale`` says that origin could not be asked, and why."""
+    """Holds a branch's last commit. ``stale`` says why origin could not be asked; None if it could."""
 
     oid: str
     stale: str | None = None
@@ -70,11 +70,11 @@ class Tip:
 
 @dataclass
 class Origin:
-    """The remote a clone came from.
+    """Fetches from the remote that a clone came from.
 
     Args:
-        refs: Refs of origin whose history holds what will be asked for. A server may refuse to give a
-            commit by its id; it is then looked for in the history of these.
+        refs: Refs of origin whose history contains what will be asked for. If a server refuses to give a
+            commit by its id, it is looked for in their history.
     """
 
     repo: Repository
@@ -87,7 +87,7 @@ class Origin:
 
     @property
     def shallow(self) -> bool:
-        """Whether the clone's history is cut off."""
+        """Says whether the clone's history is cut off."""
         return bool(_read(self._shallow_file))
 
     @property
@@ -97,12 +97,12 @@ class Origin:
     # Commits and contents
 
     def has(self, oid: str) -> bool:
-        """Whether the commit is here, with its tree."""
+        """Says whether the commit is here, with its tree."""
         out = self.repo.git.run("cat-file", "--batch-check", stdin=f"{oid}^{{tree}}\n".encode())
         return not out.endswith(b" missing\n")
 
     def parents(self, oid: str) -> tuple[str, ...]:
-        """The commit's parents as it names them, also where the history is cut off at it.
+        """Returns the commit's parents as it names them, even if the history is cut off there.
 
         Raises:
             GitError: the commit is not here.
@@ -111,14 +111,14 @@ class Origin:
         return tuple(line[7:].decode() for line in head.split(b"\n") if line.startswith(b"parent "))
 
     def obtain(self, oid: str, *, searching: bool = True) -> bool:
-        """Make the commit and its trees be here; in a shallow clone without the contents of its files.
+        """Fetches the commit and its trees if they are not here; in a shallow clone without file contents.
 
         Args:
-            searching: Whether a commit that origin does not give by its id is looked for in the
-                history of :attr:`refs`.
+            searching: Whether to look for a commit that origin does not give by its id in the history of
+                :attr:`refs`.
 
         Returns:
-            False if origin does not have it any more, or does not give it.
+            False if origin does not have the commit any more, or does not give it.
 
         Raises:
             GitError: origin cannot be reached.
@@ -131,7 +131,7 @@ class Origin:
         return any(self._fetch_refs(depth) and self.has(oid) for depth in self._depths())
 
     def fetch_blobs(self, oids: Iterable[str]) -> None:
-        """Fetch the contents of single files that are not here, in one request.
+        """Fetches the contents of single files that are not here, in one request.
 
         Raises:
             GitError: origin cannot be reached, or does not give them.
@@ -156,12 +156,12 @@ class Origin:
     # Branches and tags
 
     def tip(self, branch: str) -> Tip | None:
-        """The branch's last commit, made to be here; None if origin has no such branch.
+        """Returns the branch's last commit and fetches it; None if origin has no such branch.
 
-        Where origin cannot be asked, it is what the clone remembers of it.
+        If origin cannot be asked, this is what the clone remembers.
 
         Raises:
-            GitError: origin cannot be reached and nothing is remembered.
+            GitError: origin cannot be reached and the clone remembers nothing.
         """
         ref = f"refs/heads/{branch}"
         try:
@@ -181,7 +181,7 @@ class Origin:
         return Tip(oid)
 
     def revision(self, name: str) -> str:
-        """The commit that a revision names, here or on origin, made to be here; a tree where it names one.
+        """Returns the commit, or else the tree, that a revision names here or on origin, and fetches it.
 
         On origin it is looked for under every name that git knows it by in a clone: ``main``,
         ``origin/main``, ``refs/tags/v1``, ``v1~2``, an id or the beginning of one.
@@ -206,7 +206,7 @@ class Origin:
         return known.commit or known.tree
 
     def _elsewhere(self, name: str) -> str | None:
-        """The commit of a revision that this clone does not know."""
+        """Returns the commit of a revision that this clone does not know; None if origin does not either."""
         parts = _REVISION.fullmatch(name)
         if parts is None:
             return None
@@ -216,7 +216,7 @@ class Origin:
         return oid if oid is None or not steps else self._behind(oid, steps)
 
     def _advertised_as(self, name: str) -> str | None:
-        """The commit of origin's ref of that name, made to be here."""
+        """Returns the commit of origin's ref of that name, and fetches it; None if there is none."""
         short = name.removeprefix("refs/").removeprefix("remotes/").removeprefix(f"{REMOTE}/")
         refs = [f"refs/{name.removeprefix('refs/')}", f"refs/heads/{name}", f"refs/tags/{name}"]
         refs += [f"refs/heads/{short}"] if short != name else []
@@ -226,8 +226,9 @@ class Origin:
         return oid if oid is not None and self.obtain(oid, searching=False) else None
 
     def _abbreviated(self, text: str) -> str | None:
-        """The commit whose id begins so: one that a ref of origin's names, or of the history of HEAD or of
-        :attr:`refs`.
+        """Returns the commit whose id begins so; None if there is none.
+
+        It is looked for at origin's refs and in the history of HEAD and :attr:`refs`.
         """
         if not _SHORT_ID.fullmatch(text):
             return None
@@ -248,7 +249,7 @@ class Origin:
         return found
 
     def _behind(self, oid: str, steps: str) -> str | None:
-        """The commit that ``steps`` such as ``~2^2`` lead to."""
+        """Returns the commit that ``steps`` such as ``~2^2`` lead to; None if they lead nowhere."""
         depth = 1 + sum(int(number or 1) for number in re.findall(r"~(\d*)|\^(?!\{)", steps))
         for deepen in (False, True):
             if deepen:
@@ -261,7 +262,7 @@ class Origin:
         return None
 
     def default_branch(self) -> str | None:
-        """The branch that origin's HEAD names; None if it names none.
+        """Returns the branch that origin's HEAD names; None if it names none.
 
         Raises:
             GitError: origin cannot be reached.
@@ -272,7 +273,7 @@ class Origin:
         return None
 
     def tags(self) -> dict[str, list[str]]:
-        """Commit → the names of origin's tags on it, sorted; an annotated tag counts for its commit.
+        """Returns the sorted names of origin's tags by commit; an annotated tag counts for its commit.
 
         Raises:
             GitError: origin cannot be reached.
@@ -281,7 +282,7 @@ class Origin:
         for line in self._ls_remote("--tags"):
             oid, _, ref = line.partition("\t")
             name = ref.removeprefix("refs/tags/")
-            # The line of the commit that an annotated tag is for follows that of the tag itself.
+            # The line of an annotated tag is followed by that of its commit, which replaces it.
             tagged[name.removesuffix("^{}")] = oid
         found: dict[str, list[str]] = {}
         for name in sorted(tagged):
@@ -291,10 +292,12 @@ class Origin:
     # History
 
     def common(self, oid: str, head: str) -> str | None:
-        """Where the history of ``head`` left that of ``oid``; None if one is no commit, or there is none.
+        """Returns where the history of ``head`` left that of ``oid``; None if they share none.
+
+        A tree has no history.
 
         Raises:
-            GitError: the history that is needed cannot be had.
+            GitError: the history that is needed cannot be fetched.
         """
         if oid == head:
             return head
@@ -303,29 +306,29 @@ class Origin:
         return self.merge_base(oid, head)
 
     def merge_base(self, a: str, b: str) -> str | None:
-        """The best common ancestor of two commits that are here; None if they have none.
+        """Returns the best common ancestor of two commits that are here; None if they have none.
 
         Raises:
-            GitError: the history that is needed cannot be had.
+            GitError: the history that is needed cannot be fetched.
         """
         for depth in (0, *self._depths()):
             if depth:
                 self._deepen((a, b), depth)
-            # Whatever is not common has to be whole: a cut there may hide a better common ancestor.
+            # A cut in what the two do not share may hide a better common ancestor.
             if self._whole(a, b):
                 with self._own_cut() as options:
                     return self.repo.git.line(*options, "merge-base", a, b)
         raise self._cut_off()
 
     def fork_point(self, head: str, tip: str) -> str | None:
-        """Where ``head`` left the branch that ends at ``tip``, also where it was merged into it since.
+        """Returns where ``head`` left the branch that ends at ``tip``, even if it was merged into it since.
 
         Returns:
-            ``head`` itself if it is on the branch's own line, the first parents of ``tip``; None if they
-            have no history in common.
+            ``head`` itself if it is on the branch's own line, the first parents of ``tip``; None if they have
+            no history in common.
 
         Raises:
-            GitError: the history that is needed cannot be had.
+            GitError: the history that is needed cannot be fetched.
         """
         found = self.merge_base(tip, head)
         if found != head or tip == head:
@@ -335,10 +338,12 @@ class Origin:
         return head if before_merge == head else self.merge_base(before_merge, head)
 
     def nearest(self, start: str, among: Collection[str]) -> str | None:
-        """The commit of ``among`` that is the fewest steps behind ``start``, which does not count.
+        """Returns the commit of ``among`` that is the fewest steps behind ``start``; None if there is none.
+
+        ``start`` itself does not count.
 
         Raises:
-            GitError: the history that is needed cannot be had.
+            GitError: the history that is needed cannot be fetched.
         """
         wanted = set(among) - {start}
         if not wanted:
@@ -355,7 +360,7 @@ class Origin:
         raise self._cut_off()
 
     def _whole(self, a: str, b: str) -> bool:
-        """Whether the history of two commits is here as far as it is not common."""
+        """Says whether all history is here that the two commits do not share."""
         out = self._list(f"{a}...{b}")
         return out is not None and self._cuts().isdisjoint(out.split())
 
@@ -363,14 +368,14 @@ class Origin:
         return set((self._cut or b"").decode().split())
 
     def _list(self, *args: str) -> str | None:
-        """What ``git rev-list`` says; None if commits are missing, as an earlier command may have left it."""
+        """Returns the output of ``git rev-list``; None if an earlier cut-off fetch left commits out."""
         with self._own_cut() as options:
             done = self.repo.git.attempt(*options, "rev-list", *args)
         return done.stdout.decode() if done.returncode == 0 else None
 
     @contextmanager
     def _own_cut(self) -> Iterator[tuple[str, str]]:
-        """The options with which git takes the history to be cut off where it was fetched up to."""
+        """Gives the options with which git takes the history to end where this object's fetches ended."""
         if not self._cut:
             yield "--shallow-file", ""
             return
@@ -389,7 +394,7 @@ class Origin:
         self._fetch_refs(depth)
 
     def _fetch_refs(self, depth: int) -> bool:
-        """Fetch the tips of :attr:`refs` that origin has, which no server refuses."""
+        """Fetches the tips of :attr:`refs` that origin has: no server refuses these."""
         self._ask(*self.refs)
         tips = [oid for ref in self.refs if (oid := self._advertised[ref]) is not None]
         return bool(tips) and self._fetch(dict.fromkeys(tips), depth=depth)
@@ -403,7 +408,7 @@ class Origin:
     # The wire
 
     def _fetch(self, wants: Iterable[str], *, depth: int) -> bool:
-        """Fetch these commits; in a full clone with their whole history, so that it stays a full one."""
+        """Fetches these commits; in a full clone with their whole history, so that it stays a full one."""
         limits = [f"--depth={depth}"] if self._cut else []
         settings = list(_SETTINGS)
         if self.shallow:
@@ -417,7 +422,7 @@ class Origin:
 
     @contextmanager
     def _lent_shallow(self) -> Iterator[None]:
-        """Let git see and write ``.git/shallow`` as this object knows it; put it back afterwards."""
+        """Lets git see and write ``.git/shallow`` as this object knows it; restores the file afterwards."""
         before = _read(self._shallow_file)
         _write(self._shallow_file, before, self._cut)
         try:
@@ -427,7 +432,7 @@ class Origin:
             _write(self._shallow_file, self._cut, before)
 
     def _ask(self, *refs: str) -> None:
-        """Learn what origin has at these refs."""
+        """Reads what origin has at these refs."""
         unknown = [ref for ref in refs if ref not in self._advertised]
         if not unknown:
             return
@@ -438,7 +443,7 @@ class Origin:
         self._advertised.update({ref: found.get(ref) for ref in unknown})
 
     def _require_reachable(self) -> None:
-        """Tell a refusal from a broken connection.
+        """Raises an error if a fetch failed because origin cannot be reached, and not because it refused.
 
         Raises:
             GitError: origin cannot be reached.
@@ -459,10 +464,10 @@ class Origin:
 
 
 def _before_merge(head: str, tip: str, commits: Sequence[Sequence[str]]) -> str:
-    """The last commit on the line of first parents behind ``tip`` that does not hold ``head``.
+    """Returns the last commit on the first-parent line behind ``tip`` that does not contain ``head``.
 
     Args:
-        commits: What ``tip`` has and ``head`` has not, each commit followed by its parents.
+        commits: The commits of ``tip`` that ``head`` lacks, each followed by its parents.
 
     Returns:
         ``head`` if it is on that line itself.
@@ -486,7 +491,7 @@ def _before_merge(head: str, tip: str, commits: Sequence[Sequence[str]]) -> str:
 def _nearest(
     start: str, parents: Mapping[str, Sequence[str]], wanted: Collection[str], cut: Collection[str]
 ) -> tuple[str | None, bool]:
-    """The wanted commit the fewest steps behind ``start``, and whether that is certain with these cuts."""
+    """Returns the wanted commit fewest steps behind ``start``, and whether the cuts leave that certain."""
     level, seen = [start], {start}
     while level:
         found = sorted(oid for oid in level if oid in wanted)

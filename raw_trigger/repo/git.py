@@ -16,7 +16,7 @@ from raw_trigger.errors import ROOM, GitError
 from raw_trigger.repo.environment import TOKEN
 
 _NO_INDEX = os.devnull + ".none"
-"""An index file that is not there: commands that do not need the index then skip reading it."""
+"""An index file that does not exist, so that commands which do not need the index do not read it."""
 
 _REFUSALS = tuple(
     os.strerror(number).encode()
@@ -37,19 +37,19 @@ _MISLEADING = (
 
 
 class Git:
-    """A repository's git, with the surroundings it was called from made explicit.
+    """Runs git in one repository, with every setting of the caller's environment that matters made explicit.
 
     Args:
         cwd: Where commands run; the top of the working tree once that is known.
-        environ: The caller's environment. A hook's ``GIT_INDEX_FILE`` is honoured where the
-            index is asked about.
+        environ: The caller's environment. A hook's ``GIT_INDEX_FILE`` counts for commands that read the
+            index.
         git_dir: Absolute git directory; None while it still has to be discovered.
     """
 
     def __init__(self, cwd: Path, environ: Mapping[str, str], git_dir: Path | None = None) -> None:
         self.cwd = cwd
         self.environ = dict(environ)
-        # It runs programs of the user's: filters, and those that fetch content.
+        # Git runs programs of the user: filters, and those that fetch content.
         self.environ.pop(TOKEN, None)
         self.environ.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
         if git_dir is not None:
@@ -67,12 +67,12 @@ class Git:
         index: bool = False,
         literal: bool = True,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run ``git ARGS`` and return the finished process, whatever its exit code.
+        """Runs ``git ARGS`` and returns the finished process, whatever its exit code.
 
         Args:
-            stdin: What it reads; None means nothing.
-            index: Whether the command may look at the index.
-            literal: Whether it is told that pathspecs are literal, which not every command takes.
+            stdin: Its input; None means nothing.
+            index: Whether the command may read the index.
+            literal: Whether to pass ``--literal-pathspecs``, which not every command takes.
 
         Raises:
             GitError: git cannot be started here, or an argument cannot be passed to a process.
@@ -102,10 +102,10 @@ class Git:
         return GitError(f"git cannot be started in {self.cwd}: {error.strerror}")
 
     def run(self, *args: str | bytes, stdin: bytes | None = None, index: bool = False) -> bytes:
-        """Run ``git ARGS`` and return its standard output.
+        """Runs ``git ARGS`` and returns its standard output.
 
         Raises:
-            GitError: it failed; the message holds git's own words.
+            GitError: it failed; the message contains git's own words.
         """
         done = self.attempt(*args, stdin=stdin, index=index)
         if done.returncode != 0:
@@ -113,12 +113,12 @@ class Git:
         return done.stdout
 
     def line(self, *args: str | bytes) -> str | None:
-        """The first line of the output, or None if the command failed."""
+        """Returns the first line of the output; None if the command failed."""
         done = self.attempt(*args)
         return None if done.returncode != 0 else os.fsdecode(done.stdout.split(b"\n", 1)[0])
 
     def open(self, *args: str, quiet: bool = False) -> subprocess.Popen[bytes]:
-        """Start a git command that is talked to over its pipes; ``quiet`` drops what it says of errors."""
+        """Starts a git command that is talked to over its pipes; ``quiet`` drops its messages."""
         return subprocess.Popen(
             ["git", *args],
             cwd=self.cwd,
@@ -130,20 +130,20 @@ class Git:
 
 
 def failed(command: str, code: int, stderr: bytes) -> GitError:
-    """The error that a git command ended with.
+    """Returns the error that a git command ended with.
 
     Args:
-        code: Its exit code; negative: the signal that killed it.
+        code: Its exit code; if negative, the signal that killed it.
     """
     if code < 0:
-        # A limit on the size of files (`ulimit -f`) kills it without a word.
+        # A limit on the size of files (`ulimit -f`) kills git without a message.
         return GitError(f"git {command} was killed: {signal.strsignal(-code)}", ROOM)
     refused = any(word in stderr for word in _REFUSALS)
     return GitError(f"git {command} failed: {words(stderr)}", ROOM if refused else None)
 
 
 def words(stderr: bytes) -> str:
-    """What git said, on one line, without its ``fatal:``."""
+    """Returns git's message on one line, without its ``fatal:``."""
     said = " ".join(stderr.decode("utf-8", "replace").split())
     return said.removeprefix("fatal: ").removeprefix("error: ") or "it gave no reason"
 
@@ -153,9 +153,9 @@ def _name(args: Sequence[str | bytes]) -> str:
 
 
 def quoted(paths: Iterable[bytes]) -> bytes:
-    """Paths one a line as git's ``--stdin-paths`` reads them: quoted where a line could not hold them.
+    """Returns paths, one a line, as git's ``--stdin-paths`` reads them, quoted if necessary.
 
-    Git takes a carriage return at a line's end for a part of the line's end.
+    Git takes a carriage return at the end of a line for a part of the line's end.
     """
     lines = []
     for path in paths:

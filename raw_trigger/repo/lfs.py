@@ -1,4 +1,4 @@
-"""Which changed files are Git LFS's: git has a pointer in the place of their content."""
+"""Finds the changed files for which git has a Git LFS pointer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from raw_trigger.repo.repository import Repository
 
 
 def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
-    """The paths at which a pointer is, or was before it was deleted.
+    """Returns the paths at which a pointer is, or was before it was deleted.
 
-    Nothing is read where no ``.gitattributes`` above a change speaks of LFS.
+    Nothing is read if no ``.gitattributes`` above a change mentions LFS.
     """
     if not _in_use(repo, {change.path.rpartition(b"/")[0] for change in changes}):
         return set()
@@ -32,7 +32,7 @@ def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
     small = [path for path, size in sizes.items() if size.isdecimal() and int(size) <= LFS_SIZE]
     texts = diff.contents(repo.git, [blobs[path] for path in small])
     found = {path for path, text in zip(small, texts, strict=True) if lfs_pointer(text) is not None}
-    # What git would store of files on disk is not there to be read.
+    # The blob of a file that is only on disk cannot be read: git would have to store it first.
     unstored = [path for path, size in sizes.items() if not size.isdecimal()]
     if unstored:
         stdin = b"".join(path + b"\0" for path in unstored)
@@ -43,7 +43,7 @@ def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
 
 
 def uses_lfs(repo: Repository) -> bool:
-    """Whether anything is said of LFS in the repository."""
+    """Says whether the repository's attributes mention LFS."""
     if _in_use(repo, [b""]):
         return True
     done = repo.git.attempt("ls-files", "-z", "--", ":(top,glob)**/.gitattributes", index=True, literal=False)
@@ -51,7 +51,7 @@ def uses_lfs(repo: Repository) -> bool:
 
 
 def _in_use(repo: Repository, folders: Iterable[bytes]) -> bool:
-    """Whether anything is said of LFS that can count in these folders."""
+    """Says whether attributes that apply to these folders mention LFS."""
     top = Path(repo.top)
     above: set[bytes] = set()
     for one in folders:

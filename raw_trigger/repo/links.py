@@ -1,4 +1,4 @@
-"""Links under the raw roots that lead to raw files: an edit of such a file is one of the link, too."""
+"""Follows links under the raw roots to raw files: an edit of such a file is an edit of the link too."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 
 _HOPS = 40
-"""Links that lead to links, as many as Linux follows."""
+"""The most links that are followed one after the other: as many as Linux follows."""
 
 
 class Links:
-    """Knows where the links of the desired side lead; they are looked for when first asked."""
+    """Knows where the links of the desired side lead; they are read when first needed."""
 
     def __init__(self, repo: Repository, roots: Sequence[str]) -> None:
         self._repo = repo
@@ -28,11 +28,11 @@ class Links:
         self._leading: Mapping[bytes, tuple[bytes, ...]] | None = None
 
     def look_at(self, desired: Desired) -> None:
-        """Notes which side is asked about from now on."""
+        """Takes the side that is asked about from now on."""
         self._side, self._leading = desired, None
 
     def to(self, path: bytes) -> tuple[bytes, ...]:
-        """Returns the links that lead to the file, or to a folder that it is in."""
+        """Returns the links that lead to the file, or to a folder above it."""
         if self._leading is None:
             self._leading = leading(self.texts())
         if not self._leading:
@@ -45,7 +45,7 @@ class Links:
         return tuple(one for one in dict.fromkeys(found) if one != path)
 
     def texts(self) -> dict[bytes, bytes]:
-        """Returns every link of the side under the roots, with what stands in it."""
+        """Returns every link of the side under the roots, with its text."""
         repo, side = self._repo, self._side
         if side.kind == "revision" and side.oid is not None:
             return _at(repo, side.oid, self._roots)
@@ -57,10 +57,10 @@ class Links:
 
 
 def leading(texts: Mapping[bytes, bytes]) -> dict[bytes, tuple[bytes, ...]]:
-    """Returns for each place that links lead to these links. Pure.
+    """Returns for each place the links that lead there. Pure.
 
     Args:
-        texts: Each link, relative to the repository's top, and what stands in it.
+        texts: Each link, relative to the repository's top, and its text.
     """
     found: dict[bytes, dict[bytes, None]] = {}
     for link in sorted(texts):
@@ -86,13 +86,13 @@ def hops(link: bytes, texts: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 def _next(link: bytes, text: bytes) -> bytes | None:
-    """Where one link leads; None: out of the repository."""
+    """Returns where one link leads; None if it leads out of the repository."""
     place = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
     return None if place.startswith((b"/", b"../")) or place in (b"..", b".") else place
 
 
 def _on_disk(repo: Repository, path: bytes) -> bytes | None:
-    """What stands in a link on disk; None if there is none."""
+    """Returns the text of a link on disk; None if there is none."""
     try:
         return os.readlink(os.fsencode(repo.top) + b"/" + path)  # noqa: PTH115
     except OSError:
@@ -100,7 +100,7 @@ def _on_disk(repo: Repository, path: bytes) -> bytes | None:
 
 
 def _texts(repo: Repository, links: Mapping[bytes, Entry]) -> dict[bytes, bytes]:
-    """What stands in the links: on disk the same as in git, where they are there."""
+    """Returns the texts of links: read from disk if the disk has the same as git, else from git."""
     found: dict[bytes, bytes] = {}
     lacking: dict[bytes, str] = {}
     for path, entry in links.items():
@@ -115,7 +115,7 @@ def _texts(repo: Repository, links: Mapping[bytes, Entry]) -> dict[bytes, bytes]
 
 
 def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]:
-    """The links of a tree: what differs from the one that was last asked about is all that is looked at."""
+    """Returns the links of a tree; only what differs from the tree of the last call is read."""
     name = hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     file = repo.private_dir / "cache" / f"links-{name}.json"
     known: dict[bytes, bytes] = {}
@@ -143,10 +143,10 @@ def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]
 
 
 def _only_links(listed: bytes, oid: int) -> dict[bytes, Entry]:
-    """The links of git's list.
+    """Returns the links in git's listing.
 
     Args:
-        oid: Which field of a line is the id.
+        oid: The index of the id among a line's fields.
     """
     begin = SYMLINK_MODE.encode() + b" "
     lines = (line.split(b"\t", 1) for line in listed.split(b"\0") if line.startswith(begin))

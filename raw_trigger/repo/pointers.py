@@ -1,4 +1,4 @@
-"""Small files in git that stand for content which is elsewhere: those of Git LFS, git-annex and DVC."""
+"""Reads small files in git that stand for content elsewhere: those of Git LFS, git-annex and DVC."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from raw_trigger.documents import load_yaml
 from raw_trigger.model.changes import DVC_LOCK, show, to_bytes
 
 LFS_SIZE = 1024
-"""A pointer of Git LFS is not larger: it reads no further."""
+"""The most bytes of a Git LFS pointer: Git LFS reads no further."""
 
 CRYPT = b"\0GITCRYPT\0"
-"""What a file begins with that git-crypt has encrypted."""
+"""The first bytes of a file that git-crypt has encrypted."""
 
 DVC_FOLDER = ".dvc"
-"""The folder that makes the one above it a project of DVC's."""
+"""The folder that makes the folder above it a DVC project."""
 
 _END = rb"\r?\n(?:\r?\n)*"
 _EXTENSIONS = rb"(?:ext-[0-9]-\w\S* [^\n]*" + _END + rb")*"
@@ -39,7 +39,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 @dataclass(frozen=True, slots=True)
 class LfsPointer:
-    """The SHA-256 of the content, and its size in bytes."""
+    """Holds the SHA-256 of the content, and its size in bytes."""
 
     oid: str
     size: int
@@ -47,16 +47,16 @@ class LfsPointer:
 
 @dataclass(frozen=True, slots=True)
 class DvcOut:
-    """One file or folder that a ``.dvc`` file stands for.
+    """Describes one file or folder that a ``.dvc`` file stands for.
 
     Attributes:
         path: Relative to the repository's top, exact bytes.
-        md5: Of the content, or of the list of a folder's files; None where DVC identifies it otherwise.
-        size: In bytes, all files of a folder together; None if it is not told.
-        folder: Whether it is one.
-        identity: The MD5, else a digest of what DVC knows it by, which is another one for another content.
-        as_unix: Whether the line ends of text may have been made Unix's before it was hashed, as DVC did
-            before version 3.
+        md5: Of the content, or of the list of a folder's files; None if DVC identifies it otherwise.
+        size: In bytes, all files of a folder together; None if unknown.
+        folder: Whether it is a folder.
+        identity: The MD5, else a digest of DVC's other identification; it differs for another content.
+        as_unix: Whether DVC may have converted line ends to Unix's before it hashed text, as before version
+            3.
     """
 
     path: bytes
@@ -68,7 +68,7 @@ class DvcOut:
 
 
 def folders_above(roots: Iterable[str]) -> list[str]:
-    """The folders that hold the raw roots, with a slash at the end; the top is the empty text."""
+    """Returns the folders above the raw roots, with a slash at the end; the top is the empty text."""
     found = set()
     for root in roots:
         parts = root.split("/")[:-1]
@@ -78,12 +78,12 @@ def folders_above(roots: Iterable[str]) -> list[str]:
 
 
 def escaped(folder: str) -> str:
-    """The folder as a part of one of git's glob patterns."""
+    """Returns the folder, escaped for a glob pattern of git."""
     return "".join("\\" + char if char in "*?[\\" else char for char in folder)
 
 
 def lfs_pointer(content: bytes) -> LfsPointer | None:
-    """The pointer, or None if this is content.
+    """Returns the pointer; None if this is content.
 
     Git LFS reads more than it writes: line ends of Windows, blank lines, the addresses of its forerunners.
     See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md and ``lfs/pointer.go`` there.
@@ -93,11 +93,10 @@ def lfs_pointer(content: bytes) -> LfsPointer | None:
 
 
 def is_annex_pointer(begin: bytes) -> bool:
-    """Says whether a file that begins like this is one of git-annex whose content is not here.
+    """Says whether a file that begins so is a git-annex pointer whose content is not here.
 
-    An unlocked one, or a locked one where git cannot make links.
-
-    See https://git-annex.branchable.com/internals/pointer_file.
+    This is an unlocked file, or a locked one where git cannot make links. See
+    https://git-annex.branchable.com/internals/pointer_file.
     """
     return _ANNEX.match(begin) is not None
 
@@ -105,9 +104,9 @@ def is_annex_pointer(begin: bytes) -> bool:
 def dvc_outs(
     content: bytes, path: bytes, wdirs: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[DvcOut, ...]:
-    """What a ``.dvc`` file or ``dvc.lock`` stands for here; nothing if it only names what is elsewhere.
+    """Returns the files and folders that a ``.dvc`` file or ``dvc.lock`` stands for.
 
-    What DVC leaves to git (``cache: false``) is left out too.
+    What is elsewhere, and what DVC leaves to git (``cache: false``), is left out.
 
     Args:
         path: Of the file, relative to the repository's top.
@@ -124,12 +123,12 @@ def dvc_outs(
     folder = posixpath.dirname(show(path))
     stages = {"": document}
     if path.rpartition(b"/")[2] == DVC_LOCK:
-        # Its first version had the stages at the left margin.
+        # Version 1 of the format had the stages at the left margin.
         listed = document.get("stages", document)
         found_stages = listed.items() if isinstance(listed, dict) else ()
         stages = {str(name): stage for name, stage in found_stages if isinstance(stage, dict)}
     found = (
-        # One of several stages of a kind has a name such as `train@first`.
+        # A stage made by `foreach` or `matrix` has a name such as `train@first`.
         _out(out, posixpath.join(folder, str(stage.get("wdir", wdirs.get(name.partition("@")[0], ".")))))
         for name, stage in stages.items()
         for out in (stage["outs"] if isinstance(stage.get("outs"), list) else ())
@@ -139,7 +138,7 @@ def dvc_outs(
 
 
 def stage_folders(content: bytes) -> dict[str, str]:
-    """The folders that the stages of a ``dvc.yaml`` work in: the ``dvc.lock`` beside it does not say."""
+    """Returns the working folders of the stages in a ``dvc.yaml``: its ``dvc.lock`` does not name them."""
     try:
         stages = load_yaml(content)["stages"]
         each = {str(name): stage.get("do", stage) for name, stage in stages.items()}
@@ -168,6 +167,6 @@ def _out(out: dict[str, object], folder: str) -> DvcOut | None:
 
 
 def _digest(out: dict[str, object]) -> str:
-    """Of everything but what a person writes about it."""
+    """Returns a digest of everything except what a person writes about the file."""
     told = {key: value for key, value in out.items() if key not in _NOTES}
     return hashlib.sha1(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,17 +1,17 @@
-"""One ref, carried from a remote to here and back.
+"""Carries one ref from a remote to here and back.
 
 Nothing else is touched: no other ref, no tag, no ``FETCH_HEAD``, no configuration, no hook. Nobody is ever
 asked for credentials.
 
 A ref is fetched with all that its tree holds. In a clone one commit deep that is little: the server leaves
-out what the checked-out commit has, so what comes is the old contents of the files that differ (measured
-with git 2.39: 40 files of 500 kB, one of them changed: 508 kB). ``--filter=blob:none`` would spare these too,
-but a ref that holds a tree with missing blobs makes ``git gc`` and ``git repack`` fail in a clone whose
-configuration names no promisor.
+out what the checked-out commit has, and sends the old contents of the files that differ (measured with git
+2.39: 40 files of 500 kB, one of them changed: 508 kB). ``--filter=blob:none`` would spare these too, but a
+ref to a tree with missing blobs makes ``git gc`` and ``git repack`` fail in a clone whose configuration names
+no promisor.
 
-A push sends what none of the refs that the remote names holds, as far as they are here. So the very first
-publication of a tree from such a clone sends all raw data once if the branch has moved on meanwhile (the same
-files: 19 MB instead of nothing); every later one sends what differs from the record.
+A push sends what the refs on the remote lack, as far as these refs are known here. So the very first push
+from such a clone sends all raw data once if the branch has moved on meanwhile (the same files: 19 MB instead
+of nothing); every later one sends what differs from the record.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DENIED = re.compile(
     r"|could not read (username|password)|read.only|not enabled|not exported|protected",
     re.IGNORECASE,
 )
-"""How servers, ssh and git itself say no to somebody they understand well; seen where a push ends early."""
+"""The words with which servers, ssh and git refuse a push that they understood."""
 _BUSY = re.compile(
     r"cannot lock ref|unable to (create|lock)|failed to update ref|already exists", re.IGNORECASE
 )
@@ -52,15 +52,15 @@ _SECRET = re.compile(r"(?<=//)[^/@\s']+@")
 
 
 class UnreachableError(GitError):
-    """The remote cannot be reached, or does not let us read."""
+    """Says that the remote cannot be reached, or does not let us read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of a push.
+    """Says what became of a push.
 
-    ``moved``: the remote's ref is not what was expected, or is being moved right now; ``refused``: the remote
-    can be read, but says no; ``unreachable``: everything else. ``words`` are git's own.
+    ``moved``: the remote's ref is not the expected one, or is being moved right now; ``refused``: the remote
+    can be read, but refuses; ``unreachable``: everything else. ``words`` are git's own.
     """
 
     status: Literal["done", "moved", "refused", "unreachable"]
@@ -68,16 +68,16 @@ class Pushed:
 
 
 def connected(repo: Repository, remote: str, token: str | None = None) -> Repository:
-    """The same repository, talking to remotes without ever asking a person.
+    """Returns the same repository, set up to talk to remotes without ever asking a person.
 
     Args:
         remote: Its name or URL.
-        token: What proves our identity to an http(s) remote in place of whatever the clone is configured
-            with: ``user:password``, or a token alone as GitHub takes it. It travels in the environment, so
-            the process list does not show it.
+        token: The credentials for an http(s) remote in place of those that the clone is configured with:
+            ``user:password``, or a token alone as GitHub takes it. It is passed in the environment, so that
+            the process list does not show it. None: the clone's own.
     """
     environ = dict(repo.git.environ)
-    # An empty GIT_ASKPASS keeps git from all three programs it could ask with.
+    # An empty GIT_ASKPASS keeps git from all three programs that it could ask with.
     environ.update(GIT_ASKPASS="", SSH_ASKPASS_REQUIRE="never", GCM_INTERACTIVE="never")
     if "GIT_SSH" not in environ:
         ssh = environ.get("GIT_SSH_COMMAND") or repo.git.line("config", "core.sshCommand") or "ssh"
@@ -88,31 +88,30 @@ def connected(repo: Repository, remote: str, token: str | None = None) -> Reposi
         key = f"http.{_without_user(url)}.extraheader"
         login = token if ":" in token else f"x-access-token:{token}"
         header = f"AUTHORIZATION: basic {base64.b64encode(login.encode()).decode()}"
-        # The empty value takes back the header that actions/checkout may have left: two of them are refused.
+        # The empty value removes the header that actions/checkout may have left: GitHub refuses two of them.
         _configure(environ, [(key, ""), (key, header)])
     return Repository(repo.top, repo.git_dir, repo.common_dir, environ)
 
 
 def fetch(repo: Repository, remote: str, ref: str) -> str | None:
-    """Make the local ref what the remote's is.
+    """Moves the local ref to where the remote's is.
 
-    What the remote says is what counts: its value is taken, whatever was here, and a ref that it does not
-    have is deleted here.
+    The remote decides: its value replaces any other, and a ref that it does not have is deleted here.
 
     Args:
-        repo: As :func:`connected` gives it.
+        repo: A repository of :func:`connected`.
 
     Returns:
         The ref's object id; None if the remote does not have it.
 
     Raises:
         UnreachableError: the remote cannot be read.
-        GitError: the ref is there, but cannot be fetched.
+        GitError: the remote has the ref, but it cannot be fetched.
     """
     done = repo.git.attempt(*NETWORK, *_FETCH, remote, f"+{ref}:{ref}", literal=False)
     if done.returncode == 0:
         return local(repo, ref)
-    # The exit code is the same for a ref that is not there and for a server that is not there.
+    # Git's exit code is the same for a missing ref and an unreachable server.
     if _there(repo, remote, ref) is None:
         keep(repo, ref, None)
         return None
@@ -120,7 +119,7 @@ def fetch(repo: Repository, remote: str, ref: str) -> str | None:
 
 
 def obtain(repo: Repository, remote: str, oids: Iterable[str]) -> None:
-    """Fetch single objects that are not here, as far as the remote gives them by id.
+    """Fetches single objects that are not here, as far as the remote gives them by id.
 
     Raises:
         UnreachableError: the remote cannot be read.
@@ -132,11 +131,11 @@ def obtain(repo: Repository, remote: str, oids: Iterable[str]) -> None:
 
 
 def push(repo: Repository, remote: str, ref: str, new: str, old: str | None) -> Pushed:
-    """Move the remote's ref to the object ``new``, or leave it alone.
+    """Moves the remote's ref to the object ``new``, or leaves it as it is.
 
     Args:
-        repo: As :func:`connected` gives it.
-        old: What it must be; None: it must not be there.
+        repo: A repository of :func:`connected`.
+        old: The object that the ref must have; None: it must not exist.
     """
     lease = f"--force-with-lease={ref}:{old or ''}"
     done = repo.git.attempt(*NETWORK, *_PUSH, lease, remote, f"{new}:{ref}", literal=False)
@@ -152,7 +151,7 @@ def push(repo: Repository, remote: str, ref: str, new: str, old: str | None) -> 
     except UnreachableError as error:
         return Pushed("refused" if _DENIED.search(said) else "unreachable", said or error.message)
     if there == new:
-        # It got there, only the answer did not get here.
+        # The push arrived; only its answer was lost.
         return Pushed("done")
     if there != old or (report and _BUSY.search(said)):
         return Pushed("moved", said)
@@ -160,12 +159,12 @@ def push(repo: Repository, remote: str, ref: str, new: str, old: str | None) -> 
 
 
 def local(repo: Repository, ref: str) -> str | None:
-    """What the ref is here."""
+    """Returns the object id of the ref here; None if there is no such ref."""
     return repo.git.line("rev-parse", "--verify", "--quiet", ref)
 
 
 def keep(repo: Repository, ref: str, oid: str | None) -> None:
-    """Set the ref here, whatever it was; None: it shall not be there.
+    """Moves the ref here to the object; None deletes it.
 
     Raises:
         GitError: it cannot be written.
@@ -175,7 +174,7 @@ def keep(repo: Repository, ref: str, oid: str | None) -> None:
 
 
 def _there(repo: Repository, remote: str, ref: str) -> str | None:
-    """What the ref is on the remote."""
+    """Returns the object id of the ref on the remote; None if it does not have it."""
     done = repo.git.attempt(*NETWORK, "ls-remote", remote, ref, literal=False)
     if done.returncode != 0:
         raise UnreachableError(
@@ -187,7 +186,7 @@ def _there(repo: Repository, remote: str, ref: str) -> str | None:
 
 
 def _configure(environ: dict[str, str], pairs: list[tuple[str, str]]) -> None:
-    """Add settings for git and its children, behind those that the environment already has."""
+    """Adds settings for git and its children, after those that the environment already has."""
     count = int(environ.get("GIT_CONFIG_COUNT") or 0)
     for at, (key, value) in enumerate(pairs, count):
         environ[f"GIT_CONFIG_KEY_{at}"], environ[f"GIT_CONFIG_VALUE_{at}"] = key, value

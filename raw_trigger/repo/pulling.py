@@ -1,4 +1,4 @@
-"""Has Git LFS, git-annex, DVC and git itself fetch the content of single files into the working tree."""
+"""Fetches the content of single files into the working tree, by Git LFS, git-annex, DVC and git itself."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from raw_trigger.repo.tracked import Out, Tracked
 
 _ARGUMENTS = 400
 _LENGTH = 300
-"""Characters of what a program says that are told."""
+"""The most characters that are shown of a program's message."""
 _SPECIAL = str.maketrans(dict.fromkeys(",*?[]\\!#", "?"))
-"""What means something else in a list of patterns: any one character stands in its place."""
+"""Characters with a meaning in a list of patterns; each is replaced by ``?``, any one character."""
 
 
 def pull(
     repo: Repository, tracked: Tracked, paths: Iterable[bytes], folder: Callable[[], Path | None]
 ) -> dict[bytes, str]:
-    """Fetch the content of these files.
+    """Fetches the content of these files.
 
     Args:
-        tracked: Knows which of them DVC has.
-        folder: Where DVC is, if it is not on PATH; asked only then.
+        tracked: Knows which of them belong to DVC.
+        folder: Returns the folder that has DVC if it is not on PATH; called only then.
 
     Returns:
-        Path → the program's own words, of those files that it was called in vain for.
+        Path → the program's message, of the files that it was called for in vain.
     """
     outs: dict[Path, dict[bytes, Out]] = {}
     others = []
@@ -55,7 +55,7 @@ def pull(
 
 
 def _by_tool(repo: Repository, paths: Sequence[bytes]) -> dict[tuple[Tool, bytes], dict[bytes, bytes]]:
-    """Path → what is to be asked for, by the program that has it and the submodule that this is in."""
+    """Returns the path to ask for by path, grouped by the tool and the submodule it works in."""
     modes: dict[bytes, str] = {}
     for start in range(0, len(paths), _ARGUMENTS):
         some = [os.fsdecode(path) for path in paths[start : start + _ARGUMENTS]]
@@ -82,7 +82,7 @@ def _pull(git: Git, tool: Tool, asked: Mapping[bytes, bytes]) -> dict[bytes, str
             "submodule": ("submodule", "--quiet", "update", "--init", "--recursive", "--", *names),
         }
         if tool not in arguments:
-            return {}  # a key is the user's own business
+            return {}  # git-crypt: only the user has the key
         try:
             done = git.attempt(*arguments[tool], index=True, literal=tool == "lfs")
         except GitError as error:
@@ -120,13 +120,13 @@ def _pull_dvc(
         except OSError as error:
             return dict.fromkeys(wanted, f"dvc cannot be started: {error.strerror}")
         if done.returncode != 0:
-            # What it had fetched before is here all the same, and looked at again.
+            # What DVC fetched before the error is here all the same: the caller looks again.
             return dict.fromkeys(wanted, f"dvc pull: {_short(done.stderr or done.stdout)}")
     return {}
 
 
 def _project(repo: Repository, out: Out) -> Path:
-    """The folder that DVC is set up in."""
+    """Returns the folder of the DVC project that the file belongs to."""
     folder = (repo.top / os.fsdecode(out.pointer)).parent
     for above in (folder, *folder.parents):
         if (above / DVC_FOLDER).is_dir() or above == repo.top:

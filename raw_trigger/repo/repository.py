@@ -13,12 +13,12 @@ from raw_trigger.errors import GitError, UsageError
 from raw_trigger.repo.git import Git, words
 
 _BETWEEN = "-//"
-"""An option that ``git rev-parse`` does not know and therefore repeats; no path of git's holds it."""
+"""An option that ``git rev-parse`` does not know and therefore repeats; no path of git contains it."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision as the user named it, resolved. ``commit`` is None where it names a tree."""
+    """Holds a revision by the user's name and what it means. ``commit`` is None if it names a tree."""
 
     name: str
     tree: str
@@ -26,7 +26,7 @@ class Revision:
 
 
 class Repository:
-    """One working tree and its git directory.
+    """Holds one working tree and its git directory.
 
     Attributes:
         top: Top of the working tree, absolute.
@@ -42,7 +42,7 @@ class Repository:
 
     @classmethod
     def discover(cls, start: Path, environ: Mapping[str, str] | None = None) -> Repository:
-        """The repository that ``start`` is in.
+        """Returns the repository that ``start`` is in.
 
         Raises:
             GitError: there is none, it is bare, or git refuses to use it.
@@ -59,26 +59,29 @@ class Repository:
 
     @property
     def private_dir(self) -> Path:
-        """Our own folder in this working tree's git directory: caches, logs, markers; never the record."""
+        """Returns our folder in this working tree's git directory, for caches, logs and markers.
+
+        The record is never there.
+        """
         return self.git_dir / "raw-trigger"
 
     @property
     def shared_dir(self) -> Path:
-        """The same, shared by all working trees."""
+        """Returns our folder in the git directory that all working trees share."""
         return self.common_dir / "raw-trigger"
 
     @property
     def worktree_name(self) -> str | None:
-        """The name of a linked worktree; None in the main one."""
+        """Returns the name of a linked worktree; None in the main one."""
         return None if self.git_dir.resolve() == self.common_dir else self.git_dir.name
 
     @cached_property
     def empty_tree(self) -> str:
-        """The id of the empty tree in this repository's object format."""
+        """Returns the id of the empty tree in this repository's object format."""
         return self.git.run("mktree", "-z").decode().strip()
 
     def resolve(self, *names: str) -> list[Revision]:
-        """The revisions' trees and commits, in one call of git.
+        """Returns the revisions' trees and commits, in one call of git.
 
         Raises:
             UsageError: one of them is unknown, ambiguous or a file's content.
@@ -95,7 +98,7 @@ class Repository:
         for i, name in enumerate(names):
             commit, tree, plain = answers[3 * i : 3 * i + 3]
             if tree[-1] != "tree":
-                # `HEAD:folder^{tree}` is read as a path that ends in ^{tree}.
+                # Git reads `HEAD:folder^{tree}` as a path that ends in ^{tree}.
                 tree = plain
             if tree[-1] != "tree":
                 raise self._unknown(name)
@@ -112,18 +115,18 @@ class Repository:
         return UsageError(f"the revision {name!r} is not here: {said}", hint)
 
     def head(self) -> Revision | None:
-        """The checked-out commit; None before the first one."""
+        """Returns the checked-out commit; None before the first one."""
         try:
             return self.resolve("HEAD")[0]
         except UsageError:
             return None
 
     def merge_base(self, a: str, b: str) -> str | None:
-        """The best common ancestor of two commits; None if they have none here."""
+        """Returns the best common ancestor of two commits; None if they have none here."""
         return self.git.line("merge-base", a, b)
 
     def hooks_busy(self) -> bool:
-        """Whether a rebase or ``git am`` is under way."""
+        """Says whether a rebase or ``git am`` is under way."""
         return any((self.git_dir / name).is_dir() for name in ("rebase-merge", "rebase-apply"))
 
 

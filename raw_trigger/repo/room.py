@@ -1,4 +1,4 @@
-"""Whether the object database takes anything at all: better known before a run than after it."""
+"""Finds out before a run whether the object database can be written at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK = b"\0" * 4096
 
 
 def require_room(repo: Repository) -> None:
-    """Make sure that what a run comes to can be recorded, by writing one block and taking it away.
+    """Raises an error if a run could not be recorded; writes one block and deletes it to find out.
 
     Free space and permissions do not tell: there are quotas, limits, and root.
 
@@ -24,7 +24,7 @@ def require_room(repo: Repository) -> None:
     objects = repo.git.environ.get("GIT_OBJECT_DIRECTORY")
     folder = repo.top / objects if objects else repo.common_dir / "objects"
     try:
-        # Git takes such a file away itself, should this process be killed just now.
+        # Git deletes a file of this name itself, in case this process is killed just now.
         handle, name = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""Submodules on disk: what is checked out of one, and whether it was edited since."""
+"""Looks at submodules on disk: which commit is checked out, and whether it was edited since."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def checked_out(repo: Repository, path: bytes) -> str | None:
 
 
 def edited(repo: Repository, path: bytes) -> bytes | None:
-    """Returns a path in the submodule that is not as committed there, or not tracked; None if all is clean.
+    """Returns a path in the submodule that is edited or untracked; None if all is clean.
 
     Raises:
         GitError: git cannot tell.

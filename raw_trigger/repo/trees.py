@@ -14,11 +14,11 @@ TREE_MODE = "040000"
 
 
 def rewrite(repo: Repository, tree: str, edits: Mapping[bytes, Entry | None]) -> str:
-    """``tree`` with every path of ``edits`` set to its entry, or taken away where that is None.
+    """Returns ``tree`` with every path of ``edits`` set to its entry, or removed if that is None.
 
-    An entry may be a whole subtree (mode ``040000``). Only trees along the edited paths are
-    read and written. A path cannot be a file and a folder at once: where an edit would have it so,
-    what stands there and was not edited wins, and the edit is left out.
+    An entry may be a whole subtree (mode ``040000``). Only trees along the edited paths are read and written.
+    A path cannot be a file and a folder at once: if an edit would make it so, what is there unedited wins,
+    and the edit is left out.
 
     Raises:
         GitError: a tree is missing, or the object database cannot be written.
@@ -62,7 +62,7 @@ def _build(objects: _Objects, tree: str | None, node: _Node) -> str | None:
 
 
 class _Objects:
-    """Two git processes that read and write trees for as long as the block lasts."""
+    """Reads and writes trees by two git processes for as long as the block lasts."""
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
@@ -85,7 +85,10 @@ class _Objects:
             raise failed("mktree", self._writer.returncode, said) from error
 
     def _missing(self) -> bool:
-        """Whether a tree is not there though git has told its id: it does so even if it cannot write it."""
+        """Says whether a tree is missing although git printed its id.
+
+        Git prints the id even if it could not write the tree.
+        """
         asked = "".join(f"{oid}\n" for oid in self._written).encode()
         return b" missing\n" in self._repo.git.run("cat-file", "--batch-check", stdin=asked)
 
