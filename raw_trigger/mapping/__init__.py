@@ -1,1 +1,1 @@
-"""From a path to its targets. Pure: nothing here reads a file."""
+"""Maps paths to targets. Pure: nothing here reads a file."""

@@ -1,4 +1,4 @@
-"""What ``--partition`` asks for and nothing answers to. Pure."""
+"""Words what to say if nothing matches what ``--partition`` or a name asks for. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Catalog, Partitions
 
 Range = tuple[str, str]
-"""The first and the last key; both are the same where one is asked for."""
+"""The first and the last key; the same key twice for a single one."""
 
 _SHOWN = 5
 _PROBLEMS = 3
@@ -17,10 +17,10 @@ _PROBLEMS = 3
 def no_key(
     ranges: Sequence[Range], assets: Collection[str], catalog: Catalog, keys: PartitionKeys
 ) -> str | None:
-    """What is wrong with the first key that no definition has; None: each may be a key.
+    """Returns what is wrong with the first key that no definition has; None if each may be a key.
 
     Args:
-        assets: Those that are asked for; empty: all.
+        assets: The assets that are asked for; empty for all.
     """
     definitions = {
         key: asset.partitions
@@ -43,7 +43,7 @@ def no_key(
 
 
 def none_due(assets: Sequence[str], globs: Sequence[str]) -> str:
-    """The sentence where nothing is due of what was asked for by name."""
+    """Returns a sentence that nothing is pending of what was asked for by name."""
     named = [*assets, *globs]
     more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     return f"nothing is pending of {', '.join(named[:_SHOWN])}{more}; `--all` takes what is recorded too"
@@ -52,10 +52,10 @@ def none_due(assets: Sequence[str], globs: Sequence[str]) -> str:
 def unmet(
     ranges: Iterable[Range], planned: Iterable[tuple[Partitions | None, str | None]], keys: PartitionKeys
 ) -> list[str]:
-    """A sentence for each range that holds none of what is planned, with what there is.
+    """Returns a sentence for each range that contains nothing planned, with the keys that are planned.
 
     Args:
-        planned: The partition of each target, and the definition that it is of.
+        planned: The partition of each target, and its definition.
     """
     of = {key: definition for definition, key in planned if key is not None}
     said = []

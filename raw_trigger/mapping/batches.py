@@ -1,4 +1,4 @@
-"""Which targets share a run, and in which order the runs are. Pure."""
+"""Decides which targets share a run, and in which order the runs are. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Group = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A target that something will be done for; ``after`` are those that it has to wait for."""
+    """Holds a target with something to do; it waits for those in ``after``."""
 
     target: Target
     action: Action
@@ -25,13 +25,13 @@ class Item:
 
 
 def batch_numbers(items: Iterable[Item], size: int, keys: PartitionKeys) -> dict[Target, int]:
-    """Target → number of its batch, from 1; a batch needs nothing of a later one.
+    """Returns the number of each target's batch, from 1; no batch needs a later one.
 
-    A batch is one kind of action and one partition key, or one range of keys where the backfill policy of
-    its assets says that a run can make several.
+    A batch is one kind of action and one partition key, or one range of keys if the backfill policy of its
+    assets says that a run can make several.
 
     Args:
-        size: How many targets a batch has at most; what is made together may be more.
+        size: The most targets of a batch; targets that are made together may be more.
     """
     return _Batches({item.target: item for item in items}, size, keys).numbered()
 
@@ -42,7 +42,7 @@ class _Batches:
         self._size = size
         self._keys = keys
         self._names: dict[int, tuple[Partitions, str]] = {}
-        # A unit is made at once: a target with what the same function makes, or a range of its partitions.
+        # A unit is made at once: a target with those of the same function, or a range of its partitions.
         self._unit: dict[Target, Target] = {target: target for target in items}
         self._members: dict[Target, list[Target]] = {target: [target] for target in items}
         self._group: dict[Target, _Group] = {target: self._group_of(item) for target, item in items.items()}
@@ -71,7 +71,7 @@ class _Batches:
     # Groups
 
     def _group_of(self, item: Item) -> _Group:
-        if item.action == "delete-partition":  # is no run: it can do any number of them
+        if item.action == "delete-partition":  # is no run, so one batch can hold any number of them
             return (item.action, "", "", "")
         kind: str = "run" if item.action == "materialize" else item.action
         if item.target.job is not None:
@@ -80,7 +80,7 @@ class _Batches:
         return (kind, location, self._name(item.asset), item.target.partition or "")
 
     def _name(self, asset: Asset | None) -> str:
-        """The same for equal definitions."""
+        """Returns the same text for equal definitions."""
         if asset is None or asset.partitions is None:
             return ""
         known = self._names.get(id(asset.partitions))
@@ -91,7 +91,7 @@ class _Batches:
     # What one function makes
 
     def _join_mates(self) -> None:
-        """Where some of what one function makes waits for more than the rest, all of it waits."""
+        """Joins what one function makes: if some of it waits for more than the rest, all of it waits."""
         for target, mates in self._mates.items():
             members = sorted({target, *(mate for mate in mates if mate in self._mates)}, key=_order)
             if len(members) > 1 and members[0] == target:
@@ -101,7 +101,7 @@ class _Batches:
     # Ranges
 
     def _join_ranges(self) -> None:
-        """Make one unit of partitions that follow each other, where one run can make them."""
+        """Joins consecutive partitions into one unit if one run can make them."""
         by_asset: dict[str, list[Item]] = {}
         for item in self._items.values():
             if item.action == "materialize" and item.asset is not None and self._ranged(item.asset):
@@ -150,7 +150,7 @@ class _Batches:
     # Levels
 
     def _levels(self) -> dict[Target, int]:
-        """Longest chain of group changes above each unit. Within a run Dagster orders the steps itself."""
+        """Returns the longest chain of group changes above each unit. Dagster orders the steps of a run."""
         levels: dict[Target, int] = {}
         for start in self._items:
             for unit in upstream_first(self._unit[start], self._waits, levels):
@@ -161,7 +161,7 @@ class _Batches:
         return levels
 
     def _waits(self, unit: Target) -> set[Target]:
-        """The units that this one comes after."""
+        """Returns the units that this one waits for."""
         known = self._waited.get(unit)
         if known is None:
             after = (t for member in self._members[unit] for t in self._items[member].after)
@@ -171,7 +171,7 @@ class _Batches:
     # Sizes
 
     def _chunks(self, members: list[Target]) -> Iterable[list[Target]]:
-        """At most ``size`` targets each, but never cutting what depends on each other or is made together."""
+        """Splits into at most ``size`` targets each, but never what depends on each other or is one unit."""
         if len(members) <= self._size:
             return [members]
         inside = set(members)

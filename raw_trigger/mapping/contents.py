@@ -1,4 +1,4 @@
-"""What of a file's content counts, where a rule says that not every byte does."""
+"""The part of a file's content that counts, if a rule says that not every byte does."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from raw_trigger.model.settings import Fingerprint, Rows
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """The ``rows:`` or ``fingerprint:`` of the rule that decides about one path.
+    """Holds the ``rows:`` or ``fingerprint:`` of the rule that decides about one path.
 
     Attributes:
-        partition: What a row feeds; None: a row that counts is for all targets of the path.
-        values: What the path captures, for ``partition``.
+        partition: The partition that a row feeds; None: a row that counts feeds all targets of the path.
+        values: The captures of the path, for ``partition``.
     """
 
     rows: Rows | None
@@ -28,17 +28,17 @@ class Clause:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that ``partition`` names."""
+        """Returns the columns that ``partition`` names."""
         names = () if self.partition is None else self.partition.names
         return tuple(sorted(name for name in names if name not in self.values))
 
     def targets(
         self, targets: Sequence[Target], found: Iterable[Sequence[str | None]]
     ) -> tuple[tuple[Target, ...], bool]:
-        """What rows feed.
+        """Returns the targets that rows feed.
 
         Args:
-            targets: What the path feeds, without a partition where rows have theirs.
+            targets: The targets of the path, without a partition if rows have theirs.
             found: The values of :attr:`columns` of each row.
 
         Returns:
@@ -58,17 +58,17 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """What two versions of a file make of the targets that it feeds.
+    """Says how two versions of a file affect the targets that it feeds.
 
     Attributes:
-        targets: Those for which something that counts differs.
-        counts: The rows that count; None: no rows were compared.
-        nothing: Why nothing is affected, in words; None: something is.
-        problem: What has to be mended in the file before it can be told, and how.
-        place: Where in it (``data/1_raw/a.csv:3``).
-        missing: Why the content cannot be had.
-        note: What the user should know of how it was told.
-        alone: The new version is known only: what the other one had besides is not among the targets.
+        targets: The targets for which something that counts differs.
+        counts: The rows that count; None if no rows were compared.
+        nothing: Why no target is affected; None if one is.
+        problem: What has to be corrected in the file first, and how; None if nothing.
+        place: Where in the file (``data/1_raw/a.csv:3``).
+        missing: Why the content is not available; None if it is.
+        note: What the user should know of how this was found out; None if nothing.
+        alone: Only the new version is known: targets of rows that it no longer has are missing.
     """
 
     targets: tuple[Target, ...] = ()
@@ -82,5 +82,5 @@ class Affected:
 
 
 def at_content(entry: Entry | None, oid: str | None) -> Entry | None:
-    """The entry where the path holds another content; None stands for no file."""
+    """Returns the entry with another content; None if the id is None, which stands for no file."""
     return None if oid is None else Entry("100644" if entry is None else entry.mode, oid)

@@ -1,4 +1,4 @@
-"""What becomes of a target whose changed files are all deleted. Pure."""
+"""Decides what becomes of a target whose changed files are all deleted. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Action, Target
 
 Feeds = Callable[[Target], bool]
-"""Whether some file that is still there feeds the target."""
+"""Says whether some remaining file feeds the target."""
 
 _SHOWN = 3
 STALE = "its last materialization is now stale"
@@ -18,7 +18,10 @@ STALE = "its last materialization is now stale"
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What is done, and why; ``stale``: something is left behind; ``error``: the deletion was not wanted."""
+    """Says what is done, and why.
+
+    ``stale`` says that something outdated is left behind; ``error`` is set if the deletion is forbidden.
+    """
 
     action: Action
     reason: str | None
@@ -27,19 +30,19 @@ class Deletion:
 
 
 def shown(paths: Sequence[bytes]) -> str:
-    """The paths, in short."""
+    """Returns the first few paths, for a message."""
     return ", ".join(show(path) for path in paths[:_SHOWN]) + (" …" if len(paths) > _SHOWN else "")
 
 
 def on_deletion(
     policy: str, asset: Asset, target: Target, gone: str, *, feeds: Feeds, catalog: Catalog
 ) -> Deletion:
-    """What the deletion does.
+    """Returns what the deletion does.
 
     Args:
-        policy: ``on_delete`` of the rule, or of the file.
-        gone: The paths, as they are shown.
-        feeds: Asked only where it matters: all files are mapped for it.
+        policy: ``on_delete`` of the rule, or of the configuration.
+        gone: The paths, for a message.
+        feeds: Called only if the answer matters: it maps all files.
     """
     external = asset.kind != "materializable"
     if policy == "fail":
@@ -56,7 +59,7 @@ def on_deletion(
 
 
 def on_job_deletion(policy: str, target: Target, gone: str) -> Deletion:
-    """What it does to a job: that is launched for files; for one that is gone only where a rule says so."""
+    """Returns what the deletion does to a job: it is launched for a deleted file only if a rule says so."""
     if policy == "fail":
         return _failing(target, gone)
     if policy == "materialize":
@@ -73,7 +76,7 @@ def _without_partition(asset: Asset, target: Target, gone: str, feeds: Feeds, ca
     if not _is_dynamic(asset):
         kind = "it has no partitions" if asset.partitions is None else "its partitions are not dynamic"
         return _stale(f"{gone} is deleted, but {kind}")
-    # The key is one of the definition's: it goes for every asset that has it.
+    # All assets with this definition share the key: deleting it deletes their partitions too.
     for key, other in sorted(catalog.assets.items()):
         if other.partitions == asset.partitions and feeds(Target(key, target.partition)):
             return _stale(

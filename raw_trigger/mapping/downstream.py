@@ -1,7 +1,8 @@
-"""Which partitions of an asset are made from a partition of one above it.
+"""Tells which partitions of an asset are made from a partition of an upstream one.
 
-As Dagster's partition mappings say, held against them in ``tests/dagster/test_partitions.py``; but keys whose
-time window is still open are named too: they will be made from it once they are partitions.
+The rules are those of Dagster's partition mappings, compared with Dagster in
+``tests/dagster/test_partitions.py``. Keys whose time window is still open are included: they will be made
+once they are partitions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from raw_trigger.mapping.partitions import SEPARATOR, PartitionKeys
 from raw_trigger.model.assets import Asset, PartitionMapping, Partitions
 
 MOST = 400
-"""More partitions than these are not made because of one that changed: a year of days and a bit."""
+"""The most partitions that are made because of one that changed: somewhat more than a year of days."""
 
 IDENTITY = PartitionMapping("identity")
 ALL = PartitionMapping("all")
@@ -24,18 +25,18 @@ SINGLE = PartitionMapping("single")
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """The partitions (None: the asset has none), or why they cannot be told."""
+    """Holds the partitions (None: the asset has none), or says why they are unknown."""
 
     partitions: tuple[str | None, ...] = ()
     unknown: str | None = None
 
 
 class _UnknownError(Exception):
-    """What only Dagster knows, or what is too much."""
+    """Says that only Dagster knows the partitions, or that there are too many."""
 
 
 def partitions_below(parent: Asset, child: Asset, partition: str | None, keys: PartitionKeys) -> Below:
-    """The partitions of the child that are made from this one of the parent.
+    """Returns the partitions of the child that are made from this one of the parent.
 
     Args:
         partition: A partition of the parent; None if it has none.
@@ -70,7 +71,7 @@ def _below(
 
 
 def inferred(above: Partitions | None, below: Partitions | None) -> PartitionMapping:
-    """The mapping that Dagster takes where none is given."""
+    """Returns the mapping that Dagster takes if none is given."""
     if above is None or below is None:
         return ALL
     if above == below:
@@ -133,7 +134,7 @@ def _last(above: Partitions, keys: PartitionKeys) -> str | None:
 def _windows(
     mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
 ) -> Iterator[str]:
-    """The windows that have something of this one's time in them; the offsets count in windows below."""
+    """Yields the windows that overlap this one's; the offsets count in windows of the child."""
     up, down = keys.windows(above), keys.windows(below)
     if up is None or down is None or up.zone_name != down.zone_name:
         raise _UnknownError("only Dagster knows its time windows")
@@ -157,7 +158,7 @@ def _windows(
 def _single(
     mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
 ) -> Iterable[str | None]:
-    """One of the two has several dimensions, one of which is that of the other."""
+    """Returns the partitions if only one side has dimensions, one of which is the other side's definition."""
     several, other = (above, below) if above.kind == "multi" else (below, above)
     number = _dimension(mapping.dimension, several, other)
     if number is None or other.kind == "multi":
@@ -173,7 +174,7 @@ def _single(
 
 
 def _dimension(name: str | None, several: Partitions, other: Partitions) -> int | None:
-    """The dimension that belongs to the definition: the same one, else the only one of time."""
+    """Returns the dimension that belongs to the definition: the equal one, else the only one of time."""
     named = [n for n, (one, _) in enumerate(several.dimensions) if name in (None, one)]
     same = [n for n in named if several.dimensions[n][1] == other]
     timed = [n for n in named if several.dimensions[n][1].kind == other.kind == "time"]
@@ -184,7 +185,7 @@ def _dimension(name: str | None, several: Partitions, other: Partitions) -> int 
 def _multi(
     mapping: PartitionMapping, above: Partitions, below: Partitions, key: str, keys: PartitionKeys
 ) -> Iterable[str]:
-    """Dimension by dimension; one that is not mapped is made from all."""
+    """Returns the partitions dimension by dimension; one that is not mapped is made from all keys."""
     parts = dict(zip((name for name, _ in above.dimensions), key.split(SEPARATOR), strict=False))
     ups, downs = dict(above.dimensions), dict(below.dimensions)
     chosen: dict[str, Iterable[str | None]] = {}
@@ -196,6 +197,6 @@ def _multi(
 
 
 def _joined(choices: list[Iterable[str | None]]) -> Iterator[str]:
-    """Every combination, as far as it is of use."""
+    """Returns every combination of the first ``MOST`` choices."""
     bounded = [list(islice(choice, MOST + 1)) for choice in choices]
     return (SEPARATOR.join(part or "" for part in parts) for parts in product(*bounded))

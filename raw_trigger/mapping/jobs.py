@@ -11,17 +11,17 @@ from typing import Any
 from raw_trigger.mapping.patterns import PatternError, Template, compile_template
 
 OF_THE_RUN = frozenset({"paths", "root", "commit"})
-"""Names in a run configuration that stand for something of the run, not of a path."""
+"""Names in a run configuration that stand for a property of the run, not of a path."""
 LIST = "{paths}"
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """The ``run_config:`` of a rule, its texts compiled.
+    """Holds the ``run_config:`` of a rule, with its texts compiled.
 
-    Paths that give it the same values are one run; ``names`` are those that it uses of what a path gives,
-    ``by_root`` says that it uses what paths of two raw roots do not have in common. ``mark`` tells it from
-    another configuration that an earlier rule has for the same job.
+    Paths that give it the same values share a run. ``names`` are the values of a path that it uses;
+    ``by_root`` says that it uses a value that differs between raw roots. ``mark`` distinguishes it from the
+    configuration of an earlier rule for the same job.
     """
 
     value: Any
@@ -30,10 +30,10 @@ class RunConfig:
     mark: str = ""
 
     def key(self, values: Mapping[str, str], partition: str | None, root: str = "") -> str | None:
-        """What tells the runs of the job apart; None: there is one for all paths.
+        """Returns what distinguishes the runs of the job; None if all paths share one.
 
         Args:
-            values: What the path gives.
+            values: The values of the path.
             partition: The run's partition.
             root: The path's raw root; empty for the first.
         """
@@ -42,10 +42,10 @@ class RunConfig:
         return "|".join(parts if partition is None else [partition, *parts]) or None
 
     def filled(self, values: Mapping[str, str], paths: Sequence[str]) -> dict[str, Any]:
-        """The configuration of one run.
+        """Returns the configuration of one run.
 
         Args:
-            values: What its paths have in common, and ``root`` and ``commit``.
+            values: The values that its paths share, and ``root`` and ``commit``.
             paths: Its paths, relative to the root.
         """
         filled: dict[str, Any] = _filled(self.value, values, list(paths))
@@ -57,10 +57,10 @@ def _escaped(text: str) -> str:
 
 
 def compile_run_config(text: str, known: frozenset[str]) -> RunConfig:
-    """Compile the JSON text of a run configuration.
+    """Compiles the JSON text of a run configuration.
 
     Raises:
-        PatternError: a name in it is known neither of the path nor of the run.
+        PatternError: a name in it is a value of neither the path nor the run.
     """
     value = _compiled(json.loads(text), known | OF_THE_RUN)
     used = frozenset[str]().union(*(template.names for template in _templates(value)))
@@ -68,13 +68,13 @@ def compile_run_config(text: str, known: frozenset[str]) -> RunConfig:
 
 
 def marked(configs: Sequence[tuple[str, str, RunConfig]]) -> list[RunConfig]:
-    """The run configurations, with a mark where an earlier rule has another one for the same job.
+    """Returns the run configurations, marked if an earlier rule has another one for the same job.
 
     Args:
-        configs: In the order of their rules, of each the job as the rule names it, and a text that says all
-            that makes its runs.
+        configs: In the order of their rules: the job as the rule names it, and a text of everything that
+            makes its runs.
     """
-    any_name = any("{" in job for job, _, _ in configs)  # it may become that of another rule
+    any_name = any("{" in job for job, _, _ in configs)  # such a name may become that of another rule's job
     first: dict[str, str] = {}
     return [
         config

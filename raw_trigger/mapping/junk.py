@@ -1,4 +1,4 @@
-"""Files that programs leave beside the data: nobody's assets are made from them."""
+"""Files that programs leave beside the data, from which no asset is made."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ FILES = (
     *("*~", ".*.sw[a-p]", "*.swp", "#*#", ".#*"),  # an open file of an editor
     *(".nfs*", ".fuse_hidden*", "*.crdownload"),
 )
-"""By their names, as a shell's patterns."""
+"""Patterns of their names, as of a shell."""
 
 FOLDERS = (
     *("__MACOSX", ".AppleDouble", ".Spotlight-V100", ".Trashes", ".fseventsd", "@eaDir", "$RECYCLE.BIN"),
     *(".ipynb_checkpoints", "__pycache__", ".idea", ".vscode"),
 )
-"""Everything in such a folder is junk."""
+"""Folders in which everything is junk."""
 
-# Windows and macOS do not tell upper from lower case.
+# Windows and macOS do not distinguish upper and lower case.
 _NAMES = re.compile("|".join(f"({fnmatch.translate(one)})" for one in FILES), re.IGNORECASE)
 
 
 def junk(path: str) -> str | None:
-    """Returns the pattern by which a file, or a rule's pattern, is about junk; None if it is about data.
+    """Returns the pattern that makes a file, or a rule's pattern, one of junk; None if it is about data.
 
     Args:
         path: Relative to the raw root.

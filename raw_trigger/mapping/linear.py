@@ -1,9 +1,9 @@
-"""Regular expressions matched in steps that are linear in the length of the text, whoever wrote either.
+"""Matches regular expressions in time linear in the length of the text, for any expression and text.
 
 Python's own engine tries one way after the other, and a name of 200 underscores has more ways through
-``{a}_{b}_{c}_{d}_{e}`` than there is time for. Here no place of the expression is tried twice at one place
-of the text: what failed there once fails again, as long as nothing in the expression looks back. So what
-would is refused. The ways are tried in Python's order, so the same one wins.
+``{a}_{b}_{c}_{d}_{e}`` than there is time for. Here no place of the expression is tried twice at one place of
+the text: what failed there once fails again, provided that nothing in the expression looks back. So
+expressions that look back are refused. The ways are tried in Python's order, so the same one wins.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ else:
     import sre_parse as parser
 
 LARGEST = 1000
-"""Of how many steps an expression may consist, what it repeats written out."""
+"""The most steps of an expression, with its repetitions written out."""
 
 _FEW = 64
-"""How many alternatives Python's own engine may be left to try."""
+"""The most alternatives that are left to Python's own engine."""
 
 _MANY = 100
 _DEEPEST = 50
@@ -71,7 +71,7 @@ _REFUSED = {
 
 
 class NotLinearError(ValueError):
-    """An expression that cannot be matched in linear time: why, and what to write in its place."""
+    """Says why an expression cannot be matched in linear time, and what to write instead."""
 
 
 def _parsed(text: str) -> Any:
@@ -79,12 +79,13 @@ def _parsed(text: str) -> Any:
 
 
 def loops(text: str) -> int:
-    """How often an expression repeats a character any number of times; what can be matched in more ways than
-    that would tell, such as a repeated group, counts for many.
+    """Returns how often an expression repeats a character any number of times.
+
+    What can match in more ways than that shows, such as a repeated group, counts as many.
 
     Raises:
         re.error: the text is no expression (and OverflowError, RecursionError).
-        NotLinearError: it cannot be had in linear time.
+        NotLinearError: it cannot be matched in linear time.
     """
     tree = _parsed(text)
     if _size(tree) > LARGEST:
@@ -103,15 +104,15 @@ def loops(text: str) -> int:
 
 
 def _single(body: Any) -> bool:
-    """Whether it is one character, whichever."""
+    """Says whether the expression matches exactly one character."""
     return len(body) == 1 and body[0][0] in _ONE
 
 
 def _size(tree: Iterable[Any], depth: int = 0) -> int:
-    """How many steps :class:`Program` makes of it.
+    """Returns the number of steps that :class:`Program` makes of it.
 
     Raises:
-        NotLinearError: it cannot be one.
+        NotLinearError: its groups are nested too deeply.
     """
     if depth > _DEEPEST:
         raise NotLinearError(f"groups in more than {_DEEPEST} groups; flatten it")
@@ -134,7 +135,7 @@ def _size(tree: Iterable[Any], depth: int = 0) -> int:
 
 
 class Program:
-    """A compiled expression. It may look ahead for one thing only: that no ``/`` comes next."""
+    """Holds a compiled expression. Its only lookahead is that no ``/`` comes next."""
 
     def __init__(self, text: str) -> None:
         tree = _parsed(text)
@@ -145,7 +146,7 @@ class Program:
         self._steps = [self._hastened(at) for at in range(len(self._steps))]
 
     def match(self, text: str) -> dict[str, str] | None:
-        """What the named groups matched, if the whole text matches; else None."""
+        """Returns what the named groups matched, if the whole text matches; else None."""
         steps, width = self._steps, len(text) + 1
         came: dict[int, int] = {}
         runs = _Runs(text)
@@ -181,7 +182,7 @@ class Program:
             at, place = divmod(state, len(text) + 1)
             kind, value = self._steps[at]
             if kind == "group" and value[0] not in found:
-                # Backwards: a group's end comes first, and its last round is the one that counts.
+                # This goes backwards: a group's end comes first, and its last round counts.
                 if value[1]:
                     ends.setdefault(value[0], place)
                 else:
@@ -194,7 +195,7 @@ class Program:
         return len(self._steps) - 1
 
     def _hastened(self, at: int) -> tuple[str, Any]:
-        """The step; a run is told which text has to follow it."""
+        """Returns the step; a run gets the text that has to follow it, so that it can skip other ends."""
         kind, value = self._steps[at]
         if kind != "run":
             return kind, value
@@ -256,13 +257,17 @@ class Program:
             begin = len(self._steps)
             self._compile(body, flags)
         if endless:
-            # After a round, not before it: so a round that took nothing is left, as Python leaves it.
+            # Forks after a round, not before it: like Python, it leaves after a round that took nothing.
             leave.append(self._fork(greedy, begin))
         for fork in leave:
             fork[fork.index(-1)] = len(self._steps)
 
     def _fork(self, greedy: bool, on: int | None = None) -> list[int]:
-        """A step that goes on (with the next step by default) or leaves, -1 for now; what is wanted first."""
+        """Adds a step that goes on or leaves (-1 for now), the preferred way first.
+
+        Args:
+            on: Where it goes on; None for the next step.
+        """
         ways = [len(self._steps) + 1 if on is None else on, -1]
         self._add("ways", ways if greedy else ways[::-1])
         value: list[int] = self._steps[-1][1]
@@ -270,7 +275,7 @@ class Program:
 
 
 def _end(kind: str, value: Any, text: str, place: int) -> int:
-    """Where a step that has one way only leaves off; -1: it does not match."""
+    """Returns where a step with only one way ends; -1 if it does not match."""
     if kind == "text":
         return place + len(value) if text.startswith(value, place) else -1
     if kind == "one":
@@ -281,7 +286,7 @@ def _end(kind: str, value: Any, text: str, place: int) -> int:
 
 
 class _Runs:
-    """Where the repetitions of one character end, the last place first, each only once whoever comes by."""
+    """Finds the ends of repetitions of one character, the last first, each of them only once."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -289,13 +294,13 @@ class _Runs:
         self._below: dict[tuple[int, int], int] = {}
 
     def next_end(self, at: int, place: int, run: Any, least: int, then: str) -> int:
-        """The last end that was not tried yet and that the text ``then`` follows; -1: there is none.
+        """Returns the last end that was not tried yet and is followed by ``then``; -1 if there is none.
 
         Args:
             at: Which repetition.
             place: Where it begins.
             run: Matches as much as there is.
-            least: How many characters it takes.
+            least: The fewest characters that it takes.
         """
         last = self._last(at, place, run)
         first, below = place + least, self._below.get((at, last), last + 1)
@@ -307,7 +312,7 @@ class _Runs:
         low, last = self._spans.get(at, (-1, -1))
         if low <= place <= last:
             return last
-        # What is known to be one run is not gone through again.
+        # Characters that are known to be one run are not matched again: that would not be linear.
         if place > last or run(self._text, place, low).end() < low:
             last = run(self._text, place).end()
         self._spans[at] = (place, last)
@@ -315,7 +320,7 @@ class _Runs:
 
 
 def _as_text(op: Any, value: Any) -> str:
-    """An expression for one character as the parser read it."""
+    """Returns the text of an expression for one character, from the parser's form."""
     if op is sre.ANY:
         return "."
     if op is sre.LITERAL:

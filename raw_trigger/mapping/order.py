@@ -1,4 +1,4 @@
-"""Which targets have to be made before others. Pure."""
+"""Tells which targets have to be made before others. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Node = TypeVar("_Node")
 
 
 class Order:
-    """The order of planned targets: each waits for those of the assets above its own, however far up."""
+    """Knows the order of planned targets: each waits for those of all assets upstream of its own."""
 
     def __init__(self, catalog: Catalog, planned: Iterable[Target], keys: PartitionKeys) -> None:
         self._catalog = catalog
@@ -26,7 +26,7 @@ class Order:
         self._edges: dict[tuple[str, str], Mapping[str | None, set[Target]]] = {}
 
     def before(self, target: Target) -> set[Target]:
-        """The planned targets that this one has to wait for."""
+        """Returns the planned targets that this one has to wait for."""
         found: set[Target] = set()
         if target.asset not in self._catalog.assets:
             return found
@@ -48,11 +48,11 @@ class Order:
             return {planned[target.partition]} if target.partition in planned else set()
         between = self._ancestors.of(target.asset) - {key}
         if any(key in self._ancestors.of(one) for one in between):
-            return set()  # what is between them waits for it
+            return set()  # the assets between them wait for it
         return set(planned.values())
 
     def _below(self, key: str, child: str) -> Mapping[str | None, set[Target]]:
-        """Partition of the child → the planned targets of its parent that it is made from."""
+        """Returns for each partition of the child the planned targets of its parent that it is made from."""
         known = self._edges.get((key, child))
         if known is None:
             found: dict[str | None, set[Target]] = {}
@@ -67,7 +67,7 @@ class Order:
 
 
 class _Ancestors:
-    """The planned assets above an asset; memoized."""
+    """Knows the planned assets upstream of an asset; memoized."""
 
     def __init__(self, catalog: Catalog, planned: frozenset[str]) -> None:
         self._catalog = catalog
@@ -90,12 +90,12 @@ class _Ancestors:
 def upstream_first(
     start: _Node, upstream: Callable[[_Node], Iterable[_Node]], done: Container[_Node]
 ) -> Iterator[_Node]:
-    """What the node depends on, however far up, and then itself: each after all that it depends on.
+    """Yields everything that the node depends on, and then the node, each after its own dependencies.
 
-    Without recursion, because graphs are deep; a circle is cut somewhere.
+    It does not recurse, because graphs are deep; a circle is cut somewhere.
 
     Args:
-        done: What is left out, with what is above it; the caller adds to it what this yields.
+        done: Nodes to leave out, with what is upstream of them; the caller adds to it what this yields.
     """
     opened: set[_Node] = set()
     stack = [start]

@@ -1,4 +1,4 @@
-"""Whether a text is a key of a partitions definition, and if not, why.
+"""Tells whether a text is a key of a partitions definition, and if not, why.
 
 What only Dagster could tell (a definition of a class of its own, a schedule that is not understood here)
 counts as a key: the run has the last word.
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from raw_trigger.mapping.windows import TimeWindows
 
 SEPARATOR = "|"
-"""Between the parts of a key of several dimensions, which stand in the order of the dimensions' names."""
+"""Separates the parts of a key of several dimensions, which are in the order of the dimensions' names."""
 _FORBIDDEN = ("...", "\a", "\b", "\f", "\n", "\r", "\t", "\v", "\0")
-"""What Dagster allows in no key."""
+"""Texts that Dagster allows in no key."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyProblem:
-    """Why a text is no key.
+    """Says why a text is no key.
 
-    ``ready`` is the moment (seconds since 1970) from which on it will be one, and ``begun`` whether its
-    window has begun by now; ``of_time`` says that only the moment it names is wrong.
+    ``ready`` is the moment (seconds since 1970) at which it becomes one, None if it never does; ``begun``
+    says that its window has begun by now; ``of_time`` says that only the moment it names is wrong.
     """
 
     message: str
@@ -39,13 +39,13 @@ class KeyProblem:
 
 
 class PartitionKeys:
-    """The keys of definitions at one moment. What was found out about a definition is kept.
+    """Knows the keys of definitions at one moment, and remembers what it found out.
 
     Args:
         now: Seconds since 1970; None: every window counts as past.
 
     Attributes:
-        memo: What others found out with them; definitions are told apart by being the same object.
+        memo: A cache for callers; its keys use the identity of definitions.
     """
 
     def __init__(self, now: float | None = None) -> None:
@@ -55,7 +55,7 @@ class PartitionKeys:
         self._static: dict[int, tuple[Partitions, dict[str, int]]] = {}
 
     def problem(self, definition: Partitions, key: str) -> KeyProblem | None:
-        """Why the definition has no such key; None: it has, as far as can be told without Dagster."""
+        """Returns why the definition lacks this key; None if it has it, as far as known without Dagster."""
         if definition.kind == "static":
             return self._not_static(definition, key)
         if definition.kind == "time":
@@ -65,7 +65,7 @@ class PartitionKeys:
         return _not_text(key)
 
     def windows(self, definition: Partitions) -> TimeWindows | None:
-        """The definition's windows; None if they are not understood here."""
+        """Returns the definition's windows; None if they are not understood here."""
         known = self._windows.get(id(definition))
         if known is None:
             from raw_trigger.mapping.windows import TimeWindows
@@ -78,7 +78,7 @@ class PartitionKeys:
         return known[1]
 
     def follows(self, definition: Partitions, key: str, other: str) -> bool:
-        """Whether the one key is the next after the other; False where nothing tells."""
+        """Says whether the key is the next after the other; False if that is unknown."""
         if definition.kind == "static":
             positions = self._positions(definition)
             return key in positions and positions[key] - 1 == positions.get(other)
@@ -86,7 +86,10 @@ class PartitionKeys:
         return windows is not None and windows.follows(key, other)
 
     def within(self, definition: Partitions | None, key: str, first: str, last: str) -> bool:
-        """Whether the key lies between two others, ends included; where there is no order, is one of them."""
+        """Says whether the key is between two others, both included.
+
+        Without an order, it has to be one of the two.
+        """
         if definition is None or definition.kind not in ("static", "time"):
             return key in (first, last)
         if any(self.problem(definition, end) is not None for end in (first, last)):
@@ -95,7 +98,7 @@ class PartitionKeys:
         return low <= at <= high  # type: ignore[operator]
 
     def order(self, definition: Partitions, key: str) -> float | str:
-        """What keys of a static or time definition are sorted by."""
+        """Returns the value by which keys of a static or time definition are sorted."""
         if definition.kind == "static":
             return self._positions(definition).get(key, -1)
         windows = self.windows(definition)
@@ -103,7 +106,7 @@ class PartitionKeys:
         return key if start is None else start.timestamp()
 
     def every(self, definition: Partitions) -> Iterator[str] | None:
-        """All keys, in their order; None where only Dagster knows them."""
+        """Returns all keys in their order; None if only Dagster knows them."""
         if definition.kind == "static":
             return iter(definition.keys)
         if definition.kind == "multi":
@@ -116,7 +119,7 @@ class PartitionKeys:
         return None if windows is None or self.now is None else self._past(windows)
 
     def last(self, definition: Partitions) -> str | None:
-        """The last key; None: there is none, or only Dagster knows it."""
+        """Returns the last key; None if there is none or only Dagster knows it."""
         if definition.kind == "static":
             return definition.keys[-1] if definition.keys else None
         windows = self.windows(definition)
@@ -193,7 +196,7 @@ class PartitionKeys:
         ]
         if not found:
             return None
-        # What never becomes a key speaks first; else what becomes one last.
+        # The problem of a part that never becomes a key comes first, else that of the last to become one.
         name, worst = max(found, key=lambda one: float("inf") if one[1].ready is None else one[1].ready)
         of_time = all(problem.of_time for _, problem in found)
         return KeyProblem(f"dimension {name}: {worst.message}", worst.ready, of_time, worst.begun)
@@ -202,10 +205,11 @@ class PartitionKeys:
 def target_problem(
     asset: Asset, partition: str | None, keys: PartitionKeys, dimensions: tuple[str, ...] = ()
 ) -> KeyProblem | None:
-    """Why the asset has no such partition (None: why it cannot go without one); None if all is right.
+    """Returns why the asset has no such partition; None if it has.
 
     Args:
-        dimensions: Those that a rule gives the partition by, if it does.
+        partition: None for an asset without partitions.
+        dimensions: The dimensions by which a rule gives the partition; empty if it gives the whole key.
     """
     definition = asset.partitions
     if definition is None:
@@ -235,7 +239,7 @@ def _not_text(key: str) -> KeyProblem | None:
 
 
 def _unparsed(windows: TimeWindows, definition: Partitions, key: str) -> str:
-    """Why no window is called that."""
+    """Returns why no window has this key."""
     try:
         written = windows.key(datetime.fromtimestamp(windows.parse(key), windows.zone))
     except (ValueError, OverflowError):

@@ -1,13 +1,12 @@
-r"""Path patterns with captures.
+"""Path patterns with captures.
 
-``*`` and ``?`` stay inside one path segment, ``**`` crosses them, ``[…]`` is a class,
-``{name}`` captures one or more characters of one segment, ``{name:REGEX}`` and
-``{name:%Y-%m-%d}`` constrain it, ``{{`` and ``}}`` are literal braces. Matching is
-case-sensitive and on the exact bytes: a path is decoded with surrogate escapes, which
-is one to one. A capture that occurs twice has to be the same both times.
+``*`` and ``?`` stay inside one path segment, ``**`` crosses them, ``[…]`` is a class, ``{name}`` captures one
+or more characters of one segment, ``{name:REGEX}`` and ``{name:%Y-%m-%d}`` constrain it, ``{{`` and ``}}``
+are literal braces. Matching is case-sensitive and on the exact bytes: a path is decoded with surrogate
+escapes, which is one to one. A capture that occurs twice has to be the same both times.
 
-Matching takes steps that are linear in the length of the path: anybody may bring names with a pull request.
-Python's own engine is used where nothing makes it try again and again, else that of ``linear.py``.
+Matching takes time linear in the length of the path: a pull request can bring any name. Python's own engine
+is used if nothing in the pattern makes it backtrack, else that of ``linear.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from datetime import datetime
 from raw_trigger.mapping.linear import NotLinearError, Program, loops
 
 BUILT_IN = frozenset({"path", "stem", "suffix", "parent"})
-"""Names that every template knows; none of them can be captured."""
+"""Names that every template knows; no capture can have one of them."""
 
 _DATE_PARTS = {
     "Y": r"\d{4}",
@@ -43,11 +42,11 @@ _TWICE = (
 )
 
 _NO_REGEX = (re.error, OverflowError, RecursionError)
-"""What :func:`re.compile` raises: for nonsense, for too large a number, for too deep a nesting."""
+"""The errors of :func:`re.compile`: no expression, too large a number, too deep a nesting."""
 
 
 class PatternError(ValueError):
-    """A pattern or template that cannot be understood; ``offset`` is the place in its text, from 0."""
+    """Says why a pattern or template cannot be understood; ``offset`` is the place in its text, from 0."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -56,7 +55,7 @@ class PatternError(ValueError):
 
 
 class _Linear:
-    """Captures by the linear engine; what it needs is made when a path first asks for it."""
+    """Captures by the linear engine; its program is compiled when a path first needs it."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -70,7 +69,7 @@ class _Linear:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern. ``literal`` is the one path it can match, where it has no wildcard."""
+    """Holds a compiled pattern. ``literal`` is the only path that it matches, None if it has a wildcard."""
 
     text: str
     names: frozenset[str]
@@ -80,7 +79,7 @@ class Pattern:
     _bounded: tuple[str, ...] = ()
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The captures, if the whole of ``path`` (relative to its raw root) matches; else None."""
+        """Returns the captures if the whole of ``path`` (relative to its raw root) matches; else None."""
         captures = self._captures(path)
         if captures is None:
             return None
@@ -91,7 +90,7 @@ class Pattern:
                 if "%Y" in form or "%y" in form:
                     datetime.strptime(captures[name], form)
                 else:
-                    # Without a year the 29th of February is a day, and Python wants one to be named.
+                    # Without a year 29 February is valid: 2000 has one, Python's default 1900 has not.
                     datetime.strptime(f"2000 {captures[name]}", f"%Y {form}")
             except ValueError:
                 return None
@@ -99,17 +98,17 @@ class Pattern:
 
 
 def compile_pattern(text: str) -> Pattern:
-    """Compile a pattern of ``raw-trigger.yaml``.
+    """Compiles a pattern of ``raw-trigger.yaml``.
 
     Raises:
-        PatternError: a brace or bracket is not closed, a name is no identifier, reserved or
-            constrained twice, or a date or regular expression is wrong.
+        PatternError: a brace or bracket is not closed, a name is no identifier, reserved or constrained
+            twice, or a date or regular expression is wrong.
     """
     return _Compiler(text, captures=True).compile()
 
 
 def compile_glob(text: str) -> Pattern:
-    """Compile a pattern in which braces stand for themselves: a glob from asset metadata or a command.
+    """Compiles a glob of asset metadata or a command, in which braces stand for themselves.
 
     Raises:
         PatternError: a bracket is not closed.
@@ -136,9 +135,9 @@ class _Compiler:
         self.dates: list[tuple[str, str]] = []
         self.bounded: list[str] = []
         self.open = 0
-        """Parts of any length in the present segment."""
+        """Counts parts of any length in the present segment."""
         self.ways = 0
-        """Parts of any length that make one engine try again and again what comes before them."""
+        """Counts parts of any length that make a backtracking engine try earlier parts again and again."""
         self.depths = 0
         self.twice: int | None = None
 
@@ -179,7 +178,7 @@ class _Compiler:
             self._plain(char, 1)
 
     def _any_length(self) -> None:
-        """Count a part of any length: two in one segment can share it in many ways."""
+        """Counts a part of any length: two in one segment can share it in many ways."""
         self.ways += self.open > 0
         self.open += 1
 
@@ -302,7 +301,7 @@ class _Compiler:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with ``{name}`` in it, such as an asset key or a partition key."""
+    """Holds a text with ``{name}`` in it, such as an asset key or a partition key."""
 
     text: str
     names: frozenset[str]
@@ -310,16 +309,16 @@ class Template:
 
     @property
     def literal(self) -> str | None:
-        """The one text it can become, where it names no capture."""
+        """Returns its only text; None if it names a capture."""
         return "".join(plain for plain, _ in self._parts) if not self.names else None
 
     def expand(self, values: Mapping[str, str]) -> str:
-        """The text with every name replaced by its value."""
+        """Returns the text with every name replaced by its value."""
         return "".join([plain + (values[name] if name else "") for plain, name in self._parts])
 
 
 def compile_template(text: str, known: frozenset[str] | set[str] | None) -> Template:
-    """Compile a template whose names are captures of its pattern (``known``) or :data:`BUILT_IN`.
+    """Compiles a template whose names are captures of its pattern (``known``) or :data:`BUILT_IN`.
 
     Args:
         known: None: any name will do, such as that of a column.
@@ -352,7 +351,10 @@ def compile_template(text: str, known: frozenset[str] | set[str] | None) -> Temp
 
 
 def built_in(path: str) -> dict[str, str]:
-    """The values of :data:`BUILT_IN` for a path relative to its root; the parent of ``a.csv`` is empty."""
+    """Returns the values of :data:`BUILT_IN` for a path relative to its root.
+
+    The parent of ``a.csv`` is empty.
+    """
     parent, _, name = path.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
     if not stem:

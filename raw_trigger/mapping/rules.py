@@ -1,6 +1,6 @@
-"""Which targets a path feeds: by the rules of the file, then asset metadata, then convention.
+"""Maps a path to its targets: by the rules of the file, then by asset metadata, then by convention.
 
-What is junk feeds nothing, unless a rule of the file names junk itself.
+Junk feeds nothing, unless a rule of the file names junk itself.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from raw_trigger.model.settings import Config, PartitionText, Position, Rows, Ru
 
 CONVENTION = "convention"
 RAW = "raw"
-"""The key prefix or group whose assets are mapped by their names."""
+"""The key prefix or group of assets that are mapped by their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What decided about a path. ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …``, ``convention`` or
-    ``no data (~$*)``, which is junk.
+    """Says what decided about a path, and what the path feeds.
 
-    ``clause`` says what of the content counts; None: every byte. Where each row has a partition of its own
-    the ``targets`` are without one: the content tells which there are. ``dimensions`` are those that the
-    rule gives the partition by; none where it gives the whole key.
+    ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …``, ``convention`` or, for junk, ``no data (~$*)``.
+    ``clause`` says what of the content counts; None: every byte. If each row has a partition of its own, the
+    ``targets`` have none: the content tells their partitions. ``dimensions`` are those by which the rule
+    gives the partition; empty if it gives the whole key.
     """
 
     rule: str
@@ -56,17 +56,17 @@ class Match:
 
     @property
     def by_row(self) -> bool:
-        """Whether the content tells which partitions the path feeds."""
+        """Says whether the content tells which partitions the path feeds."""
         return self.clause is not None and self.clause.partition is not None
 
 
 class RuleBook:
-    """All rules in force. Without a catalog only those of the file are known.
+    """Maps paths by all rules in force. Without a catalog it knows only those of the file.
 
     Args:
         top: The repository's top, absolute, for metadata that names absolute paths.
-        pointer_of: The file in git that stands for a path, whose rules count where no rule knows the path.
-        links_to: The links that lead to a path: what is made from them is made from the path.
+        pointer_of: Returns the file in git that stands for a path; its rules count if no rule knows the path.
+        links_to: Returns the links that lead to a path: what they feed, the path feeds.
 
     Raises:
         ConfigError: a pattern or template of the file cannot be understood.
@@ -91,7 +91,7 @@ class RuleBook:
         self._described: str | None = None
 
     def describe(self) -> str:
-        """Everything that decides what a path feeds, as text: to be compared with, and to map by again."""
+        """Returns everything that decides what a path feeds, as text to compare with or to map by again."""
         if self._described is None:
             self._described = self._as_text()
         return self._described
@@ -107,7 +107,7 @@ class RuleBook:
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
     def same_file(self, text: str) -> bool:
-        """Whether :meth:`describe` told the same rules of the file; the catalog's are left out."""
+        """Says whether :meth:`describe` wrote this text of the same rules of the file, by any catalog."""
         try:
             then, now = json.loads(text), json.loads(self.describe())
             return all(then[name] == now[name] for name in ("version", "roots", "rules"))
@@ -116,7 +116,7 @@ class RuleBook:
 
     @classmethod
     def described(cls, text: str) -> RuleBook:
-        """The rules that :meth:`describe` told; a text that is none of this version's maps nothing."""
+        """Returns the rules that :meth:`describe` wrote; if another version did, they map nothing."""
         unknown = cls(Config(roots=()), None, "")
         try:
             document = json.loads(text)
@@ -150,9 +150,9 @@ class RuleBook:
         return book
 
     def newly_fed(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, Match]:
-        """What these paths feed by these rules and did not feed by those ``before``.
+        """Returns what these paths feed by these rules and did not feed by the rules ``before``.
 
-        Where something else of the content counts than before, that is all.
+        If another part of the content counts than before, this is everything that the path feeds.
         """
         found = {}
         before._pointer_of, before._links_to = self._pointer_of, self._links_to
@@ -168,9 +168,10 @@ class RuleBook:
         return found
 
     def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
-        """Returns the assets that are made downstream of these paths by these rules, and were not ``before``.
+        """Returns the assets that by these rules are downstream of these paths, and were not ``before``.
 
-        Only of the assets that the paths fed before: what they newly feed brings its own along.
+        Only what is downstream of assets that the paths fed before counts: what a path newly feeds brings its
+        own downstream assets along.
         """
         found: dict[bytes, frozenset[str]] = {}
         before._pointer_of, before._links_to = self._pointer_of, self._links_to
@@ -187,12 +188,13 @@ class RuleBook:
         return found
 
     def below(self, assets: Iterable[str]) -> frozenset[str]:
-        """Returns the assets that are made downstream of these, as far as `downstream:` goes."""
+        """Returns the assets downstream of these, as far as `downstream:` goes."""
         return frozenset() if self._below is None else self._below.reached(assets)
 
     def edited(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Match, Match]]:
-        """Those of the paths of which something else of the content counts than by the rules ``before``, each
-        with what decided then and what decides now.
+        """Returns the paths of which another part of the content counts than by the rules ``before``.
+
+        Each has the match of then and the match of now.
         """
         before._pointer_of, before._links_to = self._pointer_of, self._links_to
         matches = ((path, before.match(path), self.match(path)) for path in paths)
@@ -203,7 +205,7 @@ class RuleBook:
         }
 
     def relative(self, path: bytes) -> str | None:
-        """The path relative to its raw root; None if it is under none."""
+        """Returns the path relative to its raw root; None if it is under none."""
         text = show(path)
         for root in self.roots:
             if text.startswith(root):
@@ -213,7 +215,7 @@ class RuleBook:
     def match(self, path: bytes) -> Match | None:
         """Returns what decides about the path.
 
-        None if no rule knows it, nor the file that stands for it, nor a link that leads to it.
+        None if no rule knows the path, nor the file that stands for it, nor a link that leads to it.
         """
         found = self._match(path)
         pointer = self._pointer_of(path) if found is None else None
@@ -228,7 +230,7 @@ class RuleBook:
         relative = self.relative(path)
         if relative is None:
             return None
-        # Which one it is tells runs of a job apart; where there is only one nothing has to.
+        # The root distinguishes runs of a job; with a single root it would only make their names longer.
         root = "" if len(self.roots) == 1 else show(path)[: -len(relative)]
         further = "" if root == self.roots[0] else root.rstrip("/")
         found = self._file.match(relative, further)
@@ -240,24 +242,24 @@ class RuleBook:
         return self._metadata.match(show(path)) or self._convention.match(relative)
 
     def feeds(self, path: bytes) -> bool:
-        """Whether anything is made from the path."""
+        """Says whether anything is made from the path."""
         match = self.match(path)
         return match is not None and bool(match.targets)
 
     @property
     def looks_inside_any(self) -> bool:
-        """Whether the content of any path says what it is about."""
+        """Says whether the content of some path decides what is affected."""
         return self._file.any_clause
 
     def looks_inside(self, path: bytes) -> bool:
-        """Whether the path's content says what it is about."""
+        """Says whether the path's content decides what is affected."""
         if not self.looks_inside_any:
             return False
         match = self.match(path)
         return match is not None and match.clause is not None
 
     def unknown_assets(self) -> list[tuple[Position, str]]:
-        """Assets that the file's rules name outright and the catalog does not have."""
+        """Returns the assets that the file's rules name outright and the catalog lacks."""
         if self.catalog is None:
             return []
         return [(at, key) for at, key in self._file.literal_assets() if not self.catalog.has(key)]
@@ -265,12 +267,12 @@ class RuleBook:
     def job_run(
         self, paths: Sequence[bytes], there: Sequence[bytes], *, commit: str, top: str
     ) -> tuple[str | None, dict[str, Any]]:
-        """The partition key and the run configuration of a job that is launched for these paths.
+        """Returns the partition key and the run configuration of a job that is launched for these paths.
 
         Args:
-            paths: All of one target.
-            there: Those of them that are still there: ``{paths}``.
-            commit: What ``{commit}`` stands for.
+            paths: All paths of one target.
+            there: Those of them that still exist: ``{paths}``.
+            commit: The value of ``{commit}``.
             top: The repository's top, absolute.
         """
         files = [self.relative(path) or "" for path in there]
@@ -288,7 +290,10 @@ class RuleBook:
         return partition, rule.run_config.filled({**values, **of_run}, files)
 
     def overlaps(self, paths: Iterable[bytes]) -> dict[tuple[Position, Position], list[bytes]]:
-        """Paths that a rule of the file matches though one before it decides, by the places of these two."""
+        """Returns the paths that a rule of the file matches in vain, because a rule before it decides.
+
+        They are grouped by the positions of these two rules.
+        """
         found: dict[tuple[Position, Position], list[bytes]] = {}
         for path in paths:
             relative = self.relative(path)
@@ -302,7 +307,7 @@ class RuleBook:
         return found
 
     def unused_rules(self, paths: Iterable[bytes]) -> list[Rule]:
-        """The rules of the file that decide about none of the paths."""
+        """Returns the rules of the file that decide about none of the paths."""
         unused = {rule.rule.position.line: rule.rule for rule in self._file.rules}
         for path in paths:
             pointer = self._pointer_of(path)
@@ -315,7 +320,7 @@ class RuleBook:
 
 
 def unknown_asset(key: str, catalog: Catalog) -> str:
-    """The sentence that says so, with the nearest name there is."""
+    """Returns the sentence that the asset is unknown, with the nearest known name."""
     kind, names = "asset", list(catalog.assets)
     if key.startswith(JOB):
         kind, names, key = "job", list(catalog.jobs), key[len(JOB) :]
@@ -324,7 +329,7 @@ def unknown_asset(key: str, catalog: Catalog) -> str:
 
 
 def target_named(name: str, catalog: Catalog) -> Target | None:
-    """The asset or job of a name, or a partition of it, ``KEY|PARTITION``; None if there is none."""
+    """Returns the asset or job of a name, or a partition of it, ``KEY|PARTITION``; None if there is none."""
     key, bar, partition = name.partition("|")
     for asset, of in ((name, None), (key, partition if bar else None)):
         if catalog.has(asset):
@@ -335,15 +340,15 @@ def target_named(name: str, catalog: Catalog) -> Target | None:
 
 
 def _joined(own: Match | None, behind: Match, link: str) -> Match:
-    """What a path feeds, with what it feeds through a link."""
+    """Returns what a path feeds itself and through a link."""
     if own is None or not own.targets:
         return replace(behind, rule=f"{behind.rule}, through the link {link}")
     if any(target.job is not None for target in behind.targets):
-        return own  # there is one configuration for all files of a run
+        return own  # a job's run has one configuration for all of its files
     one, other = own.clause, behind.clause
     if (one and (one.rows, one.fingerprint)) != (other and (other.rows, other.fingerprint)):
         if own.by_row or behind.by_row:
-            return own  # the rows of one tell nothing of the other's partitions
+            return own  # the rows for one say nothing about the partitions of the other
         own = replace(own, clause=None)
     return replace(own, targets=tuple(dict.fromkeys((*own.targets, *behind.targets))))
 
@@ -353,7 +358,7 @@ _EVERY_LEVEL = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class _Below:
-    """What is made downstream of an asset that files feed: ``children``, so many ``levels`` of them."""
+    """Says which assets are downstream of one that files feed: ``levels`` levels of ``children``."""
 
     levels: int
     children: Mapping[str, Sequence[str]]
@@ -365,7 +370,7 @@ class _Below:
         for key, below in catalog.children.items() if levels else ():
             parent = catalog.assets.get(key)
             if downstream != "auto" or (parent is not None and parent.kind != "materializable"):
-                # What one function makes together with a child is made with it.
+                # Assets of the same function as a child are made together with it.
                 together = (mate for child in below for mate in (child, *catalog.assets[child].execution_set))
                 children[key] = sorted(set(together))
         return cls(int(levels), children)
@@ -392,11 +397,11 @@ class _FileRule:
     row_partition: Template | None
     run_config: RunConfig | None
     always: Match | None = None
-    """What it says of every path, where that is the same."""
+    """Its match of every path if that is always the same; else None."""
 
     @property
     def varies(self) -> bool:
-        """Whether what it says of a path follows from the path."""
+        """Says whether its match depends on the path."""
         if self.run_config is not None or self.looks_inside:
             return True
         templates = self.assets if self.partition is None else (*self.assets, self.partition)
@@ -415,7 +420,7 @@ class _FileRule:
         values = {**built_in(relative), **captures}
         partition = None if self.partition is None else self.partition.expand(values)
         if self.run_config is not None:
-            # Runs with a partition of their own are runs of their own.
+            # Each partition has a run of its own.
             partition = self.run_config.key(values, partition, root if self.run_config.by_root else "")
         targets = tuple(Target(key, partition) for key in sorted({a.expand(values) for a in self.assets}))
         clause = None
@@ -438,9 +443,9 @@ class _FileRules:
                 self._literal.setdefault(rule.pattern.literal, i)
 
     def deciding(self, relative: str) -> tuple[_FileRule, dict[str, str]] | None:
-        """The first rule that matches: the literal one, unless a wildcard stands before it.
+        """Returns the first rule that matches: the literal one, unless a wildcard stands before it.
 
-        For junk only one that is about junk: nobody thinks of it who writes ``*.xlsx``.
+        Junk is matched only by a rule about junk: whoever writes ``*.xlsx`` does not think of it.
         """
         literal = self._literal.get(relative, len(self.rules))
         is_junk = bool(self._wild) and junk(relative) is not None
@@ -462,7 +467,7 @@ class _FileRules:
         return rule.match(relative, captures, root)
 
     def matching(self, relative: str) -> Iterable[Rule]:
-        """Every rule that matches, whichever decides."""
+        """Returns every rule that matches, whichever decides."""
         is_junk = junk(relative) is not None
         those = (one for i, one in enumerate(self.rules) if not is_junk or i in self._about_junk)
         return (one.rule for one in those if one.pattern.match(relative) is not None)
@@ -504,7 +509,7 @@ def _compile(rule: Rule) -> _FileRule:
 
 
 def _marked(rules: list[_FileRule]) -> list[_FileRule]:
-    """Those that launch jobs told apart where they launch the same one differently."""
+    """Returns the rules, with a mark on those that launch the same job with another configuration."""
     jobs = [rule for rule in rules if rule.run_config is not None]
     told = [
         (rule.rule.assets[0], json.dumps([rule.rule.run_config, rule.rule.partition]), rule.run_config)
@@ -516,7 +521,10 @@ def _marked(rules: list[_FileRule]) -> list[_FileRule]:
 
 
 def _told(rule: Rule) -> dict[str, object]:
-    """What of a rule decides what a path feeds; what it leaves open is left out where it came later."""
+    """Returns what in a rule decides what a path feeds.
+
+    Keys of later versions are left out if they are not used, so that the text stays the same.
+    """
     told: dict[str, object] = {
         "path": rule.path,
         "assets": rule.assets,
@@ -548,21 +556,21 @@ def _rows(told: Mapping[str, Any] | None) -> Rows | None:
 
 
 def _partition(value: object) -> PartitionText | None:
-    """A partition template as it was before it went through JSON."""
+    """Returns a partition template as it was before it was written as JSON."""
     if value is None or isinstance(value, str):
         return value
     return tuple((str(name), str(text)) for name, text in value)  # type: ignore[attr-defined]
 
 
 def _partition_text(partition: PartitionText) -> str:
-    """A key of several dimensions is its parts in the order of the dimensions' names, as in Dagster."""
+    """Returns the template of the whole key: its parts ordered by the dimensions' names, as in Dagster."""
     if isinstance(partition, str):
         return partition
     return "|".join(value for _, value in sorted(partition))
 
 
 def _dimensions(rule: Rule) -> tuple[str, ...]:
-    """The dimensions that a rule gives the partition by."""
+    """Returns the dimensions by which a rule gives the partition."""
     partition = rule.partition if rule.rows is None or rule.rows.partition is None else rule.rows.partition
     if partition is None or isinstance(partition, str):
         return ()
@@ -570,7 +578,7 @@ def _dimensions(rule: Rule) -> tuple[str, ...]:
 
 
 class _MetadataRules:
-    """Assets whose definition metadata names a path, a folder or a glob under a root."""
+    """Maps assets whose definition metadata names a path, a folder or a glob under a root."""
 
     def __init__(self, named: list[tuple[str, str]]) -> None:
         self.named = named
@@ -605,7 +613,7 @@ class _MetadataRules:
 
 
 def _named_paths(config: Config, catalog: Catalog | None, top: str) -> list[tuple[str, str]]:
-    """Every path under a root that an asset's metadata names, and the asset's key."""
+    """Returns every path under a root that an asset's metadata names, with the asset's key."""
     found = []
     for key, asset in sorted(catalog.assets.items() if catalog else ()):
         for _, value in asset.metadata:
@@ -616,13 +624,13 @@ def _named_paths(config: Config, catalog: Catalog | None, top: str) -> list[tupl
 
 
 def _raw_keys(catalog: Catalog | None, taken: set[str]) -> list[tuple[str, ...]]:
-    """The keys of the assets that are mapped by their names."""
+    """Returns the keys of the assets that are mapped by their names."""
     assets = sorted(catalog.assets.items() if catalog else ())
     return [asset.parts for key, asset in assets if key not in taken and _is_raw(asset)]
 
 
 def _under_root(value: str, config: Config, top: str) -> str | None:
-    """The path relative to the repository's top that a metadata value names; None if none under a root."""
+    """Returns the path that a metadata value names, relative to the top; None if it is under no root."""
     if not value or "\n" in value:
         return None
     if value.startswith("file:"):
@@ -642,10 +650,10 @@ def _under_root(value: str, config: Config, top: str) -> str | None:
 
 
 def _of_url(url: str) -> str:
-    """The path of a ``file:`` URL. A ``?`` is one of a glob: such a URL has no query."""
+    """Returns the path of a ``file:`` URL. A ``?`` is one of a glob: such a URL has no query."""
     rest = url.removeprefix("file:").split("#", 1)[0]
     if rest.startswith("//"):
-        rest = "/" + rest[2:].partition("/")[2].lstrip("/")  # what comes first is a host's name, or nothing
+        rest = "/" + rest[2:].partition("/")[2].lstrip("/")  # the first part is a host's name, or empty
     return unquote(rest, errors="surrogateescape")
 
 
@@ -660,7 +668,7 @@ def _collapse(path: PurePosixPath) -> PurePosixPath:
 
 
 class _Convention:
-    """Assets below key prefix or group ``raw``: the whole key is the path, or its last part the stem."""
+    """Maps assets of key prefix or group ``raw``: the whole key is the path, or its last part the stem."""
 
     def __init__(self, keys: list[tuple[str, ...]]) -> None:
         self.keys = keys

@@ -1,16 +1,15 @@
 r"""Reads CSV, TSV and JSON Lines, record by record, from streams of bytes.
 
-* Gzip is recognised by its first bytes, whatever the file is called.
-* Encoding: a byte order mark decides, then what was given, then UTF-8. Bytes that are invalid in it
-  are kept as surrogate escapes, one to one, so that any superset of ASCII can be compared; where
-  values are to be understood (``strict``) they are an error.
+* Gzip is recognised by its first bytes, whatever the file's name.
+* Encoding: a byte order mark decides, then the given encoding, then UTF-8. Invalid bytes are kept as
+surrogate escapes, one to one, so that any superset of ASCII can be compared; if values have to be understood
+(``strict``) they are an error.
 * ``\n``, ``\r\n`` and ``\r`` are the same, inside quotes too. Blank lines are no rows.
-* Delimiter: what was given, a tab for TSV, else whichever of ``, tab ; |`` is most frequent in the first
-  line outside of quotes (the comma if none is there). Quoting is RFC 4180's: ``"``, doubled inside.
-* The first row names the columns. Two columns of one name are told apart by their order. A row that
-  is too short lacks its last cells, which is not the same as having them empty; what is beyond the
-  last column are cells without a name.
-* A line of JSON Lines that is no JSON counts as its text; where it has to be understood it is an error.
+* Delimiter: the given one, a tab for TSV, else the most frequent of ``, tab ; |`` in the first line outside
+of quotes (the comma if there is none). Quoting is RFC 4180's: ``"``, doubled inside.
+* The first row names the columns. Two columns of one name are distinguished by their order. A row that is too
+short lacks its last cells, which differs from empty ones; cells beyond the last column have no name.
+* A line of JSON Lines that is no JSON counts as its text; with ``strict`` it is an error.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ from raw_trigger.errors import TableError
 Kind = Literal["csv", "tsv", "jsonl"]
 Side = Literal["old", "new"]
 Cells = tuple["str | None", ...]
-"""The values of the columns that are looked at; None: the row has none there."""
+"""The values of the wanted columns; None: the row has none there."""
 Label = tuple[str, int]
-"""A column's name, and how many columns of the same name are before it."""
+"""A column's name, and the number of columns of the same name before it."""
 
 SUFFIXES: dict[str, Kind] = {
     ".csv": "csv",
@@ -56,7 +55,7 @@ NO_TEXT = {
     **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), "a database"),
     **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z"), "packed otherwise than with gzip"),
 }
-"""Ends of names of files in which neither lines nor rows are looked for, and what these are."""
+"""Suffixes of files that contain neither lines nor rows, with what these files are."""
 _BEGINNINGS = (
     (b"PK\x03\x04", "Excel, or another ZIP archive"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
@@ -72,14 +71,14 @@ _BEGINNINGS = (
 )
 _CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 _HEAD = 8000
-"""Bytes in which git, too, looks for what makes a file no text."""
+"""The bytes at the beginning in which git, too, searches for NUL to tell whether a file is text."""
 READABLE = "rows are those of CSV, TSV and JSON Lines, also as .gz"
 FIELD_LIMIT = 16 << 20
-"""Characters in one cell. More is a quote that is not closed: it takes the rest of the file into memory."""
+"""The most characters of a cell. More means an unclosed quote, which would take all the rest into memory."""
 RECORD_LIMIT = 2 * FIELD_LIMIT
-"""Bytes of one record, on however many lines: a few kilobytes of gzip can be one of gigabytes."""
+"""The most bytes of a record, on any number of lines: a few kilobytes of gzip can unpack to gigabytes."""
 DOCUMENT_LIMIT = 4 * FIELD_LIMIT
-"""Bytes of a document that is read as a whole."""
+"""The most bytes of a document that is read as a whole."""
 _MOST_COLUMNS = 100_000
 
 _DELIMITERS = ",\t;|"
@@ -93,15 +92,15 @@ _MARKS = (
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
 _GZIP = b"\x1f\x8b"
 _NUL = "\udc00"
-"""Stands for NUL where :mod:`csv` cannot take one (Python 3.10); no decoder gives this character."""
+"""Replaces NUL for :mod:`csv` of Python 3.10, which refuses it; no decoder gives this character."""
 _CHUNK = 1 << 16
 _SHOWN = 100
-"""Records of JSON Lines whose names are remembered for messages."""
+"""The most records of JSON Lines whose names are kept for messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a table is written. None: find out. A delimiter is one character."""
+    """Says how a table is written; None: it is detected. A delimiter is one character."""
 
     kind: Kind
     delimiter: str | None = None
@@ -110,13 +109,13 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One version of a table.
+    """Holds one version of a table.
 
     Attributes:
-        name: What it is called in messages.
-        open: Opens its bytes; called once more where an error has to name lines.
-        limit: Bytes that it may have when unpacked; None: any number.
-        side: Set by whoever compares.
+        name: Its name in messages.
+        open: Opens its bytes; called once more if an error has to name lines.
+        limit: The most bytes when unpacked; None: any number.
+        side: Set by the comparison.
     """
 
     name: str
@@ -126,35 +125,35 @@ class Table:
     side: Side = "new"
 
     def error(self, what: str, hint: str | None = None, line: int | None = None) -> TableError:
-        """An error that names this table, its side, and the line."""
+        """Returns an error that names this table, its side, and the line."""
         place = self.name if line is None else f"{self.name}:{line}"
         version = " in the version compared with" if self.side == "old" else ""
         return TableError(place, f"{what}{version}", hint, self.side)
 
 
 def kind_of(path: str) -> Kind | None:
-    """What kind of table a file is by its suffix, in any case, ``.gz`` taken off; None: it is none."""
+    """Returns the kind of table by a file's suffix without ``.gz``, in any case; None if it is none."""
     name = path.lower().removesuffix(".gz")
     return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
 
 
 def no_text(path: str) -> str | None:
-    """What a file is that holds no text, by the end of its name; None: it may well hold text."""
+    """Returns what a file without text is, by its suffix; None if it may contain text."""
     name = path.lower().removesuffix(".gz")
     return next((what for end, what in NO_TEXT.items() if name.endswith(end)), None)
 
 
 class Records:
-    """The records of a table that is open, as the cells of those columns that are asked for.
+    """Reads the records of an open table, as the cells of the wanted columns.
 
     Attributes:
         labels: The columns; None for JSON Lines, whose records each have their own.
         names: The columns' names, as far as they are known by now.
-        line: Where the record given last begins, from 1.
+        line: Where the last record begins, from 1.
     """
 
     empty: frozenset[str | None]
-    """Cells without a value."""
+    """Cells that count as without a value."""
 
     def __init__(self, table: Table, text: io.TextIOWrapper, *, strict: bool) -> None:
         self.table = table
@@ -170,31 +169,31 @@ class Records:
         raise NotImplementedError
 
     def rows(self, wanted: Sequence[Label], *, whole: bool) -> Iterator[Cells]:
-        """The wanted cells of each record.
+        """Yields the wanted cells of each record.
 
         Args:
-            whole: Whether cells that are not wanted are given too, after these.
+            whole: Whether the other cells follow after these.
         """
         raise NotImplementedError
 
     def last_line(self) -> int:
-        """The last line that was read."""
+        """Returns the number of the last line that was read."""
         return self.line
 
     def plain(self, cell: str | None) -> str | None:
-        """The value as a person or a partition key writes it; None: there is none."""
+        """Returns the value as a person or a partition key writes it; None if there is none."""
         return cell
 
 
 class _Separated(Records):
-    """CSV and TSV."""
+    """Reads CSV and TSV."""
 
     empty = frozenset({None, ""})
 
     def __init__(self, table: Table, text: io.TextIOWrapper, *, strict: bool) -> None:
         super().__init__(table, text, strict=strict)
         if csv.field_size_limit() < FIELD_LIMIT:
-            # A setting of the process: only ever raised, so that nobody else's reader breaks.
+            # A setting of the whole process: it is only raised, so that no other reader breaks.
             csv.field_size_limit(FIELD_LIMIT)
         self._before = 0
         first = ""
@@ -245,7 +244,7 @@ class _Separated(Records):
 
 
 class _JsonLines(Records):
-    """JSON Lines. A cell is its value's canonical JSON."""
+    """Reads JSON Lines. A cell is its value's canonical JSON."""
 
     empty = frozenset({None, '""', "null"})
 
@@ -317,13 +316,13 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class _Exact:
-    """A number that no double holds, as digits and an exponent."""
+    """Holds a number that no double represents, as digits and an exponent."""
 
     text: str
 
 
 def _number(text: str) -> float | _Exact:
-    """A number with a fraction or an exponent, of the value that is written whoever reads it."""
+    """Returns a number with a fraction or an exponent, with exactly the written value."""
     number = float(text)
     short = repr(number)
     if text == short:
@@ -343,14 +342,14 @@ def _digits(text: str) -> str:
 
 
 JSON = json.JSONDecoder(object_pairs_hook=_once, parse_float=_number)
-"""Reads JSON. A name that is there twice is an error: some readers take its first value, some its last."""
+"""Reads JSON. A name that occurs twice is an error: some readers take its first value, some its last."""
 
 
 def canonical(value: object) -> str:
-    """JSON that is the same for the same value: names sorted, nothing between, ASCII.
+    """Returns JSON that is the same for the same value: names sorted, no spaces, ASCII.
 
     ``1``, ``1.0`` and ``-0.0``, ``0.0`` are four values; ``1.0``, ``1.00`` and ``10e-1`` are one. Numbers
-    that no double holds are as exact as they are written.
+    that no double represents stay exact.
 
     Raises:
         RecursionError: it is nested too deeply.
@@ -359,13 +358,13 @@ def canonical(value: object) -> str:
 
 
 def _plain_number(number: _Exact) -> dict[str, str]:
-    # No value that is read has such a name.
+    # No JSON that was read contains such a name: `_once` refuses it.
     return {_EXACT: number.text}
 
 
 @contextmanager
 def reading(table: Table, *, strict: bool = False) -> Iterator[Records]:
-    """Open a table.
+    """Opens a table.
 
     Args:
         strict: Whether bytes and lines that cannot be understood are an error.
@@ -381,14 +380,14 @@ def reading(table: Table, *, strict: bool = False) -> Iterator[Records]:
 
 
 def guarded(records: Records, rows: Iterator[Cells]) -> Iterator[Cells]:
-    """The rows; what goes wrong while they are read is told as the table's error."""
+    """Yields the rows, and turns errors of reading into the table's error."""
     with told(records.table, records):
         yield from rows
 
 
 @contextmanager
 def told(table: Table, records: Records | None = None) -> Iterator[None]:
-    """What goes wrong inside while this table is read is told as its error."""
+    """Turns errors of reading the table inside the block into the table's error."""
     try:
         yield
     except UnicodeError as error:
@@ -414,16 +413,16 @@ def told(table: Table, records: Records | None = None) -> Iterator[None]:
 
 @contextmanager
 def text_of(table: Table, *, strict: bool = False) -> Iterator[io.TextIOWrapper]:
-    """The table's text, unpacked and decoded, each line ended by a single newline character.
+    """Opens the table's text, unpacked and decoded, with a single newline character after each line.
 
     Raises:
-        TableError: the encoding that was given is none.
+        TableError: the given encoding does not exist.
     """
     with unpacked(table) as stream:
         with told(table):
             head = stream.peek(_HEAD)
         for beginning, what in _BEGINNINGS:
-            # A column may be called ORC.
+            # The name of a text's first column may be ORC.
             if head.startswith(beginning) and not _CONTROLS.isdisjoint(head[:64]):
                 raise table.error(f"is no text but {what}", READABLE)
         encoding = _encoding(table, stream)
@@ -438,7 +437,7 @@ def text_of(table: Table, *, strict: bool = False) -> Iterator[io.TextIOWrapper]
 
 @contextmanager
 def unpacked(table: Table) -> Iterator[io.BufferedReader]:
-    """The table's bytes, unpacked. What cannot be unpacked raises when it is read."""
+    """Opens the table's bytes, unpacked. Broken gzip raises an error when it is read."""
     with table.open() as raw:
         head = raw.read(len(_GZIP))
         inner: Any = Bytes(raw, head)
@@ -450,22 +449,22 @@ def unpacked(table: Table) -> Iterator[io.BufferedReader]:
 
 
 class _TooMuchError(Exception):
-    """What belongs together is more than fits into memory."""
+    """Says that a record or document does not fit into memory."""
 
 
 def bytes_of(text: io.TextIOWrapper) -> Bytes:
-    """What the text is decoded from."""
+    """Returns the bytes that the text is decoded from."""
     raw: Bytes = text.buffer.raw  # type: ignore[attr-defined]
     return raw
 
 
 class Bytes(io.RawIOBase):
-    """A stream with some bytes put back before it, and with limits.
+    """Reads a stream with some bytes put back before it, and with limits.
 
     Attributes:
-        held: How many were read since whoever reads had done with what it read: nobody asks for as much as
-            a record takes, but a line and a quoted cell are read to their ends. It sets this back.
-        most: How many that may be.
+        held: The bytes read since the reader finished a record; the reader sets it back to 0. Nobody asks for
+            a whole record at once: lines and quoted cells are read to their ends, however far.
+        most: The most bytes for ``held``.
     """
 
     def __init__(self, inner: Any, head: bytes, table: Table | None = None) -> None:
@@ -482,7 +481,7 @@ class Bytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data, self._head = self._head, b""
         while len(data) < len(buffer) and (more := self._inner.read(len(buffer) - len(data))):
-            # To the full: a byte order mark must not be seen by halves.
+            # Fills the buffer: a byte order mark must not be cut in two.
             data += more
         self.held += len(data)
         if self.held > self.most:
@@ -501,7 +500,7 @@ def _encoding(table: Table, stream: io.BufferedReader) -> str:
 
 
 def _undecodable(table: Table) -> tuple[int, str]:
-    """The first line with bytes that are not of the encoding, and the encoding."""
+    """Returns the first line with bytes that are invalid in the encoding, and the encoding."""
     with unpacked(table) as stream:
         stream.raw.most = sys.maxsize  # type: ignore[attr-defined]
         encoding = _encoding(table, stream)
@@ -526,7 +525,7 @@ def _undecodable(table: Table) -> tuple[int, str]:
 
 
 def read_otherwise(table: Table, wanted: Sequence[str]) -> str | None:
-    """What to say of a CSV or TSV file's form so that it has these columns; None: nothing helps."""
+    """Returns how to describe a CSV or TSV file so that it has these columns; None if nothing helps."""
     with unpacked(table) as stream:
         encoding = _encoding(table, stream)
         head = stream.read(_CHUNK)
@@ -542,7 +541,7 @@ def read_otherwise(table: Table, wanted: Sequence[str]) -> str | None:
 
 
 def binary(table: Table) -> bool:
-    """Whether the file holds something else than text, as git decides it."""
+    """Says whether the file is no text, by git's rule."""
     with unpacked(table) as stream, told(table):
         head = stream.peek(_HEAD)
     return b"\0" in head[:_HEAD] and not head.startswith(tuple(mark for mark, _ in _MARKS))

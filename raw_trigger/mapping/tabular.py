@@ -1,13 +1,13 @@
 """Compares two versions of a table row by row, whatever the order of rows and columns.
 
-A row is what its columns' names map to. So a new or renamed column changes every row, unless the
-comparison is told which columns count. Values count as they are written (``1`` is not ``1.0``), after
+A row is a mapping of its columns' names to values. So a new or renamed column changes every row, unless the
+comparison knows which columns count. Values count as they are written (``1`` is not ``1.0``), after
 unquoting, in JSON Lines as canonical JSON; see :mod:`raw_trigger.mapping.tables` for how files are read.
 
-Both sides are read once, in step. Rows that are equal at the same place cost no more than being read;
-after an edit the place where the sides agree again is looked for nearby. All others wait, as digests,
-for their counterpart; beyond :data:`_WAITING` of them they are put into a temporary file, in parts that
-are settled one after the other. Where a key has to be unique, 8 bytes are kept of each row.
+Both sides are read once, in step. Rows that are equal at the same place cost only their reading; after an
+edit the place where the sides agree again is searched nearby. All other rows wait, as digests, for their
+counterpart; more than :data:`_WAITING` of them go into a temporary file, in parts that are compared one after
+the other. If a key has to be unique, 8 bytes are kept of each row.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from raw_trigger.model.rows import RowCounts
 
 Fingerprint = Literal["bytes", "text", "json", "table"]
 Captures = tuple["str | None", ...]
-"""A row's values of the columns that are captured; None: it has none there."""
+"""A row's values of the captured columns; None: it has none there."""
 
 _WAITING = 50_000
-"""Rows without a counterpart that are held in memory, some 20 MB."""
+"""The most rows without a counterpart that are held in memory, some 20 MB."""
 _PARTS = 64
 _WINDOWS = (4, 64, 512)
-"""How far to look for the place where both sides agree again."""
+"""How many rows ahead to search for the place where both sides agree again."""
 _SHOWN = 3
 _COLUMNS_SHOWN = 20
 _CELL_SHOWN = 80
@@ -61,13 +61,13 @@ _REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """How rows are told apart and what of them counts.
+    """Says how rows are identified and which of their columns count.
 
     Attributes:
         key: The columns that identify a row.
         columns: The columns that count besides the key; None: all.
-        captures: The columns whose values are wanted of each row that counts, such as those that a
-            partition names. They count too: a row that moves has left one partition for another.
+        captures: The columns whose values are wanted of each row that counts, such as those that a partition
+            names. They count too: a row that moves has left one partition for another.
     """
 
     key: tuple[str, ...]
@@ -76,23 +76,23 @@ class Keyed:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """All columns that are named, once."""
+        """Returns all columns that are named, each once."""
         return tuple(dict.fromkeys((*self.key, *self.captures, *(self.columns or ()))))
 
 
 @dataclass(frozen=True, slots=True)
 class RowChanges:
-    """What differs: how many rows, and the distinct captures of all of them, old and new, sorted."""
+    """Holds how many rows differ, and the distinct captures of all of them, old and new, sorted."""
 
     counts: RowCounts
     captures: tuple[Captures, ...]
 
 
 def count_rows(old: Table | None, new: Table | None) -> RowCounts:
-    """How many rows differ, without being told of a key. None stands for a file that is not there.
+    """Returns how many rows differ, without a given key. None stands for a missing file.
 
-    Where the first column tells the rows of both versions apart (no value is empty or there twice), a
-    row whose other values differ is changed; otherwise it is one row removed and one added.
+    If the first column identifies the rows of both versions (no value is empty or occurs twice), a row whose
+    other values differ is changed; otherwise it is one row removed and one added.
 
     Raises:
         TableError: a side cannot be read at all.
@@ -116,15 +116,14 @@ def count_rows(old: Table | None, new: Table | None) -> RowCounts:
 
 
 def compare_rows(old: Table | None, new: Table | None, keyed: Keyed) -> RowChanges:
-    """The rows that differ, told apart by their key. None stands for a file that is not there.
+    """Returns the rows that differ, identified by their key. None stands for a missing file.
 
-    The new side has to be in order. Of the old one, which nobody can edit any more, rows without a
-    key, more than one row with the same, bytes that are not of the encoding and columns that are not
-    there are taken as they are: such rows are removed or changed ones.
+    The new side has to be in order. The old one is taken as it is, since nobody can edit it any more: rows
+    without a key, rows with the same key, invalid bytes and missing columns make removed or changed rows.
 
     Raises:
-        TableError: the new side's key is missing or not unique, it lacks a named column or has it
-            twice, or a line of it cannot be understood; or a side cannot be read at all.
+        TableError: the new side's key is missing or not unique, it lacks a named column or has it twice, or a
+            line of it cannot be understood; or a side cannot be read at all.
     """
     with ExitStack() as stack:
         before = None if old is None else stack.enter_context(reading(replace(old, side="old")))
@@ -157,16 +156,16 @@ def compare_rows(old: Table | None, new: Table | None, keyed: Keyed) -> RowChang
 
 
 def fingerprint(kind: Fingerprint, table: Table) -> str:
-    """What stands for a file's content; two are the same where nothing that counts differs.
+    """Returns a text that is the same for two contents in which nothing that counts differs.
 
     * ``bytes``: everything counts.
-    * ``text``: line ends, one newline at the very end, a byte order mark and gzip do not. A file with NUL
-      near its beginning is no text.
-    * ``json``: the order of names, spaces and other formatting do not; the order of lists does. The
-      document is read into memory, if it is not too large for that.
-    * ``table``: the order of rows and columns, quoting, the delimiter, blank lines do not either.
+    * ``text``: line ends, one newline at the very end, a byte order mark and gzip do not count. A file with
+    NUL near its beginning is no text.
+    * ``json``: the order of names, spaces and other formatting do not count; the order of lists does. The
+    document is read into memory, unless it is too large for that.
+    * ``table``: the order of rows and columns, quoting, the delimiter and blank lines do not count either.
 
-    What cannot be read as what it should be counts by its bytes.
+    A file that cannot be read as its kind counts by its bytes.
     """
     kinds = {"text": _text_digest, "json": _json_digest, "table": _table_digest}
     if kind in kinds:
@@ -182,7 +181,7 @@ def fingerprint(kind: Fingerprint, table: Table) -> str:
 
 
 class _Comparison:
-    """Two sides' rows, cancelled against each other."""
+    """Cancels the rows of two sides against each other."""
 
     def __init__(self, key: Sequence[int], captures: Sequence[int], empty: frozenset[str | None]) -> None:
         self._empty = empty
@@ -193,7 +192,7 @@ class _Comparison:
         self._keys = {"both": _Keys(), "old": _Keys(), "new": _Keys()}
 
     def run(self, old: Iterator[Cells], new: Iterator[Cells]) -> None:
-        """Read both sides to their ends."""
+        """Reads both sides to their ends."""
         key, empty, composite = self._key, self._empty, self._composite
         both, only = self._keys["both"].add, {-1: self._keys["old"].add, 1: self._keys["new"].add}
         put, captured = self._waiting.put, self._captures
@@ -213,22 +212,22 @@ class _Comparison:
         return name not in self._empty
 
     def distinct(self, side: str) -> bool:
-        """Whether each row of this side has a key of its own."""
+        """Says whether each row of this side has a key of its own."""
         return not self.repeated(side)[0] and not self.keyless(side)
 
     def keyless(self, side: str) -> bool:
-        """Whether a row of this side has no key."""
+        """Says whether a row of this side has no key."""
         return any(keys.missing for keys in self._of(side))
 
     def repeated(self, side: str) -> tuple[bool, set[int]]:
-        """Whether keys are there twice on this side, and the hashes of the first such."""
+        """Says whether keys occur twice on this side, with the hashes of the first such keys."""
         return _repeated(*self._of(side))
 
     def _of(self, side: str) -> tuple[_Keys, _Keys]:
         return self._keys["both"], self._keys[side]
 
     def settled(self) -> tuple[RowCounts, set[Captures]]:
-        """What is left: rows of one key on both sides are changed ones, as many as there are on both."""
+        """Returns the remaining differences: rows of one key on both sides count as changed, in pairs."""
         added = removed = changed = 0
         captures: set[Captures] = set()
         for part in self._waiting.parts():
@@ -245,7 +244,7 @@ class _Comparison:
 
 
 class _Keys:
-    """The keys of some rows: a hash of each, and whether one is missing."""
+    """Holds the keys of some rows: a hash of each, and whether one is missing."""
 
     def __init__(self) -> None:
         self.missing = False
@@ -276,11 +275,11 @@ def _repeated(*keys: _Keys) -> tuple[bool, set[int]]:
 
 
 _Part = dict[tuple[Any, bytes], "tuple[int, Captures]"]
-"""Key and digest of a row → how many more of it are on the new side than on the old one; its captures."""
+"""Key and digest of a row → its number on the new side minus that on the old side; its captures."""
 
 
 class _Waiting:
-    """Rows that wait for the same row of the other side."""
+    """Holds rows that wait for the same row of the other side."""
 
     def __init__(self) -> None:
         self._rows: _Part = {}
@@ -310,7 +309,7 @@ class _Waiting:
         self._rows = {}
 
     def parts(self) -> Iterator[_Part]:
-        """All rows that are left; those of one key are in the same part. To be asked once."""
+        """Yields all remaining rows; rows of one key are in the same part. Call it once."""
         if self._file is None:
             yield self._rows
             return
@@ -332,13 +331,13 @@ def _digest(row: Cells) -> bytes:
     except TypeError:
         text = ""
     if not 0 < text.count("\0") == len(row) - 1:
-        # A cell is missing or holds NUL itself, or it is the only one. This never gives NUL.
+        # Joined, missing cells, cells with NUL and single cells would be ambiguous; `repr` gives no NUL.
         text = repr(row)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _in_step(old: Iterator[Cells], new: Iterator[Cells]) -> Iterator[tuple[int, Cells]]:
-    """Each row once, with 0 where both sides have it at the same place, -1 (old) and 1 (new) else."""
+    """Yields each row once, with 0 if both sides have it at the same place, else -1 (old) or 1 (new)."""
     left: deque[Cells] = deque()
     right: deque[Cells] = deque()
     while True:
@@ -365,7 +364,7 @@ def _in_step(old: Iterator[Cells], new: Iterator[Cells]) -> Iterator[tuple[int, 
 def _drained(held: deque[Cells], rest: Iterator[Cells]) -> Iterator[Cells]:
     while held:
         yield held.popleft()
-    # Not `yield from`, which would close the rest when this is left.
+    # Not `yield from`: that would close the rest when the caller stops early.
     for row in rest:  # noqa: UP028
         yield row
 
@@ -373,7 +372,7 @@ def _drained(held: deque[Cells], rest: Iterator[Cells]) -> Iterator[Cells]:
 def _agreement(
     left: deque[Cells], old: Iterator[Cells], right: deque[Cells], new: Iterator[Cells]
 ) -> tuple[int, int]:
-    """How many rows of each side are before the next that they share; all held, where none is near."""
+    """Returns how many rows of each side come before the next shared one; all held rows if none is near."""
     for size in _WINDOWS:
         for held, rest in ((left, old), (right, new)):
             while len(held) < size and (row := next(rest, None)) is not None:
@@ -400,7 +399,7 @@ def _rows(side: Records | None, labels: Sequence[Label], *, whole: bool) -> Iter
 
 
 def _union(sides: Iterable[Records]) -> tuple[list[Label], bool]:
-    """The columns of all sides, sorted; and whether there is more to a row than these."""
+    """Returns the columns of all sides, sorted, and whether rows may have more than these."""
     labels: set[Label] = set()
     for side in sides:
         labels.update(side.labels or ())
@@ -415,14 +414,17 @@ def _number(table: Table | None) -> int:
 
 
 def _first_column(sides: Sequence[Records]) -> str | None:
-    """The column that may identify rows: the new side's first, or else the old one's, if both have it."""
+    """Returns the column that may identify rows, if both sides have it.
+
+    It is the first of the new side, else that of the old one.
+    """
     old, new = (side.names or _peeked(side) for side in sides)
     both = [name for name in (*new[:1], *old[:1]) if name in old and name in new]
     return both[0] if both else None
 
 
 def _peeked(side: Records) -> list[str]:
-    """The names in the first record of JSON Lines."""
+    """Returns the names in the first record of JSON Lines."""
     with reading(side.table) as records:
         for _ in guarded(records, records.rows((), whole=False)):
             break
@@ -430,7 +432,10 @@ def _peeked(side: Records) -> list[str]:
 
 
 def _check_header(side: Records, keyed: Keyed) -> None:
-    """A CSV or TSV file has each named column, once. A file without a header has no rows either."""
+    """Raises an error unless a CSV or TSV file has each named column exactly once.
+
+    A file without a header has no rows either.
+    """
     if not side.labels:
         return
     _require(side.table, keyed, side.names)
@@ -440,7 +445,7 @@ def _check_header(side: Records, keyed: Keyed) -> None:
 
 
 def _check_names(side: Records, other: Records | None, keyed: Keyed) -> None:
-    """Of JSON Lines, some record has each named column: else its name is wrong."""
+    """Raises an error if no record of JSON Lines has a named column: then its name is wrong."""
     if side.labels is None and side.names:
         _require(side.table, keyed, [*side.names, *(() if other is None else other.names)])
 
@@ -458,10 +463,10 @@ def _require(table: Table, keyed: Keyed, names: Sequence[str]) -> None:
 
 
 def _explain_key(table: Table, keyed: Keyed, comparison: _Comparison) -> None:
-    """Read the new side once more, to say which rows have no key or share one.
+    """Reads the new side once more, to name the rows that have no key or share one.
 
     Raises:
-        TableError: as said; none where just the hashes of two keys were the same.
+        TableError: as said; none if only the hashes of two keys were the same.
     """
     _, hashes = comparison.repeated("new")
     missing: list[int] = []
@@ -538,7 +543,7 @@ def _json_digest(table: Table) -> str:
 
 
 def _table_digest(table: Table) -> str:
-    """The sum of the rows' digests, which does not depend on their order, and the columns."""
+    """Returns a digest of the columns and of the sum of the rows' digests: a sum has no order."""
     total = 0
     with reading(table) as records:
         labels, whole = _union([records])

@@ -1,10 +1,10 @@
-"""The time windows of a partitions definition: the ticks of its cron schedule and the keys they are called.
+"""The time windows of a partitions definition: the ticks of its cron schedule and their keys.
 
-The rules are Dagster's, read in its source and held against it in ``tests/dagster/test_partitions.py``: a
+The rules are Dagster's, read in its source and compared with it in ``tests/dagster/test_partitions.py``: a
 window goes from one tick to the next; its key is its start, written in the definition's format. A schedule
-that repeats every hour goes by the clock of the world: an hour that is skipped has no window, one that comes
-twice has two, the second with its UTC offset behind the key. Any other goes by the clock on the wall: a time
-that is skipped is the end of the gap, one that comes twice is the later one.
+that repeats every hour follows UTC: an hour that the local clock skips has no window, one that comes twice
+has two, the second with its UTC offset after the key. Any other schedule follows the local clock: a skipped
+time is the end of the gap, one that comes twice is the later one.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _RANGES: tuple[_Range, ...] = (
     (0, 7, {name: n for n, name in enumerate(_WEEKDAYS)}),
 )
 _HORIZON = 9 * 366
-"""Days (or more) within which a schedule has to have a tick: 29 February can be eight years away."""
+"""Days (or more) in which a schedule has at least one tick: 29 February can be eight years away."""
 _DAY = 86_400
 _LAST_DAY = date(9998, 12, 31).toordinal()
 _FEW = 4
-"""Ticks in a day."""
+"""The most ticks in a day for which a page of :class:`Ticks` is a whole year."""
 _SHIFTED_HOURS = frozenset({1, 2, 3})
-"""The only hours that Dagster takes to be skipped or to come twice."""
+"""The only hours that Dagster expects to be skipped or to come twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A cron schedule of five fields, without the extensions (``L``, ``#``, ``W``) that some know."""
+    """Holds a cron schedule of five fields, without the extensions (``L``, ``#``, ``W``) of some programs."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -60,11 +60,11 @@ class Cron:
 
     @property
     def hourly(self) -> bool:
-        """Whether it repeats every hour."""
+        """Says whether it repeats every hour."""
         return len(self.hours) == 24  # noqa: PLR2004
 
     def on(self, day: date) -> bool:
-        """Whether it has ticks on that day. Where days of month and week are given, either is enough."""
+        """Says whether it ticks on that day. Of given days of month and week either is enough."""
         if day.month not in self.months:
             return False
         if self.days is None and self.weekdays is None:
@@ -74,7 +74,7 @@ class Cron:
 
 
 def parse_cron(text: str) -> Cron | None:
-    """The schedule; None if it uses what is not known here."""
+    """Returns the schedule; None if it uses something unknown here."""
     fields = _MACROS.get(text.strip().lower(), text).split()
     if len(fields) != len(_RANGES):
         return None
@@ -113,7 +113,7 @@ def _field(text: str, low: int, high: int, names: dict[str, int]) -> frozenset[i
 
 
 class Ticks:
-    """When a schedule ticks, by the clock of one time zone; kept by day, or by year where ticks are few."""
+    """Knows when a schedule ticks in one time zone; kept by day, or by year if ticks are few."""
 
     def __init__(self, cron: Cron, zone: tzinfo) -> None:
         self._cron = cron
@@ -126,7 +126,7 @@ class Ticks:
         return day.year if self._by_year else day.toordinal()
 
     def _page(self, number: int) -> tuple[list[float], list[datetime]]:
-        """The moments and the ticks of a page, in order."""
+        """Returns the moments and the ticks of a page, in order."""
         known = self._pages.get(number)
         if known is None:
             if self._by_year:
@@ -148,7 +148,7 @@ class Ticks:
         return [tick for _, tick in sorted(found.items())]
 
     def _instances(self, local: datetime) -> tuple[datetime, ...]:
-        """When it is that time of the day: once, or never, or twice."""
+        """Returns when that local time occurs on the day: once, never or twice."""
         later = local.replace(fold=1)
         if local.utcoffset() == later.utcoffset():
             return (local,)
@@ -163,7 +163,7 @@ class Ticks:
         return (later,)
 
     def since(self, moment: float) -> Iterator[datetime]:
-        """The ticks at this moment (seconds since 1970) and after it."""
+        """Yields the ticks at this moment (seconds since 1970) and after it."""
         page, quiet = self._page_of(moment - _DAY), 0
         while quiet < _HORIZON and page < (9999 if self._by_year else _LAST_DAY):
             moments, ticks = self._page(page)
@@ -173,7 +173,7 @@ class Ticks:
             page += 1
 
     def until(self, moment: float) -> Iterator[datetime]:
-        """The ticks at this moment and before it, the latest first."""
+        """Yields the ticks at this moment and before it, the latest first."""
         page, quiet = self._page_of(moment + _DAY), 0
         while quiet < _HORIZON and page > 1:
             moments, ticks = self._page(page)
@@ -183,13 +183,13 @@ class Ticks:
             page -= 1
 
     def has(self, moment: float) -> bool:
-        """Whether it ticks at that very moment."""
+        """Says whether it ticks at that very moment."""
         found = next(self.since(moment), None)
         return found is not None and found.timestamp() == moment
 
 
 class TimeWindows:
-    """The windows of one definition.
+    """Knows the windows of one definition.
 
     Raises:
         ValueError: its schedule, format or time zone is not understood here.
@@ -218,13 +218,13 @@ class TimeWindows:
     # Keys
 
     def key(self, start: datetime) -> str:
-        """What the window that begins then is called."""
+        """Returns the key of the window that begins then."""
         second = self.hourly and "%z" not in self.format and start.fold == 1
         ambiguous = second and start.utcoffset() != start.replace(fold=0).utcoffset()
         return start.strftime(self.format + "%z" if ambiguous else self.format)
 
     def parse(self, key: str) -> float:
-        """The moment that a key names, in seconds since 1970; nothing says that a window begins then.
+        """Returns the moment that a key names, in seconds since 1970; no window need begin then.
 
         Raises:
             ValueError: it does not have the format.
@@ -238,10 +238,10 @@ class TimeWindows:
         return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).timestamp()
 
     def start_of(self, key: str) -> datetime | None:
-        """When the window of a key begins; None: the key is none of any window."""
+        """Returns when the window of a key begins; None if no window has the key."""
         if key not in self._starts:
             try:
-                # What the format leaves out, such as the hour, the schedule has.
+                # The next tick adds what the format leaves out, such as the hour.
                 found = next(self.starts(self.parse(key)), None)
             except (ValueError, OverflowError):
                 found = None
@@ -251,30 +251,30 @@ class TimeWindows:
     # Windows
 
     def starts(self, moment: float) -> Iterator[datetime]:
-        """When windows begin, from this moment on, whether or not they are within start and end."""
+        """Returns when windows begin, from this moment on, even outside of the definition's start and end."""
         return (tick for tick in self.ticks.since(moment) if not self._is_excluded(tick))
 
     def starts_until(self, moment: float) -> Iterator[datetime]:
-        """When windows begin, this moment and before it, the latest first."""
+        """Returns when windows begin, at this moment and before it, the latest first."""
         return (tick for tick in self.ticks.until(moment) if not self._is_excluded(tick))
 
     def end_of(self, start: datetime) -> datetime:
-        """When the window that begins then ends, excluded or not."""
+        """Returns when the window that begins then ends, even if it is excluded."""
         moment = start.timestamp()
         known = self._ends.get(moment)
         if known is None:
-            # At the end of the calendar there is no further tick.
+            # The default is for the end of the calendar, where there is no further tick.
             known = self._ends[moment] = next(islice(self.ticks.since(moment), 1, 2), start)
         return known
 
     def within(self, start: datetime) -> bool:
-        """Whether a window is neither before the definition's start nor after its end."""
+        """Says whether a window is neither before the definition's start nor after its end."""
         if start.timestamp() < self.start:
             return False
         return self.end is None or self.end_of(start).timestamp() <= self.end
 
     def ready(self, start: datetime) -> datetime:
-        """From when on the window is a partition: its end, or where there is an offset that of another."""
+        """Returns when the window becomes a partition: its end or, with an offset, the end of another one."""
         moment = start.timestamp()
         if self.offset > 0:
             earlier = list(islice(self.starts_until(moment), self.offset + 1))[-1]
@@ -283,7 +283,7 @@ class TimeWindows:
         return self.end_of(later)
 
     def overlapping(self, start: float, end: float) -> list[datetime]:
-        """When the windows begin that have something of a span of time in them."""
+        """Returns when the windows begin that overlap a span of time."""
         first = next(self.starts_until(start), None)
         found = [] if first is None or self.end_of(first).timestamp() <= start else [first]
         for tick in self.starts(start):
@@ -294,13 +294,13 @@ class TimeWindows:
         return found
 
     def shifted(self, start: datetime, by: int) -> datetime | None:
-        """The start of the window that many places later, or earlier."""
+        """Returns the start of the window that many places later or earlier; None if there is none."""
         moment = start.timestamp()
         ticks = self.starts(moment) if by > 0 else self.starts_until(moment)
         return next(islice(ticks, abs(by), None), None)
 
     def follows(self, key: str, other: str) -> bool:
-        """Whether the window of the one key is the next after that of the other."""
+        """Says whether the window of the key is the next after that of the other."""
         start, before = self.start_of(key), self.start_of(other)
         after = None if before is None else self.shifted(before, 1)
         return start is not None and after is not None and start.timestamp() == after.timestamp()
