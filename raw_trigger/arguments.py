@@ -1,4 +1,4 @@
-"""What the words after ``diff`` and ``run`` mean: revisions, then files, folders, globs or assets."""
+"""Reads the words after ``diff`` and ``run``: revisions, then files, folders, globs or assets."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from raw_trigger.survey import Survey
 
 _GLOB = re.compile(r"[*?\[]")
 _REVISION = re.compile(r"(?!job:|\.{0,2}/).*([~^:]|@\{|\.\.)|[0-9a-f]{7,64}\Z")
-"""What looks like a revision and hardly like anything else."""
+"""Words that look like a revision and hardly like anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What was written; ``named`` is what came after ``--``, None where there was none."""
+    """Holds the words as written; ``named`` are those after ``--``, None without it."""
 
     first: tuple[str, ...]
     named: tuple[str, ...] | None = None
@@ -34,7 +34,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the words come to: the two sides, and what of the plan is wanted."""
+    """Holds what the words mean: the two sides, and the wanted part of the plan."""
 
     base: Base
     desired: Desired
@@ -44,16 +44,16 @@ class Asked:
 def understood(
     survey: Survey, words: Words, start: Path, *, staged: bool = False, everything: bool = False
 ) -> Asked:
-    """Tells revisions from names. A word that is a revision and a file is an error, as for git.
+    """Returns what the words mean. A word that is both a revision and a file is an error, as in git.
 
     Args:
-        start: Where the command was started.
+        start: The folder that the command was started in.
         staged: Compare with the index.
         everything: Compare with nothing.
 
     Raises:
         UsageError: a word is neither, or could be both.
-        ProjectError: the project does not load, so nobody knows whether a word is an asset.
+        ProjectError: the project does not load, so it is unknown whether a word is an asset.
     """
     repo, environment = survey.workspace.repo, survey.workspace.environment
 
@@ -82,7 +82,7 @@ def understood(
 
 
 def _is_here(survey: Survey, word: str, start: Path) -> bool:
-    """Whether it is a raw file, or a folder that has to do with raw files, as seen from here."""
+    """Says whether the word is a raw file, or a folder in, of or above raw files, as seen from here."""
     workspace = survey.workspace
     if not word or not os.path.lexists(start / word):
         return False
@@ -91,7 +91,7 @@ def _is_here(survey: Survey, word: str, start: Path) -> bool:
 
 
 def _concerns(path: str, roots: Sequence[str]) -> bool:
-    """Whether the path is a raw root, below one or above one."""
+    """Says whether the path is a raw root, below one or above one."""
     return any(_is_below(path, root) or _is_below(root, path) for root in roots)
 
 
@@ -100,10 +100,10 @@ def _is_below(path: str, above: str) -> bool:
 
 
 class _Reader:
-    """Finds out what names stand for.
+    """Finds out what names mean.
 
     Args:
-        sides: Says what is wrong with a word as a revision; None where it cannot be one.
+        sides: Raises what is wrong with a word as a revision; None if it cannot be one.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class _Reader:
 
     @cached_property
     def _known(self) -> frozenset[bytes]:
-        """Every raw file of the two sides, as far as they differ or the second has it."""
+        """Returns every raw file that differs between the two sides or that the second side has."""
         survey = self._survey
         changed = survey.detect(self._base, self._desired).changes
         there = desired_paths(self._repo, survey.tracked, self._desired)
@@ -161,7 +161,7 @@ class _Reader:
         return next((globs for path in paths if (globs := tuple(self._globs_of(path)))), ())
 
     def _globs_of(self, path: str) -> Iterator[str]:
-        """The globs that match what is at the path, or the path itself if it is one that matches."""
+        """Yields globs for what is at the path, or the path itself if it is a glob that matches something."""
         raw, full = to_bytes(path), self._repo.top / path
         if os.path.lexists(full):
             if is_pointer(raw):
@@ -184,10 +184,10 @@ class _Reader:
                 yield path
 
     def _target(self, name: str, *, certain: bool) -> Target | None:
-        """The asset, job or partition of that name.
+        """Returns the asset, job or partition of that name; None if there is none.
 
         Args:
-            certain: Whether it is nothing else, so that the project as it is now has the last word.
+            certain: Whether the name can be nothing else, so that the project as it is now decides.
         """
         survey = self._survey
         if not survey.wishes.use_catalog:
@@ -226,7 +226,7 @@ class _Reader:
 
 
 def _whole(path: str) -> tuple[str, ...]:
-    """Globs for a file or folder and everything in it."""
+    """Returns globs for a file or folder and everything in it."""
     return ("**",) if path == "." else (_escaped(path), f"{_escaped(path)}/**")
 
 

@@ -1,8 +1,8 @@
-"""Work that a hook leaves to a process of its own: who is at it, and what became of it.
+"""Work that a hook leaves to a background process: which process does it, and what became of it.
 
-There is one such process for a working tree, because it reconciles the record with that tree's HEAD. A
-commit that is made meanwhile needs no second one, but must not be missed either: see :func:`start`.
-What is pending does not depend on any of this. The record decides it; this is only who was to do it.
+There is one such process for each working tree, because it reconciles the record with that tree's HEAD. A
+commit that is made meanwhile needs no second process, but must not be missed either: see :func:`start`. What
+is pending does not depend on any of this: the record decides it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from raw_trigger.repo.repository import Repository
 
 KEEP_LOGS = 10
 PATIENCE = 30.0
-"""Seconds to wait for another hook that is writing down its process; it takes a few milliseconds."""
+"""Seconds to wait for another hook that is recording its process, which takes a few milliseconds."""
 _HEARING = 10.0
-"""Seconds for a command to hear of a failure. What takes longer, such as a window, is left to itself."""
+"""Seconds that a failure command gets. One that takes longer, such as a window, goes on by itself."""
 _SUMMARY = 4000
-"""Characters of a summary: a variable of the environment may not be of any length."""
+"""The most characters of a summary: a variable of the environment may not have any length."""
 
 State = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The last work that was left to a process.
+    """Describes the last work that was left to a background process.
 
     ``waiting``: the process has not looked at HEAD yet. ``again``: HEAD moved after it had. ``message`` says
     what was left undone. Times are in UTC.
@@ -55,28 +55,28 @@ class Job:
 
     @property
     def fate(self) -> Literal["waiting", "running", "done", "failed", "lost"]:
-        """What is known by now; ``lost``: it has not ended, but its process is not to be seen any more."""
+        """Returns the state as far as it is known now; ``lost`` if the process is gone without an end."""
         if self.state in ("waiting", "running") and not owner_alive(self.owner):
             return "lost"
         return self.state
 
 
 def start(repo: Repository, face: str, command: Callable[[Path], Sequence[str]]) -> tuple[Job, bool]:
-    """Have HEAD reconciled by a process that this one need not wait for.
+    """Has HEAD reconciled by a background process.
 
-    The process that is there already is enough if it has not looked at HEAD yet. If it has, it is told to
-    look again, and it asks for that in the same breath in which it says that it has ended: both happen
-    under one lock, so no commit falls between the two. A process that is gone is replaced.
+    A process that exists and has not looked at HEAD yet is enough. If it has looked, it is told to look
+    again; it checks for that while it records that it has ended. Both happen under one lock, so no commit
+    falls between them. A process that is gone is replaced.
 
     Args:
         face: The hook.
-        command: What to start, given the log's path; its output goes there.
+        command: Returns the command to start, given the path of the log for its output.
 
     Returns:
-        Whose work it is, and whether its process was started by this call.
+        The job, and whether this call started its process.
 
     Raises:
-        RawTriggerError: the folder cannot be written, or nothing be started.
+        RawTriggerError: the folder cannot be written, or nothing can be started.
     """
     with _held(repo):
         job = read(repo)
@@ -86,8 +86,8 @@ def start(repo: Repository, face: str, command: Callable[[Path], Sequence[str]])
             return job, False
         log = _new_log(repo, face)
         with log.open("ab") as output:
-            # In a session of its own it survives the terminal. It holds none of our pipes, which git would
-            # wait for, and knows nothing of the index that this one commit was made from.
+            # In its own session it survives the terminal. It inherits none of our pipes, for which git would
+            # wait, nor the index of this one commit.
             child = subprocess.Popen(
                 command(log),
                 cwd=repo.top,
@@ -109,11 +109,12 @@ def work(
     reconcile: Callable[[], str | None],
     failed: Callable[[Job], None],
 ) -> None:
-    """What the process does: reconcile HEAD, and again as long as it moved meanwhile.
+    """Does the work of the background process: reconciles HEAD, and again while it moved meanwhile.
 
     Args:
-        reconcile: Says what it left undone, None: nothing. It fails only where another try would, too.
-        failed: Told the work that has ended with something left undone.
+        reconcile: Returns what it left undone, None if nothing. It raises only what another try would raise
+            too.
+        failed: Called with the job if something was left undone at the end.
 
     Raises:
         RawTriggerError: the folder cannot be written.
@@ -122,7 +123,7 @@ def work(
     with _held(repo):
         job = read(repo)
         if job is not None and job.owner != me and job.fate in ("waiting", "running"):
-            # Started by hand, or by a hook that was killed before it had written this down.
+            # Started by hand, or by a hook that was killed before it had recorded this process.
             _write(repo, replace(job, again=True))
             return
         mine = Job("running", face, me, str(log), datetime.now(timezone.utc))
@@ -143,12 +144,12 @@ def work(
 
 
 def _finished(repo: Repository, mine: Job, message: str | None, *, goes_on: bool = True) -> Job | None:
-    """Write down how it ended, unless HEAD has to be looked at again: then that, and None."""
+    """Records how the work ended; if HEAD has to be looked at again, records that and returns None."""
     state: State = "done" if message is None else "failed"
     with _held(repo):
         job = read(repo)
         if job is None or job.owner != mine.owner:
-            # Somebody has taken it for lost. It ends all the same.
+            # Another hook took this job for lost and has replaced it. It still ends.
             return replace(mine, state=state, message=message)
         if job.again and goes_on:
             _write(repo, mine)
@@ -159,14 +160,14 @@ def _finished(repo: Repository, mine: Job, message: str | None, *, goes_on: bool
 
 
 def notify(command: Sequence[str], folder: Path, job: Job, summary: str) -> str | None:
-    """Tell a command of the user's what was left undone.
+    """Starts a command of the user, which gets what was left undone.
 
     Args:
-        folder: Where it is started.
-        summary: What it is told: on its standard input and in its environment.
+        folder: The folder it is started in.
+        summary: What it gets on its standard input and in its environment.
 
     Returns:
-        What went wrong with the command, None: nothing. Whatever it does harms nobody else.
+        What went wrong with the command, None if nothing. Its failure has no other effect.
     """
     told = {
         "RAW_TRIGGER_SUMMARY": summary[:_SUMMARY],
@@ -193,7 +194,7 @@ def notify(command: Sequence[str], folder: Path, job: Job, summary: str) -> str 
 
 
 def read(repo: Repository) -> Job | None:
-    """The last work; None if there was none, or what is written about it cannot be understood."""
+    """Returns the last job; None if there was none, or its file cannot be read."""
     try:
         known = json.loads((_folder(repo) / "job.json").read_bytes())
         return Job(
@@ -211,13 +212,13 @@ def read(repo: Repository) -> Job | None:
 
 
 def at_work(repo: Repository) -> bool:
-    """Whether there is a process that has not ended."""
+    """Says whether there is a process that has not ended."""
     job = read(repo)
     return job is not None and job.fate in ("waiting", "running")
 
 
 def take_untold(repo: Repository) -> Job | None:
-    """Work that failed or was lost, and of which nobody was told yet; from now on somebody was.
+    """Returns a failed or lost job that was not reported yet, and marks it as reported; else None.
 
     Raises:
         RawTriggerError: the folder cannot be written.
@@ -237,7 +238,7 @@ def _write(repo: Repository, job: Job) -> None:
     for name in ("started", "ended"):
         document[name] = document[name] and document[name].isoformat()
     replace_file(_folder(repo) / "job.json", json.dumps(document, indent=1).encode() + b"\n", 0o644)
-    # hooks/raw-trigger.sh reads it: the process that has to end first, or none.
+    # hooks/raw-trigger.sh reads this file: the process that has to end first, or none.
     mark = _untold(repo)
     if job.state == "done":
         mark.unlink(missing_ok=True)
@@ -247,7 +248,7 @@ def _write(repo: Repository, job: Job) -> None:
 
 
 def _folder(repo: Repository) -> Path:
-    # Each working tree has its own HEAD, and so its own work, also where they share the record.
+    # Each working tree has its own HEAD and so its own work, even if it shares the record with others.
     return repo.private_dir / "background"
 
 
@@ -257,7 +258,7 @@ def _untold(repo: Repository) -> Path:
 
 @contextmanager
 def _held(repo: Repository) -> Iterator[None]:
-    """The lock under which everything here is read and written together; held for a moment only."""
+    """Holds the lock of everything that is read and written here, for a moment only."""
     from filelock import FileLock, Timeout
 
     folder = _folder(repo)
@@ -277,7 +278,7 @@ def _held(repo: Repository) -> Iterator[None]:
 
 
 def _environment(repo: Repository) -> Mapping[str, str]:
-    # The repository is named: without git's word it might not be found from its working tree.
+    # GIT_DIR and GIT_WORK_TREE name the repository: with --git-dir it is not found from its working tree.
     named = {"GIT_DIR": str(repo.git_dir), "GIT_WORK_TREE": str(repo.top)}
     return {**without_git(os.environ), **named}
 

@@ -1,5 +1,6 @@
-"""Writes every launch into the ledger before it starts and closes it after. The record does not depend on it:
-a ledger that cannot be used is a warning.
+"""Writes every launch into the ledger before it starts, and closes it afterwards.
+
+The record does not depend on it: a ledger that cannot be used is a warning.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from raw_trigger.workspace import Workspace
 
 
 def open_ledger(workspace: Workspace) -> Ledger:
-    """The ledger that the configuration names; nothing is read or written yet."""
+    """Returns the ledger that the configuration names; nothing is read or written yet."""
     repo = workspace.repo
     url = Ledger.url_for(workspace.config.ledger, repo.shared_dir, workspace.project.directory)
     return Ledger(url, app_version=__version__, place=f"{platform.node()}:{repo.common_dir}")
@@ -31,7 +32,7 @@ class Bookkeeper:
     """Keeps the ledger of one workspace.
 
     Args:
-        warn: Told what of it could not be read or written.
+        warn: Called with what could not be read or written.
     """
 
     def __init__(self, workspace: Workspace, warn: Callable[[str], None]) -> None:
@@ -40,7 +41,7 @@ class Bookkeeper:
         self._ledger = open_ledger(workspace)
 
     def failed(self) -> FailedContents:
-        """What failed, or was left out for a failure before it, when it was last run; empty if unknown."""
+        """Returns what failed, or was left out after a failure, in its last run; empty if unknown."""
         try:
             found = self._ledger.failed_contents(self._workspace.environment)
         except LedgerError as error:
@@ -49,7 +50,7 @@ class Bookkeeper:
         return frozenset((one.target.text, one.path, one.oid) for one in found)
 
     def failures(self) -> Sequence[Failure]:
-        """Returns why what failed when it was last run did so; nothing where that takes asking a server."""
+        """Returns the failures of targets whose last run failed; empty if that would take asking a server."""
         try:
             return self._ledger.failures(self._workspace.environment) if self._ledger.has_file else ()
         except LedgerError as error:
@@ -57,7 +58,7 @@ class Bookkeeper:
             return ()
 
     def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
-        """Returns what succeeded when it was last run, as :meth:`Ledger.made` does; empty if unknown."""
+        """Returns what succeeded in its last run, as :meth:`Ledger.made` does; empty if unknown."""
         try:
             return self._ledger.made(self._workspace.environment)
         except LedgerError as error:
@@ -65,7 +66,7 @@ class Bookkeeper:
             return {}
 
     def begin(self, order: Order, face: str) -> str:
-        """Write that the order is about to be carried out; returns the launch's id."""
+        """Records that the order is about to be carried out; returns the launch's id."""
         plan = order.plan
         commit = order.tags["raw_commit"]
         known = commit.partition("+")[0]
@@ -97,12 +98,12 @@ class Bookkeeper:
         error: BaseException | None,
         log: str | None,
     ) -> None:
-        """Write what became of it.
+        """Records how the launch ended.
 
         Args:
             told: When each outcome came.
-            error: What ended it early.
-            log: The file that holds what it printed.
+            error: What ended the launch early; None if nothing did.
+            log: The file with its output; None if there is none.
         """
         ended = datetime.now(timezone.utc)
         try:

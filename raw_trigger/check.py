@@ -1,4 +1,4 @@
-"""What is wrong with the rules, held against the Dagster project and the files."""
+"""Finds what is wrong with the rules, compared with the Dagster project and the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raw_trigger.model.plan import Target
 from raw_trigger.planning import Compare
 
 SHOWN = 5
-"""Partitions without a file that are named."""
+"""The most partitions without a file that are named."""
 
 Severity = Literal["error", "warning", "note"]
 _RANKS = ("error", "warning", "note")
@@ -24,10 +24,10 @@ _RANKS = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``where`` is ``raw-trigger.yaml:14:5``, a path or an asset key.
+    """Holds one finding. ``where`` is ``raw-trigger.yaml:14:5``, a path or an asset key.
 
-    A note is nothing wrong: the first rule that matches decides, not every day has a file, and what cannot be
-    read of an asset is rarely needed.
+    A note is no fault: the first rule that matches decides, not every day has a file, and what cannot be read
+    of an asset is rarely needed.
     """
 
     severity: Severity
@@ -48,17 +48,17 @@ def check(
     elsewhere: Sequence[str] = (),
     config_problems: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], list[str | None]] = lambda _: [],
 ) -> list[Finding]:
-    """Everything that is wrong or uncovered: errors first, then warnings, each kind sorted by place.
+    """Returns everything that is wrong or uncovered: errors, warnings, notes, each sorted by place.
 
     Args:
-        catalog: Loaded afresh.
+        catalog: A freshly loaded catalog.
         files: Every raw file.
-        config_file: The configuration's name, for places in it.
-        compare: Tells what is in a file, where its rule asks for it.
+        config_file: The configuration's name, for places in it; None if there is none.
+        compare: Reads a file if its rule needs its content.
         now: Seconds since 1970; None: every time window counts as past.
-        hooks: What is wrong with the installed hooks.
-        unseen: What git does not look at.
-        elsewhere: What is wrong with where the project's code lies.
+        hooks: What is wrong with the installed hooks; None if nothing.
+        unseen: Findings on what git does not see.
+        elsewhere: Sentences on code that was loaded from another checkout.
         config_problems: Asks Dagster what is wrong with run configurations of jobs.
     """
     paths = list(files)
@@ -116,9 +116,12 @@ def _targets(
     named: frozenset[str],
     keys: PartitionKeys,
 ) -> Iterator[Finding]:
-    """Targets that cannot be, each once for a rule. ``named`` are unknown assets that were told already.
+    """Yields targets that cannot exist, each once for a rule.
 
-    A partition whose time window is still open is no mistake; one that is yet to come may be none.
+    A partition whose time window is still open is no fault; one in the future may be none.
+
+    Args:
+        named: Unknown assets that were reported already.
     """
     said = set()
     for path, match in matches.items():
@@ -150,7 +153,7 @@ def _unfed(matches: dict[bytes, Match | None], catalog: Catalog) -> Iterator[Fin
 
 
 def _not_looked_into(matches: Mapping[bytes, Match | None]) -> Iterator[Finding]:
-    """Files whose rule says what of their text counts, and that hold none."""
+    """Yields files without text whose rule says what of their text counts."""
     for path, match in matches.items():
         clause, what = None if match is None else match.clause, no_text(show(path))
         if match is not None and clause is not None and what is not None and clause.fingerprint != "bytes":
@@ -162,7 +165,7 @@ def _not_looked_into(matches: Mapping[bytes, Match | None]) -> Iterator[Finding]
 
 
 def _unconfigured(fed: Mapping[bytes, tuple[Target, ...]], catalog: Catalog) -> Iterator[Finding]:
-    """Assets that no run can make, since nothing gives them their configuration."""
+    """Yields assets that no run can make, since nothing gives them their configuration."""
     for key in sorted({target.asset for targets in fed.values() for target in targets}):
         if key in catalog.assets and catalog.assets[key].needs_config:
             message = (
@@ -178,7 +181,7 @@ def _misconfigured(
     catalog: Catalog,
     config_problems: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], list[str | None]],
 ) -> Iterator[Finding]:
-    """Rules whose run configuration is none for their job, as it is for the first file of each of them."""
+    """Yields rules whose run configuration does not fit their job, tried for the first file of each rule."""
     first: dict[str, tuple[bytes, str]] = {}
     for path, match in matches.items():
         for target in () if match is None else match.targets:
@@ -192,7 +195,7 @@ def _misconfigured(
 
 
 def _overlaps(rules: RuleBook, paths: Iterable[bytes]) -> Iterator[Finding]:
-    """Rules that match files which a rule above them decides about."""
+    """Yields rules that match files about which an earlier rule decides."""
     for (lower, upper), hidden in rules.overlaps(paths).items():
         what = "a file that it matches is" if len(hidden) == 1 else f"{len(hidden)} files that it matches are"
         named = show(hidden[0]) + (", …" if len(hidden) > 1 else "")
@@ -202,7 +205,7 @@ def _overlaps(rules: RuleBook, paths: Iterable[bytes]) -> Iterator[Finding]:
 def _without_file(
     fed: Mapping[bytes, tuple[Target, ...]], catalog: Catalog, keys: PartitionKeys
 ) -> Iterator[Finding]:
-    """Partitions of assets that files feed for which there is no file."""
+    """Yields assets of which files feed some partitions, but not these."""
     partitions: dict[str, set[str | None]] = {}
     for targets in fed.values():
         for target in targets:

@@ -1,4 +1,4 @@
-"""Where the project's code lies that was loaded, and its files."""
+"""Tells which checkout the project's code was loaded from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def others(code: Iterable[str], top: Path) -> list[str]:
-    """One sentence for each other checkout of this repository that code was loaded from.
+    """Returns one sentence for each other checkout of this repository that code was loaded from.
 
     An editable install in an environment that two checkouts share names one of them.
 
@@ -36,7 +36,10 @@ def others(code: Iterable[str], top: Path) -> list[str]:
 
 
 def is_plain(top: Path, path: bytes) -> bool | None:
-    """Whether a path is a file that is opened under this name: no link, folder or code; None: it is gone."""
+    """Says whether a path is a file that is opened by this name, so no link, folder or code.
+
+    None if it is gone.
+    """
     name = os.fsencode(os.path.realpath(top)) + b"/" + path
     try:
         mode = os.lstat(name).st_mode

@@ -1,4 +1,4 @@
-"""What versions of files make of the targets they feed, where a rule says what of the content counts."""
+"""Tells how versions of a file affect its targets, if a rule says what of the content counts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Contents:
     """Compares the contents of a change set's files, for as long as the block lasts.
 
     Args:
-        told: What was told before, of the same rules: large files are not read again and again.
+        told: Earlier answers by the same rules, so that large files are read once.
     """
 
     def __init__(self, repo: Repository, changes: ChangeSet, told: Told) -> None:
@@ -53,20 +53,20 @@ class Contents:
         self._open.close()
 
     def __call__(self, path: bytes, match: Match, old: Entry | None, new: Entry | None) -> Affected:
-        """For which of the targets something that counts differs; None stands for no file."""
+        """Returns the targets for which something that counts differs; None stands for no file."""
         assert match.clause is not None
         key = (path, match.rule, match.targets, old, new)
         if key in self._told:
             return self._told[key]
         change = Change(path, old, new)
         by_rows = match.clause.rows is not None
-        # Something does not reflect yet what is recorded: it may never have been read by rows.
+        # A target does not reflect the recorded content yet, which may never have been read by rows.
         new_to_it = by_rows and new is not None and old == new
         alone = self(path, match, None, new) if new_to_it else Affected()
         if alone.problem is not None:
             return Affected(problem=alone.problem, place=alone.place)
         found = (self._rows if by_rows else self._fingerprint)(change, match, match.clause)
-        if found.missing is None and found.note is None:  # what is not here may come
+        if found.missing is None and found.note is None:  # missing content may arrive later
             self._told[key] = found
         return found
 
@@ -88,7 +88,7 @@ class Contents:
         except TableError as error:
             if error.side == "old":
                 return self._against_nothing(change, match, f"{_NO_TABLE} ({error.what})")
-            # It stands in the middle of a line.
+            # On one line: the problem becomes part of a longer message.
             problem = "; ".join(filter(None, (error.what, error.hint)))
             return Affected(problem=problem, place=error.place)
         if found is None:
@@ -102,7 +102,7 @@ class Contents:
         return Affected(targets, found.counts, None if targets else "the rows that differ name no partition")
 
     def _not_here(self, change: Change, match: Match) -> Affected:
-        """One of the contents cannot be had."""
+        """Returns the answer if one of the contents is missing."""
         if match.by_row and change.new is not None and change.new.content == "symlink":
             return Affected(problem=_LINK, place=show(change.path))
         if change.old is not None and (change.new is None or self._counter.is_here(change.path, change.new)):
@@ -110,7 +110,7 @@ class Contents:
         return Affected(missing=_NOT_HERE) if match.by_row else Affected(match.targets)
 
     def _incomplete(self, change: Change, match: Match, clause: Clause) -> Affected | None:
-        """What is wrong where a row names no partition: nothing, if only what is gone has such a row."""
+        """Returns the problem if a row names no partition; None if only the old version has such a row."""
         if change.new is None:
             return None
         if change.old is not None:
@@ -121,7 +121,7 @@ class Contents:
         return Affected(problem=problem, place=show(change.path))
 
     def _against_nothing(self, change: Change, match: Match, why: str) -> Affected:
-        """The old side cannot be had: not knowing is everything."""
+        """Returns the answer without the old side: not knowing means everything."""
         if change.new is None:
             return Affected(missing=why) if match.by_row else Affected(match.targets, note=why)
         found = self(change.path, match, None, change.new)

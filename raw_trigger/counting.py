@@ -1,4 +1,4 @@
-"""What a change does to the rows of a table, with its contents from git."""
+"""Counts how a change affects the rows of a table, with the contents from git."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from raw_trigger.repo.dvc import content
 from raw_trigger.repo.repository import Repository
 
 FILE_LIMIT = 16 << 20
-"""Bytes of one side, unpacked, up to which rows are counted though nobody asked: about a second's work."""
+"""The most bytes of one side, unpacked, whose rows are counted unasked: this takes about a second."""
 FILES_LIMIT = 200
-"""Files of one plan whose rows are counted though nobody asked: a plan is to be there at once."""
+"""The most files of one plan whose rows are counted unasked: a plan should appear at once."""
 TOTAL_LIMIT = 64 << 20
-"""Bytes of all sides together up to which this is done for one plan."""
+"""The most bytes of all sides together whose rows are counted unasked for one plan."""
 
 _NONE = RowCounts(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A version whose content is here: its size, and how it is opened. None: there is no file."""
+    """Holds the size of a version whose content is here, and how it is opened. None: there is no file."""
 
     size: int
     open: Callable[[], BinaryIO] | None
 
 
 class Counting:
-    """The rows of the files of a change set, for as long as the block lasts.
+    """Compares the rows of a change set's files, for as long as the block lasts.
 
-    The content is what git has stored or would store; of a Git LFS pointer, what it stands for; of DVC's
-    files, what its cache has, or the disk.
-    Nothing is fetched: what is not here cannot be counted, and the answer is None.
+    The content is what git has stored or would store; for a Git LFS pointer, what it stands for; for DVC's
+    files, what its cache or the disk has. Nothing is fetched: missing content cannot be counted, and the
+    answer is None.
     """
 
     def __init__(self, repo: Repository, changes: ChangeSet) -> None:
@@ -60,11 +60,11 @@ class Counting:
         self._blobs.__exit__(kind, error, trace)
 
     def counts(self, changes: Iterable[Change] | None = None) -> dict[bytes, RowCounts]:
-        """The row counts of every tabular file, as far as they can be had cheaply.
+        """Returns the row counts of the tabular files, as far as they are cheap.
 
-        Those of the first :data:`FILES_LIMIT` files, small ones before others, until :data:`TOTAL_LIMIT` is
-        reached. A rename is a file that went and
-        one that came. A path is left out whose content is not here, too large or no table.
+        Counted are the first :data:`FILES_LIMIT` files, small ones first, up to :data:`TOTAL_LIMIT` bytes. A
+        rename counts as a file that went and one that came. A path is left out if its content is missing, too
+        large or no table.
         """
         given = self._changes.changes if changes is None else changes
         found = {change.path: _NONE for change in given if _same(change) and _is_table(change)}
@@ -92,7 +92,7 @@ class Counting:
         return found
 
     def compare(self, change: Change, keyed: Keyed, form: Form | None = None) -> RowChanges | None:
-        """The rows of one file that differ, whatever its size; None if a side's content is not here.
+        """Returns the rows of one file that differ, of any size; None if a side's content is missing.
 
         Raises:
             TableError: see :func:`raw_trigger.mapping.tabular.compare_rows`.
@@ -110,9 +110,9 @@ class Counting:
             return None
 
     def unchanged(self, change: Change, kind: Fingerprint, form: Form | None = None) -> bool | None:
-        """Whether nothing that counts differs; None if a side's content is not here.
+        """Says whether nothing that counts differs; None if a side's content is missing.
 
-        A file that came or went, or whose type is another, has changed.
+        A file that came, went or changed its type has changed.
         """
         if _same(change):
             return True
@@ -133,7 +133,7 @@ class Counting:
         return prints[0] == prints[1]
 
     def is_here(self, path: bytes, entry: Entry) -> bool:
-        """Whether the content can be read."""
+        """Says whether the content can be read."""
         self._prepare([Change(path, None, entry)])
         return self._side(path, entry) is not None
 
@@ -148,7 +148,7 @@ class Counting:
             )
 
     def _side(self, path: bytes, entry: Entry | None) -> _Side | None:
-        """None: the content is not here, or it is no file's."""
+        """Returns one side; None if the content is missing, or is not a file's."""
         if entry is None:
             return _Side(0, None)
         size = self._blobs.size(entry.oid) if entry.content == "blob" else None
@@ -169,7 +169,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _same(change: Change) -> bool:
-    """Whether the content is the same; the mode may differ."""
+    """Says whether the content is the same; the mode may differ."""
     return (
         change.old is not None
         and change.new is not None
@@ -183,7 +183,7 @@ def _is_table(change: Change) -> bool:
 
 
 def form_of(path: bytes, delimiter: str | None = None, encoding: str | None = None) -> Form:
-    """How the file is written, as far as its name tells."""
+    """Returns how the file is written, as far as its name tells."""
     return Form(kind_of(show(path)) or "csv", delimiter, encoding)
 
 

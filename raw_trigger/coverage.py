@@ -1,4 +1,4 @@
-"""Which partitions of an asset are recorded, assumed, pending, failed, or have no file."""
+"""Tells which partitions of an asset are recorded, assumed, pending, failed, or have no file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CellState = Literal["recorded", "assumed", "pending", "failed", "no file", "no p
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One partition.
+    """Holds one partition and its state.
 
     ``assumed``: it is recorded, but was not made here. ``no partition``: a file names it, but the definition
-    does not have it.
+    lacks it.
     """
 
     partition: str
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All partitions of an asset, in the order of its definition; of a dynamic one those that files name."""
+    """Holds all partitions of an asset in their order; of a dynamic definition those that files name."""
 
     asset: str
     definition: Partitions
@@ -43,20 +43,20 @@ class Grid:
 
     @property
     def counts(self) -> dict[CellState, int]:
-        """How many partitions are in each state."""
+        """Returns the number of partitions by state."""
         return dict(Counter(cell.state for cell in self.cells))
 
     def as_json(self) -> dict[str, object]:
-        """The grid as JSON values."""
+        """Returns the grid as JSON values."""
         cells = [{"partition": cell.partition, "state": cell.state} for cell in self.cells]
         return {"asset": self.asset, "partitions": cells}
 
 
 def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
-    """The grids of the partitioned assets that files feed, or of those that are named.
+    """Returns the grids of the partitioned assets that files feed, or of the named ones.
 
     Raises:
-        UsageError: one that is named is not there, or not partitioned.
+        UsageError: a named asset does not exist or is not partitioned.
     """
     catalog = trigger.catalog()
     for key in assets:
@@ -87,7 +87,7 @@ def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
 
 
 class _Named(NamedTuple):
-    """Partitions of one asset: those that files name, the assumed ones of them, and those still to make."""
+    """Holds partitions of one asset: those that files name, the assumed ones of these, and pending ones."""
 
     fed: set[str]
     assumed: set[str]
@@ -95,7 +95,7 @@ class _Named(NamedTuple):
 
 
 def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[tuple[bytes, Target]]:
-    """Everything that the files on disk feed by their rules."""
+    """Yields everything that the files on disk feed by their rules."""
     workspace, rules = trigger.workspace, trigger.rules(catalog)
     with trigger.contents(NOTHING, rules) as contents:
         for path, entry in desired_paths(workspace.repo, trigger.tracked, NOTHING.desired):
@@ -106,7 +106,7 @@ def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[tuple[bytes, Target]]:
 
 
 def _pending(plan: Plan, asset: str) -> set[str]:
-    """The partitions of the asset that are still to be made, or made with what is there now."""
+    """Returns the partitions of the asset that are still to be made, or to be made again."""
     planned = {one.target for one in plan.targets if one.action != "skip" or not one.settles}
     waiting = {target for change in plan.waiting for target in change.targets}
     return {one.partition for one in planned | waiting if one.asset == asset and one.partition is not None}
@@ -135,7 +135,7 @@ def _grid(
     listed = list(every)
     known = set(listed)
     cells = [Cell(key, state(key, known=True)) for key in listed]
-    # A window that is still open is a partition that is about to be one.
+    # A window that is still open will be a partition soon, so a file for it is no fault.
     others = [key for key in told if key not in known]
     open_ones = {key for key in others if (problem := keys.problem(definition, key)) and problem.begun}
     cells += [Cell(key, state(key, known=key in open_ones)) for key in others]

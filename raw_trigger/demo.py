@@ -1,9 +1,8 @@
-"""The whole thing in a throwaway repository, with nothing simulated.
+"""Shows the whole thing in a throwaway repository, with nothing simulated.
 
-The example project is copied, committed and materialized; the hooks are installed
-as a user would install them; then four things are done to the repository with plain
-git. After each, Dagster's own event log is asked what was materialized, and that is
-compared with what should have been.
+The example project is copied, committed and materialized; the hooks are installed as a user would install
+them; then four things are done to the repository with plain git. After each, the demo asks Dagster's own
+event log what was materialized, and compares that with what should have been.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from raw_trigger.resources import resource
 Say = Callable[[str], None]
 
 OLDEST_DAGSTER = (1, 8)
-"""The first version that takes an ``AssetSpec`` in ``Definitions(assets=…)``, as the example has one."""
+"""The first version that takes an ``AssetSpec`` in ``Definitions(assets=…)``, as the example has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing that was done, and whether it had the effect it should have.
+    """Holds one thing that was done, and whether it had the intended effect.
 
-    ``expected`` and ``seen`` are what Dagster materialized or was told of, sorted, as
-    ``key`` or ``key|partition``; something that ran twice is in there twice.
-    ``problems`` says in sentences what was not as it should be.
+    ``expected`` and ``seen`` are what Dagster materialized or was told of, sorted, as ``key`` or
+    ``key|partition``; something that ran twice is listed twice. ``problems`` are sentences about what went
+    wrong.
     """
 
     title: str
@@ -48,16 +47,15 @@ class Act:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was as it should be."""
+        """Says whether everything was as intended."""
         return not self.problems
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What became of the demo. Everything is below ``folder`` and stays there.
+    """Says what became of the demo. Everything is below ``folder`` and stays there.
 
-    The first act is the start, with everything materialized once; where that fails
-    there are no others.
+    The first act is the start, with everything materialized once; if that fails there are no others.
     """
 
     folder: Path
@@ -67,21 +65,21 @@ class DemoResult:
 
     @property
     def ok(self) -> bool:
-        """Whether every act was as it should be, and all of them took place."""
+        """Says whether all acts took place and every one was as intended."""
         return len(self.acts) == 1 + len(ACTS) and all(act.ok for act in self.acts)
 
 
 def run_demo(folder: Path | None = None, *, say: Say) -> DemoResult:
-    """Build the throwaway repository, go through the acts, and leave everything where it is.
+    """Builds the throwaway repository, goes through the acts, and leaves everything where it is.
 
     Args:
-        folder: Where to build it, new or empty; a new temporary directory if None.
-        say: Takes each line of what is to be shown, without its newline.
+        folder: The folder to build it in, new or empty; None for a new temporary one.
+        say: Called with each line to show, without its newline.
 
     Raises:
-        UsageError: ``folder`` has something in it.
-        ProjectError: This interpreter has no Dagster, or one that is too old for the example.
-        GitError: There is no git, or it could not build the repository.
+        UsageError: ``folder`` is not empty.
+        ProjectError: this interpreter has no Dagster, or one that is too old for the example.
+        GitError: there is no git, or it could not build the repository.
     """
     _require_dagster()
     stage = _Stage(_prepared(folder), say)
@@ -165,14 +163,14 @@ class _Ran:
     def should_fail_with(self, sentence: str) -> str | None:
         if self.code == 0:
             return f"`{self.command}` exited with 0, expected it to be refused"
-        # Where a line was broken to fit a terminal is nothing to fail over.
+        # Compared without line breaks: they depend on the terminal's width.
         if sentence not in " ".join(self.output.split()):
             return f"`{self.command}` was refused without saying: {sentence}"
         return None
 
 
 class _Stage:
-    """The throwaway repository, and the only one who does anything to it."""
+    """Holds the throwaway repository; nothing else changes it."""
 
     def __init__(self, folder: Path, say: Say) -> None:
         self.folder = folder
@@ -185,13 +183,13 @@ class _Stage:
         self._seen_up_to = -1
 
     def build(self) -> None:
-        """Copy the example and commit it. The colleague clones it before anything else happens."""
+        """Copies the example and commits it. The colleague clones it before anything else happens."""
         self.home.mkdir()
         (self.home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
         _copy(resource("examples") / "webshop", self.repository)
         _pin(self.repository / "raw-trigger.yaml", python=sys.executable, home=str(self.home))
 
-        # The user's templates may hold hooks; an empty template leaves only ours.
+        # The user's templates may contain hooks; with an empty template there are only ours.
         self.git("init", "--quiet", "--template=", ".")
         self.git("symbolic-ref", "HEAD", "refs/heads/main")
         self._introduce("raw-trigger demo", self.repository)
@@ -207,7 +205,7 @@ class _Stage:
         self.say("")
 
     def edit(self, path: str, old: str, new: str, *, where: Path | None = None) -> None:
-        """Replace ``old`` in a file by ``new`` and show the line before and after."""
+        """Replaces ``old`` in a file by ``new`` and shows the line before and after."""
         file = (where or self.repository) / path
         text = file.read_text(encoding="utf-8")
         if text.count(old) != 1:
@@ -219,7 +217,7 @@ class _Stage:
         self.say(f"    + {line.replace(old, new)}")
 
     def colleague_corrects(self, path: str, old: str, new: str) -> None:
-        """The same edit somewhere else, where no hook is, arriving as the branch ``corrected-sales``."""
+        """Makes the same edit in a clone without hooks; it arrives as the branch ``corrected-sales``."""
         self.say("  on the branch corrected-sales:")
         self.edit(path, old, new, where=self._colleague)
         self.git("checkout", "--quiet", "-b", "corrected-sales", where=self._colleague)
@@ -230,10 +228,10 @@ class _Stage:
         shutil.rmtree(self._colleague)
 
     def git(self, *arguments: str, where: Path | None = None) -> str:
-        """Run git without showing it.
+        """Runs git without showing it.
 
         Raises:
-            GitError: It failed.
+            GitError: it failed.
         """
         ran = _git(["git", *arguments], where or self.repository, self._environment)
         if ran.returncode:
@@ -241,10 +239,10 @@ class _Stage:
         return ran.stdout.strip()
 
     def run(self, *command: str) -> _Ran:
-        """Run a command in the repository, shown as it is typed, its output as it comes."""
+        """Runs a command in the repository, and shows it as typed and its output as it comes."""
         typed = shlex.join(command)
         self.say(f"  $ {typed}")
-        # The installed command may be another version, or not on PATH at all.
+        # The command on PATH may be another version, or missing.
         actual = (
             [sys.executable, "-m", "raw_trigger", *command[1:]] if command[0] == "raw-trigger" else command
         )
@@ -265,7 +263,7 @@ class _Stage:
         return _Ran(typed, process.returncode, "".join(lines))
 
     def materialized(self) -> tuple[str, ...]:
-        """What Dagster's event log has that it did not have when it was last asked."""
+        """Returns what was added to Dagster's event log since the last call."""
         ran = subprocess.run(
             [sys.executable, "-c", _EVENT_LOG, str(self._seen_up_to)],
             cwd=self.home,
@@ -285,7 +283,7 @@ class _Stage:
         return tuple(Target(*target).text for target in answer["targets"])
 
     def judge(self, expected: Iterable[Target], seen: tuple[str, ...], problems: Iterable[str | None]) -> Act:
-        """Compare what ran with what should have, and say so."""
+        """Compares what ran with what should have run, and shows the result."""
         wanted = tuple(sorted(target.text for target in expected))
         seen = tuple(sorted(seen))
         found = [problem for problem in problems if problem]
@@ -308,8 +306,8 @@ class _Stage:
             self.git("config", setting, value, where=where)
 
 
-# Run by this interpreter in a process of its own: Dagster takes half a second to
-# import and keeps connections open that the hooks would have to wait for.
+# Runs in a process of its own: Dagster takes half a second to import, and keeps
+# connections open that the hooks would have to wait for.
 _EVENT_LOG = """
 import json, sys
 from dagster import DagsterInstance
@@ -354,7 +352,7 @@ def _prepared(folder: Path | None) -> Path:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """The environment of this process without what would reach into the demo, or let it reach out."""
+    """Returns the environment of this process, changed so that demo and user do not affect each other."""
     theirs = ("GIT_", "RAW_TRIGGER_", "PRE_COMMIT")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     environment |= {
@@ -365,14 +363,14 @@ def _environment(home: Path) -> dict[str, str]:
     }
     package = Path(__file__).resolve().parent.parent
     if package.name not in ("site-packages", "dist-packages"):
-        # A checkout: what runs in the demo's repository would not find it.
+        # A checkout: commands in the demo's repository would not find the package.
         found = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package), found)))
     return environment
 
 
 def _copy(source: Path, to: Path) -> None:
-    """Copy the files alone: the permissions of an installed package may not let us edit them."""
+    """Copies only the content of files: the permissions of an installed package may forbid edits."""
     for file in sorted(source.rglob("*")):
         path = file.relative_to(source)
         if file.is_file() and not {"__pycache__", ".venv"}.intersection(path.parts):
@@ -381,17 +379,17 @@ def _copy(source: Path, to: Path) -> None:
 
 
 def _pin(config: Path, **settings: str) -> None:
-    """Set keys of the configuration's ``dagster`` section, so that it still works when we are gone.
+    """Sets keys of the configuration's ``dagster`` section, so that it still works after the demo.
 
-    Later, in the user's own shell, another virtual environment may be active and
-    ``DAGSTER_HOME`` may be unset or name the real one.
+    In the user's own shell another virtual environment may be active, and ``DAGSTER_HOME`` may be unset or
+    name the real one.
     """
     text = config.read_text(encoding="utf-8")
     for key, value in settings.items():
         lines = re.findall(rf"^  {key}:.*$", text, flags=re.MULTILINE)
         if len(lines) != 1:
             raise ValueError(f"the example's {config.name} has {len(lines)} lines for {key}, expected one")
-        # A JSON string is a YAML string, whatever the path has in it.
+        # Every JSON string is a YAML string, so any path can be written like this.
         text = text.replace(lines[0], f"  {key}: {json.dumps(value, ensure_ascii=False)}")
     config.write_text(text, encoding="utf-8")
 

@@ -1,8 +1,8 @@
-"""JSON and YAML that somebody else wrote: read with bounds, whatever is in it.
+"""Reads JSON and YAML of strangers, with bounds.
 
-A pull request may bring any document, and a job that ran its code another. Half a kilobyte of aliases stands
-for 10⁹ values, a few kilobytes of brackets for more levels than Python's stack has, and a name that is there
-twice for whatever its reader likes. All of this is one ValueError, whose text says what is wrong.
+A pull request may bring any document, and a job that ran its code another. Half a kilobyte of aliases can
+stand for 10⁹ values, a few kilobytes of brackets for more levels than Python's stack has, and a name that
+occurs twice for whatever its reader likes. Each of these raises a ValueError whose text says what is wrong.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import yaml
 
 MOST_JSON = 128 * 1024 * 1024
-"""Bytes of a JSON document: a plan of 200,000 files needs less."""
+"""The most bytes of a JSON document: a plan of 200,000 files needs less."""
 
 MOST_TEXT = 4 * 1024 * 1024
-"""Bytes of any other: a ``dvc.lock`` of 20,000 files needs less."""
+"""The most bytes of any other document: a ``dvc.lock`` of 20,000 files needs less."""
 
 _MOST_VALUES = 1_000_000
 _DEEPEST = 100
@@ -27,11 +27,11 @@ _DIGITS = 100
 
 
 def read_bytes(path: Path, most: int = MOST_JSON) -> bytes:
-    """The content of a file.
+    """Returns the content of a file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is larger than ``most``, or no file but such a thing as ``/dev/zero``.
+        ValueError: it is larger than ``most``, or no regular file (``/dev/zero``).
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("it is no regular file")
@@ -42,10 +42,10 @@ def read_bytes(path: Path, most: int = MOST_JSON) -> bytes:
 
 
 def load_json(text: str | bytes) -> Any:
-    """The document.
+    """Returns the document.
 
     Raises:
-        ValueError: it is not JSON, too large or too deep, has a number that is none or a name twice.
+        ValueError: it is not JSON, too large or too deep, or has NaN, an infinity or a name twice.
     """
     _sized(text, MOST_JSON)
     try:
@@ -55,13 +55,12 @@ def load_json(text: str | bytes) -> Any:
 
 
 def load_yaml(text: bytes) -> Any:
-    """The document, made of what ``yaml.safe_load`` makes.
+    """Returns the document, made of what ``yaml.safe_load`` makes.
 
     Raises:
-        ValueError: it is not YAML, too large or too deep, counting each alias as what it stands for, or has
-            a name twice.
+        ValueError: it is not YAML, too large with its aliases written out, too deep, or has a name twice.
     """
-    # Only where such a document is: it costs more than all the rest of a plan.
+    # Imported here: the import takes longer than all the rest of a plan.
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -102,7 +101,7 @@ def _no_number(text: str) -> NoReturn:
 
 
 def _shallow(text: bytes, loader: Any) -> None:
-    """Count the levels without going down them: what composes nodes does so on the stack."""
+    """Counts the levels without recursion: composing nodes recurses, and would exhaust the stack."""
     import yaml
 
     depth = 0
@@ -116,7 +115,7 @@ def _shallow(text: bytes, loader: Any) -> None:
 
 
 def _measured(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node stands for, each alias written out."""
+    """Returns how many values a node stands for, with each alias written out."""
     import yaml
 
     known = sizes.get(id(node))

@@ -1,4 +1,4 @@
-"""What was read, held against what the rules say feeds it. Pure."""
+"""Compares what was read with what the rules say. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MOST_WARNINGS = 5
 _MOST_PATHS = 3
 
 Missed = Mapping[tuple[str, ...], tuple[bytes, ...]]
-"""Asset keys, those of one function together → the files that they read and no rule says so."""
+"""Asset keys, those of one function together → the files that they read without a rule."""
 
 
 def fed_by(rules: RuleBook, path: bytes, downstream: str | int) -> frozenset[str] | None:
-    """The assets that a change of the path starts.
+    """Returns the assets that a change of the path starts.
 
-    None: nobody can tell, or need not. The file says that the path is ignored, or launches a job for it.
+    None if that is unknown or does not matter: the path is ignored by a rule of the file, or launches a job.
     """
     match = rules.match(path)
     if match is None:
@@ -33,7 +33,7 @@ def fed_by(rules: RuleBook, path: bytes, downstream: str | int) -> frozenset[str
 
 
 def by_step(outcomes: Iterable[TargetOutcome]) -> list[tuple[tuple[str, ...], list[Reads]]]:
-    """What each step of a run read, and the assets that it made."""
+    """Returns the assets that each step of a run made, and what it read."""
     steps: dict[tuple[str | None, str], tuple[dict[str, None], list[Reads]]] = {}
     for outcome in outcomes:
         if outcome.reads is not None:
@@ -44,9 +44,9 @@ def by_step(outcomes: Iterable[TargetOutcome]) -> list[tuple[tuple[str, ...], li
 
 
 def missed(outcomes: Iterable[TargetOutcome], rules: RuleBook, downstream: str | int) -> Missed:
-    """The edges that the rules miss: files that assets read and that feed none of what the same step makes.
+    """Returns the edges that the rules miss: files that a step read and that feed none of its assets.
 
-    Only what their own process read counts; of anything else nobody knows whose reading it was.
+    Only what the step's own process read counts: of other reads it is unknown for which asset they were.
     """
     found: dict[tuple[str, ...], set[bytes]] = {}
     known: dict[bytes, frozenset[str] | None] = {}
@@ -66,13 +66,14 @@ def unopened(
     rules: RuleBook,
     is_plain: Callable[[bytes], bool | None],
 ) -> dict[Target, tuple[bytes, ...]]:
-    """Targets that succeeded though their step opened none of the files that feed them, and these files.
+    """Returns the targets that succeeded although their step opened none of their files, with these files.
 
-    The code may read another checkout. Nothing is said where a file can have been read unseen: by another
+    The code may read another checkout. A target is left out if a file can have been read unseen: by another
     process, while the project was loaded, through a link, or by its name alone.
 
     Args:
-        is_plain: Whether the path is a file of this very name, which opening it would show; None: it is gone.
+        is_plain: Says whether the path is a file of this very name, whose opening would be seen; None if it
+            is gone.
     """
     opened: set[bytes] = set()
     for reads in (one.reads for one in outcomes.values() if one.reads is not None):
@@ -90,7 +91,7 @@ def unopened(
         outcome = outcomes.get(planned.target)
         read = None if outcome is None or outcome.status != "success" else outcome.reads
         asset = None if rules.catalog is None else rules.catalog.assets.get(planned.target.asset)
-        # An observation may look at the time of a file.
+        # An observation may look only at a file's time stamp.
         if asset is None or asset.kind != "materializable" or read is None or not read.complete:
             continue
         own = tuple(path for path in planned.paths if feeds(path, planned.target.asset))
@@ -110,7 +111,7 @@ def unopened(
 
 
 def unread(paths: Sequence[bytes]) -> str:
-    """What such a target did not do with these files."""
+    """Returns a sentence on what such a target did not do with these files."""
     more = len(paths) - _MOST_PATHS
     names = ", ".join(map(show, paths[:_MOST_PATHS])) + (f" and {more} more" if more > 0 else "")
     none = "it" if len(paths) == 1 else "any of them"
@@ -118,7 +119,7 @@ def unread(paths: Sequence[bytes]) -> str:
 
 
 def unopened_warnings(found: Mapping[Target, tuple[bytes, ...]]) -> list[str]:
-    """One sentence for each of a few such targets."""
+    """Returns one sentence for each of the first few such targets."""
     told = [
         f"`{target.text}` {unread(paths)}: does its code read another folder?"
         " `raw-trigger adopt --path` records what needs not be opened"
@@ -129,10 +130,11 @@ def unopened_warnings(found: Mapping[Target, tuple[bytes, ...]]) -> list[str]:
 
 
 def warnings(found: Missed, visible: Callable[[Sequence[bytes]], set[bytes]]) -> list[str]:
-    """One sentence for each function that read what does not feed it, and only a few of them.
+    """Returns one sentence for each of the first few functions that read what does not feed them.
 
     Args:
-        visible: Which of some paths git sees: others change unnoticed, whatever the rules say.
+        visible: Returns which of some paths git sees: a change of any other goes unnoticed, whatever the
+            rules.
     """
     if not found:
         return []

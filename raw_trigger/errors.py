@@ -1,8 +1,7 @@
-"""What can go wrong for a user, in one hierarchy.
+"""The errors that a user can meet, in one hierarchy.
 
-Every error says what happened, where, and (``hint``) what to do next. The
-command line turns it into one message and its ``exit_code``; nothing below
-the command line exits or prints.
+Every error says what happened, where, and (``hint``) what to do next. The command line turns it into one
+message and its ``exit_code``; nothing below the command line exits or prints.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 ROOM = "make room on that disk, or see who may write there, and do it again; nothing that is pending is lost"
-"""What to do where something cannot be written."""
+"""What to do if something cannot be written."""
 
 
 class RawTriggerError(Exception):
-    """Something a user can understand and act on.
+    """Says what went wrong, in words that a user can act on.
 
     Args:
-        message: What happened and where, one sentence, without a full stop's worth of advice.
+        message: What happened and where, in one sentence without advice.
         hint: What to do next.
     """
 
@@ -38,27 +37,27 @@ class RawTriggerError(Exception):
 
 
 class UsageError(RawTriggerError):
-    """Arguments that make no sense together or name something that is not there."""
+    """Says that arguments contradict each other or name something that does not exist."""
 
     exit_code = 2
 
 
 class ConfigError(RawTriggerError):
-    """``raw-trigger.yaml`` is wrong. The message begins with ``file:line:column:``."""
+    """Says what is wrong in ``raw-trigger.yaml``. The message begins with ``file:line:column:``."""
 
     exit_code = 2
 
 
 class GitError(RawTriggerError):
-    """Git said no, or there is no repository to ask."""
+    """Says that git refused, or that there is no repository."""
 
 
 class EventError(RawTriggerError):
-    """What the CI system says of its event is missing, unreadable, or tells not what changed."""
+    """Says that the CI system's event is missing, unreadable, or does not tell what changed."""
 
 
 class ProjectError(RawTriggerError):
-    """The Dagster project cannot be found, loaded or run.
+    """Says that the Dagster project cannot be found, loaded or run.
 
     Args:
         detail: The project's own traceback, shortened; shown below the message.
@@ -70,17 +69,17 @@ class ProjectError(RawTriggerError):
 
 
 class DocumentError(RawTriggerError):
-    """A file that may be anybody's cannot be read as what it should be, or not safely."""
+    """Says that a file which may be a stranger's cannot be read, or not safely."""
 
     exit_code = 2
 
 
 class RecordError(RawTriggerError):
-    """The recorded tree cannot be read or was moved by someone else."""
+    """Says that the recorded tree cannot be read or was moved by another process."""
 
 
 class TableError(RawTriggerError):
-    """A table cannot be read or compared as it should be. The message begins with the table's name.
+    """Says that a table cannot be read or compared. The message begins with the table's name.
 
     Args:
         place: The table's name, and the line if one is to blame (``a.csv:3``).
@@ -100,4 +99,4 @@ class TableError(RawTriggerError):
 
 
 class LedgerError(RawTriggerError):
-    """The run history cannot be read or written. What is pending does not depend on it."""
+    """Says that the run history cannot be read or written. What is pending does not depend on it."""

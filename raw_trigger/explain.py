@@ -1,4 +1,4 @@
-"""path → rule → targets → recorded? pending? and the way back from an asset."""
+"""Explains path → rule → targets → recorded? pending? and the way back from an asset."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ from raw_trigger.repo import diff
 from raw_trigger.roots import spellings
 from raw_trigger.trigger import Trigger
 
-# As if it had just been added nothing else is unchanged.
+# The path is planned as if it had just been added; then only a file without rows is unchanged.
 _REASONS = {"ignored": "ignored by its rule", "unchanged": "nothing, as it has no row"}
 
 
 _TOLD = ("unchanged", "dirty", "missing-content")
-"""What the plan says of a file that differs from the record though nothing is made from it now."""
+"""Dispositions of a file that differs from the record although nothing is made from it now."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathExplanation:
-    """What is known of one path. ``pending`` is None where nothing is recorded to compare with; ``kept``
-    says of each target that is not made for now, why; ``again`` why it is pending though it did not change.
+    """Holds what is known of one path.
+
+    ``pending`` is None if there is no record to compare with; ``kept`` says why each target is not made for
+    now; ``again`` says why the path is pending although it did not change, else None.
     """
 
     path: str
@@ -59,9 +61,9 @@ class PathExplanation:
 
 @dataclass(frozen=True, slots=True)
 class AssetExplanation:
-    """What is known of one asset: how Dagster has it and every file that feeds it; or of a job, as an asset.
+    """Holds what is known of one asset or job: Dagster's view of it, and every file that feeds it.
 
-    ``behind`` are the assets further up that files feed.
+    ``behind`` are the upstream assets that files feed.
     """
 
     asset: str
@@ -73,7 +75,7 @@ class AssetExplanation:
 
 
 class Explainer:
-    """Explains paths and assets of one workspace against the working tree."""
+    """Explains paths and assets of one workspace, compared with the working tree."""
 
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
@@ -95,10 +97,10 @@ class Explainer:
         self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
 
     def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
-        """Explain a path (relative to ``cwd`` or to the repository's top), an asset key or a named job.
+        """Explains a path (relative to ``cwd`` or to the repository's top), an asset key or a named job.
 
         Raises:
-            UsageError: it is neither a raw file, now or as recorded, nor an asset, nor a job.
+            UsageError: the name is neither a raw file, now or as recorded, nor an asset, nor a job.
         """
         try:
             found = self._explained(name, cwd)
@@ -107,7 +109,7 @@ class Explainer:
             if self._catalog.fresh:
                 raise
             certain = False
-        # What is not there is not concluded from the cache; where a plan would have, it has looked afresh.
+        # A cached catalog does not prove that something is missing. A plan would also have loaded it afresh.
         catalog = self._trigger.known_catalog() if certain else self._trigger.catalog()
         if catalog is self._catalog:
             return found
@@ -141,7 +143,7 @@ class Explainer:
         change = self._changes.get(path)
         entry = self._files.get(path)
         old = change.old if change is not None else entry if self._recorded else None
-        # The plan alone decides, so that no two commands say different things of a file.
+        # Only the plan decides: `diff` and `explain` must not disagree about a file.
         pending = path in self._plan.pending_paths if self._recorded is not None else None
         again = None
         if self._recorded is not None and pending and change is None:
@@ -165,7 +167,7 @@ class Explainer:
         )
 
     def _planned(self, path: bytes) -> tuple[PlannedChange, Plan]:
-        """The path as if it had just been added: what it would start."""
+        """Returns the path as if it had just been added, and the plan of what that would start."""
         entry: Entry | None = self._files.get(path)
         old = self._changes[path].old if entry is None else None
         changes = ChangeSet(
@@ -194,8 +196,9 @@ class Explainer:
         )
 
     def _feeding(self, target: Target) -> tuple[PathExplanation, ...]:
-        """The files that feed it, those of a partition with nothing else that they feed; and those that it is
-        downstream of, where it is pending for them.
+        """Returns the files that feed the target, and those that it is pending for further downstream.
+
+        With a file that feeds a partition only the wanted targets are shown.
         """
         found = []
         wanted = {target, Target(target.asset)}
@@ -216,7 +219,7 @@ class Explainer:
         )
 
     def _may_feed(self, path: bytes, target: Target) -> bool:
-        """Whether its rule says so. Which partitions its rows feed only the file itself says."""
+        """Says whether the path's rule allows it: which partitions rows feed only the file itself tells."""
         match = self._rules.match(path)
         return match is not None and any(
             one.asset == target.asset and (match.by_row or target.partition in (None, one.partition))
@@ -231,7 +234,7 @@ class Explainer:
         return () if match is None else match.targets
 
     def _above(self, key: str) -> set[str]:
-        """Every asset that this one depends on, however far up."""
+        """Returns every asset that this one depends on, however far up."""
         found: set[str] = set()
         frontier = [key]
         while frontier:

@@ -1,4 +1,4 @@
-"""Which files feed a target, and what that makes of its content."""
+"""Finds the files that feed a target, and the data version that their contents give it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from raw_trigger.repo.tracked import Tracked
 
 
 class Feeding:
-    """The files of the desired side by target; all are listed and mapped once, when first asked.
+    """Finds the files of the desired side by target; all are listed and mapped once, when first needed.
 
     Args:
-        compare: Tells what a file feeds whose rows name partitions.
+        compare: Tells the targets of a file whose rows name partitions.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Feeding:
         self._rows: dict[bytes, frozenset[Target]] = {}
 
     def __call__(self, target: Target) -> bool:
-        """Whether some file that is still there feeds the target."""
+        """Says whether some remaining file feeds the target."""
         return bool(self.paths(target))
 
     def paths(self, target: Target) -> list[tuple[bytes, Entry]]:
-        """The files that feed it."""
+        """Returns the files that feed the target."""
         asset = Target(target.asset)
         by_row = [
             (path, entry)
@@ -52,7 +52,7 @@ class Feeding:
         return [*self._by_target.get(target, ()), *by_row]
 
     def assets(self) -> frozenset[str]:
-        """What some file that is there feeds, whatever partition of it."""
+        """Returns the assets that some remaining file feeds, in whatever partition."""
         return frozenset(target.asset for _, _, match in self._mapped for target in match.targets)
 
     def _rows_of(self, path: bytes, entry: Entry, match: Match) -> frozenset[Target]:
@@ -90,18 +90,18 @@ def lacking(
     rules: RuleBook,
     made_from: Callable[[Target], Iterable[Target]],
 ) -> dict[bytes, tuple[bytes, ...]]:
-    """Those of the changed paths of which something is made that reads other files, too, with these.
+    """Returns the changed paths whose targets also read missing files, each with these files.
 
     Args:
         absent: Files whose content is not here.
-        made_from: What is made where a target is.
+        made_from: Returns the targets that are made when a target is.
     """
     read: dict[str, list[tuple[str | None, bytes]]] = {}
     for path, match in _matches(absent, rules):
         for target in match.targets:
             asset = None if rules.catalog is None else rules.catalog.assets.get(target.asset)
             if rules.catalog is not None and asset is not None and asset.kind != "materializable":
-                # For a report nobody reads the file; what is made from the asset does.
+                # A report reads no file, but the asset's children do.
                 for key in rules.catalog.children.get(asset.key, ()):
                     read.setdefault(key, []).append((None, path))
             else:
@@ -128,7 +128,7 @@ def _matches(paths: Iterable[bytes], rules: RuleBook) -> Iterator[tuple[bytes, M
 
 
 def desired_paths(repo: Repository, tracked: Tracked, desired: Desired) -> list[tuple[bytes, Entry]]:
-    """Every raw file of the desired side."""
+    """Returns every raw file of the desired side."""
     watched = tracked.watched(desired)
     if desired.kind == "revision" and desired.oid is not None:
         return tracked.paths(diff.all_paths(repo, desired.oid, watched))
@@ -142,9 +142,9 @@ def content_of(
     feeding: Iterable[tuple[bytes, Entry]],
     desired: Desired,
 ) -> tuple[str, dict[str, str | int]]:
-    """The data version of a reported target, and what its event says about the files.
+    """Returns the data version of a reported target, and what its event says about the files.
 
-    The version is the blob's id where one file feeds it, a digest of all of them where several do.
+    The version is the blob's id if one file feeds it, a digest of all ids if several do.
     """
     entries: dict[bytes, Entry] = dict(feeding)
     for path in target.paths:

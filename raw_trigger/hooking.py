@@ -1,4 +1,4 @@
-"""What a git hook does: look, and according to the configuration tell, run or have it run."""
+"""Does what a git hook is configured to do: look, then report, run or start a run in the background."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace, open_place, places_of
 
 _FRAMEWORK = ("PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY", "PREK_RUNNING_LEGACY")
-"""Set by the frameworks for the hooks that they call."""
+"""Variables that the frameworks set for the hooks that they call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """What a hook came to. ``plan`` is None where there was nothing to look at.
+    """Says what a hook did. ``plan`` is None if there was nothing to look at.
 
-    ``unsteady`` are those of the warnings that tell of something which is still pending. ``job`` is the work
-    that was left to the background, ``joined`` whether it was at work already. ``own`` are the targets that
-    the commit brings, where others were done with it.
+    ``unsteady`` are the warnings about something that is still pending. ``job`` is the work that was left to
+    the background, None if none was; ``joined`` says that it had begun already. ``own`` are the targets that
+    the commit brings, None if there were no others.
     """
 
     event: HookEvent | None = None
@@ -67,12 +67,12 @@ class Attended:
 
     @property
     def ran_badly(self) -> bool:
-        """Whether something that was to be made was not."""
+        """Says whether something that should have been made was not."""
         return self.outcome is not None and self.outcome.status in ("failed", "partial")
 
     @property
     def failed(self) -> bool:
-        """Whether what git is about to do should not happen, or what it did left something undone."""
+        """Says whether git's command should be refused or, after it, whether something was left undone."""
         if self.own is not None and self.outcome is not None:
             return any(one.status == "failed" and one.target in self.own for one in self.outcome.targets)
         return self.refused is not None or self.ran_badly
@@ -90,14 +90,14 @@ def attend(
     tell: Callable[[str], None],
     detached: Callable[[Path], Sequence[str]],
 ) -> Attended:
-    """Do what the hook is configured to do.
+    """Does what the hook is configured to do.
 
     Args:
         name: The hook that git has called.
-        on_plan: Told the plan before anything runs, unless it is empty.
-        on_target: Told every finished target.
-        tell: Told in one line what goes on: whom this waits for, or why it does.
-        detached: The command that does in the background what :func:`reconcile` does, given its log.
+        on_plan: Called with the plan before anything runs, unless it is empty.
+        on_target: Called with every finished target.
+        tell: Called with one line about what goes on: whom this waits for, or why.
+        detached: Returns the command of the background work, which calls :func:`reconcile`, given its log.
 
     Raises:
         RawTriggerError: it cannot be known what to do.
@@ -108,10 +108,10 @@ def attend(
     if action == "off" or (name == "pre-commit" and action == "background"):
         return Attended()
     trigger = Trigger(workspace)
-    # Asked before the record is read: what is at work may be about to change it.
+    # Before the record is read: a background process may be about to change it.
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
-        # Only here is it known what was there before.
+        # Only this hook knows the commit before; a later one would take HEAD for what is materialized.
         trigger.ensure_record(event.base)
     if action == "notify":
         plan = trigger.plan(trigger.detect(event.base, event.desired, event.pushed), launching=True)
@@ -137,7 +137,7 @@ def reconcile(
     on_target: Callable[[TargetOutcome], None],
     tell: Callable[[str], None],
 ) -> Attended:
-    """Make the record what HEAD is by now: what a hook has left to the background.
+    """Brings the record up to HEAD: the work that a hook left to the background.
 
     Raises:
         RawTriggerError: it cannot be known what to do.
@@ -146,8 +146,8 @@ def reconcile(
     head = repo.head()
     if head is None:
         return Attended()
-    # A rebase was begun before this came to look. Its end calls a hook, or the user gives it up, and then
-    # the next hook has to look at what is left here. post-rewrite is called by the end itself.
+    # A rebase began before this process looked. Its end calls post-rewrite, or the user aborts it; then the
+    # next hook has to look at what is left undone here. In post-rewrite itself the rebase is over.
     if repo.hooks_busy() and name != "post-rewrite":
         forget_seen(repo.git_dir)
         return Attended()
@@ -162,9 +162,9 @@ def reconcile(
 
 
 def under_framework(environ: Mapping[str, str]) -> bool:
-    """Whether pre-commit or prek calls the hook, or calls the hook that was there before its own.
+    """Says whether pre-commit or prek calls the hook, or calls the hook that was there before its own.
 
-    They put unstaged edits away while hooks run and bring them back after, so nothing may go on reading.
+    They put unstaged edits away while hooks run and restore them afterwards, so nothing may go on reading.
     """
     return any(environ.get(name) for name in _FRAMEWORK)
 
@@ -178,7 +178,7 @@ def _saying(on_plan: Callable[[Plan], None], tell: Callable[[str], None]) -> Cal
 
 
 def _may_have_work(trigger: Trigger, event: HookEvent) -> bool:
-    """Whether a process has to be started at all; without asking the Dagster project."""
+    """Says whether a process has to be started at all, without asking the Dagster project."""
     record = trigger.record
     if record is None or record.exceptions or trigger.detect(event.base, event.desired).changes:
         return True
@@ -215,14 +215,14 @@ def _carry_out(
 
 
 def _of_the_commit(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
-    """The paths that a commit brings, as plans name them."""
+    """Returns the paths that a commit brings, as plans name them."""
     if event.staged is None:
         return frozenset()
     return event.staged | {c.path for c in trigger.detect(event.base, event.desired, event.staged).changes}
 
 
 def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
-    """All paths that something is to be done for, as far as that is known without the Dagster project."""
+    """Returns all pending paths, as far as they are known without the Dagster project."""
     changed = {c.path for c in trigger.detect(event.base, event.desired, event.pushed).changes}
     record = trigger.record
     return frozenset(changed if record is None else changed | record.exceptions.keys())
@@ -230,12 +230,12 @@ def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Projects:
-    """The projects of a repository that a hook is about.
+    """Holds the projects of a repository that a hook is about.
 
     Attributes:
-        broken: Those whose configuration cannot be used, and why.
-        options: What names the one project to a hook, which is called at the top; none where all are meant.
-        whole: Whether these are all that the installed hooks look after.
+        broken: Projects whose configuration cannot be used, and why.
+        options: Options that name the one project to a hook, which runs at the top; empty if all are meant.
+        whole: Whether these are all projects that the installed hooks look after.
     """
 
     repo: Repository
@@ -246,7 +246,7 @@ class Projects:
 
 
 def find_projects(start: Path, *, config_file: Path | None = None, folder: Path | None = None) -> Projects:
-    """Every project of the repository, or the one that is named.
+    """Returns every project of the repository, or the one that the user named.
 
     Raises:
         RawTriggerError: there is no repository, or the only project cannot be used.
@@ -263,7 +263,7 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
         others = [
             place for place in every if place.file is None or file is None or not _same(place.file, file)
         ]
-        # A configuration under another name is found by nobody who is not told of it.
+        # A configuration of another name is not found by the search: the hook needs its path.
         own = file is not None and file.name not in NAMES
         whole = own or not others
     if len(places) == 1:
@@ -285,7 +285,7 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
 
 
 def wrong_configurations(start: Path, config_file: Path | None = None) -> list[RawTriggerError]:
-    """What is wrong with the configurations that are about to be committed, whatever is on disk.
+    """Returns what is wrong with the configurations that are about to be committed, as the index has them.
 
     Raises:
         GitError: git cannot tell.
@@ -306,7 +306,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def concerned(projects: Projects, name: str, args: Sequence[str]) -> Projects:
-    """Those of several projects that what has happened may have touched.
+    """Returns the projects that the event may have changed.
 
     Raises:
         GitError: git cannot tell.
@@ -315,12 +315,13 @@ def concerned(projects: Projects, name: str, args: Sequence[str]) -> Projects:
     if len(projects.workspaces) + len(projects.broken) == 1:
         return projects
     if name == "pre-commit":
-        # What is staged of the others is looked at by themselves.
+        # A broken project counts if the commit changes its folder; the others look at the index themselves.
         head = repo.head()
         tree = repo.empty_tree if head is None else head.tree
         broken = [one for one in projects.broken if diff.to_index(repo, tree, (one[0].folder or ".",))]
         return replace(projects, broken=tuple(broken))
-    # The installed hooks compare the end of a rebase with its beginning.
+    # With git's apply backend, post-checkout has marked the beginning of a rebase as seen, but only reported
+    # it: at the end the marker does not tell what has to run.
     if name not in NAMES_OF_HOOKS or name == "pre-push" or [name, *args][:2] == ["post-rewrite", "rebase"]:
         return projects
     seen, everything = read_seen(repo.git_dir), _listing(repo, shim_settings(projects)) or b""
@@ -335,13 +336,13 @@ def concerned(projects: Projects, name: str, args: Sequence[str]) -> Projects:
 
 
 def shim_settings(projects: Projects) -> ShimSettings:
-    """What the installed hooks have to know of these projects."""
+    """Returns what the installed hooks have to know of these projects."""
     configs = [workspace.config for workspace in projects.workspaces]
     off: frozenset[str] = frozenset(HOOKS) if configs else frozenset()
     for config in configs:
         idle = {name for name, action in config.hooks.items() if action == "off"}
         if config.hooks.get("pre-commit") == "background":
-            # There is no commit yet whose files could be materialized after this: post-commit does it.
+            # Before the commit exists nothing can go on in the background: post-commit does it.
             idle.add("pre-commit")
         off &= idle
     roots = dict.fromkeys(root for config in configs for root in config.roots)
@@ -350,14 +351,13 @@ def shim_settings(projects: Projects) -> ShimSettings:
 
 
 def mark_seen(projects: Projects, *, rebased: bool = False) -> None:
-    """Tell the installed hooks what was looked at, and what the configurations say by now.
+    """Marks HEAD as looked at even if something is pending, so that later commits stay fast.
 
-    Also where something is left undone: that does not make every later commit slow. Where a configuration
-    cannot be used the next hook has to look again, and where this is about one of several the others were
-    not looked at.
+    If a configuration is broken the next hook must look again. If these are not all projects, the others were
+    not looked at. The configurations' present settings are written too.
 
     Args:
-        rebased: Whether a rebase has just ended, though git has not yet put away what it kept for it.
+        rebased: Whether a rebase has just ended, although git still has its state folder.
 
     Raises:
         RawTriggerError: the hooks folder cannot be written.
@@ -372,7 +372,7 @@ def mark_seen(projects: Projects, *, rebased: bool = False) -> None:
 
 
 def mark_known(projects: Projects) -> None:
-    """Tell the installed hooks which projects there are by now.
+    """Writes into the installed hooks which projects there are now.
 
     Raises:
         RawTriggerError: the hooks folder cannot be written.
@@ -383,7 +383,7 @@ def mark_known(projects: Projects) -> None:
 
 
 def is_seen(projects: Projects) -> bool:
-    """Whether HEAD is what was last looked at."""
+    """Says whether HEAD is what was last looked at."""
     listing = _listing(projects.repo, shim_settings(projects))
     return listing is not None and listing == read_seen(projects.repo.git_dir)
 
@@ -397,10 +397,10 @@ def _listing(repo: Repository, settings: ShimSettings) -> bytes | None:
 
 
 def untold(projects: Projects) -> Job | None:
-    """Work in the background that went wrong, to be told once; None too if all of it is done by now.
+    """Returns background work that went wrong, once; None if there is none or all of it is done by now.
 
     Raises:
-        RawTriggerError: it cannot be noted that it is told, or the record cannot be read.
+        RawTriggerError: the report cannot be noted, or the record cannot be read.
     """
     repo = projects.repo
     job = background.take_untold(repo)
@@ -411,7 +411,7 @@ def untold(projects: Projects) -> Job | None:
 
 
 def tell_failure(workspaces: Iterable[Workspace], job: Job, summary: str) -> list[str]:
-    """Tell the commands that the configurations name, each once, what was left undone in the background.
+    """Starts the configured failure commands, each once, with what was left undone in the background.
 
     Returns:
         What went wrong with them.
@@ -429,9 +429,9 @@ def tell_failure(workspaces: Iterable[Workspace], job: Job, summary: str) -> lis
 
 
 def is_news(workspace: Workspace, asleep: Collection[bytes], today: date) -> bool:
-    """Whether one of the files that wait for a time window was not told of today; from now on it was.
+    """Says whether a file that waits for a time window was not reported today, and notes it as reported.
 
-    It is the clock that they wait for: to hear it with every commit is of no use.
+    Such files wait for the clock: a report with every commit would help nobody.
     """
     file = workspace.repo.private_dir / "told" / f"{workspace.environment}.json"
     names = {show(path) for path in asleep}
@@ -457,7 +457,7 @@ def _is_behind(workspace: Workspace, head: Revision | None) -> bool:
 
 
 def _refusal(plan: Plan, event: HookEvent) -> str | None:
-    """Why a commit or push cannot go on before anything was run."""
+    """Returns why a commit or push has to be refused before anything runs; None if it need not."""
     pushed = event.name == "pre-push"
     if plan.waiting and event.pushed is None:
         first = plan.waiting[0]

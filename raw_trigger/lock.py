@@ -1,4 +1,4 @@
-"""One lock for each environment: whoever runs holds it, whoever comes second waits and says for whom.
+"""One lock for each environment: a second command waits, and says for whom.
 
 The process that runs a project's assets can outlive the one that started it, if that is killed. It holds a
 lock of its own, beside the environment's.
@@ -22,30 +22,32 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 PATIENCE = 3600.0
-"""How long to wait, in seconds: longer than most runs, short enough to notice one that hangs."""
+"""Seconds to wait: longer than most runs take, short enough to notice one that hangs."""
 _PAUSE = 0.05
 """Seconds between two looks at a lock."""
 
 
 class LockError(RawTriggerError):
-    """Another command holds the environment's lock and does not let go."""
+    """Says that another command holds the environment's lock and does not release it."""
 
 
 @contextmanager
 def locked(
     folder: Path, environment: str, face: str, waiting: Callable[[str], None], patience: float = PATIENCE
 ) -> Iterator[None]:
-    """Hold the environment's lock for the block. The lock of a process that is gone blocks nobody, but what
-    it had started is waited for: when the block begins nobody is at work on the environment.
+    """Holds the environment's lock for the block.
+
+    A process that is gone blocks nobody, but whatever it had started is waited for: when the block begins
+    nothing works on the environment.
 
     Args:
-        folder: Where the locks are, shared by all worktrees of the repository.
-        face: Who holds it, for others to read.
-        waiting: Told whom this waits for, before it does.
-        patience: How long to wait, in seconds.
+        folder: The folder of the locks, shared by all worktrees of the repository.
+        face: The holder's name, for others to read.
+        waiting: Called before a wait, with whom this waits for.
+        patience: Seconds to wait.
 
     Raises:
-        LockError: it was not had in time, or the folder cannot be written.
+        LockError: the lock was not free in time, or the folder cannot be written.
     """
     from filelock import FileLock
 
@@ -61,7 +63,7 @@ def locked(
 
 
 def left_behind(folder: Path, environment: str) -> bool:
-    """Whether the last one that had the environment's lock is gone without having let go of it."""
+    """Says whether the last holder of the environment's lock is gone without having released it."""
     try:
         pid = int(json.loads(_owner(folder, environment).read_text())["pid"])
         os.kill(pid, 0)
@@ -73,7 +75,7 @@ def left_behind(folder: Path, environment: str) -> bool:
 
 
 def _owner(folder: Path, environment: str) -> Path:
-    """The file that says who has the lock."""
+    """Returns the file that names the lock's holder."""
     return folder / f"{environment}.json"
 
 
@@ -120,10 +122,10 @@ def _await_end(runner: Path, deadline: float) -> None:
 
 
 def runner_lock(folder: Path, environment: str) -> Path:
-    """The file that a process which runs assets for the environment has locked with ``lockf``.
+    """Returns the file that a process which runs assets for the environment has locked with ``lockf``.
 
     Args:
-        folder: Where the locks are.
+        folder: The folder of the locks.
     """
     return folder / f"{environment}.runner"
 
@@ -137,7 +139,7 @@ def _is_free(path: Path) -> bool:
             raise
         return False
     finally:
-        os.close(handle)  # which lets go of it
+        os.close(handle)  # which releases the lock
     return True
 
 

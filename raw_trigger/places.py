@@ -1,4 +1,4 @@
-"""Where the projects of a repository are: one for each ``raw-trigger.yaml``."""
+"""Finds the projects of a repository: one for each ``raw-trigger.yaml``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DEFAULT = Path("data", "1_raw")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A project: its folder relative to the repository's top (``""`` for the top), and its configuration.
+    """Holds a project's folder relative to the repository's top (``""`` for the top) and its configuration.
 
-    ``file`` is absolute, None where the defaults apply. ``single`` says that it was named by itself, or is
-    the only one: nothing has to tell it from others.
+    ``file`` is absolute, None if the defaults apply. ``single`` says that the user named it or that it is the
+    only project, so that messages need not name it.
     """
 
     folder: str
@@ -33,18 +33,20 @@ class Place:
 
     @property
     def name(self) -> str:
-        """How it is called, and what ``--project`` takes."""
+        """Returns the project's name, which ``--project`` takes."""
         return self.folder or "."
 
 
 def all_places(repo: Repository) -> tuple[Place, ...]:
-    """Every project of the repository, by folder: those with a configuration that is tracked or could be,
-    and beside them the one at the top that needs none. None at all where there is no configuration.
+    """Returns every project of the repository, by folder; none if there is no configuration.
+
+    These are the projects whose configuration is tracked or not ignored, and with them one at the top that
+    needs no configuration.
 
     Raises:
         GitError: git cannot tell.
     """
-    # Of two in one folder either will do: opening it tells of both.
+    # Of two configurations in a folder either will do: opening it raises an error that names both.
     files: dict[str, Path | None] = {
         name.rpartition("/")[0]: repo.top / name for name in _listed(repo, untracked=True)
     }
@@ -54,7 +56,7 @@ def all_places(repo: Repository) -> tuple[Place, ...]:
 
 
 def named_place(repo: Repository, named: Path) -> Place:
-    """The project that ``--project`` names.
+    """Returns the project that ``--project`` names.
 
     Args:
         named: Its folder.
@@ -73,8 +75,9 @@ def named_place(repo: Repository, named: Path) -> Place:
 
 
 def places_from(repo: Repository, start: Path) -> tuple[Place, ...]:
-    """What a command that is started in a folder is about: the nearest project at or above it, else those
-    below it, else the defaults.
+    """Returns the projects that a command started in a folder is about.
+
+    This is the nearest project at or above the folder, else those below it, else the defaults.
 
     Raises:
         GitError: git cannot tell.
@@ -95,8 +98,7 @@ def places_from(repo: Repository, start: Path) -> tuple[Place, ...]:
 
 
 def that_holds(places: Sequence[Place], paths: Sequence[str]) -> Place | None:
-    """The one of several projects that all of these paths are in, the innermost where they lie in each
-    other; None if there is none.
+    """Returns the innermost of several projects that contains all of these paths; None if there is none.
 
     Args:
         paths: Relative to the repository's top.
@@ -110,7 +112,7 @@ def that_holds(places: Sequence[Place], paths: Sequence[str]) -> Place | None:
 
 
 def several(places: Sequence[Place], hint: str | None = None) -> UsageError:
-    """What to say where one project has to be named."""
+    """Returns the error that asks the user to name one project."""
     named = ", ".join(place.name for place in places)
     return UsageError(
         f"there are {len(places)} projects here: {named}",
@@ -119,11 +121,12 @@ def several(places: Sequence[Place], hint: str | None = None) -> UsageError:
 
 
 def require_own_environment(repo: Repository, config: Config, names: Sequence[str]) -> None:
-    """Make sure that no other project of the repository names one of these environments as its own: two
-    would take each other's record for theirs.
+    """Raises an error if another project of the repository names one of these environments as its own.
+
+    Two projects with one environment would take each other's record for theirs.
 
     Raises:
-        ConfigError: another one does.
+        ConfigError: another project does.
     """
     for other in _others(repo, config):
         taken = [name for name in names if name in _named(other)]
@@ -137,7 +140,7 @@ def require_own_environment(repo: Repository, config: Config, names: Sequence[st
 
 
 def environments_of_others(repo: Repository, config: Config) -> Callable[[str], bool]:
-    """Says of an environment's name whether it is another project's of this repository.
+    """Returns a function that says whether an environment belongs to another project of this repository.
 
     Raises:
         GitError: git cannot tell.
@@ -163,13 +166,13 @@ def _named(config: Config) -> list[str]:
 def _others(repo: Repository, config: Config) -> Iterator[Config]:
     for name in _listed(repo, untracked=False):
         if name != config.file:
-            # It is told of what is wrong there by whoever works with it.
+            # Whoever works with the other project gets its error.
             with suppress(ConfigError):
                 yield load_config(repo.top / name, repo.top, repo.shared_dir / "cache")
 
 
 def _listed(repo: Repository, *, untracked: bool) -> list[str]:
-    """The configurations that are on disk, relative to the top."""
+    """Returns the configurations on disk, relative to the top."""
     further = ("-o", "--exclude-standard") if untracked else ()
     wanted = [f":(top,glob)**/{name}" for name in NAMES]
     done = repo.git.attempt("ls-files", "-z", "-c", *further, "--", *wanted, index=True, literal=False)
@@ -180,10 +183,10 @@ def _listed(repo: Repository, *, untracked: bool) -> list[str]:
 
 
 def staged_configurations(repo: Repository, *further: str) -> dict[str, bytes]:
-    """The configurations that the index has and HEAD has not like that, with their content.
+    """Returns the configurations that differ between HEAD and the index, with their content in the index.
 
     Args:
-        further: Names that no configuration is found by, relative to the top.
+        further: Other names of configurations, relative to the top.
 
     Raises:
         GitError: git cannot tell.
@@ -199,13 +202,13 @@ def staged_configurations(repo: Repository, *further: str) -> dict[str, bytes]:
     found = {}
     for meta, name in zip(fields[::2], fields[1::2], strict=True):
         _, mode, _, oid, _ = meta.decode().split(" ")
-        if mode.startswith("100"):  # what a link leads to is none of the index's
+        if mode.startswith("100"):  # the index has no content of what a link leads to
             found[os.fsdecode(name)] = repo.git.run("cat-file", "blob", oid)
     return found
 
 
 def _is_default(top: Path) -> bool:
-    """Whether there is a project at the top that needs no configuration."""
+    """Says whether there is a project at the top that needs no configuration."""
     return (top / _DEFAULT).is_dir() and has_project(top)
 
 

@@ -1,4 +1,4 @@
-"""What targets read when they were last made, kept beside the project's catalog."""
+"""Keeps what targets read when they were last made, beside the project's catalog."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from raw_trigger.repo.repository import Repository
 VERSION = 1
 FILE = "reads.json"
 MOST_PATHS = 200_000
-"""What is kept at most, in paths: a few tens of megabytes. What was made longest ago goes first."""
+"""The most paths that are kept: a few tens of megabytes. The targets made longest ago are dropped first."""
 _ARGUMENTS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a target read, and the assets that the same step made.
+    """Holds what a target read, and the assets that the same step made.
 
-    ``together`` are the partitions that the step made at once: which of them a file was read for is not seen.
-    ``partial``: the step failed, so it may read more than that.
+    ``together`` are the partitions that the step made at once: it is unknown for which of them a file was
+    read. ``partial`` says that the step failed, so that it may read more.
     """
 
     target: Target
@@ -38,7 +38,7 @@ class Reading:
 
 
 def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
-    """What was read for each target that was made, or that failed."""
+    """Returns what was read for each target that was made, or that failed."""
     steps: dict[tuple[str | None, str], dict[str, None]] = {}
     ranges: dict[tuple[str | None, str], dict[str, None]] = {}
     made = [one for one in outcomes if one.reads is not None and one.status in ("success", "failed")]
@@ -58,10 +58,10 @@ def readings(outcomes: Iterable[TargetOutcome]) -> list[Reading]:
 
 
 def recall(folder: Path) -> list[Reading]:
-    """What every target read when it was last made here, the one that was made longest ago first.
+    """Returns what every target read when it was last made here, those made longest ago first.
 
     Args:
-        folder: The project's own, where its catalog is kept.
+        folder: The folder of the project's catalog.
     """
     try:
         document = load_json(read_bytes(folder / FILE))
@@ -82,9 +82,9 @@ def recall(folder: Path) -> list[Reading]:
 
 
 def remember(folder: Path, new: Sequence[Reading]) -> None:
-    """Keep what was read, in the place of what the same targets had read before: what failed, beside that.
+    """Stores what was read in place of earlier reads of the same targets; of failed ones in addition to them.
 
-    It is of use to people only: where it cannot be written nothing else suffers.
+    Only people use it, so an error of the disk is ignored.
     """
     if not new:
         return
@@ -116,7 +116,7 @@ def _joined(one: Reading, other: Reading) -> Reading:
 
 
 def visible(repo: Repository, paths: Sequence[bytes]) -> set[bytes]:
-    """Those of the paths that git knows or does not ignore."""
+    """Returns the paths that git knows or does not ignore."""
     found: set[bytes] = set()
     for at in range(0, len(paths), _ARGUMENTS):
         some = paths[at : at + _ARGUMENTS]

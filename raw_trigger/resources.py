@@ -1,4 +1,4 @@
-"""Where the files that ship with the package are: the hook shims and the example project."""
+"""Finds the files that ship with the package: the hook shims and the example project."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resource(name: str) -> Path:
-    """The path of a shipped file or folder: inside the installed wheel, or at the top of a checkout."""
+    """Returns the path of a shipped file or folder, in the installed wheel or at the top of a checkout."""
     packaged = _PACKAGE / "_shipped" / name
     return packaged if packaged.exists() else _PACKAGE.parent / name

@@ -1,4 +1,4 @@
-"""Whether there is anything to see below the raw roots: an empty answer about nowhere would be a lie."""
+"""Makes sure that git sees the raw roots: an empty answer about a missing folder would be wrong."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ def require_roots(
     elsewhere: Callable[[], bool] = lambda: False,
     record: Callable[[], Record | None] = lambda: None,
 ) -> None:
-    """Make sure that git can see the raw roots.
+    """Raises an error unless git can see the raw roots.
 
-    One that is empty by now is one: git keeps no empty folders.
+    A root that is empty by now is accepted: git keeps no empty folders.
 
     Args:
         trees: The trees or commits that are looked at.
-        elsewhere: Asked where git has nothing under a root: whether files there are told of elsewhere.
-        record: Asked then for what is recorded.
+        elsewhere: Called if git has nothing under a root: says whether something else knows files there.
+        record: Called then: returns the record.
 
     Raises:
-        UsageError: a root is nowhere and never was, behind a link, in another repository, or ignored by git.
+        UsageError: a root is missing and never existed, behind a link, in another repository, or ignored by
+            git.
     """
     for root in config.roots:
         _require_visible(repo.top, root)
@@ -61,7 +62,7 @@ def require_roots(
 
 
 def _was_there(repo: Repository, root: str, record: Record | None) -> bool:
-    """Whether the root is known from before, so that its last file was deleted and it is not misspelt."""
+    """Says whether the root is known from before: then its last file was deleted, and it is not misspelt."""
     rules = None if record is None else record.rules
     if record is not None and (rules is None or root + "/" in RuleBook.described(rules).roots):
         return True
@@ -69,7 +70,7 @@ def _was_there(repo: Repository, root: str, record: Record | None) -> bool:
 
 
 def _require_no_submodule(repo: Repository, root: str) -> None:
-    """One that is checked out was seen already."""
+    """Raises an error if the root is in a submodule that is not checked out."""
     parts = PurePosixPath(root).parts
     above = ["/".join(parts[:i]) for i in range(1, len(parts) + 1)]
     for path, entry in diff.index_paths(repo, above):
@@ -82,7 +83,7 @@ def _require_no_submodule(repo: Repository, root: str) -> None:
 
 
 def _require_visible(top: Path, root: str) -> None:
-    """Git looks neither behind symbolic links nor into other repositories."""
+    """Raises an error if the root is behind a link or in another repository, where git does not look."""
     parts = PurePosixPath(root).parts
     for i in range(1, len(parts) + 1):
         folder = top.joinpath(*parts[:i])
@@ -100,8 +101,9 @@ def _require_visible(top: Path, root: str) -> None:
 
 
 def spellings(repo: Repository, roots: Sequence[str], name: str, start: Path) -> tuple[str, ...]:
-    """The paths that a name may stand for, relative to the repository's top: as seen from where the command
-    was started, from the top, and from each raw root.
+    """Returns the paths that a name may mean, relative to the repository's top.
+
+    The name may be relative to where the command was started, to the top, or to a raw root.
     """
     top = os.path.realpath(repo.top)
     folder, last = os.path.split(os.path.normpath(os.path.join(os.path.realpath(start), name)))  # noqa: PTH118

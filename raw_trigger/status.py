@@ -1,4 +1,4 @@
-"""What is pending, per environment, and what is at work on it in the background."""
+"""Tells what is pending, for each environment, and what works on it in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raw_trigger.worktrees import of_missing_worktrees
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentStatus:
-    """One recorded environment. ``behind`` counts the raw files in which HEAD differs from its record."""
+    """Holds one recorded environment. ``behind`` counts the raw files that differ between it and HEAD."""
 
     name: str
     tree: str
@@ -28,11 +28,11 @@ class EnvironmentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The current environment's plan against the working tree, and all records. ``head`` names HEAD.
+    """Holds the current environment's plan against the working tree, and all records. ``head`` names HEAD.
 
-    ``job`` is work in the background that has not ended, or that left undone what is still pending. ``hooks``
-    says that installed hooks are not what git runs any more.
-    ``assumed`` are what files feed and what is recorded as made, though nothing ran here.
+    ``job`` is background work that has not ended, or that left undone what is still pending; None if there is
+    none. ``hooks`` says that git no longer runs the installed hooks; None if it does. ``assumed`` are targets
+    that are recorded as made although nothing ran here.
     """
 
     head: str | None
@@ -43,7 +43,7 @@ class Status:
     assumed: tuple[Target, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """The status as JSON values; the plan's pending paths and targets by name."""
+        """Returns the status as JSON values; the plan's pending paths and targets by name."""
         return {
             "version": 1,
             "environment": self.plan.environment,
@@ -83,7 +83,7 @@ def _job(job: Job) -> dict[str, object]:
 
 
 def status_of(trigger: Trigger) -> Status:
-    """Look at the working tree and at every environment's record.
+    """Returns the state of the working tree and of every environment's record.
 
     Raises:
         RawTriggerError: a record or the Dagster project cannot be read.
@@ -109,7 +109,7 @@ def status_of(trigger: Trigger) -> Status:
 
 
 def _assumed(trigger: Trigger, plan: Plan) -> tuple[Target, ...]:
-    """What the record has for made though it did not run here, but for what is to be made now anyway."""
+    """Returns the targets that are recorded as made although they did not run here, without pending ones."""
     assumptions = trigger.assumptions()
     if not assumptions.files:
         return ()
@@ -119,7 +119,7 @@ def _assumed(trigger: Trigger, plan: Plan) -> tuple[Target, ...]:
     for path in assumptions.files:
         match = rules.match(path)
         fed = () if match is None else match.targets
-        # Of which partition nothing tells here: what has partitions is for `status --partitions`.
+        # Partitioned assets are left to `status --partitions`: the partition is unknown here.
         below = (catalog.assets[key] for key in rules.below(target.asset for target in fed))
         whole = (Target(asset.key) for asset in below if asset.partitions is None)
         found.update(target for target in (*fed, *whole) if assumptions.covers(path, target.text))

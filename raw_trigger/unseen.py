@@ -1,4 +1,4 @@
-"""What lies under the raw roots and is not seen, or not as it looks: git does not look everywhere."""
+"""Finds what is under the raw roots but not seen, or not as it looks: git does not look everywhere."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from raw_trigger.repo.links import hops
 from raw_trigger.repo.repository import Repository
 
 _SHOWN = 20
-"""Places of one kind that are named; nobody reads more."""
+"""The most places of one kind that are named; nobody reads more."""
 
 
 def unseen(
     repo: Repository, roots: Sequence[str], files: Mapping[bytes, Entry], links: Mapping[bytes, bytes]
 ) -> list[Finding]:
-    """Tells of data that git ignores, of other repositories and submodules, and where links lead.
+    """Returns findings on ignored data, other repositories, submodules, and where links lead.
 
     Args:
         files: Every raw file.
-        links: Every link under the roots, and what stands in it.
+        links: Every link under the roots, and its text.
     """
     found = [*_ignored(repo, roots, files), *_repositories(repo, roots), *_submodules(files)]
     return [*found, *_links(roots, files, links)]
@@ -31,7 +31,7 @@ def unseen(
 def _ignored(repo: Repository, roots: Sequence[str], files: Mapping[bytes, Entry]) -> Iterator[Finding]:
     flags = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
     listed = repo.git.run("ls-files", *flags, "--", *roots, index=True).split(b"\0")[:-1]
-    # What DVC has git ignores, too, and DVC's pointer files tell of it.
+    # Git also ignores DVC's data, which is known from DVC's pointer files.
     split = (path.split(b"/") for path in files)
     known = {b"/".join(parts[:i]) for parts in split for i in range(len(parts) + 1)}
     data = (path for path in listed if path.rstrip(b"/") not in known and not _is_junk(path))
@@ -40,7 +40,7 @@ def _ignored(repo: Repository, roots: Sequence[str], files: Mapping[bytes, Entry
 
 
 def _outermost(paths: Iterable[bytes]) -> Iterator[bytes]:
-    """Git lists folders and, where only some patterns ignore what is in them, their files as well."""
+    """Yields the outermost paths: git also lists the files of a folder if only some patterns ignore them."""
     folder = None
     for path in sorted(paths):
         if folder is None or not path.startswith(folder):

@@ -20,10 +20,10 @@ from raw_trigger.worktrees import tidy
 
 @dataclass(frozen=True)
 class Workspace:
-    """Everything that stays the same while a command runs.
+    """Holds everything that stays the same while a command runs.
 
     Attributes:
-        title: What the project is called where there are several; None where there is but one.
+        title: The project's name if there are several; None if there is only one.
     """
 
     repo: Repository
@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def locks(self) -> Path:
-        """The folder of the environments' locks."""
+        """Returns the folder of the environments' locks."""
         return self.repo.shared_dir / "locks"
 
 
@@ -50,19 +50,19 @@ def open_workspace(
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Workspace:
-    """Find the repository that ``start`` is in and read its configuration.
+    """Finds the repository that ``start`` is in and reads its configuration.
 
     Args:
-        config_file: The configuration; otherwise the nearest ``raw-trigger.yaml`` at or above ``start``, or
+        config_file: The configuration; None for the nearest ``raw-trigger.yaml`` at or above ``start``, or
             the only one below it.
         folder: The project's folder, in place of both.
         environment: Overrides the configured one.
 
     Raises:
         GitError: there is no usable repository.
-        ConfigError: the configuration is wrong, or ``config_file`` outside the repository.
-        UsageError: ``config_file`` or a project in ``folder`` is not there, several projects could be meant,
-            or ``environment`` cannot be one's name.
+        ConfigError: the configuration is wrong, or ``config_file`` is outside the repository.
+        UsageError: ``config_file`` or a project in ``folder`` does not exist, several projects could be
+            meant, or ``environment`` is no valid name.
     """
     repo = Repository.discover(start, os.environ if environ is None else environ)
     places = places_of(repo, start, config_file=config_file, folder=folder)
@@ -74,7 +74,7 @@ def open_workspace(
 def places_of(
     repo: Repository, start: Path, *, config_file: Path | None = None, folder: Path | None = None
 ) -> tuple[Place, ...]:
-    """The projects that a command is about; for the arguments and errors see :func:`open_workspace`."""
+    """Returns the projects that a command is about; :func:`open_workspace` describes arguments and errors."""
     if config_file is not None and folder is not None:
         raise UsageError("--config and --project name a project both", "leave one of them away")
     if folder is not None:
@@ -93,11 +93,11 @@ def open_place(
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Workspace:
-    """Read a project's configuration.
+    """Reads a project's configuration.
 
     Raises:
-        ConfigError: it is wrong, or names an environment that is another project's too.
-        UsageError: ``environment`` cannot be one's name.
+        ConfigError: it is wrong, or names an environment of another project.
+        UsageError: ``environment`` is no valid name.
     """
     if environment is not None and not ENVIRONMENT_NAME.fullmatch(environment):
         raise UsageError(f"the environment {environment!r} cannot be part of a git ref", ENVIRONMENT_HINT)
@@ -125,16 +125,14 @@ def open_place(
         name = folder_name(config.folder)
         project = replace(project, cache_dir=project.cache_dir / name)
         if own == _own_local(repo, config, project):
-            # Assets of two projects may have the same key, and then one file in the same place.
+            # Two projects may have assets of the same key, which one instance would store in the same place.
             project = replace(project, default_home=repo.private_dir / "projects" / name / "dagster_home")
     title = None if place.single else place.name
     return Workspace(repo, config, project, environment or own, title)
 
 
 def _own_local(repo: Repository, config: Config, project: DagsterProject) -> str:
-    """The environment that is a project's by its folder, and the linked worktree's if that has assets of
-    its own.
-    """
+    """Returns the environment of a project's folder, or the linked worktree's if its assets are its own."""
     return local_environment(config.folder, _worktree(repo, project))
 
 
@@ -143,10 +141,10 @@ def _worktree(repo: Repository, project: DagsterProject) -> str | None:
 
 
 def _local(repo: Repository, config: Config, project: DagsterProject) -> str:
-    """The environment where the configuration names none.
+    """Returns the environment if the configuration names none.
 
-    What was recorded for a project below the top before it had a name of its own goes on to be its record,
-    until there is a project at the top, whose name that is.
+    A project below the top may have been recorded under the name of the top's. It keeps that record until
+    there is a project at the top.
     """
     own = _own_local(repo, config, project)
     if not config.folder:

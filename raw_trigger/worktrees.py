@@ -1,8 +1,8 @@
-"""The linked worktrees that may have records of their own, and what becomes of these when a worktree is gone.
+"""Keeps track of the linked worktrees that have records of their own, and deletes these with the worktree.
 
-A record's name has that of its worktree in it, and git gives the name to the next one that wants it. The
-folder of ours in a worktree's git directory goes with it: where a name is noted in the shared folder and that
-folder is not there, the record was another worktree's.
+A record's name contains the name of its worktree, and git gives that name to the next worktree that wants it.
+Our folder in a worktree's git directory is deleted with the worktree. So a name that is noted in the shared
+folder without such a folder means that the record was another worktree's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raw_trigger.repo.repository import Repository
 
 
 def tidy(repo: Repository) -> None:
-    """Drop the records of worktrees that are gone, and note this one."""
+    """Deletes the records of worktrees that are gone, and notes this one."""
     for note in _notes(repo):
         if not (_git_dir(repo, note.name) / repo.private_dir.name).is_dir():
             for environment in state.environments(repo):
@@ -25,7 +25,7 @@ def tidy(repo: Repository) -> None:
                     repo.git.attempt("update-ref", "-d", f"{state.PREFIX}{environment}")
             note.unlink(missing_ok=True)
     name = repo.worktree_name
-    # Where nothing can be written nothing can be recorded either.
+    # An error is ignored: if nothing can be written, nothing can be recorded either.
     with suppress(OSError):
         if name is not None:
             repo.private_dir.mkdir(exist_ok=True)
@@ -34,14 +34,14 @@ def tidy(repo: Repository) -> None:
 
 
 def of_missing_worktrees(repo: Repository) -> Callable[[str], bool]:
-    """Says of an environment's name whether it is that of a worktree which was deleted behind git's back."""
+    """Returns a function that says whether an environment is that of a worktree deleted without git."""
     gone = [note.name for note in _notes(repo) if not _is_there(_git_dir(repo, note.name))]
     return lambda environment: any(is_of_worktree(environment, name) for name in gone)
 
 
 def _is_there(git_dir: Path) -> bool:
     try:
-        # As git reads it: the path of the file `.git` in the working tree.
+        # The file contains the path of the file `.git` in the working tree (gitrepository-layout(5)).
         named = (git_dir / "gitdir").read_text("utf-8", "surrogateescape").rstrip("\n")
     except OSError:
         return False

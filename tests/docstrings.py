@@ -18,18 +18,16 @@ PACKAGE = Path(raw_trigger.__file__).parent
 COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
 """Their docstrings are help texts, which speak to the user in the imperative."""
 VERBS = """
-    Adds Appends Asks Begins Breaks Carries Closes Collects Combines Compares Compiles Connects Deletes
-    Describes Does Extracts Fetches Finds Holds Installs Keeps Knows Leaves Makes Maps Materializes Moves
-    Opens Prints Proposes Publishes Raises Reads Records Remembers Removes Repeats Replaces Reports Returns
-    Runs Says Selects Sends Shows Starts Stores Takes Turns Writes Yields
+    Adds Appends Asks Begins Breaks Brings Builds Carries Closes Collects Combines Compares Compiles
+    Connects Deletes Describes Does Explains Extracts Fetches Finds Has Holds Identifies Installs Keeps
+    Knows Leaves Makes Maps Marks Materializes Moves Opens Prints Proposes Publishes Raises Reads Records
+    Remembers Removes Repeats Replaces Reports Returns Runs Says Selects Sends Shows Starts Stores Takes
+    Turns Writes Yields
 """
 """Add verbs, but none that reads as a plural (Names, Changes, Results): nouns would pass as well."""
 LATER = """
-    arguments.py background.py bookkeeping.py check.py checkouts.py contents.py counting.py coverage.py
-    demo.py documents.py edges.py errors.py events/ explain.py feeding.py hooking.py lock.py model/
-    places.py planning.py project/inside/ promotion.py reads.py recording.py repo/dvc.py repo/tracked.py
-    resources.py results.py roots.py settling.py sharing.py state.py status.py survey.py trigger.py
-    unseen.py workspace.py worktrees.py
+    model/record.py planning.py project/inside/ promotion.py recording.py repo/dvc.py repo/tracked.py
+    results.py settling.py sharing.py state.py survey.py trigger.py
 """
 """Files and folders that do not follow the rule yet."""
 

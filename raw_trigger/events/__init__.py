@@ -1,1 +1,1 @@
-"""From what happened to what is compared: (recorded, desired)."""
+"""Turns what happened into what is compared: (recorded, desired)."""

@@ -1,7 +1,7 @@
-"""What a CI system says that happened: its variables and its payload, read and distrusted.
+"""Reads what a CI system says that happened, from its variables and its payload, and distrusts it.
 
-A branch's name and a payload's fields can be chosen by a stranger who opens a pull request. Ids are taken
-only where they are ids, and names only where git allows them as names; nothing else of a payload is kept.
+A stranger who opens a pull request can choose a branch's name and fields of the payload. An id has to look
+like one, and a name has to be one that git allows; nothing else of a payload is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["push", "tag", "pull-request", "merge-group", "manual", "workflow
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NO_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|\.lock$|\.lock/|^\.|/\.")
-"""What git does not allow in a ref; see `git check-ref-format`."""
+"""The characters that git does not allow in a ref; see `git check-ref-format`."""
 
 _PULL_REQUEST = ("pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment")
 _MANUAL = ("workflow_dispatch", "repository_dispatch", "schedule")
@@ -43,23 +43,23 @@ _GITLAB_MANUAL = (
 
 @dataclass(frozen=True, slots=True)
 class CiEvent:
-    """An event, as far as it matters for what is compared.
+    """Holds an event, as far as it matters for what is compared.
 
     Attributes:
-        name: As the system calls it: ``push``, ``pull_request``, ``schedule`` …; empty where there is none.
-        kind: Which way base and head are found.
-        sha: The commit the system started the job for (``GITHUB_SHA``, ``CI_COMMIT_SHA``).
+        name: The system's name of it: ``push``, ``pull_request``, ``schedule`` …; empty if there is none.
+        kind: The way in which base and head are found.
+        sha: The commit that the system started the job for (``GITHUB_SHA``, ``CI_COMMIT_SHA``).
         ref: ``refs/heads/main``, ``refs/tags/v1``, ``refs/pull/12/merge``.
-        branch: The branch that was pushed to, or that a manual or scheduled run is of. None for pull
-            requests and merge queues: what they hold is no branch's state yet.
-        before: What the ref held before a push; None if it was created by it.
-        after: What it holds after it; None if it was deleted.
+        branch: The branch that was pushed to, or that a manual or scheduled run is for. None for pull
+            requests and merge queues: their content is no branch's state yet.
+        before: The commit of the ref before a push; None if the push created it.
+        after: The commit after the push; None if the push deleted the ref.
         base_ref: The branch that a pull request or merge group is to be merged into.
-        base_sha: The id the payload gives for it, which for a pull request may be an old one.
+        base_sha: The id that the payload gives for it, which for a pull request may be an old one.
         head_sha: The last commit of a pull request, a merge group, or the run before a ``workflow_run``.
-        merged: Whether a pull request was closed by being merged.
+        merged: Whether a pull request was closed by merging it.
         merges: Whether ``sha`` is a merge commit that the system made of both sides of a pull request.
-        from_fork: Whether the content comes from another repository, or that cannot be told.
+        from_fork: Whether the content comes from another repository, or may do so.
         privileged: Whether the job has this repository's secrets although the content may be a stranger's.
         given_base: Named by hand, instead of what the event says.
         given_head: Named by hand, instead of the commit that is checked out.
@@ -92,11 +92,11 @@ class CiEvent:
 
 
 def read_event(environ: Mapping[str, str], *, base: str | None = None, head: str | None = None) -> CiEvent:
-    """What happened, from the runner's variables and the payload they lead to.
+    """Returns what happened, from the runner's variables and the payload they lead to.
 
     Args:
         base: A revision to compare with, given by hand; empty counts as not given.
-        head: A revision to look at instead of what is checked out; the same.
+        head: A revision to look at instead of the one that is checked out; empty counts as not given.
 
     Raises:
         EventError: the payload is missing or unreadable, or says what it cannot say.
@@ -250,7 +250,7 @@ def _gitlab(environ: Mapping[str, str], given: Mapping[str, str | None]) -> CiEv
         **given,
     }
     kind: Kind = "unknown"
-    # A child pipeline of a merge request's has its variables too.
+    # A child pipeline of a merge request has the variables of a merge request too.
     if environ.get("CI_MERGE_REQUEST_IID"):
         fields.update(_gitlab_merge_request(environ))
         train = environ.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train"
@@ -293,7 +293,7 @@ def _gitlab_merge_request(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _gitlab_external_pull_request(environ: Mapping[str, str]) -> dict[str, Any]:
-    """One of GitHub's, whose own last commit is checked out."""
+    """Returns the fields of a GitHub pull request, whose own last commit is checked out."""
     about = "CI_EXTERNAL_PULL_REQUEST_"
     target, base = (environ.get(f"{about}TARGET_BRANCH_{what}", "") for what in ("NAME", "SHA"))
     source, into = (environ.get(f"{about}{side}_REPOSITORY") for side in ("SOURCE", "TARGET"))
@@ -313,7 +313,7 @@ def _gitlab_external_pull_request(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 class _Payload:
-    """A webhook's JSON, of which nothing is believed but what is asked for."""
+    """Reads single fields of a webhook's JSON, and believes no other."""
 
     def __init__(self, document: Mapping[str, Any], path: str) -> None:
         self._document = document
@@ -367,7 +367,7 @@ _ANEW = "run the workflow again; if it stays, give the base by hand: raw-trigger
 
 
 def _id(text: str, what: str) -> str | None:
-    """The id; None if it is all zeros, which stands for nothing."""
+    """Returns the id; None if it is all zeros, which stands for no commit."""
     if not _ID.fullmatch(text):
         raise EventError(f"{what} is no id of a commit: {text[:80]!a}", _ANEW)
     return text if text.strip("0") else None

@@ -1,4 +1,4 @@
-"""What a git hook compares. No set of hooks sees every change, so all but pre-commit just look at HEAD."""
+"""Tells what a git hook compares. No set of hooks sees every change, so all but pre-commit look at HEAD."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checko
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """The two sides of what a hook compares.
+    """Holds the two sides that a hook compares.
 
-    ``name`` is the hook whose work it is: where a rebase has nothing to pick, post-rewrite does not
-    come, and the post-checkout at its beginning takes its place. ``starts_anew`` says that the working
-    tree was just made: its assets are taken to reflect HEAD.
+    ``name`` is the hook whose work it is: if a rebase has nothing to pick, post-rewrite does not come, and
+    the post-checkout at its beginning takes its place. ``starts_anew`` says that the working tree was just
+    made: its assets are taken to reflect HEAD.
 
     Attributes:
-        staged: What the commit brings. The rest is done with it, but cannot refuse it. None: it is no commit.
-        pushed: What a commit that is pushed brings, which is not the one that is checked out: no other path
-            is looked at, and what it has and the disk has not is only told.
+        staged: The paths that the commit brings. Other pending paths are done with it, but cannot refuse it.
+            None if this is no commit.
+        pushed: The paths that a pushed commit brings which is not checked out: only these are looked at, and
+            what the disk lacks of them is only reported. None otherwise.
     """
 
     name: str
@@ -41,19 +42,19 @@ class HookEvent:
 
     @property
     def refuses(self) -> bool:
-        """Whether git heeds the hook's exit code, so that a failure stops what the user is doing."""
+        """Says whether git obeys the hook's exit code, so that a failure stops what the user is doing."""
         return self.name in ("pre-commit", "pre-push")
 
 
 def hook_events(
     workspace: Workspace, name: str, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
 ) -> tuple[HookEvent, ...]:
-    """What the hook is to compare: a push may bring several commits, all others have one thing to look at or
-    none.
+    """Returns what the hook compares: several commits for a push, otherwise one event or none.
 
     Args:
-        args: What git passed to the hook.
-        stdin: What git wrote to it (post-rewrite: lines of ``old new``; pre-push: a line for each ref).
+        args: The arguments that git passed to the hook.
+        stdin: The input that git wrote to it (post-rewrite: lines of ``old new``; pre-push: a line for each
+            ref).
         environ: pre-commit passes some arguments as variables instead.
 
     Raises:
@@ -95,7 +96,7 @@ def _staged(workspace: Workspace, head: Revision | None) -> Iterator[HookEvent]:
 def _pushed(
     workspace: Workspace, head: Revision | None, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
 ) -> Iterator[HookEvent]:
-    """What a push brings, HEAD first. A deletion brings nothing, and a tag what its commit does."""
+    """Yields what a push brings, HEAD first. A deletion brings nothing, and a tag what its commit brings."""
     repo = workspace.repo
     told = [line.split(" ") for line in os.fsdecode(stdin).splitlines()]
     refs = [(line[0], line[1], line[3]) for line in told if len(line) == 4]  # noqa: PLR2004
@@ -103,7 +104,7 @@ def _pushed(
         name = environ.get("PRE_COMMIT_LOCAL_BRANCH", "HEAD")
         refs = [(name, environ["PRE_COMMIT_TO_REF"], environ.get("PRE_COMMIT_FROM_REF", ""))]
     elif not told and not args:
-        # By hand: git names the remote, also where nothing is pushed.
+        # Called by hand: git would name the remote, even if nothing is pushed.
         refs = [("HEAD", "HEAD", "")]
     found: dict[str, tuple[Revision, str]] = {}
     for name, oid, before in refs:
@@ -132,8 +133,9 @@ def _pushed(
 
 
 def _known_to_the_remote(repo: Repository, revision: Revision, before: str) -> str:
-    """The commit that a pushed one is compared with: where the remote's branch stands, and of a new one, or
-    where that commit is not here, where its history has left HEAD's.
+    """Returns the commit that a pushed one is compared with: the present one of the remote's branch.
+
+    For a new branch, or if that commit is not here, it is where the history left HEAD's.
     """
     if before.strip("0"):
         with suppress(RawTriggerError):
@@ -147,10 +149,10 @@ def _base(workspace: Workspace, before: Callable[[], Base]) -> Base:
 
 
 def _nothing_to_pick(repo: Repository) -> bool:
-    """Whether a rebase is about to end where it begins: it fast-forwards, or has dropped all its commits."""
+    """Says whether a rebase is about to end where it begins: by a fast-forward, or with no commit left."""
     folder = repo.git_dir / "rebase-merge"
     todo = folder / "git-rebase-todo"
-    # Once it has stopped somewhere, a checkout is the user's own.
+    # After it stopped somewhere, a checkout is one of the user.
     return (
         folder.is_dir()
         and not (todo.exists() and todo.stat().st_size)
@@ -169,7 +171,7 @@ def _checked_out_from(args: Sequence[str], environ: Mapping[str, str]) -> str:
 def _before(
     workspace: Workspace, name: str, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
 ) -> Base:
-    """Where the branch stood before the event: needed only while nothing is recorded."""
+    """Returns where the branch was before the event: needed only while nothing is recorded."""
     candidates: list[str] = []
     if name == "post-checkout":
         old = _checked_out_from(args, environ)
@@ -187,6 +189,6 @@ def _before(
         try:
             return revision_base(workspace.repo.resolve(candidate)[0], "")
         except RawTriggerError:
-            # `HEAD@{1}` of a branch with one entry is an error of its own.
+            # Git fails on `HEAD@{1}` if the branch's log has one entry.
             continue
     return Base("empty", "nothing", None, "")

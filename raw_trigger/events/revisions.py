@@ -1,4 +1,4 @@
-"""What the arguments of ``diff`` and ``run`` compare, as `git diff` would read them."""
+"""Reads the arguments of ``diff`` and ``run`` as `git diff` would."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ def from_arguments(
     staged: bool = False,
     everything: bool = False,
 ) -> tuple[Base, Desired]:
-    """The two sides: nothing, ``REV``, ``A B``, ``A..B`` or ``A...B``; ``staged`` asks for the index.
+    """Returns the two sides of nothing, ``REV``, ``A B``, ``A..B`` or ``A...B``.
+
+    Args:
+        staged: Whether to compare with the index.
+        everything: Whether to compare with nothing.
 
     Raises:
-        UsageError: a revision is unknown, or the arguments make no sense together.
+        UsageError: a revision is unknown, or the arguments contradict each other.
     """
     base_name, desired_name = _sides(revisions)
     resolved = _Resolved(repo)
@@ -55,7 +59,7 @@ def from_arguments(
 
 
 def is_revision(repo: Repository, word: str) -> bool:
-    """Says whether it is a revision or a range of two."""
+    """Says whether the word is a revision or a range of two."""
     if word == "..":  # the folder above, for git too
         return False
     ends = re.split(r"\.\.\.?", word, maxsplit=1)
@@ -67,7 +71,7 @@ def is_revision(repo: Repository, word: str) -> bool:
 
 
 def recorded(repo: Repository, environment: str) -> Base | None:
-    """The recorded tree as a base; None if nothing is recorded."""
+    """Returns the recorded tree as a base; None if nothing is recorded."""
     record = state.read(repo, environment)
     if record is None:
         return None
@@ -75,17 +79,17 @@ def recorded(repo: Repository, environment: str) -> Base | None:
 
 
 def revision_base(revision: Revision, reason: str) -> Base:
-    """A revision as a base."""
+    """Returns a revision as a base."""
     return Base("revision", revision.name, revision.commit or revision.tree, reason)
 
 
 def revision_desired(revision: Revision) -> Desired:
-    """A revision as what should be reflected."""
+    """Returns a revision as the desired side."""
     return Desired("revision", revision.name, revision.commit or revision.tree)
 
 
 def head_base(repo: Repository) -> Base:
-    """HEAD as a base; nothing where there is no commit yet."""
+    """Returns HEAD as a base; the empty one before the first commit."""
     head = repo.head()
     if head is None:
         return Base(
@@ -95,7 +99,7 @@ def head_base(repo: Repository) -> Base:
 
 
 class _Resolved:
-    """What revisions name. What a clone whose history is cut off lacks of them is fetched."""
+    """Resolves revisions, and fetches what a shallow clone lacks of them."""
 
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
@@ -110,7 +114,7 @@ class _Resolved:
 
     @cached_property
     def origin(self) -> Origin | None:
-        """Origin, where the clone's history is cut off."""
+        """Returns origin if the clone's history is cut off; else None."""
         if not (self.repo.common_dir / "shallow").exists():
             return None
         from raw_trigger.repo.fetching import Origin

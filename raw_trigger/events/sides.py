@@ -1,4 +1,4 @@
-"""What the job of a CI event is about, and what it compares where nothing is recorded, and why."""
+"""Tells what the job of a CI event is about, and what it compares with, and why, if nothing is recorded."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RECORD = "or run with an `--environment` whose record is the base"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What should be reflected.
+    """Holds what should be reflected.
 
     Attributes:
         checked_out: Whether it is HEAD, so that Dagster reads those very files.
-        branch: The branch whose state it is, so that it may be recorded for it; None: no branch's, or nobody
-            knows.
+        branch: The branch whose state it is, and for which it may be recorded; None if it is no branch's or
+            unknown.
         gone: Why there is nothing to do; None if there is.
-        warnings: What the user should be told besides.
+        warnings: What the user should know besides.
     """
 
     desired: Desired
@@ -36,7 +36,7 @@ class Head:
 
 
 def event_origin(repo: Repository, event: CiEvent) -> Origin:
-    """Origin as the event's job needs it."""
+    """Returns origin with the refs that the event's job may need."""
     refs = [
         event.ref,
         *(f"refs/heads/{b}" for b in (event.base_ref, event.branch, event.default_branch) if b),
@@ -45,7 +45,7 @@ def event_origin(repo: Repository, event: CiEvent) -> Origin:
 
 
 def event_head(origin: Origin, event: CiEvent) -> Head:
-    """What the job of an event is about: what is checked out, unless another head was given.
+    """Returns what the job of an event is about: what is checked out, unless another head was given.
 
     Raises:
         UsageError: a given revision is unknown, or nothing is checked out.
@@ -80,11 +80,11 @@ def event_head(origin: Origin, event: CiEvent) -> Head:
 
 
 def _branch(origin: Origin, event: CiEvent, oid: str) -> str | None:
-    """The branch whose state the commit is: the event's, or that of whose last commit it is on origin."""
+    """Returns the branch whose state the commit is: the event's, or one that ends with it on origin."""
     if event.kind != "workflow-run":
         known = {event.sha: event.branch}
     else:
-        # Such a job is for the default branch, whatever the run before it was for.
+        # A `workflow_run` job is for the default branch, whatever the run before it was for.
         known = {event.head_sha: event.branch, event.sha: event.default_branch}
     if oid in known:
         return known[oid]
@@ -99,9 +99,9 @@ def _branch(origin: Origin, event: CiEvent, oid: str) -> str | None:
 def event_base(
     origin: Origin, event: CiEvent, head: Head, *, queue: MergeGroup = "previous"
 ) -> tuple[Base, tuple[str, ...]]:
-    """What an event compares where nothing is recorded, and what is to be told besides.
+    """Returns what an event is compared with if nothing is recorded, and what the user should know besides.
 
-    What the clone lacks is fetched.
+    It fetches what the clone lacks.
 
     Args:
         queue: What an entry of a merge queue is compared with.
@@ -118,7 +118,7 @@ def event_base(
 
 
 class _Finder:
-    """Finds the base of one event. ``warnings`` collects what should be said besides."""
+    """Finds the base of one event. ``warnings`` collects what the user should know besides."""
 
     def __init__(
         self, origin: Origin, event: CiEvent, head: str, branch: str | None, queue: MergeGroup
@@ -132,12 +132,12 @@ class _Finder:
 
     @property
     def ref(self) -> str:
-        """The ref as a person calls it."""
+        """Returns the ref as a person calls it."""
         event = self.event
         return event.branch or event.tag or event.ref or "the ref"
 
     def base(self) -> Base:
-        """What is compared with."""
+        """Returns what is compared with."""
         if self.event.given_base:
             return self._given(self.event.given_base)
         ways: Mapping[Kind, Callable[[], Base]] = {
@@ -152,7 +152,7 @@ class _Finder:
         return ways[self.event.kind]()
 
     def _given(self, name: str) -> Base:
-        """A commit of HEAD's own history as it is; of another branch, where HEAD left it."""
+        """Returns a given commit of HEAD's own history; for one of another branch, where HEAD left it."""
         oid = self.origin.revision(name)
         reason = "the base that was given"
         found = self.origin.common(oid, self.head)
@@ -169,7 +169,7 @@ class _Finder:
             else:
                 why = f"this is the first push of {self.ref}"
             return self._since_default(why, self.event.branch)
-        # A forced push leaves the old commit in no history.
+        # After a forced push the old commit is in no history, so searching would fetch all of it in vain.
         if self.origin.obtain(event.before, searching=not event.forced):
             forced = ", which was forced" if event.forced else ""
             return self._revision(event.before, f"what {self.ref} held before this push{forced}")
@@ -177,10 +177,10 @@ class _Finder:
         return self._since_default(f"origin does not give {before}", self.event.branch)
 
     def _since_default(self, why: str, branch: str | None) -> Base:
-        """Everything since the branch left the default branch; of the default branch itself all files.
+        """Returns where the branch left the default branch; for the default branch itself all files count.
 
         Args:
-            branch: None if it is not known which one it is.
+            branch: None if it is unknown.
         """
         default = self.event.default_branch or self.origin.default_branch()
         if default is None:
@@ -200,7 +200,7 @@ class _Finder:
             self.warnings.append(f"{branch} is taken as it was when this clone was made: {tip.stale}")
         found = self.origin.fork_point(self.head, tip.oid)
         if found == self.head and self.event.base_sha is not None and self.origin.obtain(self.event.base_sha):
-            # The branch was moved on to this very commit since; the event knows where it was before.
+            # The branch has moved on to this very commit since; the event says where it was before.
             found = self.origin.merge_base(self.event.base_sha, self.head)
         if found is None:
             return _everything(f"{why}, and it has no history in common with {branch}")
@@ -226,7 +226,7 @@ class _Finder:
         event, parents = self.event, self.origin.parents(self.head)
         assert event.base_ref is not None
         if event.merged and self.head != event.head_sha and len(parents) < 2:  # noqa: PLR2004
-            # Squashed or rebased: nothing tells how many of the commits are its own.
+            # Squashed or rebased: nothing tells how many of the commits belong to the pull request.
             assert event.base_sha is not None
             self._need(event.base_sha)
             return self._revision(event.base_sha, f"{event.base_ref} when the pull request was last updated")
@@ -245,7 +245,7 @@ class _Finder:
     def _merge_group(self) -> Base:
         base, target, queue = self.event.base_sha, self.event.base_ref, self.queue
         if self.event.system == "gitlab":
-            # In a merge train the commit is a merge into the entry before, unless it is put on without one.
+            # In a merge train the commit is a merge into the entry before, except for fast-forward merges.
             parents = self.origin.parents(self.head)
             base, queue = (parents[0], queue) if len(parents) > 1 else (None, "target")
         if queue == "target" and target is not None:

@@ -8,21 +8,21 @@ from functools import cached_property
 from typing import Literal
 
 JOB = "job:"
-"""Stands before the name of a job where an asset's key could stand; no key should begin with it."""
+"""Begins the name of a job where an asset's key could be; no key should begin so."""
 
 HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands in the name of a file for text that only a run knows."""
+"""Replaces, in a file's name, text that only a run knows."""
 KEY = "\N{INTERLINEAR ANNOTATION ANCHOR}"
-"""Stands in the name of a file for the key of the partition that is made."""
+"""Replaces, in a file's name, the key of the partition that is made."""
 
 AssetKind = Literal["materializable", "observable", "external"]
 
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """A partitions definition. Two assets share one exactly if these are equal.
+    """Describes a partitions definition. Two assets share one exactly if these are equal.
 
-    ``keys`` is known for static definitions only: time windows grow and dynamic keys live in the instance,
+    ``keys`` is known for static definitions only: time windows grow, and dynamic keys are in the instance,
     which ``init`` asks for them. ``exclusions`` are the starts of time windows that are left out, as cron
     schedules or as moments in ISO 8601.
     """
@@ -42,16 +42,16 @@ class Partitions:
 
 @dataclass(frozen=True, slots=True)
 class PartitionMapping:
-    """Which partitions of an asset are made from which ones of one above it, as Dagster's class of the name.
+    """Says which partitions of an asset are made from which of an upstream one, as a mapping of Dagster.
 
     Args:
-        keys: Of ``specific``: the partitions above that everything is made from.
-        pairs: Of ``static``: each partition above and those below it.
-        start_offset: Of ``time``: by how many windows of the asset's own the span above begins later.
+        keys: Of ``specific``: the upstream partitions that everything is made from.
+        pairs: Of ``static``: each upstream partition and its downstream ones.
+        start_offset: Of ``time``: by how many of the asset's own windows the upstream span begins later.
         end_offset: The same for its end.
-        dimension: Of ``single``: the dimension of the one of the two that has several.
-        dimensions: Of ``multi``: a dimension above, the one below, and how they are mapped.
-        name: Of ``other``: the name of the class.
+        dimension: Of ``single``: the dimension on the side that has several.
+        dimensions: Of ``multi``: an upstream dimension, the downstream one, and how they are mapped.
+        name: Of ``other``: the name of Dagster's class.
     """
 
     kind: Literal["identity", "all", "last", "specific", "static", "time", "single", "multi", "other"]
@@ -66,16 +66,15 @@ class PartitionMapping:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One asset. Keys are in their text form, parts joined by ``/``; ``parts`` keeps the exact key.
+    """Describes one asset. Keys are in their text form, parts joined by ``/``; ``parts`` keeps the exact key.
 
-    ``metadata`` holds the definition metadata whose values are text, paths or URLs;
-    ``execution_set`` the keys that can only be materialized together with this one;
-    ``mappings`` how its partitions are made from those of a parent, where Dagster was asked for it;
-    ``partitions_per_run`` how many of its partitions one run may make (0: any number);
-    ``named`` what may be names of files in its code, with ``*`` for what is listed and :data:`HOLE` and
-    :data:`KEY` for what only a run knows (one that begins with ``/`` is relative to the repository's top),
-    and ``told`` the same in its description; ``needs_config`` whether it cannot be made without a run
-    configuration.
+    ``metadata`` is the definition metadata whose values are text, paths or URLs. ``execution_set`` are the
+    keys that can only be materialized together with this one. ``mappings`` say how its partitions are made
+    from a parent's, if Dagster was asked. ``partitions_per_run`` is how many of its partitions one run may
+    make (0: any number). ``named`` are texts in its code that may name files, with ``*`` for what is listed
+    and :data:`HOLE` and :data:`KEY` for what only a run knows; one that begins with ``/`` is relative to the
+    repository's top. ``told`` are such texts in its description. ``needs_config`` says that it cannot be made
+    without a run configuration.
     """
 
     key: str
@@ -97,7 +96,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The whole asset graph. ``fresh`` says that it was loaded just now, not taken from a cache."""
+    """Holds the whole asset graph. ``fresh`` says that it was loaded just now, not taken from a cache."""
 
     assets: Mapping[str, Asset] = field(default_factory=dict)
     fresh: bool = True
@@ -105,16 +104,16 @@ class Catalog:
     jobs: Mapping[str, str] = field(default_factory=dict)
     """The named jobs, each with its code location."""
     unread: tuple[tuple[str, str], ...] = ()
-    """Assets, and what of them could not be read and is left out."""
+    """Assets, each with what could not be read of it and is left out."""
     code: tuple[str, ...] = ()
-    """The files of code that were loaded from elsewhere than the repository, without installed packages."""
+    """The code files that were loaded from outside the repository, without installed packages."""
 
     def has(self, key: str) -> bool:
-        """Whether there is such an asset, or such a job (``job:NAME``)."""
+        """Says whether there is such an asset, or such a job (``job:NAME``)."""
         return key in self.assets or (key.startswith(JOB) and key[len(JOB) :] in self.jobs)
 
     def partitioned_above(self, keys: Iterable[str]) -> frozenset[str]:
-        """The partitioned assets that these are made from, by way of such ones, however far up."""
+        """Returns all upstream assets that are reached by partitioned assets only, however far up."""
         found: set[str] = set()
         left = list(keys)
         for key in left:  # it grows
@@ -127,7 +126,7 @@ class Catalog:
 
     @cached_property
     def children(self) -> Mapping[str, Sequence[str]]:
-        """Asset key → keys of the assets that depend on it directly, sorted."""
+        """Returns the sorted keys of the direct children by asset key."""
         out: dict[str, list[str]] = {}
         for key in sorted(self.assets):
             for parent in self.assets[key].parents:

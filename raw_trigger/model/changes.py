@@ -1,4 +1,4 @@
-"""What differs between two trees of raw files."""
+"""The differences between two trees of raw files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Content = Literal["blob", "lfs", "dvc", "symlink", "submodule"]
 
 WORKTREE = ":WORKTREE:"
 INDEX = ":INDEX:"
-"""Names of the two trees that are no revisions; git allows no ref to begin with a colon."""
+"""Names of the two sides that are no revisions; git allows no ref to begin with a colon."""
 
 SYMLINK_MODE = "120000"
 SUBMODULE_MODE = "160000"
 DVC_MODE = "dvc"
-"""In a mode's place: git has only a pointer file, and the id is DVC's MD5 of the content."""
+"""Instead of a mode: git has only a pointer file, and the id is DVC's MD5 of the content."""
 _FOLDER = ".dir"
 DVC_SUFFIX = b".dvc"
 DVC_LOCK = b"dvc.lock"
@@ -24,9 +24,9 @@ DVC_LOCK = b"dvc.lock"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What git knows of one path: its mode (six octal digits) and its object id (hexadecimal).
+    """Holds what git knows of one path: its mode (six octal digits) and its object id (hexadecimal).
 
-    ``lfs`` says that the object is a pointer of Git LFS, as far as anybody looked.
+    ``lfs`` says that the object is known to be a pointer of Git LFS.
     """
 
     mode: str
@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def content(self) -> Content:
-        """What kind of thing the object is, as far as the mode tells."""
+        """Returns the kind of content, as far as the mode tells."""
         if self.mode == SYMLINK_MODE:
             return "symlink"
         if self.mode == SUBMODULE_MODE:
@@ -46,15 +46,15 @@ class Entry:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a whole folder of DVC's, of which it is not known here what files are in it."""
+        """Says whether it is a whole folder of DVC, whose files are unknown here."""
         return self.mode == DVC_MODE and self.oid.endswith(_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One path whose entry differs. ``path`` is relative to the repository's top, exact bytes.
+    """Holds one path whose entry differs. ``path`` is relative to the repository's top, exact bytes.
 
-    ``old_path`` is where exactly the same content went away in the same diff (a rename).
+    ``old_path`` is the path that lost exactly the same content in the same diff (a rename), else None.
     """
 
     path: bytes
@@ -75,20 +75,20 @@ class Change:
         return "modified"
 
     def as_lfs(self) -> Change:
-        """The same, of files that are Git LFS's."""
+        """Returns the change with its entries marked as Git LFS pointers."""
         old, new = (None if entry is None else replace(entry, lfs=True) for entry in (self.old, self.new))
         return replace(self, old=old, new=new)
 
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """A pointer file that differs; what changed is recorded with it.
+    """Holds a pointer file that differs; it is recorded together with what changed behind it.
 
     Attributes:
         path: The pointer file.
-        new: As git has it on the new side; None: it is gone.
-        outs: What it stands for, as far as that differs → what it is on the new side.
-        paths: The same → the changed paths by which it is shown.
+        new: Its entry in git on the new side; None if it is gone.
+        outs: The files and folders that it stands for and that differ, each with its new entry.
+        paths: The same files and folders, each with the changed paths in which it is shown.
     """
 
     path: bytes
@@ -99,7 +99,7 @@ class Pointed:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The side that is compared with. ``oid`` is a tree's or commit's id, or None where there is none."""
+    """Holds the side that is compared with. ``oid`` is a tree's or commit's id; None for the empty base."""
 
     kind: Literal["recorded", "revision", "empty"]
     name: str
@@ -109,7 +109,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The side that should be reflected. ``name`` is a revision, :data:`INDEX` or :data:`WORKTREE`."""
+    """Holds the side that should be reflected. ``name`` is a revision, :data:`INDEX` or :data:`WORKTREE`."""
 
     kind: Literal["worktree", "index", "revision"]
     name: str
@@ -118,11 +118,11 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """Every changed path under the raw roots, sorted by path.
+    """Holds every changed path under the raw roots, sorted by path.
 
-    ``only`` are the paths that are looked at at all; None: all of them. ``pointed`` are pointer files in
-    whose place the changes of what they stand for are listed. ``recorded``, where everything is taken: what
-    is recorded of those paths that are something else by now; None: the base is what counts.
+    ``only`` are the paths that were looked at; None: all. ``pointed`` are pointer files; the changes of what
+    they stand for are listed in place of them. ``recorded`` is set if everything is taken: what the record
+    has of the paths that differ from it; None: the base counts.
     """
 
     base: Base
@@ -133,15 +133,15 @@ class ChangeSet:
     recorded: Mapping[bytes, Entry] | None = None
 
     def narrowed(self, only: frozenset[bytes]) -> ChangeSet:
-        """The changes of these paths."""
+        """Returns the changes of these paths."""
         kept = tuple(change for change in self.changes if change.path in only)
         return replace(self, changes=kept, only=only)
 
     def overlaid(self, hidden: Mapping[bytes, tuple[Entry, Entry | None]]) -> ChangeSet:
-        """With what is on disk on the new side, of paths that git takes for something else.
+        """Returns the changes with the content on disk as the new side of paths that git misjudges.
 
         Args:
-            hidden: What git takes a path for, and what is on disk.
+            hidden: For each path what git takes it for, and what is on disk.
         """
         if not hidden:
             return self
@@ -151,7 +151,7 @@ class ChangeSet:
         return replace(self, changes=tuple(known[path] for path in sorted(known)))
 
     def extended(self, further: Mapping[bytes, Entry | None]) -> ChangeSet:
-        """With these paths, whose content is the same on both sides, as remapped ones."""
+        """Returns the changes with these paths added as remapped: both sides have the same content."""
         known = {change.path for change in self.changes}
         new = [
             Change(path, entry, entry)
@@ -165,31 +165,31 @@ class ChangeSet:
 
 
 def _type(entry: Entry) -> str:
-    """Whatever has a content of its own is a file."""
+    """Returns the entry's type; everything with a content of its own is a file."""
     return entry.content if entry.content in ("symlink", "submodule") else "file"
 
 
 def is_pointer(path: bytes) -> bool:
-    """Whether a file of this name may be one of DVC's that stands for data."""
+    """Says whether a file of this name may be DVC's and stand for data."""
     return path.endswith(DVC_SUFFIX) or path.rpartition(b"/")[2] == DVC_LOCK
 
 
 NOTHING = ChangeSet(Base("empty", "", None, ""), Desired("worktree", WORKTREE), ())
-"""No change of what is on disk: for whoever looks at all files."""
+"""No change of the working tree: for callers that look at all files."""
 
 
 def show(path: bytes) -> str:
-    """The path as text. Bytes that are no UTF-8 become lone surrogates, so it can be had back."""
+    """Returns the path as text, with lone surrogates for invalid UTF-8; :func:`to_bytes` inverts it."""
     return path.decode("utf-8", "surrogateescape")
 
 
 def is_below(path: str) -> bool:
-    """Whether a path is that of something below what it is relative to, as git has it."""
+    """Says whether a relative path stays below its base and is spelt as git spells paths."""
     parts = path.split("/")
     whole = not any("\ud800" <= char <= "\udc7f" or (char > "\udcff" and char <= "\udfff") for char in path)
     return whole and "\0" not in path and not any(part in ("", ".", "..") for part in parts)
 
 
 def to_bytes(path: str) -> bytes:
-    """The inverse of :func:`show`."""
+    """Returns the path that :func:`show` made this text of."""
     return path.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""What is written about launches: before they start, after they end, and as it is read later."""
+"""What is written about launches, before they start and after they end, and how it is read later."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FileVersion = tuple[bytes, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that a launch belongs to.
+    """Identifies the process that a launch belongs to.
 
-    ``namespace`` says within what ``pid`` counts, where the system has such a thing. ``started`` tells the
-    process from a later one with the same number.
+    ``namespace`` is the PID namespace in which ``pid`` counts, empty if the system has none. ``started``
+    distinguishes the process from a later one with the same number.
     """
 
     host: str
@@ -31,7 +31,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How many rows of its files a target is made anew for, as far as they were counted."""
+    """Holds how many rows of its files a target is made for, as far as they were counted."""
 
     inserted: int
     updated: int
@@ -40,9 +40,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class TargetRecord:
-    """A target that is about to be run. ``kind`` is that of the asset.
+    """Describes a target that is about to run. ``kind`` is that of the asset.
 
-    ``files`` are what it is run for. ``time`` is the start of its time partition, with a time zone.
+    ``files`` are what it runs for. ``time`` is the start of its time partition, with a time zone.
     """
 
     target: Target
@@ -55,10 +55,10 @@ class TargetRecord:
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """One row of the ledger: a Dagster run, or a batch of what needs none, without ``dagster_run_id``.
+    """Describes one row of the ledger: a Dagster run, or a batch without one (``dagster_run_id`` None).
 
-    ``run_id`` is the ledger's own, a UUID. ``number`` counts from 1. ``submitted`` says that a deployment
-    has taken it over, so that it goes on without its owner.
+    ``run_id`` is the ledger's own, a UUID. ``number`` counts from 1. ``submitted`` says that a deployment has
+    taken it over, so that it goes on without its owner.
     """
 
     run_id: str
@@ -71,11 +71,11 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaunchRecord:
-    """A plan that is about to be carried out. Times have a time zone.
+    """Describes a plan that is about to be carried out. Times have a time zone.
 
-    ``launch_id`` is a UUID, ``face`` where it was called from, ``git_sha`` the commit whose files are used
-    (with ``+staged`` or ``+worktree`` where it is not exactly that), ``committed`` that commit's time, and
-    ``log`` the file that holds what the runs print.
+    ``launch_id`` is a UUID, ``face`` the command or hook that launches, ``git_sha`` the commit whose files
+    are used (with ``+staged`` or ``+worktree`` if not exactly these), ``committed`` that commit's time, and
+    ``log`` the file with the output of the runs.
     """
 
     launch_id: str
@@ -92,9 +92,9 @@ class LaunchRecord:
 
 @dataclass(frozen=True, slots=True)
 class FailedContent:
-    """A file's content that a target could not be made from when it was last run.
+    """Holds a file's content that a target could not be made from in its last run.
 
-    ``status`` is ``skipped`` where the target failed only because something before it did.
+    ``status`` is ``skipped`` if the target failed only because one before it did.
     """
 
     target: Target
@@ -105,9 +105,9 @@ class FailedContent:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a target came to when it was last run, where that was no success.
+    """Holds how a target's last run ended, if that was no success.
 
-    ``status`` is as of :class:`FailedContent`; ``files`` are what it was run for.
+    ``status`` is as of :class:`FailedContent`; ``files`` are what it ran for.
     """
 
     target: Target
@@ -120,7 +120,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Which runs are asked for; None means all. ``since`` has a time zone and means the run's start."""
+    """Says which runs are asked for; None means all. ``since`` has a time zone and means the run's start."""
 
     asset: str | None = None
     status: RunStatus | None = None
@@ -130,7 +130,7 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class PastTarget:
-    """What became of a target. ``started`` means that nothing is known of it yet."""
+    """Says what became of a target. ``started`` means that nothing is known of it yet."""
 
     target: Target
     kind: str
@@ -145,9 +145,9 @@ class PastTarget:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One row of the ledger as it is read later. Times are in UTC; ``batch`` is one of ``batches``.
+    """Holds one row of the ledger as it is read later. Times are in UTC; ``batch`` is one of ``batches``.
 
-    ``submitted`` says of a started one that a deployment has taken it over, so that ``owner`` may be gone.
+    ``submitted`` says of a started run that a deployment has taken it over, so that ``owner`` may be gone.
     """
 
     run_id: str

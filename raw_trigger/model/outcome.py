@@ -13,7 +13,7 @@ OutcomeStatus = Literal["success", "failed", "partial", "submitted", "nothing"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One evaluation of an asset check."""
+    """Holds one evaluation of an asset check."""
 
     name: str
     passed: bool
@@ -23,15 +23,16 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Which raw files were opened while a target was made. Paths are relative to the repository's top.
+    """Says which raw files were opened while a target was made. Paths are relative to the repository's top.
 
     Args:
-        step: What made it in its run; what one function makes has one step.
-        files: What its process read.
-        unsure: What was read by another process, such as a child of the step, or a stranger.
-        folders: What it listed.
+        step: The step of the run that made it; the assets of one function share a step.
+        files: The files that the step's process read.
+        unsure: The files that another process read, such as a child of the step, or a stranger.
+        folders: The folders that it listed.
         complete: Whether nothing else can have been read.
-        around: What may have been read for it outside of its step: while the project was loaded, by others.
+        around: The files that may have been read for it outside of its step: while the project was loaded, or
+            by others.
     """
 
     step: str
@@ -44,7 +45,7 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class TargetOutcome:
-    """What became of one target. ``seconds`` is None where no step ran, ``reads`` where nobody watched."""
+    """Says what became of one target. ``seconds`` is None if no step ran, ``reads`` if nobody watched."""
 
     target: Target
     status: TargetStatus
@@ -56,12 +57,12 @@ class TargetOutcome:
 
     @property
     def refuted(self) -> bool:
-        """Whether it was made, but is not what it should be: a check of severity ERROR failed."""
+        """Says whether it was made, but a check of severity ERROR failed."""
         return any(not check.passed and check.severity == "ERROR" for check in self.checks)
 
     @property
     def own_error(self) -> str | None:
-        """The error, unless it only says that one of the checks failed, which speaks for itself."""
+        """Returns the error; None if it only says that one of the checks failed, which is shown anyway."""
         error = self.error or ""
         told = (f"asset check {check.name} failed" for check in self.checks if not check.passed)
         return None if error.startswith(tuple(told)) else self.error
@@ -69,7 +70,7 @@ class TargetOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of all of them. ``log`` is the file that holds what user code printed."""
+    """Says what became of a plan. ``log`` is the file with the output of user code."""
 
     status: OutcomeStatus
     targets: tuple[TargetOutcome, ...] = ()
@@ -79,7 +80,7 @@ class Outcome:
 
 
 def summarize(targets: tuple[TargetOutcome, ...]) -> OutcomeStatus:
-    """The status of a whole launch from those of its targets."""
+    """Returns the status of a whole launch from those of its targets."""
     states = {t.status for t in targets}
     if not states:
         return "nothing"
@@ -91,10 +92,10 @@ def summarize(targets: tuple[TargetOutcome, ...]) -> OutcomeStatus:
 
 
 def judged(plan: Plan, outcome: Outcome, *, missing: bool = False) -> Outcome:
-    """The outcome; it is no success where the plan has errors, or a file had to wait.
+    """Returns the outcome, which is no success if the plan has errors or a file had to wait.
 
     Args:
-        missing: Whether of a part of the plan nobody knows what became of it.
+        missing: Whether a part of the plan has no known outcome.
     """
     if outcome.status == "submitted" or not (missing or plan.errors or plan.waiting):
         return outcome

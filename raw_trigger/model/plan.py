@@ -19,24 +19,25 @@ NO_CATALOG = "no rule of the file covers it, and the Dagster project was not ask
 """The reason of a path that is unmapped only because the catalog was left out: it stays pending."""
 
 UNLISTED = "the files in this folder of DVC's are not known here: dvc pull"
-"""The reason of a folder that nothing but rules for its files can map."""
+"""The reason of a folder that only rules for its files could map."""
 
 
 UNREAD = "its rows feed something else since its rule was edited, and its content is not here"
-"""The reason of a table of which it is not known which partitions it newly feeds."""
+"""The reason of a table whose newly fed partitions are unknown."""
 
 STILL_FAILS = "it still fails with this content: `raw-trigger run` tries again"
 """The reason of a target that no hook tries again by itself."""
 
 NOT_ASKED = "not asked for"
-"""The reason of a target that is left out because something else was asked for."""
+"""The reason of a target that is left out because the user asked for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An asset key and, for a partitioned asset, a partition key.
+    """Identifies an asset and, for a partitioned one, a partition.
 
-    A named job is one too: ``job:NAME``, and what tells its runs apart where each has its own configuration.
+    A named job is a target too: ``job:NAME``, and what distinguishes its runs if each has its own
+    configuration.
     """
 
     asset: str
@@ -44,21 +45,21 @@ class Target:
 
     @property
     def job(self) -> str | None:
-        """The name of the job; None for an asset."""
+        """Returns the name of the job; None for an asset."""
         return self.asset[len(JOB) :] if self.asset.startswith(JOB) else None
 
     @property
     def text(self) -> str:
-        """``raw/sales`` or ``raw/sales|2026-01-31``."""
+        """Returns ``raw/sales`` or ``raw/sales|2026-01-31``."""
         return self.asset if self.partition is None else f"{self.asset}|{self.partition}"
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """A change and what became of it. ``rule`` says where the decision stands (``raw-trigger.yaml:14``).
+    """Holds a change and what becomes of it. ``rule`` is the place of the decision (``raw-trigger.yaml:14``).
 
-    ``rows`` is what it does to the rows of a table; None where they were not or could not be counted.
-    ``lacks`` are other files that one of its targets reads, and whose content is not here.
+    ``rows`` is what it does to the rows of a table; None if they were not counted. ``lacks`` are other files
+    that one of its targets reads, and whose content is not here.
     """
 
     change: Change
@@ -71,22 +72,22 @@ class PlannedChange:
 
     @property
     def absent(self) -> tuple[bytes, ...]:
-        """The files whose content it waits for."""
+        """Returns the files whose content it waits for."""
         return () if self.disposition != "missing-content" else self.lacks or (self.change.path,)
 
     @property
     def unreadable(self) -> bool:
-        """Whether it is a file that has to be mended before it is known which of its targets are affected."""
+        """Says whether its file has to be corrected before its affected targets are known."""
         return self.disposition == "unmapped" and bool(self.targets)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTarget:
-    """One thing to do. ``after`` are targets of this plan that have to be done before it.
+    """Describes one thing to do. ``after`` are targets of this plan that have to be done before it.
 
-    ``above`` are those of its plan that it is directly made from, also those that are skipped for now.
+    ``above`` are those of its plan that it is directly made from, even if they are skipped for now.
     ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
-    has no such partition, ``ready`` from which moment on it will (seconds since 1970).
+    has no such partition, ``ready`` at which moment it will have (seconds since 1970).
     """
 
     target: Target
@@ -103,30 +104,29 @@ class PlannedTarget:
 
     @property
     def sentence(self) -> str:
-        """Its reason, as a warning of the plan says it where somebody should know it."""
+        """Returns the target with its reason, as a warning of the plan."""
         return f"{self.target.text}: {self.reason}"
 
     @property
     def waits(self) -> bool:
-        """Whether it will be made once a time window is over."""
+        """Says whether it will be made when a time window is over."""
         return self.action == "skip" and self.ready is not None and self.reason != NOT_ASKED
 
 
 def kind_of(batch: Sequence[PlannedTarget]) -> Literal["materialize", "report", "delete-partition"]:
-    """What a batch does: all of its targets want the same."""
+    """Returns what a batch does: all of its targets have the same action."""
     action = batch[0].action
     return "materialize" if action == "skip" else action
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to materialize, what to report, what to skip, each with its reason.
+    """Says what to materialize, what to report, what to skip, each with its reason.
 
-    ``left_out`` counts the changed paths that were not asked for. ``record`` is what it was
-    compared with, where that was a record. ``errors`` are what keeps a path from being planned
-    until somebody acts: they fail a run.
-    ``pointed`` are the pointer files with which some of the changes are recorded.
-    ``fingerprint`` is the same for the same contents, rules and targets, whatever the commits' names.
+    ``left_out`` counts the changed paths that were not asked for. ``record`` is the record that was compared
+    with, None if there was none. ``errors`` keep a path from being planned until the user acts: they fail a
+    run. ``pointed`` are the pointer files with which some of the changes are recorded. ``fingerprint`` is the
+    same for the same contents, rules and targets, whatever the names of the commits.
     """
 
     environment: str
@@ -143,12 +143,12 @@ class Plan:
 
     @property
     def actionable(self) -> tuple[PlannedTarget, ...]:
-        """The targets that something will be done for."""
+        """Returns the targets with something to do."""
         return tuple(t for t in self.targets if t.action != "skip")
 
     @property
     def due(self) -> Mapping[bytes, Sequence[str]]:
-        """Returns what something will be done for, as text, by the paths that it is due for."""
+        """Returns the targets with something to do, as text, by the paths that they are due for."""
         found: dict[bytes, list[str]] = {}
         for target in self.actionable:
             for path in target.paths:
@@ -157,12 +157,12 @@ class Plan:
 
     @property
     def waiting(self) -> tuple[PlannedChange, ...]:
-        """The changes that cannot be launched because of what is on disk."""
+        """Returns the changes that cannot be launched because of what is on disk."""
         return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
 
     @property
     def pending_paths(self) -> frozenset[bytes]:
-        """Returns the paths of which something is left to be made, however long that has to wait."""
+        """Returns the paths with something left to make, however long that has to wait."""
         made = {path for target in self.targets if not target.settles for path in target.paths}
         unsettled = {
             one.change.path
@@ -173,7 +173,7 @@ class Plan:
 
     @property
     def asleep(self) -> frozenset[bytes]:
-        """Paths that everything is made from but what waits for its time window to end."""
+        """Returns the paths for which only targets are left that wait for a time window to end."""
         waits: set[bytes] = set()
         others: set[bytes] = set()
         for target in self.targets:
@@ -183,14 +183,14 @@ class Plan:
 
     @property
     def pending(self) -> bool:
-        """Whether somebody or something still has to act on these changes, not only time to pass."""
+        """Says whether these changes still need an action, and not only time to pass."""
         undecided = any(c.reason == NO_CATALOG for c in self.changes)
         unknown = any(target.unknown and not target.settles for target in self.targets)
         return bool(self.actionable or self.waiting or self.errors or undecided or unknown)
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many changes ended in each disposition."""
+        """Returns the number of changes by disposition."""
         out: dict[str, int] = {}
         for planned in self.changes:
             out[planned.disposition] = out.get(planned.disposition, 0) + 1
@@ -198,16 +198,16 @@ class Plan:
 
 
 FailedContents = frozenset[tuple[str, bytes, "str | None"]]
-"""What failed when it was last run: target as text, path, object id (None: deleted)."""
+"""Targets whose last run failed: target as text, path, object id (None: deleted)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What of the plan is wanted: asset keys, path globs, ranges of partition keys; empty means everything.
+    """Says which part of the plan is wanted, by asset keys, path globs and ranges of partition keys.
 
-    ``failed`` keeps only targets that failed last time with the content they are due for now;
-    ``not_again`` leaves out what is due for just the contents it failed with: with one of them taken back
-    or deleted it may well succeed.
+    An empty field means everything. ``failed`` keeps only targets that failed last time with the content they
+    are due for now. ``not_again`` leaves out targets that are due for exactly the contents they failed with:
+    after one of these is taken back or deleted, they may well succeed.
     """
 
     assets: tuple[str, ...] = ()

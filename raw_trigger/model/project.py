@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DagsterOptions:
-    """The ``dagster:`` section of ``raw-trigger.yaml``. Relative paths are relative to the project folder.
+    """Holds the ``dagster:`` section of ``raw-trigger.yaml``. Paths are relative to the project folder.
 
-    With no target at all (``module_name``, ``python_file``, ``package_name`` and ``workspace`` empty) the
+    Without any target (``module_name``, ``python_file``, ``package_name`` and ``workspace`` empty) the
     project is what ``dagster dev`` would find in the folder. ``python`` is ``auto``, the path of an
-    interpreter, or a command that starts one. ``home`` wins over ``.env`` and ``$DAGSTER_HOME``.
+    interpreter, or a command that starts one. ``home`` takes precedence over ``.env`` and ``$DAGSTER_HOME``.
     """
 
     module_name: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows that came, went and changed. Of a new file all are added, of a deleted one all removed."""
+    """Holds how many rows came, went and changed; all rows of a new file came, all of a deleted one went."""
 
     added: int = 0
     removed: int = 0
@@ -15,6 +15,6 @@ class RowCounts:
 
     @property
     def text(self) -> str:
-        """``+3 −1 ~2``, without what is nothing; ``no row`` where all is."""
+        """Returns ``+3 −1 ~2`` without the zeros; ``no row`` if all are zero."""
         signs = (("+", self.added), ("\N{MINUS SIGN}", self.removed), ("~", self.changed))
         return " ".join(f"{sign}{count}" for sign, count in signs if count) or "no row"

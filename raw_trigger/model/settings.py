@@ -1,4 +1,4 @@
-"""What ``raw-trigger.yaml`` says, as frozen values. Nothing here reads a file or needs a library."""
+"""The content of ``raw-trigger.yaml``, as frozen values. Nothing here reads a file or needs a library."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ HookAction = Literal["run", "background", "notify", "off"]
 MergeGroup = Literal["previous", "target"]
 Fingerprint = Literal["bytes", "text", "json", "table"]
 PushAction = Literal["run", "notify", "off"]
-"""What goes on behind a push cannot refuse it any more."""
+"""Without ``background``: after the push it could not refuse it any more."""
 
 ENVIRONMENT_NAME = re.compile(r"(?!.*\.\.)(?!.*\.lock$)(?!.*\.$)[A-Za-z0-9][A-Za-z0-9._-]*")
-"""An environment's name is part of a git ref."""
+"""The form of an environment's name, which is part of a git ref."""
 
 ENVIRONMENT_HINT = (
     "use letters, digits, '.', '_' and '-', beginning with a letter or digit, without '..' and not ending"
@@ -28,7 +28,7 @@ ENVIRONMENT_HINT = (
 )
 
 LOCAL = "local"
-"""The environment of the project at the top, where its file names none."""
+"""The environment of the project at the top, if its file names none."""
 
 DEFAULT_ROOT = "data/1_raw"
 
@@ -52,7 +52,7 @@ _LONGEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a file. ``file`` is relative to the repository's top; line and column count from 1."""
+    """Holds a place in a file. ``file`` is relative to the repository's top; line and column count from 1."""
 
     file: str
     line: int
@@ -63,7 +63,7 @@ class Position:
 
     @property
     def short(self) -> str:
-        """``file:line``."""
+        """Returns ``file:line``."""
         return f"{self.file}:{self.line}"
 
 
@@ -73,11 +73,11 @@ PartitionText = str | tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Which rows of a table count, the ``rows:`` of a rule.
+    """Says which rows of a table count: the ``rows:`` of a rule.
 
-    ``key`` are the columns that tell rows apart, ``columns`` those that count besides it (None: all),
-    ``partition`` the template of the partition that a row feeds (None: any row that counts is for the
-    whole target). ``delimiter`` and ``encoding`` are None where they are to be found out.
+    ``key`` are the columns that identify a row, ``columns`` those that count besides it (None: all),
+    ``partition`` is the template of the partition that a row feeds (None: any row that counts feeds the whole
+    target). ``delimiter`` and ``encoding`` are None if they have to be detected.
     """
 
     key: tuple[str, ...]
@@ -90,13 +90,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of ``assets:``, its pattern and templates still as text.
+    """Holds one entry of ``assets:``, its pattern and templates still as text.
 
-    ``path`` is relative to the root. ``assets`` are key templates, empty for an ignored path.
-    ``on_delete`` is None where the rule leaves it to the file. ``position`` is that of the path;
-    ``asset_positions`` has one for each of ``assets``. ``fingerprint`` says what of the content counts
-    (None: every byte), ``rows`` which rows of a table. Where a named job is launched its one "asset" is
-    ``job:NAME``, and ``run_config`` the JSON text of its configuration.
+    ``path`` is relative to the root. ``assets`` are key templates, empty for an ignored path. ``on_delete``
+    is None if the configuration's applies. ``position`` is that of the path; ``asset_positions`` has one for
+    each of ``assets``. ``fingerprint`` says what of the content counts (None: every byte), ``rows`` which
+    rows of a table. For a named job the only "asset" is ``job:NAME``, and ``run_config`` the JSON text of its
+    configuration.
     """
 
     path: str
@@ -114,15 +114,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration, defaults filled in.
+    """Holds the whole configuration, with its defaults.
 
-    ``file`` and ``folder`` (the project folder, ``""`` for the top) and ``roots`` are relative to
-    the repository's top, with ``/`` and without a trailing one; a root that is the top itself is
-    ``.``. ``environment`` is None where the file names none. ``downstream`` is a number of levels
-    where it is no word. ``on_failure`` is a command, word by word; None: there is none.
-    ``ci_environments`` are pairs of an environment and the patterns of the branches that record it on CI,
-    ``merge_group`` says what an entry of a merge queue is compared with.
-    ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""`` without a file.
+    ``file``, ``folder`` (the project folder, ``""`` for the top) and ``roots`` are relative to the
+    repository's top, with ``/`` and without a trailing one; a root that is the top itself is ``.``.
+    ``environment`` is None if the file names none. ``downstream`` is a word or a number of levels.
+    ``on_failure`` is a command, word by word; None if there is none. ``ci_environments`` are pairs of an
+    environment and the patterns of the branches that record it on CI. ``merge_group`` says what an entry of a
+    merge queue is compared with. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""`` without
+    a file.
     """
 
     file: str | None = None
@@ -146,7 +146,7 @@ class Config:
 
 
 def default_config(folder: str = "") -> Config:
-    """What applies without a file.
+    """Returns the configuration that applies without a file.
 
     Args:
         folder: The project folder relative to the repository's top, ``""`` for the top.
@@ -155,11 +155,11 @@ def default_config(folder: str = "") -> Config:
 
 
 def local_environment(folder: str, worktree: str | None = None) -> str:
-    """The environment of a project whose file names none: its record is that of no other project here.
+    """Returns the environment of a project whose file names none; no other project here has the same.
 
     Args:
         folder: The project folder relative to the repository's top, ``""`` for the top.
-        worktree: The name of a linked worktree whose assets are stored on their own.
+        worktree: The name of a linked worktree whose assets are stored on their own; None for any other.
     """
     if not folder:
         return LOCAL if worktree is None else f"{LOCAL}-{worktree}"
@@ -168,17 +168,17 @@ def local_environment(folder: str, worktree: str | None = None) -> str:
 
 
 def is_of_worktree(environment: str, worktree: str) -> bool:
-    """Whether it is what :func:`local_environment` calls an environment of that linked worktree."""
+    """Says whether :func:`local_environment` gives this environment for that linked worktree."""
     project, _, name = environment.partition("--")
     below = project.startswith(f"{LOCAL}.") and name == worktree
     return below or environment == local_environment("", worktree)
 
 
 def folder_name(folder: str) -> str:
-    """A project folder as a part of a git ref or of a file's name: different for different folders.
+    """Returns a name for a project folder in a git ref or file name: different for different folders.
 
-    A dot stands for the slash; where a folder has other characters, or would read as another one, a
-    digest tells them apart.
+    A dot replaces the slash. If the folder has other characters, or would read as another folder, a digest
+    makes the name unique.
     """
     parts = folder.split("/")
     plain = all(_PLAIN.fullmatch(part) for part in parts) and parts[-1] != "lock"
@@ -189,17 +189,17 @@ def folder_name(folder: str) -> str:
 
 
 def below(folder: str, path: str) -> str:
-    """A normalised path that is relative to ``folder``, made relative to the repository's top."""
+    """Returns a normalised path relative to ``folder`` as one relative to the repository's top."""
     if not folder:
         return path
     return folder if path == "." else f"{folder}/{path}"
 
 
 def without_password(url: str) -> str:
-    """The URL of a database as it may be shown: nothing of a password, wherever it stands."""
+    """Returns the URL of a database without its password, wherever that is."""
     return _PARAMETER.sub(r"\1***", _USER.sub(r"\1:***@", url))
 
 
 def without_passwords(text: str) -> str:
-    """A text with what looks like passwords in URLs taken out."""
+    """Returns a text without what looks like passwords in URLs."""
     return _PARAMETER.sub(r"\1***", _USER_IN_TEXT.sub(r"\1:***@", text)) if "://" in text else text
