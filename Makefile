@@ -44,7 +44,7 @@ soak: $(READY)
 
 # DAGSTER is an interpreter that has the Dagster to be tried, or several, with colons between them.
 versions: $(READY)
-	RAW_TRIGGER_DAGSTER_PYTHONS=$(DAGSTER) $(BIN)/python -m pytest tests/dagster/test_versions.py
+	RAW_TRIGGER_DAGSTER_PYTHONS=$(DAGSTER) $(BIN)/python -m pytest tests/dagster/test_versions.py tests/dagster/test_never_made.py
 
 # Away from the sources, so that nothing but what is in the wheel can be imported.
 wheel:

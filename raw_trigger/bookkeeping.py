@@ -14,7 +14,7 @@ from raw_trigger import __version__
 from raw_trigger.errors import LedgerError
 from raw_trigger.launch.base import Order
 from raw_trigger.ledger import Ledger, partition_time, this_process
-from raw_trigger.model.assets import Asset
+from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
@@ -97,6 +97,7 @@ class Bookkeeper:
         told: Mapping[Target, datetime],
         error: BaseException | None,
         log: str | None,
+        catalog: Catalog,
     ) -> None:
         """Records how the launch ended.
 
@@ -104,10 +105,14 @@ class Bookkeeper:
             told: When each outcome came.
             error: What ended the launch early; None if nothing did.
             log: The file with its output; None if there is none.
+            catalog: Says what the assets are that the launch did not begin with.
         """
         ended = datetime.now(timezone.utc)
+        first = [_made_first(outcome, catalog) for outcome in outcomes if outcome.first]
         try:
-            self._ledger.finish(launch_id, outcomes, ended=ended, told=told, error=error, log=log)
+            self._ledger.finish(
+                launch_id, outcomes, ended=ended, told=told, error=error, log=log, first=first
+            )
         except LedgerError as problem:
             self._warn(f"how the run ended is not in the history: {problem.line}")
 
@@ -116,6 +121,13 @@ def _kind(target: Target, asset: Asset | None) -> str:
     if target.job is not None:
         return "job"
     return "unknown" if asset is None else asset.kind
+
+
+def _made_first(outcome: TargetOutcome, catalog: Catalog) -> TargetRecord:
+    target = outcome.target
+    asset = catalog.assets.get(target.asset)
+    time = None if asset is None else partition_time(asset.partitions, target.partition)
+    return TargetRecord(target, _kind(target, asset), "materialize", time=time, reason=outcome.reason)
 
 
 def _batches(order: Order) -> tuple[BatchRecord, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property
 
 from raw_trigger.mapping.rules import Match, RuleBook
@@ -51,9 +51,22 @@ class Feeding:
         ]
         return [*self._by_target.get(target, ()), *by_row]
 
-    def assets(self) -> frozenset[str]:
-        """Returns the assets that some remaining file feeds, in whatever partition."""
-        return frozenset(target.asset for _, _, match in self._mapped for target in match.targets)
+    def of(self, assets: Set[str]) -> frozenset[Target]:
+        """Returns what of these assets reads a file that is there.
+
+        Where rows name the partitions this is the asset as such.
+        """
+        catalog = self._rules.catalog
+        if catalog is None:
+            return frozenset()
+        found: set[Target] = set()
+        for target in {target for _, _, match in self._mapped for target in match.targets}:
+            # The file of an external asset is read by what is made from that.
+            for key in catalog.readers(target.asset):
+                if key in assets:
+                    whole = catalog.assets[key].partitions is None
+                    found.add(Target(key, None if whole else target.partition))
+        return frozenset(found)
 
     def _rows_of(self, path: bytes, entry: Entry, match: Match) -> frozenset[Target]:
         if path not in self._rows:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from raw_trigger import state
+from raw_trigger import state, unmade
 from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
@@ -235,11 +235,12 @@ class Trigger(Survey):
         started = time.monotonic()
         recorder: Recorder | None = None
         launch: str | None = None
+        order: Order | None = None
         done: dict[Target, TargetOutcome] = {}
         told: dict[Target, datetime] = {}
 
         def prepare() -> Order:
-            nonlocal recorder, launch
+            nonlocal recorder, launch, order
             # What the record was not asked about may be as recorded, and fail all the same.
             asked = [p.change.path for p in plan.changes if p.disposition == "planned"]
             further = asked if plan.record is None else ()
@@ -265,11 +266,17 @@ class Trigger(Survey):
             unopened = {} if recorder is None else self._learn(recorder, plan, done, nothing_to_run)
             if launch is not None:
                 outcomes = tuple({**done, **unopened}.values())
-                self._books.finish(launch, outcomes, told=told, error=problem, log=report.log)
+                catalog = self.known_catalog()
+                self._books.finish(
+                    launch, outcomes, told=told, error=problem, log=report.log, catalog=catalog
+                )
         if report.problem is not None:
             raise report.problem
         outcomes = self._outcomes(plan, done)
         self.warnings += self.unsteady
+        if report.lacks and order is not None:
+            failed = any(outcome.status != "success" for outcome in outcomes)
+            self.warnings += unmade.warnings(report.lacks, order.fed, failed=failed)
         self._compare(outcomes)
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
@@ -294,17 +301,11 @@ class Trigger(Survey):
     def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
         """What came of the plan, after what the launcher found lacking above it and made first."""
         outcomes = tuple(done[t.target] for t in plan.actionable if t.target in done)
-        asked = {outcome.target for outcome in outcomes}
-        further = [outcome for target, outcome in done.items() if target not in asked]
-        first = tuple(outcome for outcome in further if outcome.status == "success")
-        for said, those in (
-            ("made first", first),
-            ("could not be made first", [o for o in further if o not in first]),
-        ):
-            names = ", ".join(sorted(outcome.target.text for outcome in those))
-            if names:
-                self.warnings.append(f"never materialized before, {said}: {names}")
-        return (*first, *outcomes)
+        first = tuple(outcome for outcome in done.values() if outcome.first)
+        failed = ", ".join(sorted(outcome.target.text for outcome in first if outcome.status != "success"))
+        if failed:
+            self.warnings.append(f"never materialized here, and could not be made first: {failed}")
+        return (*(outcome for outcome in first if outcome.status == "success"), *outcomes)
 
     def _unopened(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> dict[Target, TargetOutcome]:
         """What ran and cannot have read the files that it is said to be made from, which the user is told.
@@ -349,12 +350,11 @@ class Trigger(Survey):
                 for planned in plan.actionable
                 if planned.action == "report"
             }
-            above = catalog.partitioned_above(
-                planned.target.asset
-                for planned in plan.actionable
-                if planned.action == "materialize" and planned.target.partition is not None
-            )
-            fed = above & feeding.assets() if above else above
+            made = [planned.target for planned in plan.actionable if planned.action == "materialize"]
+            # A whole asset that is made now is there for what is made from it.
+            whole = {target.asset for target in made if target.partition is None}
+            above = catalog.made_above(target.asset for target in made) - whole
+            fed = feeding.of(above) if above else frozenset()
         tags = self._tags(plan, face)
         jobs = {}
         for planned in plan.actionable:

@@ -183,6 +183,7 @@ def _outcome(item: Mapping[str, Any]) -> Outcome:
                 CheckResult(check["name"], check["status"] == "pass", check["severity"], check["message"])
                 for check in one["checks"]
             ),
+            first=one["reason"] is not None,
         )
         for one in item["targets"]
     )

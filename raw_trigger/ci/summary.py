@@ -167,7 +167,7 @@ def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
 
 def _finished(done: TargetOutcome) -> str:
     seconds = "" if done.seconds is None else f"{done.seconds:.1f}"
-    said = [(done.own_error or "").strip().partition("\n")[0]]
+    said = [(done.own_error or "").strip().partition("\n")[0], done.reason or ""]
     for check in done.checks:
         if not check.passed:
             message = f": {check.message}" if check.message else ""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.outcome import Lack, TargetOutcome
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.project import Watching
 
@@ -21,7 +21,8 @@ class Order:
     ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start. ``data_versions`` and
     ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run configuration
     of named jobs. ``watching`` has the runs watched for what they read; None: they are not. ``fed`` are the
-    upstream assets that raw files feed: the plan says everything that is to be made of them.
+    upstream targets that the files which are there feed: the plan says everything that is to be made of
+    these assets.
     """
 
     plan: Plan
@@ -33,16 +34,20 @@ class Order:
     report_as: str = "materialization"
     jobs: Mapping[Target, tuple[str | None, Mapping[str, Any]]] = field(default_factory=dict)
     watching: Watching | None = None
-    fed: frozenset[str] = frozenset()
+    fed: frozenset[Target] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Says how a launch ended. ``problem`` is set if it ended before every target had its outcome."""
+    """Says how a launch ended. ``problem`` is set if it ended before every target had its outcome.
+
+    ``lacks``: what targets are made from that was neither there nor made first.
+    """
 
     run_ids: tuple[str, ...] = ()
     log: str | None = None
     problem: RawTriggerError | None = None
+    lacks: tuple[Lack, ...] = ()
 
 
 class Launcher(Protocol):

@@ -11,11 +11,12 @@ from raw_trigger.errors import ProjectError
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.lock import runner_lock
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.outcome import Lack, TargetOutcome
 from raw_trigger.model.plan import PlannedTarget, Target, kind_of
 from raw_trigger.project import (
     DagsterProject,
     Execute,
+    Left,
     RunBatch,
     RunError,
     RunnerEvent,
@@ -58,8 +59,11 @@ class LocalLauncher:
             KeyboardInterrupt: interrupted; every finished target was reported.
         """
         run_ids: list[str] = []
+        lacks: list[Lack] = []
 
         def heard(event: RunnerEvent) -> None:
+            if isinstance(event, Left):
+                lacks.append(event.lack)
             if not isinstance(event, TargetFinished):
                 return
             if event.run_id is not None and event.run_id not in run_ids:
@@ -73,6 +77,7 @@ class LocalLauncher:
                     error=None if event.error is None else _words(event.error),
                     checks=event.checks,
                     reads=event.reads,
+                    first=event.first,
                 )
             )
 
@@ -81,7 +86,7 @@ class LocalLauncher:
             order = prepare()
             lock = None if self._locks is None else runner_lock(self._locks, order.plan.environment)
             result = execute(_batches(order), heard, order.tags, lock, order.watching)
-        return Report(tuple(run_ids), str(result.log), result.problem)
+        return Report(tuple(run_ids), str(result.log), result.problem, tuple(lacks))
 
 
 def _words(error: RunError) -> str:
@@ -113,7 +118,7 @@ def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) 
         is_range=is_range,
         run_config=config,
         tags={"raw_batch": f"{number}/{count}"},
-        fed=tuple(_parts(order, Target(asset)) for asset in sorted(order.fed)),
+        fed=tuple(_parts(order, Target(asset)) for asset in sorted({one.asset for one in order.fed})),
         targets=tuple(
             RunTarget(
                 asset=_parts(order, planned.target),

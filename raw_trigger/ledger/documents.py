@@ -54,7 +54,7 @@ def args_of(launch: LaunchRecord, batch: BatchRecord, place: str) -> Document:
             "pid": owner.pid,
             "started": owner.started,
         },
-        "targets": [_target(record) for record in batch.targets],
+        "targets": [document_of(record) for record in batch.targets],
     }
     if batch.submitted:
         document["submitted"] = True
@@ -67,7 +67,8 @@ def owner_of(args: Document) -> Owner:
     return Owner(owner["host"], owner["namespace"], owner["pid"], owner["started"])
 
 
-def _target(record: TargetRecord) -> Document:
+def document_of(record: TargetRecord) -> Document:
+    """Returns what is written of one target."""
     document: Document = {
         "asset": clean(record.target.asset),
         "partition": cleaned(record.target.partition),
@@ -77,6 +78,8 @@ def _target(record: TargetRecord) -> Document:
     }
     if record.time is not None:
         document["time"] = record.time.isoformat()
+    if record.reason is not None:
+        document["reason"] = record.reason
     if record.rows is not None:
         document["rows"] = [record.rows.inserted, record.rows.updated, record.rows.deleted]
     return document
@@ -93,6 +96,7 @@ def target_of(document: Document) -> TargetRecord:
         tuple(_file_of(file) for file in document["files"]),
         None if time is None else datetime.fromisoformat(time),
         None if rows is None else Rows(*rows),
+        document.get("reason"),
     )
 
 

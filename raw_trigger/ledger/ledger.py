@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from raw_trigger.model.history import FailedContent, Failure, HistoryFilter, LaunchRecord, PastRun
+from raw_trigger.model.history import (
+    FailedContent,
+    Failure,
+    HistoryFilter,
+    LaunchRecord,
+    PastRun,
+    TargetRecord,
+)
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Target
 
@@ -87,6 +94,7 @@ class Ledger:
         told: Mapping[Target, datetime] | None = None,
         error: BaseException | None = None,
         log: str | None = None,
+        first: Sequence[TargetRecord] = (),
     ) -> None:
         """Closes what is open of a launch; what is closed stays as it is, so a call can be repeated.
 
@@ -98,10 +106,11 @@ class Ledger:
             told: When each outcome was known; without an entry, when the launch ended.
             error: What ended the launch early; None if nothing did.
             log: The file with the runs' output, if it was not known before.
+            first: The targets of outcomes that the launch did not begin with.
         """
         from raw_trigger.ledger import writing
 
-        ending = writing.Ending(outcomes, ended, told or {}, error, log)
+        ending = writing.Ending(outcomes, ended, told or {}, error, log, first)
         self._database.write(lambda connection: writing.close(connection, launch_id, ending))
 
     def open_launches(self, environment: str) -> list[LaunchRecord]:

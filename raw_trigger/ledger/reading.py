@@ -286,6 +286,7 @@ def _run(row: RowMapping, done: dict[Target, RowMapping], checks: dict[Target, l
                 files=record.files,
                 rows=record.rows,
                 checks=tuple(sorted(checks.get(record.target, ()), key=lambda check: check.name)),
+                reason=record.reason,
             )
         )
     return PastRun(

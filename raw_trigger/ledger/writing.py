@@ -32,6 +32,7 @@ class Ending:
     told: Mapping[Target, datetime]
     error: BaseException | None = None
     log: str | None = None
+    first: Sequence[TargetRecord] = ()
 
     def known_at(self, target: Target) -> datetime:
         """Returns when the target's outcome was known."""
@@ -80,9 +81,10 @@ def close(connection: Connection, launch_id: str, ending: Ending) -> None:
         wanted = wanted.with_for_update()
     by_target = {documents.key_of(outcome.target): outcome for outcome in ending.outcomes}
     newest: dict[str, dict[str, tuple[datetime, Row]]] = {}
-    for found in connection.execute(wanted).mappings().all():
-        for row in _split(connection, dict(found), by_target):
-            _close_run(connection, row, by_target, ending, newest)
+    open_rows = [dict(found) for found in connection.execute(wanted).mappings().all()]
+    rows = [row for one in open_rows for row in _split(connection, one, by_target)]
+    for row in (*_further(connection, open_rows[:1], by_target, ending.first), *rows):
+        _close_run(connection, row, by_target, ending, newest)
     for scope, marks in newest.items():
         _raise_watermarks(connection, scope, marks)
 
@@ -105,6 +107,33 @@ def _split(connection: Connection, row: Row, by_target: Mapping[Target, TargetOu
             part["run_id"] = str(uuid.uuid4())
             insert_runs(connection, [part])
         rows.append(part)
+    return rows
+
+
+def _further(
+    connection: Connection,
+    like: Sequence[Row],
+    by_target: Mapping[Target, TargetOutcome],
+    records: Sequence[TargetRecord],
+) -> list[Row]:
+    """New rows for the Dagster runs of what the launch did not begin with, like one that it did."""
+    groups: dict[str | None, list[Document]] = {}
+    for record in records:
+        outcome = by_target[documents.key_of(record.target)]
+        groups.setdefault(outcome.run_id, []).append(documents.document_of(record))
+    rows = [
+        {
+            **row,
+            "run_id": str(uuid.uuid4()),
+            "parent_run_id": run_id,
+            "job_name": "materialize",
+            "args_json": {**row["args_json"], "targets": targets},
+        }
+        for row in like
+        for run_id, targets in groups.items()
+    ]
+    if rows:
+        insert_runs(connection, rows)
     return rows
 
 

@@ -112,17 +112,26 @@ class Catalog:
         """Says whether there is such an asset, or such a job (``job:NAME``)."""
         return key in self.assets or (key.startswith(JOB) and key[len(JOB) :] in self.jobs)
 
-    def partitioned_above(self, keys: Iterable[str]) -> frozenset[str]:
-        """Returns all upstream assets that are reached by partitioned assets only, however far up."""
+    def made_above(self, keys: Iterable[str]) -> frozenset[str]:
+        """Returns the assets with code that these are made from, by way of such ones, however far up.
+
+        What is made together with one of them counts as well.
+        """
         found: set[str] = set()
         left = list(keys)
         for key in left:  # it grows
             for parent in self.assets[key].parents if key in self.assets else ():
                 above = self.assets.get(parent)
-                if parent not in found and above is not None and above.partitions is not None:
-                    found.add(parent)
-                    left.append(parent)
+                if above is not None and above.kind == "materializable":
+                    new = {parent, *above.execution_set} - found
+                    found |= new
+                    left += new
         return frozenset(found)
+
+    def readers(self, key: str) -> Sequence[str]:
+        """Returns whose code reads the files of an asset: its own, or its children's where it has none."""
+        asset = self.assets.get(key)
+        return (key,) if asset is None or asset.kind == "materializable" else self.children.get(key, ())
 
     @cached_property
     def children(self) -> Mapping[str, Sequence[str]]:

@@ -42,7 +42,8 @@ class Rows:
 class TargetRecord:
     """Describes a target that is about to run. ``kind`` is that of the asset.
 
-    ``files`` are what it runs for. ``time`` is the start of its time partition, with a time zone.
+    ``files`` are what it runs for; ``reason`` says why it runs without any. ``time`` is the start of its time
+    partition, with a time zone.
     """
 
     target: Target
@@ -51,6 +52,7 @@ class TargetRecord:
     files: tuple[FileVersion, ...] = ()
     time: datetime | None = None
     rows: Rows | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class PastTarget:
     files: tuple[FileVersion, ...] = ()
     rows: Rows | None = None
     checks: tuple[CheckResult, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

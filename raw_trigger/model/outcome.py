@@ -44,8 +44,26 @@ class Reads:
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """Says what an asset is made from that the Dagster instance has never materialized.
+
+    ``partitions`` holds None for an asset without any; ``below`` is what is made from it. It was not made
+    first because raw files feed it (``fed``), because it were too many (``many``), or because that had
+    ``failed`` while others of its partitions are there.
+    """
+
+    asset: str
+    partitions: tuple[str | None, ...]
+    why: Literal["fed", "many", "failed"]
+    below: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetOutcome:
-    """Says what became of one target. ``seconds`` is None if no step ran, ``reads`` if nobody watched."""
+    """Says what became of one target. ``seconds`` is None if no step ran, ``reads`` if nobody watched.
+
+    ``first``: the target is not in the plan, but one that is is made from it, and it was never made here.
+    """
 
     target: Target
     status: TargetStatus
@@ -54,6 +72,15 @@ class TargetOutcome:
     error: str | None = None
     checks: tuple[CheckResult, ...] = ()
     reads: Reads | None = None
+    first: bool = False
+
+    @property
+    def reason(self) -> str | None:
+        """Says why it is there at all, where the plan does not."""
+        if not self.first:
+            return None
+        made = "made first" if self.status == "success" else "could not be made first"
+        return f"{made}: never materialized here"
 
     @property
     def refuted(self) -> bool:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from raw_trigger.project.messages import (
         BatchFinished,
         BatchStarted,
+        Left,
         Loaded,
         RunBatch,
         RunError,
@@ -23,6 +24,7 @@ __all__ = [
     "DagsterProject",
     "Execute",
     "ExecutionResult",
+    "Left",
     "Loaded",
     "RunBatch",
     "RunError",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from raw_trigger.model.changes import to_bytes
-from raw_trigger.model.outcome import CheckResult, Reads
+from raw_trigger.model.outcome import CheckResult, Lack, Reads
 
 Identity = tuple[tuple[str, ...], str | None]
 """The parts of an asset's key, and a partition key or None."""
@@ -114,7 +114,8 @@ class BatchStarted:
 class TargetFinished:
     """Says what became of one target.
 
-    ``asset`` is the key's text form; ``seconds`` is None if no step ran.
+    ``asset`` is the key's text form; ``seconds`` is None if no step ran. ``first``: the target was not asked
+    for, but one that was is made from it.
     """
 
     batch: int
@@ -127,6 +128,7 @@ class TargetFinished:
     error: RunError | None = None
     checks: tuple[CheckResult, ...] = ()
     reads: Reads | None = None
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,14 @@ class BatchFinished:
     seconds: float
 
 
-RunnerEvent = Loaded | BatchStarted | TargetFinished | BatchFinished
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Says that a target is made from something that was never made, and that this is not made first."""
+
+    lack: Lack
+
+
+RunnerEvent = Loaded | BatchStarted | TargetFinished | BatchFinished | Left
 
 
 def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
@@ -160,6 +169,16 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
                 for one in document["checks"]
             ),
             reads=parse_reads(document["reads"]),
+            first=document["first"],
+        )
+    if kind == "left":
+        return Left(
+            Lack(
+                "/".join(document["asset"]),
+                tuple(document["partitions"]),
+                document["why"],
+                "/".join(document["below"]),
+            )
         )
     if kind == "loaded":
         return Loaded(document["seconds"], document["dagster"])

@@ -40,7 +40,9 @@ class _Launch:
 
     @property
     def status(self) -> RunStatus:
-        known = {run.status for run in self.runs}
+        # What was made first and failed kept nothing from being made.
+        asked = [run for run in self.runs if not all(target.reason for target in run.targets)]
+        known = {run.status for run in asked or self.runs}
         return "failed" if "failed" in known else "started" if "started" in known else "success"
 
     @property
@@ -135,7 +137,9 @@ def _detail(text: TextRenderer, run: PastRun, alive: Alive) -> None:
 def _target(text: TextRenderer, target: PastTarget, errors: words.Errors) -> None:
     seconds = "" if target.seconds is None else f"  {_seconds(target.seconds)}"
     sign, style = _SIGNS[target.status], _STYLES[target.status]
-    text.say("  ", (sign, style), f" {words.printable(target.target.text)}", (seconds, "dim"))
+    reason = "" if target.reason is None else f"  {target.reason}"
+    name = words.printable(target.target.text)
+    text.say("  ", (sign, style), f" {name}", (f"{seconds}{reason}", "dim"))
     for path, oid in target.files:
         text.say(f"      {words.printable(path)}  ", ((oid or "deleted")[:_SHORT_OID], "dim"))
     for check in target.checks:
@@ -208,6 +212,7 @@ def _past_target(past: PastTarget) -> dict[str, object]:
         "partition": past.target.partition,
         "kind": past.kind,
         "action": past.action,
+        "reason": past.reason,
         "status": past.status,
         "seconds": past.seconds,
         "error": past.error,

@@ -83,6 +83,7 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
             {
                 **_named(done.target),
                 "status": done.status,
+                "reason": done.reason,
                 "run_id": done.run_id,
                 "seconds": None if done.seconds is None else round(done.seconds, 3),
                 "error": done.error,

@@ -55,6 +55,7 @@ def _outcome(plan: Plan, outcome: Outcome) -> Iterator[str]:
     for done in outcome.targets:
         seconds = "" if done.seconds is None else f"{done.seconds:.1f}"
         said = [errors.words(done.target, done.error) if done.error else ""]
+        said += [done.reason or ""]
         said += [f"check {c.name} failed ({c.severity})" for c in done.checks if not c.passed]
         text = "; ".join(s for s in said if s)
         name = code(words.printable(done.target.text))

@@ -48,7 +48,7 @@ class Progress:
             self._bar.stop()
 
     def __call__(self, done: TargetOutcome) -> None:
-        self._done += 1
+        self._done += not done.first  # they are not in what is expected
         self._tell(done)
         self._show("at work")
 

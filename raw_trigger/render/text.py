@@ -173,7 +173,8 @@ class TextRenderer:
         """
         sign, style = _SIGNS[done.status]
         seconds = "" if done.seconds is None else f"  {done.seconds:.1f} s"
-        self.say("  ", (sign, style), f" {words.printable(done.target.text)}", (seconds, "dim"))
+        reason = "" if done.reason is None else f"  {done.reason}"
+        self.say("  ", (sign, style), f" {words.printable(done.target.text)}", (f"{seconds}{reason}", "dim"))
         for check in done.checks:
             if not check.passed:
                 style = "red" if check.severity == "ERROR" else "yellow"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 
 from dagster import AssetKey
@@ -140,3 +142,56 @@ def test_partitions_from_file_to_dagster(project: Make) -> None:
         said.append(shop.tool("hook", "post-commit").stdout)
     assert ["for partitions whose time window is open" in one for one in said] == [True, False, True]
     assert said[1] == ""
+
+
+NEVER_MADE = """
+from pathlib import Path
+import dagster as dg
+
+days = dg.DailyPartitionsDefinition("2024-01-01")
+
+@dg.asset(partitions_def=days)
+def paths(context) -> str: return str(Path(__file__).parent / f"data/1_raw/{context.partition_key}.csv")
+@dg.asset
+def rates() -> int: return 1
+@dg.asset(partitions_def=days)
+def sales(paths: str, rates: int) -> None: Path(paths).read_text()
+@dg.asset(deps=["outside"])
+def clean() -> int: return 1
+@dg.asset(deps=[clean])
+def board() -> None: (Path(__file__).parent / "data/1_raw/board.csv").read_text()
+
+defs = dg.Definitions([paths, rates, sales, clean, board, dg.AssetSpec("outside")])
+"""
+NEVER_MADE_RULES = """
+assets:
+  - {path: "{day:%Y-%m-%d}.csv", asset: sales, partition: "{day}"}
+  - {path: "{name}.csv", asset: "{name}"}
+"""
+
+
+def test_what_was_never_made_is_made_first_and_told(project: Make) -> None:
+    """What raw files feed is not: `clean` reads the file of the external asset above it."""
+    shop = project(NEVER_MADE_RULES)
+    shop.commit({"definitions.py": NEVER_MADE, R + "outside.csv": "o", R + "board.csv": "b"})
+    assert shop.tool("adopt").returncode == 0
+    shop.write({R + "2024-01-05.csv": "s", R + "board.csv": "c"})
+    done = shop.tool("run")
+    assert re.sub(r"  \d+\.\d s| in \d+\.\d s", "", done.stdout).splitlines()[3:] == [
+        "  ✔ board",
+        "  ✔ paths|2024-01-05  made first: never materialized here",
+        "  ✔ rates  made first: never materialized here",
+        "  ✔ sales|2024-01-05",
+        "4 materialized",
+    ]
+    assert done.stderr == (
+        "raw-trigger: warning: never materialized here: clean, which board is made from; `raw-trigger run --all"
+        " --asset clean` makes it\n"
+    )
+    first = [
+        (target["asset"], target["reason"])
+        for past in json.loads(shop.tool("history", "--format", "json").stdout)["runs"]
+        for target in past["targets"]
+        if target["reason"] is not None
+    ]
+    assert sorted(first) == [(name, "made first: never materialized here") for name in ("paths", "rates")]

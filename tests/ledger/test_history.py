@@ -140,6 +140,25 @@ def test_a_run_that_was_split(repo: Repo) -> None:
     assert "2 assets in 2 runs" in run(repo)
 
 
+def test_what_was_made_first(repo: Repo) -> None:
+    """It is a run of the launch, and says why; its failure is not that of the launch."""
+    ledger = Ledger(Ledger.url_for("sqlite", repo.open().private_dir), app_version="1.2.3", place="here")
+    made = fixed(launch(batch(record("raw/a", (b"data/1_raw/a.csv", A)))), "a")
+    ledger.begin(made)
+    first = replace(record("api"), reason="could not be made first: never materialized here")
+    told = [outcome("raw/a", "success", None, 1.0), outcome("api", "failed", uuid("b", 11), 1.0, "E: x")]
+    ledger.finish(made.launch_id, told, ended=at(5), first=[first])
+    lines = run(repo).splitlines()
+    assert lines[0].split() == [
+        *("aaaaaaaa", "2026-11-20", "12:00:04", "success", "1.0", "s", "cli", "(local)"),
+        *("2", "assets", "in", "2", "runs"),
+    ]
+    assert sorted(line.split()[1] for line in lines[1:] if " E: x" not in line) == ["failed", "success"]
+    assert "  ✘ api  1.0 s  could not be made first: never materialized here\n      E: x\n" in run(
+        repo, "bbbb"
+    )
+
+
 def test_runs_are_proposed_to_the_shell(past: Repo) -> None:
     ids = ["aaaaaaaa", "bbbbbbbb", "dddddddd"]
     assert sorted(set(proposed(past.top, "raw-trigger history "))) == ids
@@ -236,6 +255,7 @@ def test_json(past: Repo) -> None:
                 "partition": "2026-11-19",
                 "kind": "materializable",
                 "action": "materialize",
+                "reason": None,
                 "status": "failed",
                 "seconds": 2.0,
                 "error": TRACEBACK,
@@ -254,6 +274,7 @@ def test_json(past: Repo) -> None:
                 "partition": None,
                 "kind": "materializable",
                 "action": "materialize",
+                "reason": None,
                 "status": "skipped",
                 "seconds": None,
                 "error": "upstream raw/sales failed",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -112,6 +114,32 @@ def test_the_row_of_a_run_while_it_is_on_and_after(ledger: Ledger) -> None:
         }
     ]
     assert ledger.open_launches("local") == []
+
+
+def test_what_was_made_first_is_a_run_of_its_own(ledger: Ledger) -> None:
+    """It has its own Dagster run, and no files; that it failed does not make the other one fail."""
+    started = launch(batch(record("raw/a", (b"data/1_raw/a.csv", A))))
+    ledger.begin(started)
+    day = replace(record("api|x", time=at(-86400)), reason="made first: never materialized here")
+    none = replace(record("none"), reason="could not be made first: never materialized here")
+    run_id, other = str(uuid4()), str(uuid4())
+    ledger.finish(
+        started.launch_id,
+        [outcome("api|x", "success", run_id, 1.0), outcome("none", "failed", other), outcome("raw/a")],
+        ended=at(9),
+        first=[day, none],
+    )
+    assert {
+        run.dagster_run_id: (run.status, [(t.target.text, t.reason, t.files) for t in run.targets])
+        for run in ledger.runs()
+    } == {
+        started.batches[0].dagster_run_id: ("success", [("raw/a", None, ((b"data/1_raw/a.csv", A),))]),
+        run_id: ("success", [("api|x", day.reason, ())]),
+        other: ("failed", [("none", none.reason, ())]),
+    }
+    assert ledger.failed_contents("local") == frozenset()
+    marks = {row["asset_key"]: str(row["watermark_ts"])[:10] for row in rows(ledger, "asset_watermarks")}
+    assert marks["api"] == "2026-11-19"
 
 
 def test_a_partial_run_is_failed_and_says_why(ledger: Ledger) -> None:

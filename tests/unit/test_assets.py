@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from raw_trigger.model.assets import Asset, Catalog, Partitions
+import pytest
 
-DAYS = Partitions("static", keys=("a",))
+from raw_trigger.model.assets import Asset, Catalog
+
+CATALOG = Catalog(
+    {
+        asset.key: asset
+        for asset in (
+            Asset("top", ("top",), "here"),
+            Asset("aside", ("aside",), "here", parents=("further",)),
+            Asset("further", ("further",), "here"),
+            Asset("middle", ("middle",), "here", parents=("top", "gone"), execution_set=("aside", "middle")),
+            Asset("outside", ("outside",), "here", kind="external", parents=("hidden",)),
+            Asset("hidden", ("hidden",), "here"),
+            Asset("below", ("below",), "here", parents=("outside", "middle")),
+        )
+    }
+)
 
 
-def test_partitioned_assets_above_are_found_by_way_of_partitioned_ones() -> None:
-    assets = [
-        Asset("top", ("top",), "here", partitions=DAYS),
-        Asset("whole", ("whole",), "here", parents=("top",)),
-        Asset("middle", ("middle",), "here", partitions=DAYS, parents=("top", "middle", "gone")),
-        Asset("below", ("below",), "here", partitions=DAYS, parents=("whole", "middle")),
-        Asset("aside", ("aside",), "here", partitions=DAYS, parents=("whole",)),
-    ]
-    catalog = Catalog({asset.key: asset for asset in assets})
-    assert catalog.partitioned_above(["below"]) == {"middle", "top"}
-    assert catalog.partitioned_above(["aside", "unknown"]) == set()
+@pytest.mark.parametrize(
+    ("asset", "above"),
+    [("below", "aside further middle top"), ("middle", "top"), ("outside", "hidden"), ("unknown", "")],
+)
+def test_what_code_makes_above_an_asset(asset: str, above: str) -> None:
+    """What is made together is made from all of its parents; nothing is made of what is outside of Dagster."""
+    assert CATALOG.made_above([asset]) == set(above.split())
+
+
+@pytest.mark.parametrize(("asset", "readers"), [("middle", "middle"), ("outside", "below"), ("gone", "gone")])
+def test_who_reads_the_file_of_an_asset(asset: str, readers: str) -> None:
+    assert list(CATALOG.readers(asset)) == readers.split()

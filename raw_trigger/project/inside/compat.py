@@ -461,18 +461,19 @@ def prepare_partition(instance: Any, definition: Any, key: str) -> Any:
             return None
         wanted = parsed.keys_by_dimension
         dimensions = [(one.partitions_def, wanted[one.name]) for one in definition.partitions_defs]
-        if not all(_has_key(instance, part, one) for part, one in dimensions):
+        if not all(has_partition(instance, part, one) for part, one in dimensions):
             return None
         for part, one in dimensions:
             _add_dynamic(instance, part, one)
         return parsed
-    if not _has_key(instance, definition, key):
+    if not has_partition(instance, definition, key):
         return None
     _add_dynamic(instance, definition, key)
     return key
 
 
-def _has_key(instance: Any, definition: Any, key: str) -> bool:
+def has_partition(instance: Any, definition: Any, key: str) -> bool:
+    """Whether the definition has the key; a dynamic one has every key, as it is added when it is needed."""
     kind = partitions_kind(definition)
     if kind == "dynamic":
         return bool(key)
@@ -481,10 +482,15 @@ def _has_key(instance: Any, definition: Any, key: str) -> bool:
             return bool(definition.has_partition_key(key))
         except Exception:  # a key that cannot be parsed raises in some versions
             return False
+    return key in every_partition(instance, definition)
+
+
+def every_partition(instance: Any, definition: Any) -> list[str]:
+    """All keys of a definition that there are now, in its order."""
     try:
-        return key in definition.get_partition_keys(dynamic_partitions_store=instance)
+        return [str(key) for key in definition.get_partition_keys(dynamic_partitions_store=instance)]
     except TypeError:
-        return key in definition.get_partition_keys()
+        return [str(key) for key in definition.get_partition_keys()]
 
 
 def _add_dynamic(instance: Any, definition: Any, key: str) -> None:
@@ -524,12 +530,19 @@ def never_materialized(instance: Any, keys: list[Any]) -> list[Any]:
     return [key for key in keys if key not in made]
 
 
-def partitions_above(instance: Any, mapping: Any, below: Any, above: Any, key: str) -> list[str]:
-    """The partitions of a parent that one of an asset is made from; none where that takes all there are."""
-    if type(mapping).__name__ == "AllPartitionMapping":
-        return []
+def takes_all(mapping: Any) -> bool:
+    """Whether whatever is made is made from all partitions of the parent."""
+    return type(mapping).__name__ == "AllPartitionMapping"
+
+
+def partitions_above(instance: Any, mapping: Any, below: Any, above: Any, key: str | None) -> list[str]:
+    """The partitions of a parent that one of an asset is made from, or all of one without partitions.
+
+    Raises:
+        Exception: Whatever a mapping raises that does not fit.
+    """
     ask = mapping.get_upstream_mapped_partitions_result_for_partitions
-    subset = below.empty_subset().with_partition_keys([key])
+    subset = None if key is None else below.empty_subset().with_partition_keys([key])
     told = inspect.signature(ask).parameters
     given = (subset, below, above) if "downstream_partitions_def" in told else (subset, above)
     found = ask(*given, dynamic_partitions_store=instance).partitions_subset
@@ -539,6 +552,12 @@ def partitions_above(instance: Any, mapping: Any, below: Any, above: Any, key: s
 def made_partitions(instance: Any, key: Any) -> frozenset[str]:
     """The partitions of an asset of which the event log has a materialization."""
     return frozenset(str(one) for one in instance.get_materialized_partitions(key))
+
+
+def failed_partitions(instance: Any, key: Any, definition: Any, partitions: list[str]) -> set[str]:
+    """Those of the partitions that were not made when they were last run, because it failed."""
+    found = instance.get_status_by_partition(key, partitions, definition) or {}
+    return {str(one) for one, status in found.items() if status is not None and status.name == "FAILED"}
 
 
 def delete_partition(instance: Any, definition: Any, key: str) -> None:

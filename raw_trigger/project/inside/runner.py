@@ -33,8 +33,6 @@ LOAD_FAILED = 3
 READ_KINDS = ("files", "unsure", "folders", "around")
 LOOK_SECONDS = 0.5
 """Between two looks whether the process that started this one is still there."""
-MOST_PARENTS = 400
-"""More partitions than these are not made because one that is made from them is."""
 LOADED_OBJECTS = 100_000
 """How many new ones there may be, while the project is loaded, before those in cycles are looked for."""
 
@@ -295,8 +293,6 @@ class Runner:
         self.request = request
         self.states: dict[Identity, str] = {}
         self.planned = {_identity(one) for batch in request["batches"] for one in batch["targets"]}
-        self.made: dict[Any, frozenset[str]] = {}
-        """Partitions of the assets that were asked about, as the event log had them."""
         self.run_id: str | None = None
         opened = session.sibling("opened")
         self.reading = session.sibling("reading").Reading(request.get("reading"), opened)
@@ -334,6 +330,9 @@ class Runner:
         gc.freeze()
         gc.set_threshold(*thresholds)
         self.parents = {key: node.parents for key, node in self.node_of.items()}
+        above = self.session.sibling("above")
+        self.above = above.Above(self.compat, self.instance, self.node_of)
+        self.turns = above.turns
         seconds = round(time.monotonic() - began, 3)
         self.channel.send({"event": "loaded", "seconds": seconds, "dagster": self.compat.VERSION})
 
@@ -358,6 +357,7 @@ class Runner:
                 "asset": target["asset"],
                 "partition": target["partition"],
                 "status": status,
+                "first": target.get("first", False),
                 "run_id": run_id,
                 "seconds": None if seconds is None else round(seconds, 3),
                 "error": error,
@@ -428,63 +428,40 @@ class Runner:
     # Runs -----------------------------------------------------------------------------------------
 
     def _materialize(self, batch: Document) -> None:
-        first = self._never_made(batch["targets"], {tuple(parts) for parts in batch["fed"]})
-        if first:
-            self._materialize_all({**batch, "run_id": None, "is_range": False, "partition": None}, first)
-        self._materialize_all(batch, batch["targets"])
-
-    def _never_made(self, targets: list[Document], fed: set[tuple[str, ...]]) -> list[Document]:
-        """Partitions of parents, however far up, that were never materialized and that nothing else makes.
-
-        Where there are some of those that an asset is made from it takes these, as a month does of its days.
-        The targets themselves run in any case: one may not need what cannot be made. What raw files feed is
-        the plan's business: a partition that it leaves out has no file, or one that is not here.
-        """
-        found: dict[Identity, Document] = {}
-        left = list(targets)
-        for target in left:  # it grows
-            for parent, partitions in self._parents_of(target):
-                if tuple(parent.path) in fed:
-                    continue
-                here = self.planned | self.states.keys()
-                if any((tuple(parent.path), key) in here or self._is_made(parent, key) for key in partitions):
-                    continue
-                for key in partitions:
-                    one: Document = {"asset": list(parent.path), "partition": key, "after": []}
-                    if _identity(one) not in found:
-                        found[_identity(one)] = one
-                        left.append(one)
-                    if _identity(target) in found:
-                        target["after"].append([one["asset"], key])
-        return list(found.values())
-
-    def _parents_of(self, target: Document) -> list[tuple[Any, list[str]]]:
-        """The partitions that it is made from, by parent; none where Dagster cannot tell, as the run will."""
-        node, partition = self.node_of.get(self.compat.asset_key(target["asset"])), target["partition"]
-        found: list[tuple[Any, list[str]]] = []
-        if node is None or node.partitions is None or partition is None:
-            return found
-        for parent, mapping in node.mappings.items():
-            above = self.node_of.get(parent)
-            if above is None or above.kind != "materializable" or above.partitions is None:
-                continue
-            with contextlib.suppress(Exception):
-                keys = self.compat.partitions_above(
-                    self.instance, mapping, node.partitions, above.partitions, partition
+        fed = {self.compat.asset_key(parts) for parts in batch["fed"]}
+        look = self.above.look(batch["targets"], fed, self.planned | self.states.keys())
+        for (key, why), (partitions, (below, _)) in look.left.items():
+            self.channel.send(
+                {
+                    "event": "left",
+                    "asset": list(key.path),
+                    "partitions": list(partitions),
+                    "why": why,
+                    "below": list(below),
+                }
+            )
+        first = look.documents()
+        self.run_id = batch["run_id"]
+        for targets in self.turns(first, batch["targets"], look.behind, self._unit_of):
+            if targets and targets[0].get("first"):
+                chosen, self.run_id = self.run_id, None
+                self._materialize_all(
+                    {**batch, "run_id": None, "is_range": False, "partition": None}, targets
                 )
-                found += [(parent, keys)] if len(keys) <= MOST_PARENTS else []
-        return found
+                self.run_id = chosen
+            else:
+                self._materialize_all(batch, targets)
 
-    def _is_made(self, asset: Any, partition: str) -> bool:
-        if asset not in self.made:
-            self.made[asset] = self.compat.made_partitions(self.instance, asset)
-        return partition in self.made[asset]
+    def _unit_of(self, target: Document) -> Identity:
+        """The same for what can only be made together."""
+        node = self.node_of.get(self.compat.asset_key(target["asset"]))
+        paths = [tuple(key.path) for key in node.execution_set] if node is not None else []
+        return min(paths, default=tuple(target["asset"])), target["partition"]
 
     def _materialize_all(self, batch: Document, targets: list[Document]) -> None:
         number = batch["number"]
         waiting = list(targets)
         statuses: list[str] = []  # of targets that got as far as no run
-        self.run_id = batch["run_id"]
         while True:
             waiting = self._after_the_failed(number, waiting, statuses)
             partition, ready, waiting = self._next_run(batch, waiting, statuses)

@@ -281,6 +281,7 @@ def test_a_plan_as_json() -> None:
         "asset": "raw/users",
         "partition": None,
         "status": "failed",
+        "reason": None,
         "run_id": "run-1",
         "seconds": 0.31,
         "error": 'ValueError: users.csv line 3: no number\n  File "raw.py", line 7',
