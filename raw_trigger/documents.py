@@ -54,11 +54,31 @@ def load_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def read_text(path: Path) -> str:
+    """Returns the text of a small file; empty where it is none that can be read.
+
+    What is no UTF-8 in it is replaced.
+    """
+    try:
+        return read_bytes(path, MOST_TEXT).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+
+
 def load_yaml(text: bytes) -> Any:
     """Returns the document, made of what ``yaml.safe_load`` makes.
 
     Raises:
         ValueError: it is not YAML, too large with its aliases written out, too deep, or has a name twice.
+    """
+    return read_yaml(text)[0]
+
+
+def read_yaml(text: bytes) -> tuple[Any, yaml.Node | None]:
+    """Returns the document, as :func:`load_yaml` does, and the nodes that say where its parts stand.
+
+    Raises:
+        ValueError: as :func:`load_yaml`.
     """
     # Imported here: the import takes longer than all the rest of a plan.
     import yaml
@@ -69,11 +89,11 @@ def load_yaml(text: bytes) -> Any:
         _shallow(text, loader)
         root = yaml.compose(text, Loader=loader)
         if root is None:
-            return None
+            return None, None
         _measured(root, {})
         made = loader("")
         try:
-            return made.construct_document(root)
+            return made.construct_document(root), root
         finally:
             made.dispose()
     except yaml.YAMLError as error:

@@ -17,15 +17,22 @@ class RawTriggerError(Exception):
 
     Args:
         message: What happened and where, in one sentence without advice.
-        hint: What to do next.
+        hint: What to do next, on one line.
+        detail: Lines shown between the two, such as the project's own traceback, shortened.
     """
 
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, detail: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.detail = detail
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Returns what happened, a line each. What else looks like the end of one came with a name."""
+        return (self.message,)
 
     @property
     def line(self) -> str:
@@ -43,9 +50,22 @@ class UsageError(RawTriggerError):
 
 
 class ConfigError(RawTriggerError):
-    """Says what is wrong in ``raw-trigger.yaml``. The message begins with ``file:line:column:``."""
+    """Says what is wrong in ``raw-trigger.yaml``. The message begins with ``file:line:column:``.
+
+    Args:
+        listed: Whether each line of the message is a problem of its own.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, hint: str | None = None, *, listed: bool = False) -> None:
+        super().__init__(message, hint)
+        self._listed = listed
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Returns the problems."""
+        return tuple(self.message.split("\n")) if self._listed else (self.message,)
 
 
 class GitError(RawTriggerError):
@@ -57,15 +77,7 @@ class EventError(RawTriggerError):
 
 
 class ProjectError(RawTriggerError):
-    """Says that the Dagster project cannot be found, loaded or run.
-
-    Args:
-        detail: The project's own traceback, shortened; shown below the message.
-    """
-
-    def __init__(self, message: str, hint: str | None = None, detail: str | None = None) -> None:
-        super().__init__(message, hint)
-        self.detail = detail
+    """Says that the Dagster project cannot be found, loaded or run."""
 
 
 class DocumentError(RawTriggerError):

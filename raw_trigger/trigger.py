@@ -522,7 +522,8 @@ class Trigger(Survey):
                 return
         raise UsageError(
             f"no raw file matches {' or '.join(globs)}",
-            "a glob is relative to a root or to the repository's top, and * stays inside one folder",
+            "a glob is relative to a root or to the repository's top, and * stays inside one folder; "
+            "`FOLDER/**` is all that is in one",
         )
 
     def forget(self) -> dict[bytes, frozenset[str]]:
@@ -558,6 +559,8 @@ class Trigger(Survey):
                     found.setdefault(path, set()).add(target.target.text)
         forgotten = {path: frozenset(targets) for path, targets in found.items()}
         if record is None or not forgotten:
+            if self.wishes.narrowing.paths:
+                self.require_files(tree, self.wishes.narrowing.paths)
             raise UsageError(
                 f"nothing that was asked for is recorded for '{environment}'",
                 "`raw-trigger explain PATH` says what is made from a file, and what is recorded of it",

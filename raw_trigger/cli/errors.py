@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from raw_trigger import __version__
-from raw_trigger.errors import ROOM, ProjectError, RawTriggerError
+from raw_trigger.errors import ROOM, RawTriggerError
 
 BUG = 70
 INTERRUPTED = 130
@@ -88,15 +88,16 @@ def echo_stderr(text: str) -> None:
 
 
 def sentence(error: RawTriggerError) -> str:
-    """Returns what happened, the project's own words, and what to do."""
+    """Returns what happened, the project's own words, and what to do; no name makes a further line."""
     from raw_trigger.render.words import harmless
 
-    said = [f"raw-trigger: {error.message}"]
-    if isinstance(error, ProjectError) and error.detail:
+    first, *further = error.lines
+    said = [f"raw-trigger: {first}", *further]
+    if error.detail:
         said += [f"  | {line}" for line in error.detail.rstrip().splitlines()]
     if error.hint is not None:
         said.append(f"  {error.hint}")
-    return harmless("\n".join(said), lines=True)
+    return "\n".join(map(harmless, said))
 
 
 def _refused(error: OSError) -> RawTriggerError:

@@ -116,8 +116,10 @@ def _root(place: Place, asks: bool, yes: bool) -> str:
             f"several folders may hold the raw data: {', '.join(roots)}",
             f"name one: `raw-trigger init --root {roots[0]}`",
         )
+    from raw_trigger.render.words import printable
+
     for number, root in enumerate(roots, 1):
-        typer.echo(f"  {number}  {root}")
+        typer.echo(f"  {number}  {printable(root)}")
     numbered = {str(number): root for number, root in enumerate(roots, 1)}
     while True:
         answer = _asked(lambda: str(typer.prompt("Which folder holds the raw data?", default="1")))

@@ -102,6 +102,7 @@ def _wanted(planned: Plan) -> bool:
     """
     from raw_trigger.errors import UsageError
     from raw_trigger.render.learned import announcement, listed
+    from raw_trigger.render.words import harmless
 
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
@@ -111,7 +112,7 @@ def _wanted(planned: Plan) -> bool:
     head, *assets = listed(planned)
     tell_stderr(head)
     for line in assets:
-        typer.echo(line, err=True)
+        typer.echo(harmless(line), err=True)
     try:
         return typer.confirm("Materialize them now?", default=False, err=True)
     except typer.Abort:

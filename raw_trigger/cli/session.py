@@ -220,9 +220,11 @@ def each_project(verb: Callable[..., None]) -> Callable[..., None]:
             from raw_trigger.places import several
 
             raise several(places)
+        from raw_trigger.render.words import printable
+
         worst = 0
         for number, place in enumerate(places):
-            typer.echo(f"{place.name}:" if number == 0 else f"\n{place.name}:")
+            typer.echo(f"{printable(place.name)}:" if number == 0 else f"\n{printable(place.name)}:")
             sys.stdout.flush()
             context.obj = dataclasses.replace(chosen, found=(repo, place))
             worst = max(worst, _exit_code(verb, context, options))

@@ -98,6 +98,8 @@ def _shown(path: Path, top: Path) -> str:
 
 
 def _read(path: Path, shown: str) -> bytes:
+    if path.is_fifo() or path.is_char_device():  # a link may lead to what never ends
+        raise ConfigError(f"{shown}:1:1: this is no regular file; a file of this name is wanted")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

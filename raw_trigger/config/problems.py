@@ -41,11 +41,12 @@ class Problems:
     def error(self) -> ConfigError:
         """Returns one error with the first ``MAX_SHOWN`` problems, in the order of the file."""
         found = sorted(self._found, key=lambda p: (p.position.line, p.position.column, p.message))
-        lines = list(dict.fromkeys(str(problem) for problem in found))
+        # The name of the file, or of a folder that it is in, may hold the end of a line.
+        lines = list(dict.fromkeys(_escaped(str(problem)) for problem in found))
         more = len(lines) - MAX_SHOWN
         if more > 0:
-            lines[MAX_SHOWN:] = [f"{found[0].position.file}: and {more} more like these"]
-        return ConfigError("\n".join(lines))
+            lines[MAX_SHOWN:] = [_escaped(f"{found[0].position.file}: and {more} more like these")]
+        return ConfigError("\n".join(lines), listed=True)
 
     def fatal(self, problem: Problem) -> ConfigError:
         """Returns the error for a problem after which no other can be found."""
@@ -58,8 +59,11 @@ def quoted(text: str) -> str:
     if "://" in text:
         text = without_password(text)
     short = text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in short)
-    return f"'{safe}'"
+    return f"'{_escaped(short)}'"
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str], label: str) -> str:

@@ -187,7 +187,7 @@ def _catalog(repo: Repository, place: Place, environ: Mapping[str, str], busy: B
             file = posixpath.normpath(posixpath.join(place.folder, place.options.python_file[0]))
             module = code(file, "from . import one", names).module
             hint = f"name it by its module: `raw-trigger -m {module} init`" if module else hint
-        hint = f"{hint}\n  " if hint else ""
+        hint = f"{hint}; " if hint else ""
         hint += "`raw-trigger init --no-catalog` writes the file without the Dagster project"
         raise ProjectError(error.message, hint, error.detail) from error
 

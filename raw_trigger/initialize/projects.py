@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raw_trigger.documents import read_text
 from raw_trigger.initialize.finding import definitions, folder_of, is_likely, several
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.project.presence import NAMES, has_project, module_of
@@ -83,7 +84,7 @@ def find_project(top: Path, start: Path, names: Sequence[str], *, ask: bool) -> 
     found = [folder for folder in found if inside(folder)] or found
     if len(found) == 1:
         return _bare(found[0], top)
-    code = [] if found else definitions(names, lambda name: _text(top / name))
+    code = [] if found else definitions(names, lambda name: read_text(top / name))
     code = [one for one in code if inside(one.file)] or code
     if ask and len(found) + len(code) > 1:
         raise several(found, code, where)
@@ -99,13 +100,6 @@ def find_project(top: Path, start: Path, names: Sequence[str], *, ask: bool) -> 
 def _bare(folder: str, top: Path) -> Project:
     module = module_of(top / folder)
     return Project(folder, folder, bare=True, module_name=() if module is None else (module,))
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def relative(path: Path, top: Path) -> str:

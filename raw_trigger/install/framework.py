@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from raw_trigger import __version__
+from raw_trigger.documents import MOST_TEXT, load_yaml, read_bytes, read_yaml
 from raw_trigger.errors import UsageError
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.install.native import HOOKS
@@ -56,10 +57,10 @@ def add_to_precommit_config(path: Path, rev: str | None = None, repository: str 
         replace_file(path, ("repos:\n" + _indented(entry, 2)).encode(), 0o644)
         return True
     try:
-        text = path.read_bytes().decode("utf-8")
-        before = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = read_bytes(path, MOST_TEXT)
+        text = data.decode("utf-8")
+        before, root = read_yaml(data)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "mend it, then try again") from error
     if not isinstance(before, dict) or not isinstance(before.get("repos", 0), list | None):
         raise UsageError(
@@ -71,10 +72,10 @@ def add_to_precommit_config(path: Path, rev: str | None = None, repository: str 
     assert isinstance(root, yaml.MappingNode)
     key, repos = next((k, v) for k, v in root.value if k.value == "repos")
     after = _inserted(text, key, repos, entry)
-    expected = {**before, "repos": [*(before["repos"] or []), *yaml.safe_load(entry)]}
+    expected = {**before, "repos": [*(before["repos"] or []), *load_yaml(entry.encode())]}
     if not _reads_as(after, expected):
         raise UsageError(
-            f"{path} is written in a way that cannot be added to", f"add this to its repos:\n{entry}"
+            f"{path} is written in a way that cannot be added to", "add this to its repos", detail=entry
         )
     target = path.resolve()
     replace_file(target, after.encode(), target.stat().st_mode & 0o7777)
@@ -83,8 +84,8 @@ def add_to_precommit_config(path: Path, rev: str | None = None, repository: str 
 
 def _reads_as(text: str, expected: Any) -> bool:
     try:
-        return bool(yaml.safe_load(text) == expected)
-    except yaml.YAMLError:
+        return bool(load_yaml(text.encode()) == expected)
+    except ValueError:
         return False
 
 
@@ -145,5 +146,8 @@ def _indented(entry: str, column: int) -> str:
 
 def _scalar(value: str) -> str:
     """Returns a YAML scalar that is read as this very text: a revision may look like a number."""
-    plain = value and yaml.safe_load(value) == value
+    try:
+        plain = bool(value) and load_yaml(value.encode()) == value
+    except ValueError:
+        plain = False
     return value if plain else "'" + value.replace("'", "''") + "'"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-import yaml
-
+from raw_trigger.documents import load_yaml
 from raw_trigger.initialize.text import DOUBTFUL, NO_RULE, UNFED, UNMAPPED
 from raw_trigger.initialize.values import shown
-from raw_trigger.mapping.patterns import PatternError, compile_pattern
+from raw_trigger.mapping.patterns import compile_pattern
 
 _RULE = re.compile(r"\s*# - (\{.*|path: .*)")
 _MORE = re.compile(r"\s*# +(and \d+ more\b.*)")
@@ -79,9 +78,9 @@ def _is_ruled(entry: Sequence[str], ruled: Collection[str], unmapped: Collection
     """Says whether a commented rule, left for the user to complete, is for files that have a rule now."""
     found = _RULE.fullmatch(entry[0])
     try:
-        value = yaml.safe_load(found[1])["path"] if found else None
+        value = load_yaml(found[1].encode())["path"] if found else None
         pattern = compile_pattern(value) if isinstance(value, str) else None
-    except (yaml.YAMLError, PatternError):
+    except ValueError:  # a PatternError is one, too
         return False
     if pattern is None or any(pattern.match(name) is not None for name in unmapped):
         return False

@@ -9,23 +9,35 @@ from typing import Any
 from raw_trigger.errors import ROOM, ProjectError
 from raw_trigger.project.child import Child
 from raw_trigger.project.interpreter import NAME_ANOTHER, NAME_IT, Interpreter
-from raw_trigger.project.messages import Identity, RunBatch, RunnerEvent, TargetFinished, parse_event
+from raw_trigger.project.messages import (
+    Identity,
+    RunBatch,
+    RunnerEvent,
+    TargetFinished,
+    parse_event,
+    without_colours,
+)
 
 LOAD_HINT = "`dagster definitions validate` in the project's folder shows the same"
+
+_TAIL = 20_000
+"""Bytes: a log may be of any size."""
 
 
 def load_error(error: Mapping[str, Any], interpreter: Interpreter, log: Path) -> ProjectError:
     """Returns the error of a project that does not load: the user's own error, its traceback as detail."""
-    if error.get("cls") == "ModuleNotFoundError" and error["message"].endswith("'dagster'"):
+    words = without_colours(error["message"]).strip()
+    first = next(iter(words.splitlines()), "")
+    if error.get("cls") == "ModuleNotFoundError" and words.endswith("'dagster'"):
         return ProjectError(f"{interpreter.named} has no dagster installed", NAME_IT)
     if error.get("cls") == "HomeRefusedError":
-        return ProjectError(error["message"], ROOM)
+        return ProjectError(first, ROOM)
     if error.get("traceback") is None:
-        return ProjectError(error["message"], "see `dagster:` in raw-trigger.yaml")
+        return ProjectError(first, "see `dagster:` in raw-trigger.yaml")
     return ProjectError(
-        f"the Dagster project does not load: {error['message']}",
+        f"the Dagster project does not load: {first}",
         f"its Python is {interpreter.named}; {NAME_ANOTHER}; {LOAD_HINT}; what it printed is in {log}",
-        detail=error["traceback"],
+        detail=without_colours(error["traceback"]),
     )
 
 
@@ -42,10 +54,12 @@ def silence(code: int, interpreter: Interpreter, log: Path, what: str) -> Projec
 def tail(log: Path, lines: int = 15) -> str | None:
     """Returns the last lines of a log; None if there are none."""
     try:
-        text = log.read_bytes()[-20_000:].decode("utf-8", "replace")
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            text = file.read(_TAIL).decode("utf-8", "replace")
     except OSError:
         return None
-    return "\n".join(text.rstrip().split("\n")[-lines:]) or None
+    return without_colours("\n".join(text.rstrip().split("\n")[-lines:])) or None
 
 
 def run_batches(

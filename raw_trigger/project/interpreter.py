@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from raw_trigger.documents import read_text
 from raw_trigger.errors import ProjectError
 
 ASK_SECONDS = 30
@@ -141,7 +142,7 @@ def _discover(
             return Interpreter((str(python),), why, tool)
         else:
             looked.append(f"{name}: {python} has no dagster")
-    raise ProjectError("no Python with dagster was found; looked at\n  " + "\n  ".join(looked), NAME_IT)
+    raise ProjectError("no Python with dagster was found; looked at", NAME_IT, detail="\n".join(looked))
 
 
 def _candidates(project_dir: Path, top: Path, environ: Mapping[str, str]) -> Iterator[_Look]:
@@ -185,9 +186,9 @@ def _poetry(folder: Path, environ: Mapping[str, str]) -> Path | None:
 
 
 def _pdm(folder: Path, environ: Mapping[str, str]) -> Path | None:
-    remembered = folder / ".pdm-python"
-    if remembered.is_file():
-        return Path(remembered.read_text("utf-8").strip())
+    remembered = read_text(folder / ".pdm-python").strip()
+    if remembered:
+        return Path(remembered)
     return _ask(("pdm", "info", "--python"), folder, environ)
 
 
@@ -204,7 +205,7 @@ def _conda(folder: Path, environ: Mapping[str, str]) -> Path | None:
     for file in ("environment.yml", "environment.yaml"):
         if not (folder / file).is_file():
             continue
-        for line in (folder / file).read_text("utf-8", "replace").splitlines():
+        for line in read_text(folder / file).splitlines():
             if line.startswith("name:"):
                 name = line[len("name:") :].split("#")[0].strip().strip("'\"")
                 return Path(program).parent.parent / "envs" / name / "bin" / "python"
@@ -275,7 +276,7 @@ def _holds_dagster(folder: Path) -> bool:
     for pth in folder.glob("*.pth"):
         if "dagster" in pth.name:  # an editable install whose finder is code
             return True
-        for line in pth.read_text("utf-8", "replace").splitlines():
+        for line in read_text(pth).splitlines():
             is_path = line.strip() and not line.startswith(("#", "import ", "import\t"))
             if is_path and (folder / line.strip() / "dagster" / "__init__.py").is_file():
                 return True
@@ -283,7 +284,7 @@ def _holds_dagster(folder: Path) -> bool:
 
 
 def _sees_system(config: Path) -> bool:
-    for line in config.read_text("utf-8", "replace").splitlines():
+    for line in read_text(config).splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "include-system-site-packages":
             return value.strip().lower() == "true"

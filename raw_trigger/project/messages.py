@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.outcome import CheckResult, Lack, Reads
+
+_TERMINALS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+"""Control sequences: colours, links and titles, single ones (ECMA-48)."""
 
 Identity = tuple[tuple[str, ...], str | None]
 """The parts of an asset's key, and a partition key or None."""
@@ -165,7 +169,12 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
             seconds=document["seconds"],
             error=parse_error(document["error"]),
             checks=tuple(
-                CheckResult(one["name"], one["passed"], one["severity"], one["message"])
+                CheckResult(
+                    one["name"],
+                    one["passed"],
+                    one["severity"],
+                    one["message"] and without_colours(one["message"]),
+                )
                 for one in document["checks"]
             ),
             reads=parse_reads(document["reads"]),
@@ -211,4 +220,12 @@ def parse_error(document: Mapping[str, Any] | None) -> RunError | None:
     """Returns the error of an event; None if it has none."""
     if document is None:
         return None
-    return RunError(document["message"], document["cls"], document["traceback"])
+    frames = document["traceback"]
+    return RunError(without_colours(document["message"]), document["cls"], frames and without_colours(frames))
+
+
+def without_colours(text: str) -> str:
+    """Leaves out what means something to a terminal only: dbt and others colour what they say, and put it
+    into their exceptions.
+    """
+    return _TERMINALS.sub("", text) if "\x1b" in text else text

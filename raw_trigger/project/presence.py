@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from raw_trigger.documents import MOST_TEXT, read_bytes
+from raw_trigger.documents import read_text
 
 NAMES = ("pyproject.toml", "workspace.yaml", "workspace.yml")
 """The files that ``dagster dev`` reads."""
@@ -33,10 +33,7 @@ def module_of(folder: Path) -> str | None:
 
 def _sections(folder: Path) -> tuple[str, str]:
     """Returns the text of ``[tool.dagster]`` and ``[tool.dg.project]`` in ``pyproject.toml``."""
-    try:
-        text = read_bytes(folder / NAMES[0], MOST_TEXT).decode("utf-8", "replace") + "\n"
-    except (OSError, ValueError):
-        return "", ""
+    text = read_text(folder / NAMES[0]) + "\n"
     found = (
         re.search(_SECTION % name, text, re.MULTILINE | re.DOTALL) for name in ("dagster", r"dg\.project")
     )

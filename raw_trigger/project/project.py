@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raw_trigger.documents import read_text
 from raw_trigger.errors import ProjectError
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.project import DagsterOptions
@@ -311,12 +312,8 @@ class DagsterProject:
         return os.path.normpath(self.directory / Path(path).expanduser())
 
     def _env_file_home(self) -> str | None:
-        try:
-            text = (self.folder / ".env").read_text("utf-8", "replace")
-        except OSError:
-            return None
         found = None
-        for line in text.splitlines():
+        for line in read_text(self.folder / ".env").splitlines():
             name, equals, value = line.strip().removeprefix("export ").partition("=")
             if equals and name.strip() == "DAGSTER_HOME":
                 found = value.strip().strip("'\"") or None

@@ -78,10 +78,8 @@ def escape(text: str) -> str:
     for char in text:
         if char in "\\`*_{}[]<>()#+-!|~&$:@":
             out.append(f"&#{ord(char)};")
-        elif char == "\n":
-            out.append(" ")
-        elif "\udc80" <= char <= "\udcff":
-            out.append("\N{REPLACEMENT CHARACTER}")
-        else:
+        elif char.isprintable():
             out.append(char)
+        else:
+            out.append(" " if char.isspace() else "\N{REPLACEMENT CHARACTER}")
     return "".join(out)

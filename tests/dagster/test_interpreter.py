@@ -140,12 +140,12 @@ def test_none_at_all(top, tmp_path, monkeypatch):
     monkeypatch.setattr("raw_trigger.project.interpreter._we_have_dagster", lambda: False)
     with pytest.raises(ProjectError) as caught:
         find(top, VIRTUAL_ENV=str(tmp_path / "active"), UV_PROJECT_ENVIRONMENT="gone", PATH="/nowhere")
-    assert caught.value.message == (
-        "no Python with dagster was found; looked at\n"
-        f"  the active virtual environment: {tmp_path}/active/bin/python has no dagster\n"
-        f"  {top}/.venv: {top}/.venv/bin/python has no dagster\n"
-        f"  uv ({top}/uv.lock): {top}/gone/bin/python does not exist\n"
-        f"  the Python that runs raw-trigger: {OURS} has no dagster"
+    assert caught.value.message == "no Python with dagster was found; looked at"
+    assert caught.value.detail == (
+        f"the active virtual environment: {tmp_path}/active/bin/python has no dagster\n"
+        f"{top}/.venv: {top}/.venv/bin/python has no dagster\n"
+        f"uv ({top}/uv.lock): {top}/gone/bin/python does not exist\n"
+        f"the Python that runs raw-trigger: {OURS} has no dagster"
     )
     assert "dagster: {python:" in caught.value.hint
 

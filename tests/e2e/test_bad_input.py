@@ -111,7 +111,7 @@ TABLE = [
         {"definitions.py": "raise ValueError('\\x1b[31mred\\x07\\nsecond line')", R + "a.csv": "2"},
         "diff",
         3,
-        ["ValueError: \\x1b[31mred\\x07", "| second line"],
+        ["ValueError: red\\x07", "| second line"],
     ),
     ({"pyproject.toml": "", R + "a.csv": "2"}, "diff", 3, ["no Dagster project here"]),
     (

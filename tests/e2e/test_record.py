@@ -235,10 +235,10 @@ adopt --path a.csv: 0
 'local' reflects these files as of {head} already.
 adopt --path c.csv: 2
 raw-trigger: no raw file matches c.csv
-  a glob is relative to a root or to the repository's top, and * stays inside one folder
+  a glob is relative to a root or to the repository's top, and * stays inside one folder; `FOLDER/**` is all that is in one
 forget --path c.csv: 2
-raw-trigger: nothing that was asked for is recorded for 'local'
-  `raw-trigger explain PATH` says what is made from a file, and what is recorded of it
+raw-trigger: no raw file matches c.csv
+  a glob is relative to a root or to the repository's top, and * stays inside one folder; `FOLDER/**` is all that is in one
 forget --asset raw/a: 0
 'local' has forgotten what was made from 1 file; `raw-trigger run` makes it again:
   data/1_raw/a.csv → raw/a

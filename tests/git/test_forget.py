@@ -52,6 +52,15 @@ def test_what_is_forgotten_is_pending(
     assert ground.due() == []
 
 
+def test_what_is_no_raw_file_is_told_as_adopt_does(ground: Ground) -> None:
+    head = ground.repo.git("rev-parse", "HEAD^{tree}")
+    said = "no raw file matches data/1_raw or sub/"
+    with pytest.raises(UsageError, match=f"^{said}\n"):
+        ground.trigger(Wishes(Narrowing(paths=("data/1_raw", "sub/")))).forget()
+    with pytest.raises(UsageError, match=f"^{said}\n"):
+        ground.trigger().require_files(head, ("data/1_raw", "sub/"))
+
+
 def test_it_is_pending_whatever_becomes_of_the_file(ground: Ground) -> None:
     """Of UNKNOWN nobody can say that it is the file's absence."""
     ground.trigger(Wishes(Narrowing(assets=("whole",)))).forget()
@@ -79,7 +88,7 @@ def test_where_nothing_is_recorded_yet(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize(
-    "narrowing", [Narrowing(paths=("c.csv",)), Narrowing(paths=("a.csv",), assets=("concepts",))]
+    "narrowing", [Narrowing(assets=("concepts",)), Narrowing(paths=("a.csv",), assets=("concepts",))]
 )
 def test_nothing_that_was_asked_for(ground: Ground, narrowing: Narrowing) -> None:
     with pytest.raises(UsageError, match="nothing that was asked for is recorded for 'local'"):

@@ -489,6 +489,8 @@ def test_new_configuration(tmp_path: Path) -> None:
         ("repos: {}\n", "has no list of repos"),
         ("ci: {}\n", "has no list of repos"),
         ("repos: [\n", "cannot be read"),
+        ("repos: &r [{repo: *r}]\n", "cannot be read: it contains itself by an alias"),
+        ("repos: []\nrepos: []\n", "cannot be read: the name 'repos' is there twice, again on line 2"),
         ("repos: [{repo: x}]\n", "is written in a way that cannot be added to"),
         ("{repos: []}\n", "is written in a way that cannot be added to"),
         ("repos: null\n", "is written in a way that cannot be added to"),
@@ -502,7 +504,7 @@ def test_configuration_that_cannot_be_added_to(tmp_path: Path, text: str, messag
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("rev", ["1.10", "0e1", "v1: x", "it's"])
+@pytest.mark.parametrize("rev", ["1.10", "0e1", "v1: x", "it's", "[", "*a"])
 def test_entry_is_read_back_as_it_was_meant(rev: str) -> None:
     (entry,) = yaml.safe_load(framework_entries(rev))
     assert entry["rev"] == rev

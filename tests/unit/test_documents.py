@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from raw_trigger.documents import MOST_TEXT, load_json, load_yaml, read_bytes
+from raw_trigger.config import load_config
+from raw_trigger.documents import MOST_TEXT, load_json, load_yaml, read_bytes, read_text
+from raw_trigger.errors import ConfigError
+from raw_trigger.model.project import DagsterOptions
+from raw_trigger.project import DagsterProject
+from raw_trigger.project.presence import has_project
 
 
 def aliases(first: str, each: str) -> bytes:
@@ -81,3 +88,28 @@ def test_a_file_that_is_none_or_too_large(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_bytes(tmp_path / "none")
     assert read_bytes(tmp_path / "large", 5) == b"12345"
+
+
+def test_the_text_of_a_small_file(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"a\xff")
+    (tmp_path / "large").write_bytes(b"#" * (MOST_TEXT + 1))
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    names = ("good", "large", "zero", "pipe", "none", ".")
+    assert [read_text(tmp_path / name) for name in names] == ["a\N{REPLACEMENT CHARACTER}", *[""] * 5]
+
+
+# Each of these comes with a pull request.
+@pytest.mark.parametrize(
+    "name", [".env", ".pdm-python", "environment.yml", "pyproject.toml", "raw-trigger.yaml"]
+)
+def test_a_file_of_the_project_that_never_ends(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/dev/zero")
+    (tmp_path / "pdm.lock").touch()
+    environ = {"PATH": "/nowhere", "CONDA_EXE": "/conda/bin/conda"}
+    project = DagsterProject(tmp_path, DagsterOptions(), tmp_path / "home", tmp_path, tmp_path, environ)
+    assert (project.home(), has_project(tmp_path)) == (tmp_path / "home", False)
+    assert project.interpreter().command == (sys.executable,)
+    if name == "raw-trigger.yaml":
+        with pytest.raises(ConfigError, match=r"^raw-trigger\.yaml:1:1: this is no regular file"):
+            load_config(tmp_path / name, tmp_path)
