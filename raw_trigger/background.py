@@ -112,7 +112,7 @@ def work(
     """Does the work of the background process: reconciles HEAD, and again while it moved meanwhile.
 
     Args:
-        reconcile: Returns what it left undone, None if nothing. It raises only what another try would raise
+        reconcile: Returns what is left undone by now, None if nothing. It raises only what another try would raise
             too.
         failed: Called with the job if something was left undone at the end.
 
@@ -128,12 +128,13 @@ def work(
             return
         mine = Job("running", face, me, str(log), datetime.now(timezone.utc))
         _write(repo, mine)
-    ended = None
+    ended, message = None, None
     while ended is None:
         try:
             message = reconcile()
         except BaseException as error:
             said = "interrupted" if isinstance(error, KeyboardInterrupt) else f"a bug: {type(error).__name__}"
+            said = said if message is None else f"{message}; {said}"
             ended = _finished(repo, mine, said, goes_on=False)
             if ended is not None:
                 failed(ended)
@@ -152,7 +153,7 @@ def _finished(repo: Repository, mine: Job, message: str | None, *, goes_on: bool
             # Another hook took this job for lost and has replaced it. It still ends.
             return replace(mine, state=state, message=message)
         if job.again and goes_on:
-            _write(repo, mine)
+            _write(repo, replace(mine, message=message))
             return None
         ended = replace(mine, state=state, ended=datetime.now(timezone.utc), message=message)
         _write(repo, ended)

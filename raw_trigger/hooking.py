@@ -37,6 +37,7 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.model.settings import below
 from raw_trigger.places import Place, all_places, staged_configurations
+from raw_trigger.project.presence import has_project
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.trigger import Trigger
@@ -282,6 +283,21 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
         except RawTriggerError as error:
             broken.append((place, error))
     return Projects(repo, tuple(opened), tuple(broken))
+
+
+def has_none(projects: Projects) -> bool:
+    """Says whether nothing that is checked out is a project, as on an orphan branch for web pages.
+
+    What is recorded for other branches stays as it is.
+    """
+    found = projects.workspaces
+    named = any(one.config.file is not None or has_project(one.project.directory) for one in found)
+    return not named and not projects.broken
+
+
+def has_raw_data(projects: Projects) -> bool:
+    """Says whether there is a folder that raw data would be in."""
+    return any((projects.repo.top / root).is_dir() for one in projects.workspaces for root in one.roots)
 
 
 def wrong_configurations(start: Path, config_file: Path | None = None) -> list[RawTriggerError]:

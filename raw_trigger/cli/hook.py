@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
@@ -15,16 +15,18 @@ import typer
 
 from raw_trigger.cli.errors import tell
 from raw_trigger.cli.session import Globals, as_named, tell_stderr, text_renderer, waited_for
-from raw_trigger.errors import RawTriggerError
+from raw_trigger.errors import ConfigError, RawTriggerError
 
 P = ParamSpec("P")
 FAILED = 1
+ALONE = "."
+"""The name of the only project."""
 
 if TYPE_CHECKING:
     from raw_trigger.background import Job
     from raw_trigger.events.hooks import HookEvent
     from raw_trigger.hooking import Attended, Projects
-    from raw_trigger.model.plan import Plan
+    from raw_trigger.model.plan import Plan, Target
     from raw_trigger.render.text import TextRenderer
     from raw_trigger.workspace import Workspace
 
@@ -81,7 +83,7 @@ def hook(
     try:
         projects = _projects(context)
     except RawTriggerError as error:
-        raise typer.Exit(_told(error)) from error
+        raise typer.Exit(_told_after(name, error)) from error
     text = text.within(projects.repo.top)
     job = untold(projects)
     if job is not None:
@@ -113,10 +115,14 @@ def _attend_each(
         The worst exit code.
     """
     from raw_trigger.events.hooks import hook_events
-    from raw_trigger.hooking import concerned
+    from raw_trigger.hooking import concerned, has_none, has_raw_data
 
+    if name.startswith("post-") and has_none(projects):
+        if has_raw_data(projects):
+            tell_stderr(f"{name}: there is no Dagster project here, so the raw data is not looked at")
+        return 0
     found = concerned(projects, name, args)
-    codes = [0, *(_told(problem) for _, problem in found.broken)]
+    codes = [0, *(_told_after(name, problem) for _, problem in found.broken)]
     for workspace in found.workspaces:
         try:
             for event in hook_events(workspace, name, args, stdin, os.environ):
@@ -142,6 +148,21 @@ def _projects(context: typer.Context) -> Projects:
 def _told(error: RawTriggerError) -> int:
     """Prints the error; returns its exit code."""
     tell(error)
+    return error.exit_code
+
+
+def _told_after(name: str, error: RawTriggerError) -> int:
+    """Tells the error; returns its exit code.
+
+    After git's own command a broken configuration is one line: a branch may have been like that for years.
+    """
+    if not name.startswith("post-") or not isinstance(error, ConfigError):
+        return _told(error)
+    from raw_trigger.render.words import harmless
+
+    first, *more = error.lines
+    rest = f" (and {len(more)} more: `raw-trigger check`)" if more else ""
+    tell_stderr(harmless(f"{name}: the raw data is not looked at: {first}{rest}"))
     return error.exit_code
 
 
@@ -234,11 +255,11 @@ def _tell_of(text: TextRenderer, projects: Projects, job: Job) -> None:
         _tell_command(projects.workspaces, job)
 
 
-def _tell_command(workspaces: Iterable[Workspace], job: Job) -> None:
+def _tell_command(workspaces: Iterable[Workspace | None], job: Job) -> None:
     from raw_trigger.hooking import tell_failure
     from raw_trigger.render.words import background, harmless
 
-    for problem in tell_failure(workspaces, job, harmless(background(job))):
+    for problem in tell_failure(filter(None, workspaces), job, harmless(background(job))):
         tell_stderr(harmless(problem))
 
 
@@ -255,54 +276,82 @@ def _work(context: typer.Context, name: str, log: Path) -> None:
     from raw_trigger.repo.repository import Repository
 
     chosen: Globals = context.obj
-    concerned: list[Workspace] = []
+    left: dict[str, _Left] = {}
     work(
         Repository.discover(chosen.directory),
         name,
         log,
-        lambda: _reconcile(context, name, concerned),
-        lambda job: _tell_command(concerned, job),
+        lambda: _reconcile(context, name, left),
+        lambda job: _tell_command(
+            [one.workspace for one in left.values() if one.said and one.workspace], job
+        ),
     )
 
 
-def _reconcile(context: typer.Context, name: str, concerned: list[Workspace]) -> str | None:
-    """Returns what was left undone; None if nothing.
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Left:
+    """What the background work has left undone of a project, and the words of what failed, now or in a pass
+    before.
+    """
+
+    workspace: Workspace | None = None
+    said: str | None = None
+    failed: Mapping[Target, str] = dataclasses.field(default_factory=dict)
+
+    def and_then(self, error: RawTriggerError) -> _Left:
+        """Returns the same, and an error that kept this pass from knowing more."""
+        line = error.lines[0]
+        known = self.said is not None and (self.said == line or self.said.endswith(f"; {line}"))
+        return (
+            self if known else dataclasses.replace(self, said=f"{self.said}; {line}" if self.said else line)
+        )
+
+
+def _reconcile(context: typer.Context, name: str, left: dict[str, _Left]) -> str | None:
+    """Returns what all passes have left undone; None if nothing.
 
     Args:
-        concerned: Receives the projects in which something was.
+        left: By project, ``""`` where none could be found; brought up to date.
     """
+    from raw_trigger.hooking import has_none
+
     text = text_renderer()
-    concerned.clear()
     try:
         # Read again each time: the configuration may have been committed meanwhile.
         projects = _projects(context)
     except RawTriggerError as error:
         tell(error)
-        return error.message.splitlines()[0]
+        left[""] = left.get("", _Left()).and_then(error)
+        return _all_said(left)
     text = text.within(projects.repo.top)
-    undone: list[str | None] = []
-    for _, problem in projects.broken:
+    if has_none(projects):
+        return _all_said(left)
+    before = dict(left)
+    left.clear()
+    for place, problem in projects.broken:
         tell(problem)
-        undone.append(problem.message.splitlines()[0])
+        left[place.name] = before.get(place.name, _Left()).and_then(problem)
     for workspace in projects.workspaces:
         if workspace.title is not None and "background" not in workspace.config.hooks.values():
             continue
-        concerned.append(workspace)
+        own = workspace.title or ALONE
+        known = dataclasses.replace(before.get(own, _Left()), workspace=workspace)
         try:
-            said = _reconciled(workspace, text, name)
+            left[own] = _reconciled(workspace, text, name, known)
         except RawTriggerError as error:
             tell(error)
-            said = error.message.splitlines()[0]
-        if said is None:
-            concerned.pop()
-        undone.append(said)
-    return "; ".join(one for one in undone if one is not None) or None
+            left[own] = known.and_then(error)
+    return _all_said(left)
 
 
-def _reconciled(workspace: Workspace, text: TextRenderer, name: str) -> str | None:
+def _all_said(left: Mapping[str, _Left]) -> str | None:
+    return "; ".join(dict.fromkeys(one.said for one in left.values() if one.said)) or None
+
+
+def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Left) -> _Left:
     from raw_trigger.hooking import reconcile
     from raw_trigger.launch.local import LocalLauncher
-    from raw_trigger.render.words import left_undone
+    from raw_trigger.render.words import failed_by_now, left_undone
 
     progress = text.progress(0)
 
@@ -321,4 +370,7 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str) -> str | No
             tell=tell_stderr,
         )
     _tell_end(text, done)
-    return None if done.plan is None else left_undone(done.plan, done.outcome, done.unsteady)
+    if done.plan is None:
+        return before
+    failed = failed_by_now(done.plan, done.outcome, before.failed)
+    return _Left(workspace, left_undone(done.plan, failed, done.unsteady), failed)

@@ -80,6 +80,8 @@ class TextRenderer:
             self.warnings(plan)
             return
         shown, sleeping = words.lines(plan), words.asleep(plan)
+        if brief:
+            shown = words.without_failing(plan, shown)
         if shown or sleeping is None:
             self.say(
                 (f"{words.plural(len(shown), 'raw file')} changed", "bold"), f"  {words.comparison(plan)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
-from raw_trigger.model.plan import NOT_ASKED, Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.model.plan import NOT_ASKED, STILL_FAILS, Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.model.record import Again
 
 if TYPE_CHECKING:
@@ -102,10 +102,11 @@ def lines(plan: Plan) -> list[Line]:
         path = printable(change.path)
         if change.old_path in left:
             both = (left[change.old_path], planned)
-            fates = dict.fromkeys(fate(one) for one in both)
+            before, now = map(fate, both)
             names = dict.fromkeys(name for one in both for name in _targets(one))
             whole = all(one.disposition == "planned" for one in both)
-            said = sample(list(names)) if whole else ", ".join(fates)
+            apart = now if now == before else f"{now}; under its old name {before}"
+            said = sample(list(names)) if whole else apart
             out.append(
                 Line("R", path, said, planned, tuple(names) if whole else (), printable(change.old_path))
             )
@@ -153,7 +154,9 @@ def remarks(plan: Plan, *, listed: bool) -> list[str]:
         for one in plan.targets
         if one.action == "skip" and (listed or (one.waits and resting.issuperset(one.paths)))
     }
-    return [warning for warning in plan.warnings if warning not in told]
+    failing = {one.sentence for one in plan.targets if one.reason == STILL_FAILS} - told
+    rest = [warning for warning in plan.warnings if warning not in told and warning not in failing]
+    return [_failing(plan), *rest] if failing else rest
 
 
 def skipped(plan: Plan) -> list[tuple[PlannedTarget, bool]]:
@@ -164,24 +167,44 @@ def skipped(plan: Plan) -> list[tuple[PlannedTarget, bool]]:
 
 
 def standing(plan: Plan) -> str | None:
-    """Returns on one line why nothing can be made before time passes or a partition key is corrected.
+    """Returns on one line why nothing can be made before time passes or somebody mends it.
 
     None if the plan has more to tell.
     """
     idle = []
     for one, eye in skipped(plan):
-        if one.waits or (one.unknown and not one.settles):
+        if one.waits or one.reason == STILL_FAILS or (one.unknown and not one.settles):
             idle.append(one)
         elif eye or not one.settles:
             return None
-    if not idle or plan.actionable or plan.errors:
+    if (
+        not idle
+        or plan.actionable
+        or plan.errors
+        or not {one.sentence for one in idle}.issuperset(plan.warnings)
+    ):
         return None
     if any(planned.disposition != "planned" for planned in plan.changes):
         return None
     rules = {target: planned.rule for planned in plan.changes for target in planned.targets}
     said = [f"{one.sentence} ({rules.get(one.target)})" for one in idle if one.unknown]
-    parts = (sample([printable(one) for one in said], 2), asleep(plan))
+    parts = (_failing(plan), sample([printable(one) for one in said], 2), asleep(plan))
     return "; ".join(part for part in parts if part)
+
+
+def _failing(plan: Plan) -> str:
+    """Returns on one line what no hook tries again; empty if nothing."""
+    names = [printable(one.target.text) for one in plan.targets if one.reason == STILL_FAILS]
+    return f"{sample(names)}: {STILL_FAILS}" if names else ""
+
+
+def without_failing(plan: Plan, found: list[Line]) -> list[Line]:
+    """Leaves out the files that nothing is made from but what :func:`standing` would tell of, if others are
+    there.
+    """
+    still = {one.target for one in plan.targets if one.reason == STILL_FAILS}
+    left = [one for one in found if not one.planned.targets or not still.issuperset(one.planned.targets)]
+    return left or found
 
 
 def printable(path: bytes | str) -> str:
@@ -329,19 +352,33 @@ class Errors:
         return f"the same error as {printable(first.text)}"
 
 
-def left_undone(plan: Plan, outcome: Outcome | None, unsteady: Sequence[str] = ()) -> str | None:
+def failed_by_now(plan: Plan, outcome: Outcome | None, before: Mapping[Target, str]) -> dict[Target, str]:
+    """Returns the error of each target that failed, in this run or one before without another try since.
+
+    Args:
+        before: What was returned for the run before.
+    """
+    again = [one.target for one in plan.targets if one.reason == STILL_FAILS and one.target in before]
+    found = {target: before[target] for target in again}
+    for done in outcome.targets if outcome is not None else ():
+        if done.status == "failed":
+            found[done.target] = done.error or "it failed"
+    return found
+
+
+def left_undone(plan: Plan, failed: Mapping[Target, str], unsteady: Sequence[str] = ()) -> str | None:
     """Returns on one line what a run left undone; None if nothing.
 
     Args:
+        failed: The targets that failed, with their errors.
         unsteady: What ran but is not recorded, because its file changed during the run.
     """
     said = list(plan.errors)
-    failed: dict[str, list[str]] = {}
-    for done in outcome.targets if outcome is not None else ():
-        if done.status == "failed":
-            failed.setdefault(done.error or "it failed", []).append(done.target.text)
-    said += [f"{sample(names, 3)}: {error.splitlines()[0]}" for error, names in failed.items()]
-    said += [f"{t.target.text}: {t.reason}" for t in plan.targets if _is_open(t)]
+    alike: dict[str, list[str]] = {}
+    for target, error in failed.items():
+        alike.setdefault(error, []).append(target.text)
+    said += [f"{sample(names, 3)}: {error.splitlines()[0]}" for error, names in alike.items()]
+    said += [t.sentence for t in plan.targets if _is_open(t) and t.target not in failed]
     said += [f"{show(change.change.path)} has to wait: {change.reason}" for change in plan.waiting]
     said += unsteady
     return sample([printable(one) for one in said], 3) if said else None
@@ -360,7 +397,8 @@ def background(job: Job) -> str:
         "running": f"{job.face} goes on in the background: {pid}, since {since}",
         "done": f"{job.face} was done in the background: {pid}, {since}",
         "failed": f"{job.face} left something undone in the background: {job.message}",
-        "lost": f"{job.face} did not come to its end in the background: {pid}, begun {since}, is gone",
+        "lost": f"{job.face} did not come to its end in the background: {pid}, begun {since}, is gone"
+        + (f"; before that it left undone: {job.message}" if job.message else ""),
     }
     return f"{said[job.fate]}; log {job.log}"
 

@@ -180,6 +180,24 @@ def test_commits_that_are_made_meanwhile_are_taken_along(shop: Project) -> None:
 
 
 @pytest.mark.soak
+def test_what_each_of_two_passes_left_undone_is_told(shop: Project) -> None:
+    """Of the first one its own words, though the second says no more than that it still fails."""
+    definitions = (shop.top / "definitions.py").read_text()
+    shop.commit(
+        {"definitions.py": definitions.replace("return (RAW", "return int((RAW").replace("()\n\n", "())\n\n")}
+    )
+    flag = halt(shop, "a")
+    commit(shop, {R + "a.csv": "x"})
+    is_at(shop, "a")
+    commit(shop, {R + "b.csv": "y"})
+    flag.unlink()
+    a, b = (f"raw/{n}: ValueError: invalid literal for int() with base 10: '{c}'" for n, c in ("ax", "by"))
+    assert ended(shop)["message"] == f"{a}, {b}"
+    assert f"post-commit left something undone in the background: {a}, {b}; log " in told(shop)[0]
+    assert f"{a}, {b}" in shop.tool("status").stdout
+
+
+@pytest.mark.soak
 def test_a_change_that_is_taken_back_meanwhile(shop: Project) -> None:
     """By then nothing differs from the record, but it is about to."""
     flag = halt(shop, "a")

@@ -137,8 +137,10 @@ def test_what_a_commit_takes_along_cannot_refuse_it(shop: Project) -> None:
     assert (shop.materialized(), pending(shop)) == (["raw/b"], ["raw/a"])
     shop.stage({R + "b.csv": "3"})
     done = try_commit(shop)
-    assert (done.returncode, "it still fails with this content" in done.stderr) == (0, True)
-    assert (shop.materialized(), pending(shop)) == (["raw/b"], ["raw/a"])
+    still = "raw/a: it still fails with this content: `raw-trigger run` tries again"
+    told = [line for line in done.stderr.splitlines() if "raw/a" in line or "a.csv" in line]
+    assert told == [f"warning: {still}", f"raw-trigger post-commit: {still}"]
+    assert (done.returncode, shop.materialized(), pending(shop)) == (0, ["raw/b"], ["raw/a"])
     shop.write({R + "a.csv": "edited"})
     shop.stage({R + "b.csv": "broken"})
     done = try_commit(shop)
@@ -553,3 +555,44 @@ def test_after_a_rebase_a_commit_without_raw_data_starts_nothing(shop: Project) 
     shop.git("checkout", "-q", "side")
     shop.git("rebase", "-q", "main")
     assert is_seen(find_projects(shop.top))
+
+
+def test_branches_on_which_there_is_nothing_to_look_at(project: Make) -> None:
+    """Git has done its work, and what is recorded is about other branches."""
+    shop = project("", a=["a.csv"])
+    assert shop.tool("install").returncode == 0
+    assert shop.tool("adopt", "--no-catalog").returncode == 0
+    broken = {"raw-trigger.yaml": "rots: a\nhoks: {}\n"}
+    unreadable = (
+        "the raw data is not looked at: raw-trigger.yaml:1:1: unknown key 'rots'; did you mean 'root'? "
+        "(and 1 more: `raw-trigger check`)"
+    )
+    shop.git("checkout", "-q", "--orphan", "pages")
+    shop.git("rm", "-rfq", ".")
+    told = []
+
+    def git(*args: str, files: dict[str, str | None] | None = None) -> None:
+        shop.stage(files or {})
+        done = shop.try_git(*args)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stderr.removeprefix("raw-trigger: ").rstrip("\n"))
+
+    git("commit", "-q", "-m", "x", files={"index.html": "x"})
+    git("commit", "-q", "-m", "x", files={"index.html": "y"})
+    git("checkout", "-q", "main")
+    git("checkout", "-q", "pages")
+    git("commit", "-q", "--no-verify", "-m", "x", files={R + "a.csv": "2"})
+    git("checkout", "-q", "-b", "broken")
+    git("commit", "-q", "--no-verify", "-m", "x", files=broken)
+    git("checkout", "-q", "pages")
+    git("checkout", "-q", "broken")
+    nothing = "there is no Dagster project here, so the raw data is not looked at"
+    assert told == [
+        *[""] * 4,
+        f"post-commit: {nothing}",
+        "",
+        f"post-commit: {unreadable}",
+        "",  # it was said of these files, on this branch
+        f"post-checkout: {unreadable}",
+    ]
+    assert shop.materialized() == []

@@ -9,7 +9,7 @@ from raw_trigger.hooking import reconcile
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
 from raw_trigger.recording import unsteady
-from raw_trigger.render.words import left_undone
+from raw_trigger.render.words import failed_by_now, left_undone
 from tests.conftest import Repo
 from tests.git.trigger_kit import Ground, R
 
@@ -55,7 +55,8 @@ def test_it_is_told(
     with trigger.planned(base, desired, face="cli") as plan:
         outcome = trigger.run(plan, launcher, face="cli")
     assert trigger.warnings == trigger.unsteady == expected
-    assert left_undone(plan, outcome, trigger.unsteady) == ("; ".join(expected) or None)
+    failed = failed_by_now(plan, outcome, {})
+    assert left_undone(plan, failed, trigger.unsteady) == ("; ".join(expected) or None)
     pending = {show(one.change.path).removeprefix(R) for one in ground.plan().changes}
     assert pending == (set(during) if during != before else set())
 

@@ -90,7 +90,7 @@ def test_a_file_that_only_waits_is_not_told_every_time() -> None:
     waits = "data/1_raw/days/2026-01-08 waits for partitions whose time window is open, until 2026-02-01 00:00 UTC"
     assert out.getvalue() == f"{waits}\n"
     assert words.standing(made) == waits
-    assert words.left_undone(made, None) is None
+    assert words.left_undone(made, {}) is None
     later = make_plan(seen, PARTS, Options("local", downstream="all", now=NOW + 30 * 86400), record=record)
     assert summary(later)[1:] == ["1:materialize:monthly|2026-01-01", "1:materialize:of_month|2026-01-01"]
     assert not later.asleep

@@ -21,7 +21,7 @@ from raw_trigger.explain import PathExplanation
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome
-from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.planning import Options, make_plan
 from raw_trigger.render import json as as_json
 from raw_trigger.render import markdown, words
@@ -198,7 +198,9 @@ def test_one_failure_of_several_assets_is_told_once() -> None:
         "  ✘ e\n      the same error as a\n"
         "5 failed in 0.0 s\n"
     )
-    assert words.left_undone(PLAN, failed).startswith("a, b, e: ValueError: x, c, d: upstream a failed, ")
+    assert words.left_undone(PLAN, words.failed_by_now(PLAN, failed, {})).startswith(
+        "a, b, e: ValueError: x, c, d: upstream a failed, "
+    )
     assert "".join(markdown.render(PLAN, failed)).count("ValueError") == 1
 
 
@@ -207,13 +209,13 @@ def test_nothing_to_do_is_said() -> None:
     assert text("plan", nothing) == "Nothing to do: no raw file differs (A → B).\n"
 
 
-def renamed(new_rule: str) -> Plan:
+def renamed(new_rule: str | None) -> Plan:
     entry = Entry("100644", "1")
     changes = (
         Change(b"data/1_raw/new.csv", None, entry, b"data/1_raw/users.csv"),
         Change(b"data/1_raw/users.csv", entry, None),
     )
-    rules = book(rule("new.csv", new_rule), assets=ASSETS)
+    rules = book(*([rule("new.csv", new_rule)] if new_rule else []), assets=ASSETS)
     return make_plan(
         ChangeSet(Base("revision", "A", "a", ""), Desired("revision", "B", "b"), changes),
         rules,
@@ -230,6 +232,12 @@ def test_a_rename_is_one_line_with_everything_it_touches(asset: str, fates: str)
     feeds = ", ".join(f"`{key}`" for key in fates.split(", "))
     row = f"| R | `data/1_raw/new.csv` (was `data/1_raw/users.csv`) | {feeds} |\n"
     assert row in "".join(markdown.render(renamed(asset)))
+
+
+def test_a_rename_tells_what_becomes_of_either_name() -> None:
+    [line] = words.lines(renamed(None))
+    now = "unmapped: no rule, metadata or convention maps it to an asset"
+    assert (line.letter, line.fate, line.targets) == ("R", f"{now}; under its old name raw/users", ())
 
 
 @pytest.mark.parametrize("pending", [True, False])
@@ -351,3 +359,31 @@ def test_of_the_partitions_of_an_asset_the_first_few_failures_are_told() -> None
     lines = text("plan", made, failures=found).splitlines()
     failed = [line.split(":")[0].split(" failed")[0] for line in lines if "✘" in line]
     assert failed == [f"      ✘ {target.target.partition}" for target in made.targets]
+
+
+def test_what_is_not_tried_again_is_one_line_however_much_it_is() -> None:
+    keys = [f"r/{region}" for region in ("eu", "us")]
+    failed = frozenset((f"raw/regions|{k[2:]}", f"data/1_raw/{k}".encode(), f"1{k}") for k in keys)
+    again = Narrowing(not_again=failed)
+    still = "raw/regions|eu, raw/regions|us: it still fails with this content: `raw-trigger run` tries again"
+    alone = plan(BOOK, *(f"~{key}" for key in keys), narrowing=again)
+    assert words.standing(alone) == still
+    beside = plan(BOOK, *(f"~{key}" for key in keys), "~users.csv", narrowing=again)
+    assert words.standing(beside) is None
+    assert text("plan", beside, brief=True) == (
+        f"1 raw file changed  A → B\n  M data/1_raw/users.csv → raw/users\nwarning: {still}\n"
+    )
+
+
+def test_what_passes_of_background_work_left_undone() -> None:
+    """The words of a pass before stay those of what was not tried again."""
+    keys = {"eu": "no number", "us": "no name"}
+    failed = frozenset((f"raw/regions|{k}", f"data/1_raw/r/{k}".encode(), f"1r/{k}") for k in keys)
+    second = plan(BOOK, "~r/eu", "~r/us", "~users.csv", narrowing=Narrowing(not_again=failed))
+    before = {Target("raw/regions", k): f"ValueError: {why}" for k, why in keys.items()}
+    before[Target("raw/mended")] = "ValueError: of old"
+    found = words.failed_by_now(second, OUTCOME, before)
+    assert words.left_undone(second, found) == (
+        "raw/regions|eu: ValueError: no number, raw/regions|us: ValueError: no name, "
+        "raw/users: ValueError: users.csv line 3: no number"
+    )
