@@ -112,8 +112,8 @@ def work(
     """Does the work of the background process: reconciles HEAD, and again while it moved meanwhile.
 
     Args:
-        reconcile: Returns what is left undone by now, None if nothing. It raises only what another try would raise
-            too.
+        reconcile: Returns what is left undone by now, None if nothing. It raises only what another try
+            would raise too.
         failed: Called with the job if something was left undone at the end.
 
     Raises:

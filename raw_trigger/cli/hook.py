@@ -290,9 +290,7 @@ def _work(context: typer.Context, name: str, log: Path) -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Left:
-    """What the background work has left undone of a project, and the words of what failed, now or in a pass
-    before.
-    """
+    """Holds what the background work left undone of a project, and the errors of all passes."""
 
     workspace: Workspace | None = None
     said: str | None = None

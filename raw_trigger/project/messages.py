@@ -225,7 +225,5 @@ def parse_error(document: Mapping[str, Any] | None) -> RunError | None:
 
 
 def without_colours(text: str) -> str:
-    """Leaves out what means something to a terminal only: dbt and others colour what they say, and put it
-    into their exceptions.
-    """
+    """Leaves out control sequences: dbt and others put what they have coloured into their exceptions."""
     return _TERMINALS.sub("", text) if "\x1b" in text else text

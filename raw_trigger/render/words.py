@@ -199,9 +199,7 @@ def _failing(plan: Plan) -> str:
 
 
 def without_failing(plan: Plan, found: list[Line]) -> list[Line]:
-    """Leaves out the files that nothing is made from but what :func:`standing` would tell of, if others are
-    there.
-    """
+    """Leaves out the files that only feed what still fails, unless no other is there."""
     still = {one.target for one in plan.targets if one.reason == STILL_FAILS}
     left = [one for one in found if not one.planned.targets or not still.issuperset(one.planned.targets)]
     return left or found
