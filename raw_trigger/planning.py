@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from raw_trigger.mapping.asked import none_due, unmet
+from raw_trigger.mapping.asked import fed_above, left_behind, none_due, unfed, unmet
 from raw_trigger.mapping.batches import Item, batch_numbers
 from raw_trigger.mapping.contents import Affected, at_content
 from raw_trigger.mapping.deletions import Deletion, Feeds, on_deletion, on_job_deletion, shown
@@ -80,6 +80,7 @@ def make_plan(
     *,
     disk: Disk | None = None,
     feeds: Feeds = lambda _: False,
+    fed: Callable[[], Collection[str]] = frozenset,
     compare: Compare = lambda _path, match, _old, _new: Affected(match.targets),
     record: Record | None = None,
     everything: bool = False,
@@ -90,6 +91,7 @@ def make_plan(
     Args:
         disk: What about the files on disk stands in the way; None where nothing will be launched.
         feeds: Asked for targets whose only changed files are deleted.
+        fed: Asked for the assets that some file feeds, where nothing is due of what was asked for.
         compare: Asked of paths whose rule has a clause about the content.
         record: What the changes are compared with, where that is a record: what reflects a path's
             content already is left out for it. None: nothing is known to.
@@ -97,7 +99,7 @@ def make_plan(
         made: What runs even where deletions leave nothing to make it from.
     """
     planner = _Planner(
-        rules, options, disk or Disk(), feeds, compare, record, everything=everything, made=made
+        rules, options, disk or Disk(), feeds, fed, compare, record, everything=everything, made=made
     )
     return planner.plan(changes)
 
@@ -144,6 +146,7 @@ class _Planner:
         options: Options,
         disk: Disk,
         feeds: Feeds,
+        fed: Callable[[], Collection[str]],
         compare: Compare,
         record: Record | None,
         *,
@@ -155,6 +158,7 @@ class _Planner:
         self.options = options
         self.disk = disk
         self.feeds = feeds
+        self.fed = fed
         self.compare = compare
         self.record = record
         self.everything = everything
@@ -455,6 +459,8 @@ class _Planner:
     def _tell_of_none(self, base: Base, changes: Iterable[PlannedChange]) -> None:
         """That nothing is due of what was asked for by name, where it may be made all the same."""
         wanted = self.options.narrowing
+        behind = self._left_behind()
+        self.warnings += [left_behind(key, above) for key, above in sorted(behind.items())]
         is_record = base.kind == "recorded" or (base.kind == "revision" and bool(base.reason))
         if not is_record or wanted.partitions or not (wanted.assets or wanted.paths):
             return
@@ -462,7 +468,37 @@ class _Planner:
         if any(change.disposition in told for change in changes):
             return
         if all(draft.reason == NOT_ASKED for draft in self.drafts.values()):
-            self.warnings.append(none_due(wanted.assets, wanted.paths))
+            never = self._unfed(key for key in wanted.assets if key not in behind)
+            self.warnings += [unfed(key, above) for key, above in sorted(never.items())]
+            rest = [key for key in wanted.assets if key not in behind and key not in never]
+            if rest or not wanted.assets:
+                self.warnings.append(none_due(rest, wanted.paths))
+
+    def _left_behind(self) -> dict[str, list[str]]:
+        """What was asked for and waits for what was not: each with what files feed of that."""
+        found: dict[str, set[str]] = {}
+        for draft in self.drafts.values() if self.options.narrowing.assets else ():
+            if draft.asked or draft.settles or not self._is_wanted(draft.target):
+                continue
+            seen: set[Target] = set()
+            frontier = set(draft.above)
+            while frontier:
+                seen |= frontier
+                drafts = [self.drafts[target] for target in frontier if target in self.drafts]
+                raw = {one.target.asset for one in drafts if one.due and one.origin == "raw"}
+                if raw:
+                    found.setdefault(draft.target.asset, set()).update(raw)
+                frontier = {above for one in drafts for above in one.above} - seen
+        return {key: sorted(above) for key, above in found.items()}
+
+    def _unfed(self, asked: Iterable[str]) -> dict[str, list[str]]:
+        """What was asked for and no file feeds: each with the nearest above it that one feeds."""
+        catalog, keys = self.catalog, list(asked)
+        if catalog is None or not keys:
+            return {}
+        fed = frozenset(self.fed())
+        made = fed | self.rules.below(fed)
+        return {key: fed_above(key, catalog, fed) for key in keys if key not in made}
 
     def _narrow(self) -> None:
         for draft in self.drafts.values():

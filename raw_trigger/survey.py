@@ -241,12 +241,14 @@ class Survey:
             changes = self._with_exceptions(changes, record)
         looks = launching or changes.desired.kind != "revision"
         with self.contents(changes, rules, record) as contents:
+            feeds = Feeding(workspace.repo, self.tracked, changes, rules, contents)
             plan = make_plan(
                 changes,
                 rules,
                 self._options(),
                 disk=self._disk(changes, rules) if looks else Disk(),
-                feeds=Feeding(workspace.repo, self.tracked, changes, rules, contents),
+                feeds=feeds,
+                fed=feeds.assets,
                 compare=contents,
                 record=record,
                 everything=changes.recorded is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 
 from raw_trigger.mapping.partitions import PartitionKeys
@@ -44,9 +45,50 @@ def no_key(
 
 def none_due(assets: Sequence[str], globs: Sequence[str]) -> str:
     """Returns a sentence that nothing is pending of what was asked for by name."""
-    named = [*assets, *globs]
-    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
-    return f"nothing is pending of {', '.join(named[:_SHOWN])}{more}; `--all` takes what is recorded too"
+    return f"nothing is pending of {_listed([*assets, *globs])}; `--all` takes what is recorded too"
+
+
+def left_behind(asset: str, above: Sequence[str]) -> str:
+    """Returns the sentence where something is pending only with what was not asked for."""
+    which = _listed(above)
+    how = " ".join(f"--asset {shlex.quote(key)}" for key in above[:_SHOWN])
+    return f"{asset} is pending, but only with {which}, which it is made from: add `{how}`"
+
+
+def unfed(asset: str, above: Sequence[str]) -> str:
+    """Returns the sentence where no file feeds what was asked for.
+
+    Args:
+        above: What files feed of what it is made from.
+    """
+    if not above:
+        what = f"{asset}, nor what it is made from"
+        return f"no raw file feeds {what}: give it a rule, or materialize it in Dagster"
+    how = " ".join(f"--asset {shlex.quote(key)}" for key in above[:_SHOWN])
+    return (
+        f"no raw file feeds {asset}, but {_listed(above)}, which it is made from: "
+        f"`raw-trigger run --all {how} --downstream all` makes it, too"
+    )
+
+
+def fed_above(asset: str, catalog: Catalog, fed: Collection[str]) -> list[str]:
+    """Returns the nearest of what an asset is made from that files feed."""
+    found: set[str] = set()
+    seen, frontier = {asset}, [asset]
+    while frontier:
+        one = catalog.assets.get(frontier.pop())
+        for key in one.parents if one is not None else ():
+            if key in fed:
+                found.add(key)
+            elif key not in seen:
+                seen.add(key)
+                frontier.append(key)
+    return sorted(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def unmet(
