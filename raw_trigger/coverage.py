@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from raw_trigger.errors import UsageError
 from raw_trigger.events.revisions import from_arguments
-from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import unknown_asset
-from raw_trigger.model.assets import Catalog, Partitions
-from raw_trigger.model.changes import NOTHING
+from raw_trigger.model.assets import Partitions
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.trigger import Trigger
 
@@ -53,7 +51,7 @@ class Grid:
 
 
 def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
-    """Returns the grids of the partitioned assets that files feed, or of the named ones.
+    """Returns the grids of the partitioned assets that are made from files, or of the named ones.
 
     Raises:
         UsageError: a named asset does not exist or is not partitioned.
@@ -70,7 +68,7 @@ def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
     assumptions = trigger.assumptions()
     fed: dict[str, set[str]] = {}
     assumed: dict[str, set[str]] = {}
-    for path, target in _fed(trigger, catalog):
+    for path, target in trigger.fed():
         if target.partition is not None:
             fed.setdefault(target.asset, set()).add(target.partition)
             if assumptions.covers(path, target.text):
@@ -92,17 +90,6 @@ class _Named(NamedTuple):
     fed: set[str]
     assumed: set[str]
     pending: set[str]
-
-
-def _fed(trigger: Trigger, catalog: Catalog) -> Iterable[tuple[bytes, Target]]:
-    """Yields everything that the files on disk feed by their rules."""
-    workspace, rules = trigger.workspace, trigger.rules(catalog)
-    with trigger.contents(NOTHING, rules) as contents:
-        for path, entry in desired_paths(workspace.repo, trigger.tracked, NOTHING.desired):
-            match = rules.match(path)
-            if match is not None:
-                found = contents(path, match, None, entry).targets if match.by_row else match.targets
-                yield from ((path, target) for target in found)
 
 
 def _pending(plan: Plan, asset: str) -> set[str]:

@@ -113,15 +113,6 @@ def _assumed(trigger: Trigger, plan: Plan) -> tuple[Target, ...]:
     assumptions = trigger.assumptions()
     if not assumptions.files:
         return ()
-    catalog = trigger.known_catalog()
-    rules = trigger.rules(catalog)
-    found: set[Target] = set()
-    for path in assumptions.files:
-        match = rules.match(path)
-        fed = () if match is None else match.targets
-        # Partitioned assets are left to `status --partitions`: the partition is unknown here.
-        below = (catalog.assets[key] for key in rules.below(target.asset for target in fed))
-        whole = (Target(asset.key) for asset in below if asset.partitions is None)
-        found.update(target for target in (*fed, *whole) if assumptions.covers(path, target.text))
+    fed = {target for path, target in trigger.fed(assumptions.files) if assumptions.covers(path, target.text)}
     due = {planned.target for planned in plan.targets if not planned.settles}
-    return tuple(sorted(found - due, key=lambda target: target.text))
+    return tuple(sorted(fed - due, key=lambda target: target.text))

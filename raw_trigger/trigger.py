@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,11 +19,12 @@ from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.model.changes import WORKTREE, Base, ChangeSet, Desired, Entry, show
+from raw_trigger.mapping.rules import RuleBook, tells_catalog
+from raw_trigger.model.changes import NOTHING, WORKTREE, Base, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Assumptions, Results, Verdict
-from raw_trigger.planning import is_wanted, make_plan, path_filter
+from raw_trigger.planning import is_wanted, made_from, make_plan, path_filter
 from raw_trigger.project import Watching
 from raw_trigger.promotion import promote
 from raw_trigger.recording import Recorder, by_out, needed, settled, unsteady
@@ -97,6 +98,33 @@ class Trigger(Survey):
         files = {path: frozenset((entry.oid, now.get(path, entry).oid)) for path, entry in said}
         made = {target.text: contents for target, contents in self._books.made().items()}
         return Assumptions(files, made)
+
+    def fed(self, among: Container[bytes] | None = None) -> Iterator[tuple[bytes, Target]]:
+        """Yields the raw files that are there with everything that is made from each, downstream included.
+
+        Args:
+            among: Only these files; None: all.
+        """
+        catalog = self.known_catalog()
+        rules = self.rules(catalog)
+        options = Survey(self.workspace)._options()
+        made: dict[Target, list[Target]] = {}
+
+        def made_of(target: Target) -> list[Target]:
+            asset = catalog.assets.get(target.asset)
+            wanted = rules.below([target.asset]) | set(asset.execution_set if asset is not None else ())
+            every = made_from(target, catalog, options.downstream, options.now) if wanted else [target]
+            return [one for one in every if one == target or one.asset in wanted]
+
+        with self.contents(NOTHING, rules) as contents:
+            for path, entry in desired_paths(self.workspace.repo, self.tracked, NOTHING.desired):
+                match = rules.match(path) if among is None or path in among else None
+                if match is None:
+                    continue
+                for target in contents(path, match, None, entry).targets if match.by_row else match.targets:
+                    if target not in made:
+                        made[target] = made_of(target)
+                    yield from ((path, one) for one in made[target])
 
     def never_made(self, paths: Iterable[bytes] | None = None) -> tuple[str, ...]:
         """Returns the assets that are made from raw files and that Dagster has never materialized.

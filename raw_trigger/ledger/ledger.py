@@ -137,7 +137,9 @@ class Ledger:
         return self._database.read(lambda c: reading.failures(c, environment, self._place), [])
 
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
-        """Returns the targets whose last run in this place succeeded, each with its files' contents then.
+        """Returns the targets that were made in this place, each with its files' contents when it last was.
+
+        What failed with the same contents since is left out.
 
         A deleted path has None as its content.
         """

@@ -118,15 +118,27 @@ def failures(connection: Connection, environment: str, place: str) -> list[Failu
 
 def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
     """Returns the answer of :meth:`raw_trigger.ledger.Ledger.made`."""
-    rows = _latest(connection, environment, place, ("success",))
+    rows = _latest(connection, environment, place, ("success",), among=("success",))
     wanted = {(row["run_id"], Target(row["asset_key"], row["partition_key"])) for row in rows}
-    return {record.target: dict(record.files) for _, record in _records(connection, wanted)}
+    found = {record.target: dict(record.files) for _, record in _records(connection, wanted)}
+    for failure in failures(connection, environment, place):
+        if failure.files <= found.get(failure.target, {}).items():
+            del found[failure.target]
+    return found
 
 
 def _latest(
-    connection: Connection, environment: str, place: str, statuses: Sequence[str]
+    connection: Connection,
+    environment: str,
+    place: str,
+    statuses: Sequence[str],
+    among: Sequence[str] = (),
 ) -> Sequence[RowMapping]:
-    """Returns the last row of each target, if its status is one of these."""
+    """Returns the last row of each target, if its status is one of these.
+
+    Args:
+        among: The last one with one of these; none: the last of all.
+    """
     runs, assets = tables.runs, tables.assets
     latest = (
         select(
@@ -144,7 +156,7 @@ def _latest(
             .label("age"),
         )
         .join(runs, runs.c.run_id == assets.c.run_id)
-        .where(_here(environment, place))
+        .where(_here(environment, place), *((assets.c.status.in_(among),) if among else ()))
         .subquery()
     )
     query = select(latest).where(latest.c.age == 1, latest.c.status.in_(statuses))

@@ -103,7 +103,7 @@ class Assumptions:
     Attributes:
         files: The assumed files, each with the ids of its content when that was said, and as recorded now:
             they may differ in what does not count.
-        made: The targets whose last run here succeeded, each with the contents that it was run for.
+        made: The targets that were made here, each with the contents that it was last made for.
     """
 
     files: Mapping[bytes, frozenset[str]] = field(default_factory=dict)

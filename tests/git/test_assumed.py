@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from raw_trigger.coverage import grids
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.changes import WORKTREE, Base, Desired
@@ -60,7 +62,10 @@ def test_it_is_assumed_until_it_ran(ground: Ground) -> None:
 
 def test_what_is_made_downstream_is_assumed_too(repo: Repo) -> None:
     ground = Ground(repo, "asset: seen, partition: k", "c.csv", "1")
-    assert assumed(ground) == ["all", "seen|k"]
+    assert assumed(ground) == ["all", "child|k", "seen|k"]
+    assert [grid.as_json() for grid in grids(ground.trigger())] == [
+        {"asset": name, "partitions": [{"partition": "k", "state": "assumed"}]} for name in ("child", "seen")
+    ]
     assert ground.trigger().rules(ground.trigger().catalog()).below(["seen"]) == {"all", "child"}
     run_all(ground)
     assert assumed(ground) == []
@@ -87,6 +92,21 @@ def test_what_fails_is_pending_and_not_assumed(ground: Ground) -> None:
     assert (assumed(ground), ground.due()) == ([], ["all"])
     assert ground.run()[0] == ["all"]
     assert ground.due() == []
+
+
+@pytest.mark.parametrize(("content", "taken_for"), [("2", ["all"]), ("a", ["whole"])])
+def test_what_ran_and_failed_later_with_another_content(
+    ground: Ground, content: str, taken_for: list[str]
+) -> None:
+    """What failed reflects what it ran with before, unless it failed with just that."""
+    run_all(ground)
+    ground.trigger().forget()
+    ground.repo.write({"data/1_raw/a.csv": content})
+    assert sorted(ground.run("whole")[0]) == ["all", "whole"]
+    ground.repo.write({"data/1_raw/a.csv": "a"})
+    ground.trigger().forget()
+    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"))
+    assert assumed(ground) == taken_for
 
 
 def test_what_is_adopted_on_top_is_assumed_and_what_ran_is_not(ground: Ground) -> None:
