@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from raw_trigger import background, settling
+from raw_trigger import background, settling, state
 from raw_trigger.background import Job
 from raw_trigger.config.loader import NAMES, require_readable
-from raw_trigger.errors import RawTriggerError, RecordError
+from raw_trigger.errors import RawTriggerError
 from raw_trigger.events.hooks import NAMES as NAMES_OF_HOOKS
 from raw_trigger.events.hooks import HookEvent
 from raw_trigger.events.revisions import recorded, revision_desired
@@ -113,7 +113,7 @@ def attend(
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
         # Only this hook knows the commit before; a later one would take HEAD for what is materialized.
-        trigger.ensure_record(event.base)
+        trigger.ensure_record(event.base, trigger.rules_now())
     if action == "notify":
         plan = trigger.plan(trigger.detect(event.base, event.desired, event.pushed), launching=True)
         if plan.changes:
@@ -154,10 +154,7 @@ def reconcile(
         return Attended()
     base = recorded(repo, workspace.environment)
     if base is None:
-        raise RecordError(
-            f"nothing is recorded for '{workspace.environment}' any more",
-            "run everything with `raw-trigger run --all`, or record with `raw-trigger adopt REV`",
-        )
+        raise state.no_more(workspace.environment)
     event = HookEvent(name, base, revision_desired(head))
     return _carry_out(Trigger(workspace), event, launcher, on_plan, on_target, tell)
 

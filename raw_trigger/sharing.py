@@ -16,6 +16,7 @@ from typing import Literal
 
 from raw_trigger import state
 from raw_trigger.errors import RecordError
+from raw_trigger.mapping.rules import agree
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import Record, Reflected, Results, Verdict
 from raw_trigger.repo import diff, publishing
@@ -158,7 +159,7 @@ def merge(results: Results, before: Side | None, now: Side) -> Merged:
     theirs, ours = now.record.rules, results.rules
     # Under other rules a path has other targets: what is whole by ours may not be by theirs. Their rules
     # stay in force, and the next plan compares them with its own.
-    same_rules = unmoved or theirs is None or ours is None or theirs == ours
+    same_rules = unmoved or agree(theirs, ours)
     verdicts: dict[bytes, Verdict] = {}
     pending: dict[bytes, frozenset[str]] = {}
     for path, verdict in results.verdicts.items():

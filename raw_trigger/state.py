@@ -23,6 +23,7 @@ from types import MappingProxyType
 
 from raw_trigger.documents import MOST_JSON, load_json
 from raw_trigger.errors import ROOM, GitError, RecordError
+from raw_trigger.mapping.rules import takes_over
 from raw_trigger.model.changes import DVC_MODE, Entry, is_below, show, to_bytes
 from raw_trigger.model.record import Record, Reflected, Verdict, is_content
 from raw_trigger.repo import diff
@@ -243,7 +244,7 @@ def adopt(
     repo: Repository,
     environment: str,
     tree: str,
-    rules: str | None,
+    rules: str,
     old: Record | None,
     folders: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> bool:
@@ -251,16 +252,14 @@ def adopt(
 
     Args:
         tree: Holds the raw files only.
-        rules: The rules in force, as text.
+        rules: The rules in force, as text: what they newly feed later on is pending then.
         old: The record that it takes the place of.
         folders: The files of DVC's folders, by their ids.
 
     Raises:
         RecordError: the ref cannot be written.
     """
-    edits = _keep(repo, folders)
-    if rules is not None:
-        edits[_RULES.encode()] = _store(repo, rules)
+    edits = {**_keep(repo, folders), _RULES.encode(): _store(repo, rules)}
     assumed = tree if old is None else _assumed_beside(repo, tree, old)
     if assumed != repo.empty_tree:
         edits[_ASSUMED.encode()] = Entry(TREE_MODE, assumed)
@@ -305,12 +304,14 @@ def promote(
         Whether it is recorded.
 
     Raises:
-        RecordError: it cannot be written, or others moved it again and again.
+        RecordError: it cannot be written, others moved it again and again, or it is there no more.
     """
     for _ in range(_TRIES):
         old = read(repo, environment)
         if only_on is not None and (old is None or old.tree != only_on):
             return False
+        if old is None:
+            raise no_more(environment)
         new = promoted(repo, old, verdicts, seen, unsure, pointers=pointers, roots=roots, assume=assume)
         if new is None or _move(repo, environment, new, old):
             return True
@@ -320,9 +321,17 @@ def promote(
     )
 
 
+def no_more(environment: str) -> RecordError:
+    """Returns the error of a record that somebody has deleted meanwhile."""
+    return RecordError(
+        f"nothing is recorded for '{environment}' any more",
+        "run everything with `raw-trigger run --all`, or record with `raw-trigger adopt REV`",
+    )
+
+
 def promoted(
     repo: Repository,
-    old: Record | None,
+    old: Record,
     verdicts: Mapping[bytes, Verdict],
     seen: Record | None = None,
     unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
@@ -335,23 +344,23 @@ def promoted(
     behind = _Pointers(repo, roots, old, verdicts, pointers)
     edits = _edits(repo, old, verdicts, seen, unsure, behind)
     edits |= _assumptions(repo, old, verdicts, edits, behind, assume=assume)
-    return rewrite(repo, old.tree if old else repo.empty_tree, edits) if edits else None
+    return rewrite(repo, old.tree, edits) if edits else None
 
 
 def _edits(
     repo: Repository,
-    old: Record | None,
+    old: Record,
     verdicts: Mapping[bytes, Verdict],
     seen: Record | None,
     unsure: Mapping[bytes, Iterable[str]],
     pointers: _Pointers,
 ) -> dict[bytes, Entry | None]:
     """The paths of the tree that have to change."""
-    before: dict[bytes, Reflected] = dict(old.exceptions) if old else {}
+    before: dict[bytes, Reflected] = dict(old.exceptions)
     after = dict(before)
     unknown = "0" * len(repo.empty_tree)
+    edited = seen is not None and takes_over(seen.rules, old.rules)
     if seen is not None:
-        edited = seen.rules is not None and (old is None or old.rules != seen.rules)
         for path, reflected in seen.exceptions.items():
             # What edited rules have made of it is not known of the record yet.
             anew = {name: oid for name, oid in reflected.items() if edited and not is_content(oid)}
@@ -382,14 +391,14 @@ def _edits(
     edits |= {_name(path): None for path, told in changed.items() if not told}
     edits |= _stored(repo, {_name(path): _text(path, told) for path, told in changed.items() if told})
     edits |= _contents(repo, before, after)
-    if seen is not None and seen.rules is not None and (old is None or old.rules != seen.rules):
+    if seen is not None and seen.rules is not None and edited:
         edits[_RULES.encode()] = _store(repo, seen.rules)
     return edits
 
 
 def _assumptions(
     repo: Repository,
-    old: Record | None,
+    old: Record,
     verdicts: Mapping[bytes, Verdict],
     edits: Mapping[bytes, Entry | None],
     pointers: _Pointers,
@@ -400,7 +409,7 @@ def _assumptions(
     moved = {path: entry for path, entry in edits.items() if not is_own(path)}
     if assume:
         now: Mapping[bytes, Entry | None] = moved
-    elif old is None or old.assumed is None:
+    elif old.assumed is None:
         return {}
     else:
         made = {path for path, verdict in verdicts.items() if verdict.ran}
@@ -438,17 +447,15 @@ class _Pointers:
         self,
         repo: Repository,
         roots: Sequence[str],
-        old: Record | None,
+        old: Record,
         verdicts: Mapping[bytes, Verdict],
         pointers: Mapping[bytes, Entry | None],
     ) -> None:
-        self._tracked = Tracked(
-            repo, roots, kept=lambda folder: kept(repo, old.tree, folder) if old else None
-        )
+        self._tracked = Tracked(repo, roots, kept=lambda folder: kept(repo, old.tree, folder))
         self._new = pointers
         self.recorded: Mapping[bytes, Entry] = {}
         self.files: Mapping[bytes, Entry] = {}
-        if old is not None and (verdicts or pointers):
+        if verdicts or pointers:
             self.recorded, self.files = self._tracked.recorded(old.tree, verdicts, pointers)
         self._desired = {out.path: out.entry for path in pointers for out in self._outs(path, pointers[path])}
 

@@ -10,11 +10,11 @@ from functools import cached_property, partial
 
 from raw_trigger import state
 from raw_trigger.contents import Contents, Told
-from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
+from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, desired_paths, lacking
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
+from raw_trigger.mapping.rules import Match, RuleBook, tells_catalog, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, Target
@@ -222,9 +222,11 @@ class Survey:
         narrowing = self.wishes.narrowing
         if narrowing.assets or narrowing.partitions or (record is not None and record.exceptions):
             return True
-        if record is not None and record.rules is not None:
-            return True  # an asset that is new in the code may be made from files that are as recorded
         rules = self.rules(None)
+        before = None if record is None else record.rules
+        # An asset that is new in the code may be made from files that are as recorded.
+        if before is not None and (tells_catalog(before) or not rules.same_file(before)):
+            return True
         matches = (rules.match(change.path) for change in changes.changes)
         return not all(match is not None and match.ignore for match in matches)
 
@@ -332,6 +334,15 @@ class Survey:
             narrowing=wishes.narrowing,
             now=time.time(),
         )
+
+    def rules_now(self) -> RuleBook:
+        """Returns the rules in force; those of the file alone where the Dagster project is not asked or does
+        not load.
+        """
+        try:
+            return self.rules(self.known_catalog() if self.wishes.use_catalog else None)
+        except ProjectError:  # told by what plans
+            return self.rules(None)
 
     def recorded_for(self, rules: RuleBook) -> Record | None:
         """What is recorded, seen by these rules; None if nothing is."""

@@ -259,7 +259,7 @@ class Trigger(Survey):
             return Outcome("nothing")
         if self._records:
             require_room(self.workspace.repo)
-            self.ensure_record(plan.base)
+            self.ensure_record(plan.base, self.rules(self.known_catalog()))
         started = time.monotonic()
         recorder: Recorder | None = None
         launch: str | None = None
@@ -425,8 +425,11 @@ class Trigger(Survey):
 
     # Recording
 
-    def ensure_record(self, base: Base) -> None:
+    def ensure_record(self, base: Base, rules: RuleBook) -> None:
         """With nothing recorded yet, the event's own base is what the assets reflect.
+
+        Args:
+            rules: Those in force: what is newly fed by edited ones is pending then.
 
         Raises:
             RecordError: the record cannot be written.
@@ -437,7 +440,8 @@ class Trigger(Survey):
         tree = repo.empty_tree
         if base.oid is not None:
             tree = state.raw_tree(repo, base.oid, self.tracked.watched(base.oid))
-        state.adopt(repo, self.workspace.environment, tree, None, None, self.tracked.folders(tree))
+        folders = self.tracked.folders(tree)
+        state.adopt(repo, self.workspace.environment, tree, rules.describe(), None, folders)
         self.look_again()
 
     def _promote(
@@ -453,7 +457,11 @@ class Trigger(Survey):
         seen = plan.record or self.record
         if plan.errors:  # rules that somebody still has to mend are not in force
             seen = self.record
-        elif seen is not None and plan.actionable and (plan.record is None or seen.rules is None):
+        elif (
+            seen is not None
+            and (plan.actionable or self._known is not None or self._fresh is not None)
+            and (plan.record is None or not _are_whole(seen.rules))
+        ):
             rules = self.rules(self.known_catalog())
             seen = replace(self._by_todays(rules, seen), rules=rules.describe())
         made = promote(self, verdicts, whole or plan, seen, unsure, shown=shown, only_on=only_on)
@@ -513,6 +521,8 @@ class Trigger(Survey):
             record = self._shown(record, changes)
             changes = self._with_exceptions(changes, record)
         if globs:
+            if record is None:  # then nothing else counts as materialized
+                self.ensure_record(Base("empty", "", None, ""), rules)
             plan = make_plan(changes, rules, replace(self._options(), narrowing=Narrowing(paths=globs)))
             fed = needed(plan)
             chosen = {c.path: fed.get(c.path, frozenset()) for c in (p.change for p in plan.changes)}
@@ -530,9 +540,8 @@ class Trigger(Survey):
             ):
                 raise _moved()
             return chosen
-        described = rules.describe() if rules.catalog is not None else None
         folders = self.tracked.folders(new)
-        if not state.adopt(repo, environment, new, described, self.record, folders):
+        if not state.adopt(repo, environment, new, rules.describe(), self.record, folders):
             raise _moved()
         return {change.path: frozenset() for change in changes.changes}
 
@@ -567,7 +576,7 @@ class Trigger(Survey):
         repo, environment = self.workspace.repo, self.workspace.environment
         head = repo.head()
         if self.record is None and head is not None:
-            self.ensure_record(Base("revision", "HEAD", head.tree, ""))
+            self.ensure_record(Base("revision", "HEAD", head.tree, ""), self.rules(self.known_catalog()))
         record = self.record
         tree = repo.empty_tree if record is None else record.tree
         files, pointed = self.tracked.changes(
@@ -618,6 +627,10 @@ def _with_refuted(
         for path in planned.paths if outcome is not None and outcome.refuted else ():
             found[path] = found.get(path, frozenset()) | {planned.target.text}
     return found
+
+
+def _are_whole(rules: str | None) -> bool:
+    return rules is not None and tells_catalog(rules)
 
 
 def _moved() -> UsageError:

@@ -404,6 +404,7 @@ def _run(
         whole = trigger.plan(trigger.detect(found.base, found.desired, only))
         catalog = trigger.known_catalog() if whole.changes else None
         only = matrix.share(whole, assigned, number, catalog=catalog)
+        _ensure_record(found, trigger)
     outcome: Outcome | None = None
     with trigger.planned(
         found.base, found.desired, face=FACE, only=only, waiting=waiting, ready=launcher.ready
@@ -432,8 +433,7 @@ def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
     """
     if not found.records or trigger.record is not None:
         return []
-    assert found.base is not None
-    trigger.ensure_record(found.base)
+    _ensure_record(found, trigger)
     begun = trigger.record
     assert begun is not None
     told = _publish(found, request, [Results(begun.tree)])
@@ -441,6 +441,15 @@ def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
     # both are merged.
     publishing.keep(found.workspace.repo, state.PREFIX + found.workspace.environment, begun.tree)
     return told
+
+
+def _ensure_record(found: Situation, trigger: Trigger) -> None:
+    """Where nothing is recorded, take the event's base; with the file's rules alone, so that it is the same
+    tree for each of the batches and for the job that publishes their results and runs none of the project.
+    """
+    if found.records:
+        assert found.base is not None
+        trigger.ensure_record(found.base, trigger.rules(None))
 
 
 def _record(found: Situation, request: Request) -> Done:
@@ -470,8 +479,7 @@ def _record(found: Situation, request: Request) -> Done:
                     f"the plan compares with {planned.base.name}, and this job with {found.base.name}",
                     "give the same --base to each step",
                 )
-            # Without a record, every batch planned with this base.
-            trigger.ensure_record(found.base)
+            _ensure_record(found, trigger)
             warnings = _publish(found, request, results)
     lost = _lost(missing, assigned.count)
     return Done(found, plan, outcome, missing=lost, warnings=tuple(warnings))

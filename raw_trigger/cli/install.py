@@ -65,7 +65,7 @@ def _take_as_made(trigger: Trigger, base: Base) -> None:
     try:
         trigger.adopt(base.oid or trigger.workspace.repo.empty_tree)
     except ProjectError:  # whatever asks Dagster later reports it
-        trigger.ensure_record(base)
+        trigger.ensure_record(base, trigger.rules(None))
 
 
 def _own(chosen: Globals) -> dict[str, Path | None]:

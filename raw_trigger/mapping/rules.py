@@ -89,6 +89,7 @@ class RuleBook:
         self._convention = _Convention(_raw_keys(catalog, self._metadata.assets))
         self._below = None if catalog is None else _Below.of(catalog, config.downstream)
         self._described: str | None = None
+        self._lacks_catalog = False
 
     def describe(self) -> str:
         """Returns everything that decides what a path feeds, as text to compare with or to map by again."""
@@ -108,11 +109,14 @@ class RuleBook:
 
     def same_file(self, text: str) -> bool:
         """Says whether :meth:`describe` wrote this text of the same rules of the file, by any catalog."""
-        try:
-            then, now = json.loads(text), json.loads(self.describe())
-            return all(then[name] == now[name] for name in ("version", "roots", "rules"))
-        except (ValueError, KeyError, TypeError):
-            return False
+        return _same_file(text, self.describe())
+
+    def _beside(self, before: RuleBook) -> None:
+        """Lets rules from before see what these see. What was not told of them is taken to be as today."""
+        before._pointer_of, before._links_to = self._pointer_of, self._links_to
+        if before._lacks_catalog:
+            before._metadata, before._convention = self._metadata, self._convention
+            before._below = self._below
 
     @classmethod
     def described(cls, text: str) -> RuleBook:
@@ -140,6 +144,7 @@ class RuleBook:
                 return unknown
             book = cls(Config(roots=(), rules=rules), None, "")
             book.roots = tuple(document["roots"])
+            book._lacks_catalog = document["catalog"] is None
             if document["catalog"] is not None:
                 book._metadata = _MetadataRules([(path, key) for path, key in document["catalog"]["paths"]])
                 book._convention = _Convention([tuple(parts) for parts in document["catalog"]["raw"]])
@@ -155,7 +160,7 @@ class RuleBook:
         If another part of the content counts than before, this is everything that the path feeds.
         """
         found = {}
-        before._pointer_of, before._links_to = self._pointer_of, self._links_to
+        self._beside(before)
         for path in paths:
             now, then = self.match(path), before.match(path)
             if now is None:
@@ -174,7 +179,7 @@ class RuleBook:
         own downstream assets along.
         """
         found: dict[bytes, frozenset[str]] = {}
-        before._pointer_of, before._links_to = self._pointer_of, self._links_to
+        self._beside(before)
         if self._below is None or before._below is None or self._below == before._below:
             return found
         for path in paths:
@@ -196,7 +201,7 @@ class RuleBook:
 
         Each has the match of then and the match of now.
         """
-        before._pointer_of, before._links_to = self._pointer_of, self._links_to
+        self._beside(before)
         matches = ((path, before.match(path), self.match(path)) for path in paths)
         return {
             path: (then, now)
@@ -317,6 +322,36 @@ class RuleBook:
             if decided is not None:
                 unused.pop(decided[0].rule.position.line, None)
         return list(unused.values())
+
+
+def tells_catalog(text: str) -> bool:
+    """Says whether :meth:`RuleBook.describe` told what follows from the catalog, too."""
+    try:
+        return bool(json.loads(text)["catalog"] is not None)
+    except (ValueError, KeyError, TypeError):
+        return True
+
+
+def takes_over(text: str | None, before: str | None) -> bool:
+    """Says whether rules are recorded in the place of others: they are others, and tell no less."""
+    if text is None or text == before:
+        return False
+    return before is None or tells_catalog(text) or not tells_catalog(before)
+
+
+def agree(one: str | None, other: str | None) -> bool:
+    """Says whether these may be the same rules, as far as both were told."""
+    if one is None or other is None or one == other:
+        return True
+    return not (tells_catalog(one) and tells_catalog(other)) and _same_file(one, other)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        then, now = json.loads(one), json.loads(other)
+        return all(then[name] == now[name] for name in ("version", "roots", "rules"))
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def unknown_asset(key: str, catalog: Catalog) -> str:

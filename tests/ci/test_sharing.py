@@ -26,6 +26,8 @@ from tests.conftest import REPOSITORY_TOP, Repo
 
 ROOTS = ("data/1_raw",)
 RULES, OTHER_RULES = (f'{{"version": 1, "rules": [], "roots": ["{name}"]}}' for name in "ab")
+FILE_RULES = RULES[:-1] + ', "catalog": null}'
+"""What is known of the rules where the Dagster project is not asked."""
 REF = "refs/raw-trigger/production"
 A, B, C, D = (f"data/1_raw/{name}.csv".encode() for name in "abcd")
 OLD = {A: "a1\n", B: "b1\n", C: "c1\n"}
@@ -92,7 +94,7 @@ class Run:
             if self.clone.try_git("cat-file", "-e", base).returncode:
                 self.fetch_trees(base)
             tree = state.raw_tree(self.repo, base, ROOTS)
-            assert state.adopt(self.repo, "production", tree, None, None)
+            assert state.adopt(self.repo, "production", tree, FILE_RULES, None)
             found = state.read(self.repo, "production")
         self.planned_with = found.tree if found else ""
         return found
@@ -139,7 +141,7 @@ def test_a_first_publication_and_the_run_after_it(origin: Origin) -> None:
     origin.push({D: "d1\n"})
     again = origin.clone("two")
     found = again.begin(origin.base)
-    assert found == Record(done.tree or "", assumed=found.assumed)
+    assert found == Record(done.tree or "", rules=FILE_RULES, assumed=found.assumed)
     changes = diff.between_trees(again.repo, found.tree, "HEAD", ROOTS)
     assert [change.path for change in changes] == [B, D]
     assert again.publish(again.results(B, D)).status == "done"

@@ -429,7 +429,7 @@ def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
         results = dvc.run("HEAD~1", "HEAD", paths=(f"{name}.csv",)).trigger.results
         assert results is not None
         told.append(travelling.loads(travelling.dumps(results), name, ["data/1_raw"]))
-        state.adopt(dvc.open(), "local", before.tree, None, dvc.record())
+        state.adopt(dvc.open(), "local", before.tree, before.rules or "", dvc.record())
     (dvc.top / R / "a.csv").unlink()
     for results, moves in ((told[:1], False), (told, True)):
         united = travelling.united(results)[0]

@@ -79,15 +79,20 @@ def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     tree = state.raw_tree(opened, head.tree, ("data/1_raw", "missing"))
     assert set(listed(repo, tree)) == {b"data/1_raw/a"}
     assert state.read(opened, "local") is None
-    assert state.adopt(opened, "local", tree, None, None)
+    assert state.adopt(opened, "local", tree, rules(1), None)
     found = state.read(opened, "local")
     assert found is not None
-    assert found == Record(found.tree, assumed=tree)
+    assert found == Record(found.tree, rules=rules(1), assumed=tree)
     assert state.raw_tree(opened, found.tree, ("data/1_raw",)) == tree
-    assert not state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("code.py",)), None, None)
+    assert not state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("code.py",)), rules(1), None)
     state.promote(opened, "local", {b"data/1_raw/b": Verdict(blob(repo, "b"))})
     new = state.environments(opened)["local"]
-    assert set(listed(repo, new)) == {b"data/1_raw/a", b"data/1_raw/b", b".raw-trigger/assumed/data/1_raw/a"}
+    assert set(listed(repo, new)) == {
+        b"data/1_raw/a",
+        b"data/1_raw/b",
+        b".raw-trigger/assumed/data/1_raw/a",
+        b".raw-trigger/rules",
+    }
     assert (
         repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw")
         == "data/1_raw/b"
@@ -144,6 +149,7 @@ def test_a_ref_that_is_no_record(repo: Repo, garbage: str) -> None:
 def test_two_at_once_lose_nothing(repo: Repo) -> None:
     repo.commit({"data/1_raw/a": "1"})
     opened = repo.open()
+    state.adopt(opened, "local", repo.open().empty_tree, rules(1), None)
     entries = [blob(repo, str(i)) for i in range(12)]
     with ThreadPoolExecutor(4) as pool:
         futures = [
@@ -154,20 +160,23 @@ def test_two_at_once_lose_nothing(repo: Repo) -> None:
         future.result()
     found = state.read(opened, "local")
     assert found is not None
-    assert len(listed(repo, found.tree)) == 12
+    assert len(listed(repo, found.tree)) == 12 + 1
 
 
 def test_one_target_after_the_other_makes_a_path_whole(repo: Repo) -> None:
     """What failed at first succeeds later, with the same content."""
     repo.commit({"data/1_raw/a": "1"})
     opened = repo.open()
-    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), None, None)
+    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     new, both, path = blob(repo, "2"), frozenset({"raw/a", "raw/b"}), b"data/1_raw/a"
     state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/a"}))})
     state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/b"}))})
     found = state.read(opened, "local")
     assert found is not None
-    assert (found.exceptions, listed(repo, found.tree)) == ({}, {path: new.oid})
+    assert (found.exceptions, listed(repo, found.tree)) == (
+        {},
+        {path: new.oid, b".raw-trigger/rules": repo.git("rev-parse", f"{found.tree}:.raw-trigger/rules")},
+    )
 
 
 @pytest.mark.parametrize("recorded", ["1", None])
@@ -175,7 +184,7 @@ def test_what_nobody_knows_is_pending_whatever_is_desired(repo: Repo, recorded: 
     """Also where the path is gone: a target that has read something of it does not reflect that."""
     repo.commit({"data/1_raw/a": recorded or "1"})
     opened, path = repo.open(), b"data/1_raw/a"
-    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), None, None)
+    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     if recorded is None:
         state.promote(opened, "local", {path: Verdict(None)})
     state.promote(opened, "local", {}, None, {path: ["raw/a"]})
