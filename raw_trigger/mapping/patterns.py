@@ -69,17 +69,26 @@ class _Linear:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Holds a compiled pattern. ``literal`` is the only path that it matches, None if it has a wildcard."""
+    """Holds a compiled pattern. ``runs`` are the plain texts before, between and behind its wildcards."""
 
     text: str
     names: frozenset[str]
-    literal: str | None
+    runs: tuple[str, ...]
     _captures: Callable[[str], dict[str, str] | None]
     _dates: tuple[tuple[str, str], ...] = ()
     _bounded: tuple[str, ...] = ()
+    _longest: str = ""
+
+    @property
+    def literal(self) -> str | None:
+        """Returns the only path that it matches, None if it has a wildcard."""
+        return self.runs[0] if len(self.runs) == 1 else None
 
     def match(self, path: str) -> dict[str, str] | None:
         """Returns the captures if the whole of ``path`` (relative to its raw root) matches; else None."""
+        # Of many rules most have nothing to do with a path, which costs little to see.
+        if not (path.startswith(self.runs[0]) and path.endswith(self.runs[-1]) and self._longest in path):
+            return None
         captures = self._captures(path)
         if captures is None:
             return None
@@ -130,7 +139,7 @@ class _Compiler:
         self.braces = captures
         self.at = 0
         self.regex: list[str] = []
-        self.literal: list[str] | None = []
+        self.runs = [""]
         self.names: set[str] = set()
         self.dates: list[tuple[str, str]] = []
         self.bounded: list[str] = []
@@ -149,12 +158,12 @@ class _Compiler:
             regex = re.compile(source, re.DOTALL)
         except _NO_REGEX as error:
             raise PatternError(f"the pattern is no valid expression: {error}", 0) from error
-        literal = None if self.literal is None else "".join(self.literal)
         names = frozenset(self.names)
         if self.twice is not None and self.ways > 1:
             raise PatternError(_TWICE, self.twice)
         captures = _Linear(source) if self.ways and self.twice is None else _by_python(regex)
-        return Pattern(self.text, names, literal, captures, tuple(self.dates), tuple(self.bounded))
+        runs, longest = tuple(self.runs), max(self.runs, key=len)
+        return Pattern(self.text, names, runs, captures, tuple(self.dates), tuple(self.bounded), longest)
 
     def _token(self) -> None:
         text, at = self.text, self.at
@@ -186,13 +195,12 @@ class _Compiler:
         if char == "/":
             self.open = 0
         self.regex.append(re.escape(char))
-        if self.literal is not None:
-            self.literal.append(char)
+        self.runs[-1] += char
         self.at += width
 
     def _wild(self, regex: str, width: int) -> None:
         self.regex.append(regex)
-        self.literal = None
+        self.runs.append("")
         self.at += width
 
     def _stars(self) -> None:

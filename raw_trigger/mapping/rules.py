@@ -9,6 +9,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -469,13 +470,15 @@ class _FileRules:
         self.rules = _marked([_compile(rule) for rule in rules])
         self.any_clause = any(rule.rows or rule.fingerprint for rule in rules)
         self._literal: dict[str, int] = {}
-        self._wild: list[int] = []
+        self._wild: dict[str, list[int]] = {}
+        """By what each begins with: most of many rules are never asked about a path."""
         self._about_junk = {i for i, rule in enumerate(rules) if junk(rule.path) is not None}
         for i, rule in enumerate(self.rules):
             if rule.pattern.literal is None:
-                self._wild.append(i)
+                self._wild.setdefault(rule.pattern.runs[0], []).append(i)
             else:
                 self._literal.setdefault(rule.pattern.literal, i)
+        self._lengths = sorted({len(beginning) for beginning in self._wild})
 
     def deciding(self, relative: str) -> tuple[_FileRule, dict[str, str]] | None:
         """Returns the first rule that matches: the literal one, unless a wildcard stands before it.
@@ -483,8 +486,10 @@ class _FileRules:
         Junk is matched only by a rule about junk: whoever writes ``*.xlsx`` does not think of it.
         """
         literal = self._literal.get(relative, len(self.rules))
-        is_junk = bool(self._wild) and junk(relative) is not None
-        for i in self._wild:
+        beginnings = (relative[:length] for length in self._lengths if length <= len(relative))
+        wild = [self._wild[one] for one in beginnings if one in self._wild]
+        is_junk = bool(wild) and junk(relative) is not None
+        for i in wild[0] if len(wild) == 1 else sorted(chain.from_iterable(wild)):
             if i > literal:
                 break
             if is_junk and i not in self._about_junk:
