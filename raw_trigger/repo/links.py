@@ -131,7 +131,7 @@ def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]
         new = {change.path: change.new for change in changes if change.new is not None}
         links = {path: entry for path, entry in new.items() if entry.mode == SYMLINK_MODE}
     if links is None:
-        links = _only_links(repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *roots), 2)
+        links = _all_at(repo, tree, roots)
     found = known | _texts(repo, links)
     shown = {show(path): show(text) for path, text in found.items()}
     with suppress(OSError):
@@ -140,6 +140,16 @@ def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]
         temporary.write_text(json.dumps({"tree": tree, "links": shown}))
         temporary.replace(file)
     return found
+
+
+def _all_at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, Entry]:
+    """Every link of a tree of which nothing is known. Most trees have none, and their modes say so."""
+    listing = ("ls-tree", "-r", "-z", "--full-tree")
+    # A git before 2.36 knows no formats.
+    modes = repo.git.attempt(*listing, "--format=%(objectmode)", tree, "--", *roots)
+    if modes.returncode == 0 and SYMLINK_MODE.encode() not in modes.stdout:
+        return {}
+    return _only_links(repo.git.run(*listing, tree, "--", *roots), 2)
 
 
 def _only_links(listed: bytes, oid: int) -> dict[bytes, Entry]:
