@@ -444,8 +444,10 @@ def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
 
 
 def _ensure_record(found: Situation, trigger: Trigger) -> None:
-    """Where nothing is recorded, take the event's base; with the file's rules alone, so that it is the same
-    tree for each of the batches and for the job that publishes their results and runs none of the project.
+    """Takes the event's base for the record where there is none.
+
+    It holds the file's rules alone: so it is the same tree for every batch and for the job that publishes
+    their results, which runs none of the project's code.
     """
     if found.records:
         assert found.base is not None
