@@ -51,6 +51,10 @@ class Feeding:
         ]
         return [*self._by_target.get(target, ()), *by_row]
 
+    def assets(self) -> frozenset[str]:
+        """Returns what a file that is there feeds, whatever partition of it."""
+        return frozenset(target.asset for _, _, match in self._mapped for target in match.targets)
+
     def of(self, assets: Set[str]) -> frozenset[Target]:
         """Returns what of these assets reads a file that is there.
 

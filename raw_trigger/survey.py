@@ -336,8 +336,9 @@ class Survey:
         )
 
     def rules_now(self) -> RuleBook:
-        """Returns the rules in force; those of the file alone where the Dagster project is not asked or does
-        not load.
+        """Returns the rules in force.
+
+        Those of the file alone where the Dagster project is not asked or does not load.
         """
         try:
             return self.rules(self.known_catalog() if self.wishes.use_catalog else None)
