@@ -220,6 +220,23 @@ def test_rows_that_are_read_by_another_rule(begun: Begun) -> None:
     assert "part|2" in project.made()
 
 
+@lost("L6")
+@pytest.mark.parametrize("content", ["1", "2"])
+def test_a_target_with_a_file_of_its_own_that_is_newly_below_another(standin: Standin, content: str) -> None:
+    """L6: ``downstream:`` is edited, and the target's own file newly feeds what is below it."""
+    project = standin()
+    project.define({**UP, "last": {"parents": ["down"]}})
+    project.configure(UP_CSV, downstream="none")
+    project.commit_raw({"up.csv": "1", "down.csv": "1"})
+    project.tool("adopt")
+    project.tool("install")
+    project.configure(UP_CSV, downstream="all")
+    project.raw({"up.csv": content})
+    assert {"down", "last"} <= set(project.pending())
+    project.tool("run")
+    assert {"down", "last"} <= set(project.made())
+
+
 def test_an_asset_that_is_added_for_a_file_that_is_there(begun: Begun) -> None:
     """L7: every face finds it, not ``explain`` alone."""
     project = begun({"raw/a": {}}, "", {"a.csv": "1", "b.csv": "1"})

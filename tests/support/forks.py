@@ -8,6 +8,7 @@ is installed in a repository's hooks calls it.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import selectors
@@ -191,7 +192,13 @@ def _import_all() -> None:
     import rich.console  # noqa: F401
     import sqlalchemy.dialects.sqlite  # noqa: F401
     import yaml  # noqa: F401
+    from filelock import FileLock  # noqa: F401
 
+    from raw_trigger.cli.app import app
+
+    # What the command line imports and builds when it is called.
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        app(["--version"])
     gc.freeze()
 
 

@@ -21,6 +21,9 @@ CONTROL is a folder outside of the repository with
 ``truth.jsonl``
     The truth, to judge by: for every target that was materialized what was then on disk below the raw roots.
 
+``starts``
+    One line for each time that it was started: the script that it was to run.
+
 The Dagster instance is ``events.jsonl`` and ``dynamic.json`` in the folder of ``$DAGSTER_HOME``.
 """
 
@@ -646,6 +649,8 @@ class Runner:
 def main() -> int:
     """Answer one request."""
     control, script = Path(sys.argv[1]), Path(sys.argv[2]).name
+    with (control / "starts").open("a") as starts:
+        starts.write(f"{script}\n")
     text = sys.stdin.buffer.read()
     if not text:
         return 0  # whoever started this has changed its mind, or is gone
