@@ -97,11 +97,15 @@ def hook(
     try:
         code = _attend_each(context.obj, projects, text, name, passed, stdin)
     finally:
-        if name in REFUSED:
-            # These hooks looked at the index or at what is pushed, which need not be HEAD.
-            mark_known(projects)
-        else:
-            mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
+        try:
+            if name in REFUSED:
+                # These hooks looked at the index or at what is pushed, which need not be HEAD.
+                mark_known(projects)
+            else:
+                mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
+        except RawTriggerError as error:
+            # The folder may be read-only, or somebody else's: what was looked at is as good without it.
+            tell_stderr(f"warning: {error.line}")
     if code:
         raise typer.Exit(code)
 

@@ -114,7 +114,10 @@ def shared_warning(repo_top: Path, git_dir: Path, hooks_dir: Path) -> str | None
     asked.communicate()
     if asked.returncode == 0:
         return None
-    return f"{hooks_dir} is shared through git, but {SHARED} in it is for this machine: do not commit it"
+    return (
+        f"{hooks_dir} is shared through git, but what is written there is for this machine: do not commit it;"
+        ' `raw-trigger hook NAME "$@"` in its own hooks is for everybody'
+    )
 
 
 def _git(top: Path, git_dir: Path | None) -> Git:

@@ -230,3 +230,28 @@ def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
     assert told[1:] == ["  " + ROOM]
     shop.write({R + "a.csv": "2"})
     healed(shop, "ab" if when == "before" else "aba")
+
+
+@pytest.mark.soak
+def test_hooks_that_cannot_be_written_refuse_no_commit(project: Make, small: Mounts) -> None:
+    """Nor one that edits the configuration, which they would be told of."""
+    shop = project("", a=["a.csv"])
+    hook = shop.top / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho theirs >&2\n")
+    hook.chmod(0o755)
+    assert shop.tool("install").returncode == 0
+    disk = small.disk(shop.top / ".git/hooks")
+    shop.inside = small.inside(shop.top)
+    disk.protect()
+    refused = f"the hooks folder {shop.top}/.git/hooks cannot be written: Read-only file system"
+    hint = "make room on that disk, or mount it writable, then run `raw-trigger install` again"
+    done = shop.tool("uninstall")
+    assert (done.returncode, done.stderr) == (3, f"raw-trigger: {refused}\n  {hint}\n")
+    shop.stage({R + "a.csv": "2", "raw-trigger.yaml": "hooks: {post-merge: off}\n"})
+    done = shop.try_git("commit", "-q", "-m", "x")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("theirs\n")
+    assert "1 materialized" in done.stderr
+    assert f"raw-trigger: warning: {refused}; {hint}" in done.stderr
+    assert "is refused" not in done.stderr

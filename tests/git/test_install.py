@@ -353,7 +353,8 @@ def test_hooks_folders_that_are_not_this_repositorys_alone(repo: Hooked, tmp_pat
     assert warning(repo.top / ".husky" / "_") is None
     assert warning(repo.top / ".husky") == (
         f"{repo.top}/.husky is shared through git,"
-        " but raw-trigger.sh in it is for this machine: do not commit it"
+        " but what is written there is for this machine: do not commit it;"
+        ' `raw-trigger hook NAME "$@"` in its own hooks is for everybody'
     )
     assert warning(tmp_path / "all") == (
         f"{tmp_path}/all serves every repository that names it as core.hooksPath, with this one's settings"

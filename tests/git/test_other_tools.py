@@ -1,4 +1,4 @@
-"""The hooks beside those of husky, lefthook and simple-git-hooks, the real ones."""
+"""The hooks beside those of husky, lefthook and simple-git-hooks, the real ones, and in folders of others."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ pytestmark = pytest.mark.soak
 TOOLS = ("husky@9", "lefthook@2", "simple-git-hooks@2")
 
 
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(folder: Path, *tools: str) -> Path:
+    """Returns the folder of some packages."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not here")
-    folder = tmp_path_factory.mktemp("npm")
     (folder / "package.json").write_text("{}")
     # Their own installation would look for a repository.
-    subprocess.run([npm, "install", "--silent", "--ignore-scripts", *TOOLS], cwd=folder, check=True)
+    subprocess.run([npm, "install", "--silent", "--ignore-scripts", *tools], cwd=folder, check=True)
     return folder / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return installed(tmp_path_factory.mktemp("npm"), *TOOLS)
 
 
 @pytest.fixture
@@ -120,3 +124,79 @@ def test_simple_git_hooks(repo: Hooked) -> None:
         assert commit_raw(repo, word) == (f"{word}\n", [])
         repo.install()
         assert commit_raw(repo, f"{word} again") == (f"{word}\n", OURS)
+
+
+def test_husky_8(repo: Hooked, tmp_path: Path) -> None:
+    """Its hooks read a file beside them, and are in git."""
+    (repo.top / "node_modules").unlink()
+    (repo.top / "node_modules").symlink_to(installed(tmp_path, "husky@8"))
+    repo.write({"package.json": "{}"})
+    tool(repo, "husky", "install")
+    tool(repo, "husky", "add", ".husky/pre-commit", 'echo "husky $(basename "$0")" >>ran')
+    repo.commit({".husky/pre-commit": (repo.top / ".husky/pre-commit").read_text()})
+    (repo.top / ".husky/pre-commit").chmod(0o755)
+    repo.commit({"other": "2"})
+    before = snapshot(repo.hooks)
+    ran(repo)
+    assert commit_raw(repo, "a") == ("husky pre-commit\n", [])
+    for content in ("b", "c"):
+        repo.install()
+        assert missing_warning(repo.top, repo.git_dir) is None
+        assert commit_raw(repo, content) == ("husky pre-commit\n", OURS)
+        tool(repo, "husky", "install")
+    uninstall_hooks(repo.hooks, repo.git_dir)
+    assert snapshot(repo.hooks) == before
+    assert commit_raw(repo, "d") == ("husky pre-commit\n", [])
+
+
+def test_husky_4(repo: Hooked, tmp_path: Path) -> None:
+    """It has a hook of every name, each of which reads two files beside it."""
+    (repo.top / "node_modules").unlink()
+    shutil.copytree(installed(tmp_path, "husky@4"), repo.top / "node_modules", symlinks=True)
+    hooks = {"pre-commit": "echo $0 >>ran", "commit-msg": "echo msg $HUSKY_GIT_PARAMS >>ran"}
+    repo.write(
+        {"package.json": json.dumps({"husky": {"hooks": {**hooks, "post-commit": "echo post >>ran"}}})}
+    )
+
+    def husky(what: str) -> None:
+        subprocess.run(
+            ["node", "husky", what],
+            cwd=repo.top / "node_modules/husky",
+            env={**os.environ, "INIT_CWD": str(repo.top), "npm_config_user_agent": "npm/9"},
+            check=True,
+        )
+
+    husky("install")
+    before = snapshot(repo.hooks)
+    first = commit_raw(repo, "a")
+    assert first[0].endswith("msg .git/COMMIT_EDITMSG\npost\n")
+    for content in ("b", "c"):
+        repo.install()
+        assert commit_raw(repo, content) == (first[0], OURS)
+        husky("install")
+        assert missing(repo.hooks) == ()
+    uninstall_hooks(repo.hooks, repo.git_dir)
+    assert snapshot(repo.hooks).keys() == before.keys(), "in each of them is when husky wrote it"
+    assert commit_raw(repo, "d") == first
+
+
+def test_a_folder_of_all_repositories(repo: Hooked, tmp_path: Path) -> None:
+    """What is there is called as before, here and in a repository that knows nothing of it."""
+    shared = tmp_path / "hooks of all"
+    shared.mkdir()
+    repo.git("config", "--global", "core.hooksPath", str(shared))
+    theirs = shared / "pre-commit"
+    theirs.write_text('#!/bin/sh\necho "$(basename "$0")" >>ran\n')
+    theirs.chmod(0o755)
+    other = Hooked(tmp_path / "other", tmp_path / "tools")
+    other.top.mkdir()
+    other.git("init", "-q")
+    before = snapshot(shared)
+    repo.install()
+    assert repo.hooks == shared
+    assert commit_raw(repo, "a") == ("pre-commit\n", OURS)
+    other.commit({"README": "x"})
+    assert (ran(other), other.started()) == ("pre-commit\n", [])
+    uninstall_hooks(repo.hooks, repo.git_dir)
+    assert snapshot(shared) == before
+    assert commit_raw(repo, "b") == ("pre-commit\n", [])

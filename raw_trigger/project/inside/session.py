@@ -136,7 +136,7 @@ def _home(request: dict[str, Any]) -> str:
         home.mkdir(parents=True, exist_ok=True)
         (home / "dagster.yaml").touch()  # without one Dagster warns
     except OSError as error:
-        raise RefusedError(f"the Dagster home {home} cannot be made: {error.strerror}") from error
+        raise HomeRefusedError(f"the Dagster home {home} cannot be made: {error.strerror}") from error
     return str(home)
 
 
