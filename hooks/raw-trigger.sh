@@ -70,9 +70,9 @@ rt_tell_missing() {
         rt_is_ours "$rt_here/$rt_name" || rt_is_ours "$rt_here/$rt_name.legacy" || rt_gone="$rt_gone $rt_name"
     done
     [ -n "$rt_gone" ] || return 0
-    echo "raw-trigger: $rt_hook: hooks of raw-trigger's that are no longer in $rt_here:$rt_gone" >&2
-    echo "  run \`raw-trigger install\` again, and what has taken their place is called first; or" >&2
-    echo "  \`raw-trigger uninstall\`, if that calls \`raw-trigger hook\` itself" >&2
+    echo "raw-trigger: $rt_hook: raw-trigger's hooks are no longer in $rt_here:$rt_gone" >&2
+    echo "  run \`raw-trigger install\` again, which calls the hooks there first; or" >&2
+    echo "  \`raw-trigger uninstall\`, if the hooks there call \`raw-trigger hook\` themselves" >&2
 }
 
 # Ends the hook without the program.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Told = dict[tuple[object, ...], Affected]
 
-_NOT_HERE = "its content is not here, so it is not known what of it changed"
+_NOT_HERE = "its content is not here, so nothing tells what changed in it"
 _EVERYTHING = "the content that it is compared with is not here, so everything in it counts"
 _NO_TABLE = "what it is compared with cannot be read as a table, so everything in it counts"
 _LINK = (

@@ -122,7 +122,7 @@ def unopened_warnings(found: Mapping[Target, tuple[bytes, ...]]) -> list[str]:
     """Returns one sentence for each of the first few such targets."""
     told = [
         f"`{target.text}` {unread(paths)}: does its code read another folder?"
-        " `raw-trigger adopt --path` records what needs not be opened"
+        " `raw-trigger adopt --path` records files that need not be opened"
         for target, paths in list(found.items())[:MOST_WARNINGS]
     ]
     rest = len(found) - MOST_WARNINGS

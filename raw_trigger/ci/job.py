@@ -180,8 +180,8 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
     told = head.warnings
     if not head.checked_out and request.mode == "run":
         raise UsageError(
-            "--head names another commit than the one that is checked out, whose files Dagster would read",
-            "check that commit out, or leave it at `--mode plan`",
+            "--head names a commit that is not checked out, so Dagster would read the files of another one",
+            "check that commit out, or use `--mode plan`",
         )
     if head.gone is not None:
         return Situation(event, workspace, None, head.desired, head.gone, head.gone, None, told)
@@ -523,7 +523,7 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
     if done.status == "unreachable":
         raise GitError(
             f"what was materialized could not be recorded on {REMOTE}: {done.words}",
-            "the next run compares with the record before it, and does it again",
+            "the next run compares with the older record, and runs it again",
         )
     if done.status == "refused":
         return [

@@ -139,7 +139,7 @@ def _matrix(names: Sequence[str], every: Sequence[Mapping[str, str]]) -> dict[st
     if len(cells) > MOST_BATCHES:
         raise UsageError(
             f"there are {len(cells)} batches, and GitHub makes {MOST_BATCHES} jobs of a matrix at most",
-            "give a smaller --matrix: it is how many there may be for each project",
+            "give a smaller --matrix: it counts for each project",
         )
     text = json.dumps({"include": cells})
     if len(text) > outputs.LIMIT:

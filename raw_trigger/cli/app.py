@@ -61,13 +61,13 @@ def options(
         Path | None, typer.Option(metavar="FOLDER", help="Only the project in this folder, of several.")
     ] = None,
     module_name: Annotated[
-        list[str] | None, typer.Option("-m", "--module-name", metavar="MODULE", help="As of `dagster dev`.")
+        list[str] | None, typer.Option("-m", "--module-name", metavar="MODULE", help="As for `dagster dev`.")
     ] = None,
     python_file: Annotated[
-        list[str] | None, typer.Option("-f", "--python-file", metavar="FILE", help="As of `dagster dev`.")
+        list[str] | None, typer.Option("-f", "--python-file", metavar="FILE", help="As for `dagster dev`.")
     ] = None,
     workspace: Annotated[
-        list[str] | None, typer.Option("-w", "--workspace", metavar="FILE", help="As of `dagster dev`.")
+        list[str] | None, typer.Option("-w", "--workspace", metavar="FILE", help="As for `dagster dev`.")
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")

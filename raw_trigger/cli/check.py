@@ -17,7 +17,7 @@ def check(
     form: PlainFormatOption = PlainFormat.text,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
-    """Hold the rules against the Dagster project and the files."""
+    """Compare the rules with the Dagster project and the files."""
     from raw_trigger import check as checking
     from raw_trigger import checkouts
     from raw_trigger.errors import ConfigError

@@ -73,7 +73,7 @@ def ci(
         Path | None, typer.Option(metavar="FILE", help="The plan as JSON: written, or read with --batch.")
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="For what the batches come to.")
+        Path | None, typer.Option(metavar="FOLDER", help="For the results of the batches.")
     ] = None,
     comment: Annotated[bool, typer.Option("--comment", help="Keep a comment on the pull request.")] = False,
     step: Annotated[
@@ -128,7 +128,7 @@ def ci(
             raise UsageError("--mode record has no steps: it runs none of the project's code")
         if step is Step.work and token is not None:
             raise UsageError(
-                f"--step work is there to run the project's code without a token, and {TOKEN} is set",
+                f"--step work runs the project's code without a token, but {TOKEN} is set",
                 "set it only for --step fetch and --step publish",
             )
         known.workspace = workspace_of(context, environment)

@@ -10,7 +10,8 @@ import typer
 
 def demo(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Where to; default: a new temporary folder.")
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Where to build it; default: a new temporary folder."),
     ] = None,
 ) -> None:
     """Show the whole thing in a throwaway repository with a real Dagster project."""

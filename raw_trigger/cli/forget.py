@@ -14,7 +14,7 @@ def forget(
     partition: PartitionRanges = None,
     environment: Environment = None,
 ) -> None:
-    """Record that nobody knows what was materialized: it is pending then. The opposite of adopt.
+    """Record that it is not known what was materialized, so that it is pending: the opposite of adopt.
 
     Without options that is everything. Nothing is run, and Dagster keeps what it has.
     """

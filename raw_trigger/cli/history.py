@@ -32,7 +32,7 @@ def history(
         str | None,
         typer.Argument(
             metavar="[RUN]",
-            help="All about one run or launch, by the beginning of its id; Dagster's run id does too.",
+            help="All about one run or launch, by the beginning of its id or of Dagster's run id.",
             autocompletion=completing.runs,
         ),
     ] = None,
@@ -44,7 +44,7 @@ def history(
         typer.Option(
             "--asset",
             metavar="KEY",
-            help="Only runs of it.",
+            help="Only runs of this asset.",
             autocompletion=completing.assets,
         ),
     ] = None,

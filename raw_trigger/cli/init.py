@@ -30,13 +30,13 @@ def init(
         list[Path] | None, typer.Option("--root", metavar="FOLDER", help="The folder of the raw files.")
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing and take the answer that is offered.")
+        bool, typer.Option("--yes", "-y", help="Ask nothing and take the default answers.")
     ] = False,
     no_catalog: Annotated[
         bool, typer.Option("--no-catalog", help="Only list the files, without the Dagster project.")
     ] = False,
     github: Annotated[
-        bool, typer.Option("--github", help="Write a GitHub workflow too, or only that where the rest is.")
+        bool, typer.Option("--github", help="Write a GitHub workflow too, or only that if the rest is there.")
     ] = False,
 ) -> None:
     """Look at the repository, write raw-trigger.yaml, and offer the hooks and a workflow."""

@@ -22,7 +22,7 @@ def install(
         list[str] | None, typer.Argument(metavar="[HOOK...]", help="Which hooks. Default: all.")
     ] = None,
 ) -> None:
-    """Put the git hooks in place. Hooks that are already there are kept and called first."""
+    """Install the git hooks. Hooks that are there already are kept and called first."""
     from raw_trigger.events.revisions import head_base
     from raw_trigger.hooking import find_projects, mark_seen, shim_settings
     from raw_trigger.install import HOOKS, hooks_folder, install_hooks
@@ -81,7 +81,7 @@ def _own(chosen: Globals) -> dict[str, Path | None]:
 
 
 def uninstall(context: typer.Context) -> None:
-    """Take the git hooks away, and put back what was there before."""
+    """Remove the git hooks, and put back what was there before."""
     from raw_trigger.install import hooks_folder, uninstall_hooks
     from raw_trigger.repo.repository import Repository
 

@@ -50,7 +50,7 @@ def learn(
         bool, typer.Option("--all", help="Every asset, also those that are made from others.")
     ] = False,
     watch_runs: Annotated[
-        bool, typer.Option("--watch-runs", help="Run nothing: take what was read by the runs up to now.")
+        bool, typer.Option("--watch-runs", help="Run nothing: use what earlier runs read.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Materialize them without asking.")] = False,
     write_: Annotated[bool, typer.Option("--write", help="Write the file, too.")] = False,

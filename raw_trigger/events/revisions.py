@@ -132,7 +132,7 @@ def _merge_base(resolved: _Resolved, left: str, right: str) -> Base:
     else:
         found = origin.merge_base(one.commit, other.commit)
         if found is not None and not origin.obtain(found):
-            raise GitError(f"{found}, where {left} and {right} part, is not given by origin")
+            raise GitError(f"origin does not give {found}, the merge base of {left} and {right}")
     if found is None:
         raise UsageError(f"{left} and {right} have no common ancestor", f"compare them with {left}..{right}")
     return revision_base(resolved(found), "")

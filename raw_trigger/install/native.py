@@ -305,13 +305,13 @@ def missing_warning(repo_top: Path, git_dir: Path) -> str | None:
     except GitError as error:
         return f"{error.message}: {error.hint}" if _is_ours(default / SHARED) else None
     if not _is_ours(hooks_dir / SHARED) and _is_ours(default / SHARED):
-        again = "run `raw-trigger install` again, or `raw-trigger uninstall` if those call it themselves"
+        again = "run `raw-trigger install` again, or `raw-trigger uninstall` if the hooks there call it"
         return f"core.hooksPath has git run the hooks in {hooks_dir}, not those in {default}: {again}"
     gone = missing(hooks_dir)
     if not gone:
         return None
-    again = "run `raw-trigger install` again, or `raw-trigger uninstall` if what is there calls it itself"
-    return f"hooks of raw-trigger's that are no longer in {hooks_dir}: {', '.join(gone)}: {again}"
+    again = "run `raw-trigger install` again, or `raw-trigger uninstall` if the hooks there call it"
+    return f"raw-trigger's hooks are no longer in {hooks_dir}: {', '.join(gone)}: {again}"
 
 
 def _default_folder(git_dir: Path) -> Path:

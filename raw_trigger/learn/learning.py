@@ -182,8 +182,8 @@ def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> l
     if outcome is None:
         if not recalled:
             raise UsageError(
-                "nothing was materialized here yet since it is watched what is read",
-                "let a hook or `raw-trigger run` do so, or leave --watch-runs away",
+                "no run here was watched for what it reads yet",
+                "run something with a hook or `raw-trigger run`, or leave --watch-runs away",
             )
         made = {one.target for one in recalled}
     else:

@@ -80,7 +80,7 @@ def _without_partition(asset: Asset, target: Target, gone: str, feeds: Feeds, ca
     for key, other in sorted(catalog.assets.items()):
         if other.partitions == asset.partitions and feeds(Target(key, target.partition)):
             return _stale(
-                f"{gone} is deleted, but partition '{target.partition}' stays: a file feeds it of {key}"
+                f"{gone} is deleted, but partition '{target.partition}' stays: a file feeds it in {key}"
             )
     return Deletion("delete-partition", f"{gone} is deleted and nothing else feeds it")
 

@@ -90,7 +90,7 @@ def loops(text: str) -> int:
     tree = _parsed(text)
     if _size(tree) > LARGEST:
         raise NotLinearError(
-            f"its repetitions written out it is longer than {LARGEST} characters; repeat less"
+            f"with its repetitions written out it is longer than {LARGEST} characters; repeat less"
         )
     found, ways = 0, 1
     for op, value in tree:

@@ -34,6 +34,6 @@ def require_room(repo: Repository) -> None:
                 Path(name).unlink()
     except OSError as error:
         raise GitError(
-            f"nothing was run, as it could not be recorded: git's {folder} takes no files: {error.strerror}",
+            f"nothing was run, as it could not be recorded: git cannot write {folder}: {error.strerror}",
             ROOM,
         ) from error

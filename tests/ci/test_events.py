@@ -1070,7 +1070,7 @@ def test_pull_request_target_says_what_it_takes(tmp_path: Path) -> None:
 
 def test_no_ci_system_and_no_base(line: World) -> None:
     clone = line.clone("heads/main", "D", 1)
-    with pytest.raises(UsageError, match="no CI system that is known here") as caught:
+    with pytest.raises(UsageError, match="this CI system is not known here") as caught:
         event_sides(clone.open(), read_event({}))
     assert caught.value.exit_code == 2
     assert "--base" in (caught.value.hint or "")

@@ -78,7 +78,7 @@ BEFORE: dict[str, tuple[str, int, list[str], str, str]] = {
     "objects": (
         ".git/objects",
         3,
-        ["nothing was run, as it could not be recorded: git's {folder} takes no files: {problem}", ROOM],
+        ["nothing was run, as it could not be recorded: git cannot write {folder}: {problem}", ROOM],
         "",
         "ab",
     ),
@@ -224,7 +224,7 @@ def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
     assert done.returncode == 3
     told = done.stderr.splitlines()
     if when == "before":
-        assert told[0].endswith(f"git's {shop.top}/.git/objects takes no files: File too large")
+        assert told[0].endswith(f"git cannot write {shop.top}/.git/objects: File too large")
     else:
         assert told[0] == "raw-trigger: git hash-object was killed: File size limit exceeded"
     assert told[1:] == ["  " + ROOM]

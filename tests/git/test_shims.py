@@ -1069,9 +1069,9 @@ def test_a_hook_of_ours_that_still_runs_tells_of_those_that_are_gone(repo: Hooke
     done = repo.try_git("commit", "-q", "-m", "other")
     assert (done.returncode, done.stderr) == (
         0,
-        "raw-trigger: post-commit: hooks of raw-trigger's that are no longer in .git/hooks: pre-commit post-merge\n"
-        "  run `raw-trigger install` again, and what has taken their place is called first; or\n"
-        "  `raw-trigger uninstall`, if that calls `raw-trigger hook` itself\n",
+        "raw-trigger: post-commit: raw-trigger's hooks are no longer in .git/hooks: pre-commit post-merge\n"
+        "  run `raw-trigger install` again, which calls the hooks there first; or\n"
+        "  `raw-trigger uninstall`, if the hooks there call `raw-trigger hook` themselves\n",
     )
     repo.install()
     repo.stage({"other": "3\n"})

@@ -229,7 +229,7 @@ DELETIONS = book(
             "files/a",
             "auto",
             "raw/names|a",
-            "0:skip:raw/files|a data/1_raw/files/a is deleted, but partition 'a' stays: a file feeds it of raw/names:",
+            "0:skip:raw/files|a data/1_raw/files/a is deleted, but partition 'a' stays: a file feeds it in raw/names:",
         ),
         (
             "files/a",

@@ -82,7 +82,7 @@ def test_only_a_few_are_told() -> None:
     told = unopened_warnings({Target(f"a{n}"): data("1 2 3 4") for n in range(7)})
     assert told[0] == (
         "`a0` ran but did not open data/1_raw/1, data/1_raw/2, data/1_raw/3 and 1 more, so it is not recorded as"
-        " made from any of them: does its code read another folder? `raw-trigger adopt --path` records what needs"
+        " made from any of them: does its code read another folder? `raw-trigger adopt --path` records files that need"
         " not be opened"
     )
     assert (len(told), told[-1]) == (6, "2 more never opened their files and are not recorded")

@@ -284,9 +284,12 @@ _TWICE = (
         ),
         (
             "(a{1000}){1000}",
-            "its repetitions written out it is longer than 1000 characters; repeat less",
+            "with its repetitions written out it is longer than 1000 characters; repeat less",
         ),
-        ("(((a{9}){9}){9}){9}", "its repetitions written out it is longer than 1000 characters; repeat less"),
+        (
+            "(((a{9}){9}){9}){9}",
+            "with its repetitions written out it is longer than 1000 characters; repeat less",
+        ),
         ("(" * 60 + "a" + ")" * 60, "groups in more than 50 groups; flatten it"),
     ],
 )
