@@ -58,6 +58,10 @@ def part(): ...
 def dyn(): ...
 @dg.asset(deps=["ext"])
 def under(): ...
+@dg.asset(deps=[good])
+def between(): ...
+@dg.asset(deps=[between])
+def far(): ...
 @dg.asset
 def dead(): end(signal.SIGKILL)
 @dg.asset
@@ -73,7 +77,7 @@ def deadly(): end(signal.SIGKILL)
 
 defs = dg.Definitions(
     assets=[good, bad, below, late, torn, fine, unfit, part, dyn, dead, interrupted, half, dying, dg.AssetSpec("ext"),
-            under],
+            under, between, far],
     asset_checks=[sound, unsound, deadly],
 )
 """
@@ -91,6 +95,8 @@ DEFINITIONS = {
         "dying": {"checks": ["deadly"]},
         "ext": {"external": True},
         "under": {"parents": ["ext"]},
+        "between": {"parents": ["raw/good"]},
+        "far": {"parents": ["between"]},
         **{name: {} for name in ("bad", "late", "dead", "interrupted", "half")},
     },
     # Dagster makes it of all assets.
@@ -110,7 +116,7 @@ BEHAVIOUR = [
 ENDS = {"dead": "fine", "half": "raw/good", "dying": None, "interrupted": "raw/good"}
 """What ends the runner → a target that it was to make after that."""
 RUNS: dict[object, str] = {
-    name: str(uuid.uuid5(uuid.NAMESPACE_OID, str(name))) for name in (*range(1, 9), *ENDS)
+    name: str(uuid.uuid5(uuid.NAMESPACE_OID, str(name))) for name in (*range(1, 10), *ENDS)
 }
 SKIPS = target("below", after=["bad"])
 BATCHES = (
@@ -120,6 +126,8 @@ BATCHES = (
     batch(4, "dyn|k", partition="k", run_id=RUNS[4]),
     batch(5, "ext", kind="report"),
     batch(6, "dyn|k", kind="delete-partition"),
+    batch(8, "far", run_id=RUNS[8]),
+    batch(9, "below", run_id=RUNS[9], fed=(("bad",),)),
     batch(7, "part|z", "nowhere", partition="z", run_id=RUNS[7]),
 )
 
@@ -216,7 +224,7 @@ def test_the_graph(both: tuple[Place, Place]) -> None:
 def test_runs_and_what_the_instance_knows_of_them(both: tuple[Place, Place]) -> None:
     (code, there), (code_here, here) = (place.run(*BATCHES) for place in both)
     assert (code, told(there)) == (code_here, told(here))
-    runs = [RUNS[number] for number in range(1, 9)]
+    runs = [RUNS[number] for number in range(1, 10)]
     assert told([place_settled(both[0], runs)]) == told([place_settled(both[1], runs)])
 
 

@@ -145,6 +145,17 @@ BEHAVIOURS = {
 }
 """What goes wrong → when, what, and the loss that it shows."""
 
+LOSSES = {
+    "stashed_meanwhile": "L4",
+    "other_instance": "L5",
+    "use_code": "L7",
+    "run_below": "L9",
+    "ignore": "L10",
+    "look_again": "L10",
+    "mode": "L11",
+}
+"""Kinds of steps that show a loss."""
+
 Step = tuple[Any, ...]
 
 
@@ -198,6 +209,8 @@ class World:
         main.top.mkdir()
         self.git("init", "-q", "-b", "main")
         self.git("config", "gc.auto", "0")
+        (main.top / ".git/info").mkdir(exist_ok=True)
+        (main.top / ".git/info/exclude").write_text("")
         main.write({".gitattributes": "raw-trigger.yaml -merge\n"})
         self.set_rules(0)
         self.set_code(0)
@@ -403,15 +416,30 @@ class World:
         living = {one for left in files for one in self.named(left)}
         return not self.named(path) & (living | {"ext"})
 
+    def stale(self, target: str, files: Mapping[str, str]) -> bool:
+        """Whether all files of its own are gone."""
+        own = [path for path in PATHS if target in self.named(path)]
+        return bool(own) and not any(path in files for path in own)
+
+    def ignored(self) -> set[str]:
+        """The files on disk that git does not look at."""
+        if not (self.main.top / ".git/info/exclude").read_text():
+            return set()
+        found = self.git("ls-files", "-z", "-o", "-i", "--exclude-standard", "--", ROOT).split("\0")
+        return {path[len(ROOT) + 1 :] for path in found}
+
     def due(self, files: Mapping[str, str]) -> dict[str, list[str]]:
         """Target → the paths of which it was made from another content."""
         found: dict[str, list[str]] = {}
+        ignored = self.ignored()
         for path in (*PATHS, KEPT):
             now = files.get(path)
             for target in sorted(self.fed(path)):
                 if self.reflects(self.states.get(target, NEVER), target, path, now):
                     continue
                 if now is None and self.settled(path, target, files):
+                    continue
+                if path in ignored or ("L9" in self.broken and self.stale(target, files)):
                     continue
                 found.setdefault(target, []).append(path)
         return found
@@ -557,6 +585,8 @@ def draw_steps(seed: object, count: int, broken: frozenset[str] = NOT_MENDED) ->
         "elsewhere": (3, lambda: (path(), content())),
         "other_instance": (1, lambda: (path(), content())),
         "mode": (1, lambda: (path(),)),
+        "ignore": (2, lambda: (path(),)),
+        "look_again": (1, tuple),
     }
     for loss, kind in (
         ("L4", "stashed_meanwhile"),
@@ -639,6 +669,15 @@ class Player:
         file = self.world.main.top / ROOT / path
         if file.is_file():
             file.chmod(0o644 if os.access(file, os.X_OK) else 0o755)
+
+    def ignore(self, path: str) -> None:
+        """Git forgets a file, the disk keeps it."""
+        with (self.world.main.top / ".git/info/exclude").open("a") as file:
+            file.write(f"/{ROOT}/{path}\n")
+        self.world.try_git("rm", "-r", "-q", "--cached", "--", f"{ROOT}/{path}")
+
+    def look_again(self) -> None:
+        (self.world.main.top / ".git/info/exclude").write_text("")
 
     # Git
 

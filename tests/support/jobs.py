@@ -72,7 +72,11 @@ class Matrix:
 
     def run(self) -> list[Job]:
         """The jobs of the matrix."""
-        return [self._job("--mode=run", f"--batch={batch}") for batch in self.batches]
+        return [self.run_batch(batch) for batch in self.batches]
+
+    def run_batch(self, batch: str) -> Job:
+        """One job of the matrix."""
+        return self._job("--mode=run", f"--batch={batch}")
 
     def record(self) -> Job:
         """The last job."""

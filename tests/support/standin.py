@@ -307,6 +307,8 @@ class Runner:
         self.request = request
         self.channel = channel
         self.states: dict[tuple[str, str | None], str] = {}
+        self.failed_here: set[str] = set()
+        """In the present run."""
 
     def run_all(self) -> int:
         """Everything; returns the exit code."""
@@ -392,6 +394,8 @@ class Runner:
         checks: list[Document] | None = None,
     ) -> None:
         self.states["/".join(target["asset"]), target["partition"]] = status
+        if status != "success":
+            self.failed_here.add("/".join(target["asset"]))
         self.channel.send(
             {
                 "event": "target",
@@ -404,6 +408,7 @@ class Runner:
                 "error": error,
                 "checks": checks or [],
                 "reads": None,
+                "first": target.get("first", False),
             }
         )
 
@@ -464,13 +469,55 @@ class Runner:
             self.place.tell(name_of(target), "deleted", None, {})
 
     def _materialize(self, batch: Document) -> None:
-        waiting, first = [one for one in batch["targets"] if self._is_possible(batch, one)], batch["run_id"]
-        run: str | None = first
-        while waiting:
-            ready = self._ready(waiting)
-            waiting = [target for target in waiting if target not in ready]
-            self._run(batch, run or str(uuid.uuid4()), None if run else first, ready)
-            run = None
+        possible = [one for one in batch["targets"] if self._is_possible(batch, one)]
+        given = batch["run_id"]
+        run: str | None = given
+        for turn in self._turns(self._never_made(batch, possible), possible):
+            waiting = turn
+            while waiting:
+                ready = self._ready(waiting)
+                waiting = [target for target in waiting if target not in ready]
+                if ready[0].get("first"):
+                    self._run(batch, str(uuid.uuid4()), None, ready)
+                else:
+                    self._run(batch, run or str(uuid.uuid4()), None if run else given, ready)
+                    run = None
+
+    def _never_made(self, batch: Document, targets: list[Document]) -> list[Document]:
+        """What the targets are made from, however far up, and the instance has never made."""
+        if batch["kind"] == "job":
+            return []
+        made = {event["asset"] for event in self.place.events() if event["type"] == "made"}
+        fed = {"/".join(key) for key in batch["fed"]}
+        asked = {"/".join(one["asset"]) for other in self.request["batches"] for one in other["targets"]}
+        found: dict[str, Document] = {}
+
+        def look(key: str) -> None:
+            for parent in sorted(self.assets[key].get("parents", ())):
+                above = self.assets[parent]
+                if above.get("external") or "partitions" in above or parent in made | asked | found.keys():
+                    continue
+                if parent in fed:
+                    left = {"asset": parts(parent), "partitions": [None], "why": "fed", "below": parts(key)}
+                    self.channel.send({"event": "left", **left})
+                    continue
+                look(parent)
+                after = [[parts(one), None] for one in self.assets[parent].get("parents", ()) if one in found]
+                found[parent] = {"asset": parts(parent), "partition": None, "after": after, "first": True}
+
+        for target in targets:
+            look("/".join(target["asset"]))
+        return list(found.values())
+
+    def _turns(self, first: list[Document], targets: list[Document]) -> list[list[Document]]:
+        """What is made first and the targets, each after what it is made from."""
+        turns: list[list[Document]] = []
+        for step in self._steps([*first, *targets]) if first else [targets]:
+            if turns and bool(turns[-1][0].get("first")) == bool(step[0].get("first")):
+                turns[-1] += step
+            else:
+                turns.append(list(step))
+        return turns
 
     def _is_possible(self, batch: Document, target: Document) -> bool:
         """Whether there is such an asset and partition; if not this is told."""
@@ -539,6 +586,7 @@ class Runner:
             for one in targets
             for check in self.assets.get("/".join(one["asset"]), {}).get("checks", ())
         ]
+        self.failed_here = set()
         with self._bracket(number, run) as statuses:
             remember(type="run", run=run, first=first, checks=checks)
             left = self._steps(targets)
@@ -562,12 +610,7 @@ class Runner:
         if batch["kind"] != "job":
             for target in step:
                 key = "/".join(target["asset"])
-                parents = {(one, target["partition"]) for one in self.assets.get(key, {}).get("parents", ())}
-                bad = [
-                    one
-                    for one, _ in parents
-                    if self.states.get((one, target["partition"])) in ("failed", "skipped")
-                ]
+                bad = [one for one in self.assets.get(key, {}).get("parents", ()) if one in self.failed_here]
                 above = self._failed_above(target) or next(iter(bad), None)
                 if above is not None:
                     failed[key] = ("skipped", plain(f"upstream {above} failed"))
