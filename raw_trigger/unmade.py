@@ -1,4 +1,4 @@
-"""What assets were made without, because Dagster has never made it, in words. Pure."""
+"""Words what assets were made without, because Dagster never made it. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WHY: dict[Literal["fed", "many", "failed"], str] = {
 def warnings(lacks: Iterable[Lack], fed: Set[Target], *, failed: bool) -> list[str]:
     """Returns one sentence for each asset and reason, and only a few of them.
 
-    What raw files feed is told where its file is there. Else that is still to come, which is usual, and told
-    only where something failed, which may be for the want of it.
+    An asset that raw files feed is reported if its file is there. A file that is still to come is usual: its
+    asset is reported only after a failure, which it may have caused.
 
     Args:
-        fed: What the files that are there feed.
-        failed: Whether something did.
+        fed: The targets that present files feed.
+        failed: Whether a target failed.
     """
     found: dict[tuple[str, str, bool], tuple[Lack, dict[str | None, None]]] = {}
     for lack in lacks:

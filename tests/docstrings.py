@@ -18,16 +18,16 @@ PACKAGE = Path(raw_trigger.__file__).parent
 COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
 """Their docstrings are help texts, which speak to the user in the imperative."""
 VERBS = """
-    Adds Appends Asks Begins Breaks Brings Builds Carries Closes Collects Combines Compares Compiles
-    Connects Deletes Describes Does Explains Extracts Fetches Finds Has Holds Identifies Installs Keeps
-    Knows Leaves Makes Maps Marks Materializes Moves Opens Prints Proposes Publishes Raises Reads Records
-    Remembers Removes Repeats Replaces Reports Returns Runs Says Selects Sends Shows Starts Stores Takes
-    Turns Writes Yields
+    Adds Appends Asks Begins Breaks Brings Builds Carries Chooses Closes Collects Combines Compares Compiles
+    Connects Deletes Describes Does Enters Explains Extracts Fetches Finds Handles Has Holds Identifies
+    Installs Keeps Knows Leaves Loads Makes Maps Marks Materializes Moves Opens Prints Proposes Publishes
+    Raises Reads Records Remembers Removes Repeats Replaces Reports Returns Runs Says Selects Sends Shows
+    Starts Stores Takes Tells Turns Watches Writes Yields
 """
 """Add verbs, but none that reads as a plural (Names, Changes, Results): nouns would pass as well."""
 LATER = """
-    model/record.py planning.py project/inside/ promotion.py recording.py repo/dvc.py repo/tracked.py
-    results.py settling.py sharing.py state.py survey.py trigger.py
+    model/record.py planning.py promotion.py recording.py repo/dvc.py repo/tracked.py results.py
+    settling.py sharing.py state.py survey.py trigger.py
 """
 """Files and folders that do not follow the rule yet."""
 

@@ -1,4 +1,4 @@
-"""What targets are made from and Dagster has never made: what of that is made first, and what is left."""
+"""Finds what targets are made from and Dagster never made: what of it is made first, and what is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Key = Any
 Identity = tuple[tuple[str, ...], "str | None"]
 
 MOST = 50
-"""More than these are not made because one thing is that is made from them."""
+"""The most targets that are made first because of one that is made from them."""
 
 
 class Above:
@@ -31,11 +31,11 @@ class Above:
         self._every: dict[Key, list[str]] = {}
 
     def look(self, targets: list[Document], fed: set[Key], here: Set[Identity]) -> Look:
-        """Looks for what has to be made before these targets.
+        """Finds what has to be made before these targets.
 
         Args:
-            fed: Assets that raw files feed: which of their partitions are made is the plan's to say.
-            here: What was made, or is to be made, by this very request.
+            fed: Assets that raw files feed: the plan says which of their partitions are made.
+            here: What this very request made or will make.
         """
         found = Look(self, fed, here)
         asked = [(self.compat.asset_key(target["asset"]), target["partition"]) for target in targets]
@@ -50,28 +50,28 @@ class Above:
         node = self.node_of.get(key)
         if node is None or node.kind != "materializable" or (node.partitions is None) != (partition is None):
             return False
-        with contextlib.suppress(Exception):  # its run will tell
-            # The key of a dynamic definition has to be there, to be that of a parent with the same one.
+        with contextlib.suppress(Exception):  # the target's run will report it
+            # A dynamic key has to be added first: a parent with the same definition needs it too.
             return partition is None or bool(
                 self.compat.prepare_partition(self.instance, node.partitions, partition)
             )
         return False
 
     def is_whole(self, key: Key) -> bool:
-        """Returns whether code makes it, without partitions."""
+        """Says whether the asset has code and no partitions."""
         node = self.node_of.get(key)
         return node is not None and node.kind == "materializable" and node.partitions is None
 
     def unit(self, key: Key) -> Set[Key]:
-        """Returns what can only be made together with it, itself included."""
+        """Returns the keys of the assets that can only be made together with this one, itself included."""
         return {key, *(one for one in self.node_of[key].execution_set if one in self.node_of)}
 
     def identity(self, key: Key, partition: str | None) -> Identity:
-        """Returns the asset, with the partition if it has some."""
+        """Returns the asset, with the partition if it has partitions."""
         return tuple(key.path), None if self.node_of[key].partitions is None else partition
 
     def edges(self, key: Key, partition: str | None) -> list[tuple[Key, list[Any]]]:
-        """Returns what code makes that it is made from, by partitions; nothing where Dagster cannot tell."""
+        """Returns a partition's parents that have code, by partition; none if Dagster cannot tell."""
         found: list[tuple[Key, list[Any]]] = []
         unit = self.unit(key)
         for member in sorted(unit, key=_path):
@@ -83,7 +83,7 @@ class Above:
                 if above.partitions is None:
                     found.append((parent, [None]))
                 elif parent in node.mappings:
-                    with contextlib.suppress(Exception):  # a mapping of the user's own
+                    with contextlib.suppress(Exception):  # a mapping of the user's own class
                         found.append((parent, self._mapped(node, parent, partition)))
         return found
 
@@ -98,7 +98,7 @@ class Above:
         return [one for one in named if self.compat.has_partition(self.instance, above, one)]
 
     def is_made(self, key: Key, partition: str | None) -> bool:
-        """Returns whether the event log has a materialization of it."""
+        """Says whether the event log has a materialization of it."""
         if key not in self._made and self.node_of[key].partitions is None:
             self._ask([key])
         elif key not in self._made:
@@ -110,8 +110,8 @@ class Above:
         self._made.update({key: frozenset() if key in never else frozenset((None,)) for key in keys})
 
     def without_failed(self, key: Key, partitions: list[str]) -> list[str]:
-        """Returns those of the partitions that did not fail when they were last run."""
-        with contextlib.suppress(Exception):  # it is kept in a cache of Dagster's own
+        """Returns the partitions whose last run did not fail."""
+        with contextlib.suppress(Exception):  # the status comes from a cache of Dagster
             failed = self.compat.failed_partitions(
                 self.instance, key, self.node_of[key].partitions, partitions
             )
@@ -120,12 +120,12 @@ class Above:
 
 
 class Look:
-    """Chooses what is made before some targets, and keeps what is not.
+    """Chooses what is made before some targets, and keeps what is left.
 
     Attributes:
         chosen: What is made first, each after what it is made from.
-        behind: The targets that need some of it, with what that is.
-        left: Assets with why they are left; their partitions, and what is made from them.
+        behind: The targets that need some of it, each with what it needs.
+        left: Assets and why they are left; with their partitions and a target that is made from them.
     """
 
     def __init__(self, above: Above, fed: set[Key], here: Set[Identity]) -> None:
@@ -138,7 +138,7 @@ class Look:
         self.left: dict[tuple[Key, str], tuple[dict[str | None, None], Identity]] = {}
 
     def before(self, key: Key, partition: str | None) -> None:
-        """Chooses what has to be made before a target, which runs in any case: it may not need all of it."""
+        """Chooses what is made before a target. The target runs in any case: it may not need all of it."""
         own = self._above.identity(key, partition)
         for parent, partitions in self._above.edges(key, partition):
             found = self._of_parent(parent, partitions, own) or {}
@@ -161,7 +161,10 @@ class Look:
     def _of_parent(
         self, parent: Key, partitions: list[Any], child: Identity
     ) -> dict[tuple[Key, str | None], None] | None:
-        """What has to be made of a parent and above it; None: none of it is there, nor can be made."""
+        """Returns what has to be made of a parent and upstream of it.
+
+        None if nothing exists or can be made.
+        """
         above, unit = self._above, self._above.unit(parent)
         missing = [one for one in partitions if not self._is_there(unit, one)]
         if not missing:
@@ -170,7 +173,7 @@ class Look:
         if not unit.isdisjoint(self._fed):
             self._leave(parent, "fed", missing, child)
             return nothing
-        if nothing is not None:  # it may be usual that there are some only, as of days without trade
+        if nothing is not None:  # it may be usual that some are missing, as for days without trade
             again = above.without_failed(parent, missing)
             self._leave(parent, "failed", [one for one in missing if one not in again], child)
             missing = again
@@ -186,10 +189,10 @@ class Look:
         return found or nothing
 
     def _needs(self, key: Key, partition: str | None) -> dict[tuple[Key, str | None], None] | None:
-        """What has to be made before it can be made; None: it cannot."""
+        """Returns what has to be made before it can be made; None if it cannot be made."""
         one = self._above.identity(key, partition)
         if one not in self._known:
-            self._known[one] = {}  # it comes up again where assets are made from each other in a circle
+            self._known[one] = {}  # ends the recursion if assets are made from each other in a circle
             found: dict[tuple[Key, str | None], None] | None = {}
             for parent, partitions in self._above.edges(key, partition):
                 needed = self._of_parent(parent, partitions, one)
@@ -201,7 +204,7 @@ class Look:
         return self._known[one]
 
     def _is_there(self, unit: Set[Key], partition: str | None) -> bool:
-        """Whether it is made, or will be: that of any of what is made together is enough, not all may be."""
+        """Says whether it is made or will be; one of the assets that are made together is enough."""
         own = [(key, self._above.identity(key, partition)) for key in unit]
         return any(one in self._here or self._above.is_made(key, one[1]) for key, one in own)
 
@@ -225,8 +228,8 @@ def turns(
     Targets that nothing waits for come last.
 
     Args:
-        behind: What of the first has to be made before a target.
-        unit_of: The same for what can only be made together.
+        behind: What has to be made before each target.
+        unit_of: Returns the same identity for targets that can only be made together.
     """
     if not first:
         return [targets]
@@ -246,7 +249,7 @@ def turns(
         early += [other for other in needs[unit] if other not in early]
     is_first = {unit: bool(ones[0].get("first")) for unit, ones in units.items()}
     turn = dict.fromkeys(early, 0)
-    for _ in early:  # as often as the longest way could be long
+    for _ in early:  # no path is longer than this
         known = dict(turn)
         for unit in early:
             turn[unit] = max((turn[up] + (is_first[up] != is_first[unit]) for up in needs[unit]), default=0)

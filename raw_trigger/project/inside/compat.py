@@ -1,6 +1,6 @@
 """Everything that depends on Dagster's version or on what Dagster keeps private.
 
-Run inside the user's interpreter (Python 3.9 and later, Dagster 1.5 to 1.13). The scripts beside this
+It runs inside the user's interpreter (Python 3.9 and later, Dagster 1.5 to 1.13). The scripts beside this
 file see plain values only: :class:`Node` for an asset, dictionaries for events and partitions.
 """
 
@@ -22,24 +22,23 @@ VERSION: str = dagster.__version__
 HOME_OF_DAGSTER = str(Path(dagster.__file__).resolve().parent)
 DATA_VERSION_TAG = "dagster/data_version"
 FIRST_RUN_TAG = "raw_first_run"
-"""On the further runs of a batch that is more than one: the id that was chosen for the first one, which may
-never have come to be."""
+"""A tag of the second and later runs of a batch: the id of its first run, which may not exist."""
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 MOST_VALUES = 1000
-"""More of them in one metadata value are data, not names of files."""
+"""The most texts in one metadata value: more are data, not names of files."""
 
 
 class ProjectNotFoundError(Exception):
-    """Nothing here tells what to load."""
+    """Says that nothing here tells what to load."""
 
 
 # Finding and loading the project -----------------------------------------------------------------
 
 
 def env_file(directory: str) -> dict[str, str]:
-    """The variables of the folder's ``.env``, as Dagster reads it."""
+    """Returns the variables of the folder's ``.env``, as Dagster reads it."""
     try:
         from dagster._core.secrets.env_file import get_env_var_dict
     except ImportError:
@@ -48,11 +47,13 @@ def env_file(directory: str) -> dict[str, str]:
 
 
 def load_repositories(project: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Load the code: ``[(code location name, RepositoryDefinition)]``. We are in the project's folder.
+    """Loads the code and returns ``[(code location name, RepositoryDefinition)]``.
+
+    The working directory has to be the project's folder.
 
     Raises:
-        ProjectNotFoundError: There is no target, or one that no Python process can load.
-        Exception: Whatever the user's code raises.
+        ProjectNotFoundError: there is no target, or one that no Python process can load.
+        Exception: whatever the user's code raises.
     """
     _begin_definitions_load()
     out: list[tuple[str, Any]] = []
@@ -65,8 +66,8 @@ def load_repositories(project: dict[str, Any]) -> list[tuple[str, Any]]:
         target = origin.loadable_target_origin
         directory = str(Path(target.working_directory or Path.cwd()).resolve())
         _forget_namesake(target, directory, seen)
-        # Dagster takes the first entry away while it loads, taking it for the script's folder, and puts
-        # the path back as it was afterwards: what assets import when they run has to be found there.
+        # While Dagster loads the code, it removes the first entry as the script's folder, and restores the
+        # path afterwards. Assets need this entry for what they import when they run.
         sys.path.insert(0, directory)
         out.extend((origin.location_name, repo) for repo in _repositories(target, directory))
     return out
@@ -157,7 +158,10 @@ def _begin_definitions_load() -> None:
 
 
 def _forget_namesake(target: Any, directory: str, seen: dict[str, str]) -> None:
-    """Two locations, each with its own folder and a module of the same name, share this one process."""
+    """Removes a module of the same name that another code location, in another folder, has imported.
+
+    Both are loaded into this one process.
+    """
     name = target.module_name or target.package_name or getattr(target, "autoload_defs_module_name", None)
     if not name:
         return
@@ -173,7 +177,7 @@ def _forget_namesake(target: Any, directory: str, seen: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Node:
-    """One asset of the graph; keys are Dagster's, ``partitions`` is the definition itself.
+    """Describes one asset; keys are Dagster's, ``partitions`` is the definition itself.
 
     ``mappings`` are the partition mappings by parent; ``per_run`` says how many partitions one run may make,
     0 any number.
@@ -195,13 +199,16 @@ KIND_RANK = {"materializable": 2, "observable": 1, "external": 0}
 
 
 def company(node: Node) -> str:
-    """Assets run together only if this is the same. Before 1.8 a job observes or materializes, not both."""
+    """Returns what has to be equal for assets that run together.
+
+    Before Dagster 1.8 a job observes or materializes, but not both.
+    """
     major, minor = VERSION.split(".")[:2]
     return node.kind if (int(major), int(minor)) < (1, 8) else ""
 
 
 def nodes(repo: Any) -> list[Node]:
-    """The assets of a repository."""
+    """Returns the assets of a repository."""
     graph = repo.asset_graph
     if hasattr(graph, "asset_nodes"):
         return [_node(graph, node) for node in graph.asset_nodes]
@@ -270,10 +277,10 @@ def _old_nodes(repo: Any, graph: Any) -> list[Node]:  # before 1.6.14
 
 
 def texts(value: Any) -> list[str]:
-    """The strings in a metadata value that may name files: text, paths, URLs, and those inside of JSON.
+    """Returns the strings in a metadata value that may name files: text, paths, URLs, and those in JSON.
 
     Raises:
-        Exception: Whatever a value raises that is not what it looks like.
+        Exception: whatever a value raises that is not what it looks like.
     """
     if type(value).__name__ in (
         "TextMetadataValue",
@@ -283,7 +290,7 @@ def texts(value: Any) -> list[str]:
     ):
         value = value.value
     elif hasattr(type(value), "_fields"):
-        # All other values are tuples with names, as their parts are, and some versions forbid to look inside.
+        # All other values, and their parts, are named tuples; some versions forbid to look inside.
         return []
     if isinstance(value, str):
         return [value]
@@ -297,7 +304,7 @@ def texts(value: Any) -> list[str]:
 
 
 def description(repo: Any, key: Any) -> str | None:
-    """What is said of an asset, mostly the docstring of its function."""
+    """Returns the description of an asset, usually the docstring of its function; None if there is none."""
     definition = repo.assets_defs_by_key.get(key)
     found = getattr(definition, "descriptions_by_key", {}).get(key)
     if found is None and definition is not None and hasattr(definition, "specs_by_key"):
@@ -306,7 +313,7 @@ def description(repo: Any, key: Any) -> str | None:
 
 
 def functions(repo: Any, key: Any) -> list[Any]:
-    """The functions that make an asset: one, or those of the ops in a graph."""
+    """Returns the functions that make an asset: one, or those of the ops in a graph."""
     definition = repo.assets_defs_by_key.get(key)
     found: list[Any] = []
     left: list[Any] = [] if definition is None else [definition.node_def]
@@ -324,7 +331,7 @@ def functions(repo: Any, key: Any) -> list[Any]:
 
 
 def partitions_kind(definition: Any) -> str:
-    """``static``, ``time``, ``dynamic``, ``multi`` or ``other``."""
+    """Returns ``static``, ``time``, ``dynamic``, ``multi`` or ``other``."""
     if isinstance(definition, dagster.MultiPartitionsDefinition):
         return "multi"
     if isinstance(definition, dagster.TimeWindowPartitionsDefinition):
@@ -337,10 +344,10 @@ def partitions_kind(definition: Any) -> str:
 
 
 def describe_partitions(definition: Any) -> dict[str, Any]:
-    """A partitions definition as JSON. Moments are ISO 8601 with their offset.
+    """Returns a partitions definition as JSON. Moments are ISO 8601 with their offset.
 
     Raises:
-        Exception: Whatever a class raises that somebody derived from one of Dagster's.
+        Exception: whatever a class raises that was derived from one of Dagster's.
     """
     kind = partitions_kind(definition)
     if kind == "multi":
@@ -367,14 +374,14 @@ def describe_partitions(definition: Any) -> dict[str, Any]:
 
 
 def _exclusion(one: Any) -> str:
-    """A cron schedule as it is, a moment in ISO 8601."""
+    """Returns a cron schedule as it is, a moment in ISO 8601."""
     if isinstance(one, str):
         return one
     return datetime.fromtimestamp(one.timestamp, timezone.utc).isoformat()
 
 
 def _mappings(graph: Any, key: Any, partitions: Any, parents: Any) -> dict[Any, Any]:
-    """How the asset's partitions are made from those of each parent, where one of the two has some."""
+    """Returns the mapping from each parent's partitions, if the asset or the parent has some."""
     found = {}
     for parent in parents:
         if parent == key:
@@ -387,16 +394,16 @@ def _mappings(graph: Any, key: Any, partitions: Any, parents: Any) -> dict[Any, 
             )
             if above is not None or partitions is not None:
                 found[parent] = graph.get_partition_mapping(key, parent)
-        except Exception:  # (a parent that is in no location, a definition that Dagster refuses)
+        except Exception:  # (a parent in no code location, a definition that Dagster refuses)
             continue
     return found
 
 
 def describe_mapping(mapping: Any) -> dict[str, Any]:
-    """A partition mapping as JSON; ``other`` is one that only its own code understands.
+    """Returns a partition mapping as JSON; ``other`` is one that only its own code understands.
 
     Raises:
-        Exception: Whatever a class raises that somebody derived from one of Dagster's.
+        Exception: whatever a class raises that was derived from one of Dagster's.
     """
     name = type(mapping).__name__
     describe = _MAPPINGS.get(name)
@@ -438,7 +445,7 @@ _MAPPINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
 
 
 def _per_run(graph: Any, key: Any, partitions: Any) -> int:
-    """How many partitions of the asset one run may make; 0: any number."""
+    """Returns how many partitions of the asset one run may make; 0 for any number."""
     if partitions is None:
         return 1
     try:
@@ -452,12 +459,12 @@ def _per_run(graph: Any, key: Any, partitions: Any) -> int:
 
 
 def prepare_partition(instance: Any, definition: Any, key: str) -> Any:
-    """The key in the form that a run takes, a dynamic one added if it is missing; None if it is unknown."""
+    """Returns the key in the form that a run takes, or None if it is unknown; adds a missing dynamic key."""
     kind = partitions_kind(definition)
     if kind == "multi":
         try:
             parsed = definition.get_partition_key_from_str(key)
-        except Exception:  # a check of Dagster's own, another class in each version
+        except Exception:  # each version of Dagster raises another class
             return None
         wanted = parsed.keys_by_dimension
         dimensions = [(one.partitions_def, wanted[one.name]) for one in definition.partitions_defs]
@@ -473,7 +480,7 @@ def prepare_partition(instance: Any, definition: Any, key: str) -> Any:
 
 
 def has_partition(instance: Any, definition: Any, key: str) -> bool:
-    """Whether the definition has the key; a dynamic one has every key, as it is added when it is needed."""
+    """Says whether the definition has the key; a dynamic one has every key, which is added when needed."""
     kind = partitions_kind(definition)
     if kind == "dynamic":
         return bool(key)
@@ -486,7 +493,7 @@ def has_partition(instance: Any, definition: Any, key: str) -> bool:
 
 
 def every_partition(instance: Any, definition: Any) -> list[str]:
-    """All keys of a definition that there are now, in its order."""
+    """Returns all present keys of a definition, in its order."""
     try:
         return [str(key) for key in definition.get_partition_keys(dynamic_partitions_store=instance)]
     except TypeError:
@@ -499,7 +506,7 @@ def _add_dynamic(instance: Any, definition: Any, key: str) -> None:
 
 
 def is_range(instance: Any, definition: Any, keys: list[str]) -> bool:
-    """Whether these keys are all there are from the first to the last one, in this order."""
+    """Says whether these keys are all keys from the first to the last one, in this order."""
     try:
         from dagster import PartitionKeyRange
 
@@ -509,37 +516,40 @@ def is_range(instance: Any, definition: Any, keys: list[str]) -> bool:
         except TypeError:
             found = definition.get_partition_keys_in_range(wanted, dynamic_partitions_store=instance)
             return list(found) == keys
-    except Exception:  # a key that it does not have, a version that cannot tell
+    except Exception:  # a key that the definition lacks, a version that cannot tell
         return False
 
 
 def is_dynamic(definition: Any) -> bool:
-    """Whether the definition's keys live in the instance."""
+    """Says whether the instance has the definition's keys."""
     return definition is not None and partitions_kind(definition) == "dynamic"
 
 
 def dynamic_keys(instance: Any, name: str) -> list[str]:
-    """The keys of a dynamic definition."""
+    """Returns the keys of a dynamic definition."""
     return [str(key) for key in instance.get_dynamic_partitions(name)]
 
 
 def never_materialized(instance: Any, keys: list[Any]) -> list[Any]:
-    """Those of the assets of which the event log has no materialization."""
+    """Returns the assets of which the event log has no materialization."""
     records = instance.get_asset_records(keys) if keys else []
     made = {one.asset_entry.asset_key for one in records if one.asset_entry.last_materialization is not None}
     return [key for key in keys if key not in made]
 
 
 def takes_all(mapping: Any) -> bool:
-    """Whether whatever is made is made from all partitions of the parent."""
+    """Says whether each partition is made from all partitions of the parent."""
     return type(mapping).__name__ == "AllPartitionMapping"
 
 
 def partitions_above(instance: Any, mapping: Any, below: Any, above: Any, key: str | None) -> list[str]:
-    """The partitions of a parent that one of an asset is made from, or all of one without partitions.
+    """Returns the parent's partitions that a partition is made from.
+
+    Args:
+        key: The partition of the asset; None if it has no partitions.
 
     Raises:
-        Exception: Whatever a mapping raises that does not fit.
+        Exception: whatever a mapping raises that does not fit.
     """
     ask = mapping.get_upstream_mapped_partitions_result_for_partitions
     subset = None if key is None else below.empty_subset().with_partition_keys([key])
@@ -550,18 +560,18 @@ def partitions_above(instance: Any, mapping: Any, below: Any, above: Any, key: s
 
 
 def made_partitions(instance: Any, key: Any) -> frozenset[str]:
-    """The partitions of an asset of which the event log has a materialization."""
+    """Returns the partitions of an asset of which the event log has a materialization."""
     return frozenset(str(one) for one in instance.get_materialized_partitions(key))
 
 
 def failed_partitions(instance: Any, key: Any, definition: Any, partitions: list[str]) -> set[str]:
-    """Those of the partitions that were not made when they were last run, because it failed."""
+    """Returns the partitions whose last run failed."""
     found = instance.get_status_by_partition(key, partitions, definition) or {}
     return {str(one) for one, status in found.items() if status is not None and status.name == "FAILED"}
 
 
 def delete_partition(instance: Any, definition: Any, key: str) -> None:
-    """Take a key from a dynamic definition; nothing happens if it is not there."""
+    """Deletes a key of a dynamic definition, if it exists."""
     if instance.has_dynamic_partition(definition.name, key):
         instance.delete_dynamic_partition(definition.name, key)
 
@@ -570,12 +580,15 @@ def delete_partition(instance: Any, definition: Any, key: str) -> None:
 
 
 def open_instance() -> Any:
-    """The instance of ``$DAGSTER_HOME``."""
+    """Returns the instance of ``$DAGSTER_HOME``."""
     return DagsterInstance.get()
 
 
 def create_schema(instance: Any) -> None:
-    """Make every storage write its tables now: they do so at the first use, and two at once collide."""
+    """Makes every storage create its tables now.
+
+    Otherwise each storage does at its first use, and two processes collide.
+    """
     instance.get_runs_count()
     instance.all_asset_keys()
     instance.all_instigator_state()
@@ -583,22 +596,22 @@ def create_schema(instance: Any) -> None:
 
 
 def asset_key(parts: list[str]) -> Any:
-    """Dagster's key of these parts."""
+    """Returns Dagster's key of these parts."""
     return AssetKey(parts)
 
 
 def job_names(repo: Any) -> list[str]:
-    """The jobs that have a name of their own, not those that Dagster makes for assets."""
+    """Returns the named jobs, without those that Dagster makes for assets."""
     return [name for name in repo.job_names if not name.startswith("__ASSET_JOB")]
 
 
 def job_partitions(repo: Any, name: str) -> Any:
-    """The partitions definition of a named job; None if it has none."""
+    """Returns the partitions definition of a named job; None if it has none."""
     return repo.get_job(name).partitions_def
 
 
 def units(repo: Any, keys: list[Any]) -> list[list[Any]]:
-    """The assets in groups of those that one function makes."""
+    """Returns the assets in groups that one function makes."""
     found: dict[int, list[Any]] = {}
     for key in keys:
         found.setdefault(id(repo.assets_defs_by_key.get(key, key)), []).append(key)
@@ -606,7 +619,7 @@ def units(repo: Any, keys: list[Any]) -> list[list[Any]]:
 
 
 def resources_of(repo: Any, keys: Iterable[Any]) -> frozenset[str]:
-    """The resources that these assets name: their own, and those that keep what they make."""
+    """Returns the resources that these assets name, their I/O managers included."""
     found: set[str] = set()
     for key in keys:
         definition = repo.assets_defs_by_key.get(key) or repo.source_assets_by_key.get(key)
@@ -616,15 +629,15 @@ def resources_of(repo: Any, keys: Iterable[Any]) -> frozenset[str]:
 
 
 def unconfigured_resources(repo: Any) -> frozenset[str]:
-    """The resources that cannot be made unless a run is given their configuration."""
+    """Returns the resources that need a configuration from the run."""
     return frozenset(key for key, one in repo.get_top_level_resources().items() if _is_required(one))
 
 
 def needs_config(repo: Any, key: Any, resources: frozenset[str]) -> bool:
-    """Whether the asset cannot be made unless a run is given configuration.
+    """Says whether the asset needs a configuration from the run.
 
     Args:
-        resources: Those of :func:`unconfigured_resources`.
+        resources: The resources of :func:`unconfigured_resources`.
     """
     waiting = [repo.assets_defs_by_key[key].node_def]
     while waiting:
@@ -645,10 +658,10 @@ def _is_required(configurable: Any) -> bool:
 
 
 def config_problem(repo: Any, name: str, run_config: dict[str, Any]) -> str | None:
-    """What Dagster finds wrong with the configuration of a named job; None if it is right."""
+    """Returns what Dagster finds wrong with the configuration of a named job; None if it is right."""
     job = repo.get_job(name)
     if not run_config and (job.partitioned_config is not None or getattr(job, "run_config", None)):
-        return None  # it brings its own
+        return None  # the job has a configuration of its own
     try:
         dagster.validate_run_config(job, run_config)
     except dagster.DagsterInvalidConfigError as error:
@@ -667,23 +680,23 @@ def execute(
     run_config: dict[str, Any],
     listener: Callable[[dict[str, Any]], None],
 ) -> bool:
-    """One run in this process; the listener is called with each event as it happens.
+    """Runs one Dagster run in this process, and calls the listener with each event as it happens.
 
     Args:
-        keys: The assets that are materialized, or the name of a job.
-        partition: A key; a tuple of the first and the last key for a run over all of them; or None.
+        keys: The assets to materialize, or the name of a job.
+        partition: A key; a tuple of the first and the last key for a run over a range; or None.
 
     Returns:
         Whether Dagster says that the run succeeded.
 
     Raises:
-        Exception: What keeps the run from being created, or tears it down.
+        Exception: what keeps the run from being created, or tears it down.
     """
     named = isinstance(keys, str)
     job = repo.get_job(keys) if named else repo.get_implicit_job_def_for_assets(keys)
     if job is None and not isinstance(
         keys, str
-    ):  # before 1.8, where the assets have different partitions definitions
+    ):  # before 1.8, if the assets have different partitions definitions
         names = ", ".join(key.to_user_string() for key in keys)
         raise ValueError(f"Dagster {VERSION} cannot run these assets together: {names}")
 
@@ -712,7 +725,10 @@ def execute(
 
 
 def read_event(entry: Any) -> dict[str, Any] | None:
-    """What matters of an entry of the event log: its ``type``, ``step``, and by type ``asset``, ``error``…"""
+    """Returns the relevant part of an event log's entry; None if nothing in it is relevant.
+
+    The part has ``type``, ``step``, and depending on the type ``asset``, ``error``…
+    """
     event = entry.dagster_event
     if event is None:
         return None
@@ -745,25 +761,25 @@ def read_event(entry: Any) -> dict[str, Any] | None:
 
 
 def past_events(instance: Any, run_id: str) -> list[dict[str, Any]]:
-    """What the event log has of a run, in its order; nothing if there is no such run."""
+    """Returns the events that the event log has of a run, in order; none if there is no such run."""
     found = (read_event(entry) for entry in instance.all_logs(run_id))
     return [event for event in found if event is not None]
 
 
 def further_runs(instance: Any, run_id: str) -> list[str]:
-    """The ids of the runs that carry :data:`FIRST_RUN_TAG` with this id, the oldest first."""
+    """Returns the ids of the runs that have this id in :data:`FIRST_RUN_TAG`, oldest first."""
     found = instance.get_runs(filters=dagster.RunsFilter(tags={FIRST_RUN_TAG: run_id}))
     return [run.run_id for run in reversed(found)]
 
 
 def run_status(instance: Any, run_id: str) -> str | None:
-    """What the instance says of a run, such as ``STARTED``; None if it does not know it."""
+    """Returns the instance's status of a run, such as ``STARTED``; None if it does not know the run."""
     run = instance.get_run_by_id(run_id)
     return None if run is None else str(run.status.value)
 
 
 def run_end(instance: Any, run_id: str) -> float | None:
-    """When a run ended, in seconds since 1970; None if it has not, or is not known."""
+    """Returns when a run ended, in seconds since 1970; None if it has not, or is unknown."""
     records = instance.get_run_records(filters=dagster.RunsFilter(run_ids=[run_id]), limit=1)
     return records[0].end_time if records else None
 
@@ -785,7 +801,7 @@ def report(
     metadata: dict[str, Any],
     as_observation: bool,
 ) -> None:
-    """Tell the instance, without a run, that something outside Dagster changed the asset."""
+    """Reports to the instance, without a run, that something outside Dagster changed the asset."""
     kind = AssetObservation if as_observation else AssetMaterialization
     tags = {DATA_VERSION_TAG: data_version} if data_version is not None else None
     instance.report_runless_asset_event(

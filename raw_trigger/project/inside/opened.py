@@ -1,8 +1,8 @@
-"""Which files in some folders are opened, as the kernel tells it: also by libraries that ask it themselves.
+"""Tells which files in some folders are opened, also by libraries, because the kernel says so.
 
-Linux only. fanotify tells of each opening whether it was this very process (man 7 fanotify: without
-privileges since 5.13, and then of no other process which one it was). Where it may not be used, as in many
-containers, there is inotify, which never tells who it was.
+Linux only. fanotify says of each opening whether it was this very process (man 7 fanotify: without privileges
+since 5.13, and then it does not identify other processes). Where it is not allowed, as in many containers,
+there is inotify, which never identifies the process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ _IN_EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the name
 
 
 class Opening(NamedTuple):
-    """One file or, with ``listed``, folder that was opened; ``own``: by this process, None: who knows."""
+    """Holds one file that was opened, or with ``listed`` one folder.
+
+    ``own`` says whether this process opened it; None if unknown.
+    """
 
     path: str
     own: bool | None
@@ -48,13 +51,13 @@ class Opening(NamedTuple):
 
 
 class OverflowedError(Exception):
-    """There was more than the kernel keeps."""
+    """Says that there were more events than the kernel keeps."""
 
 
 class Event(NamedTuple):
-    """One event as the kernel has it: its bytes, and the watched folder, None if it is not known.
+    """Holds one event of the kernel: its length in bytes, and the watched folder, None if unknown.
 
-    ``name`` is empty where it is about the folder itself; ``lost``: there were more than are told.
+    ``name`` is empty if the event is about the folder itself; ``lost`` says that events are missing.
     """
 
     length: int
@@ -67,7 +70,7 @@ class Event(NamedTuple):
 
 
 class Kernel:
-    """What both of them have in common: a descriptor that gives events."""
+    """Reads events from a descriptor: what fanotify and inotify have in common."""
 
     descriptor: int
 
@@ -75,10 +78,10 @@ class Kernel:
         raise NotImplementedError
 
     def take(self) -> Iterator[Opening]:
-        """Everything since the last time; never waits.
+        """Yields everything since the last call; never waits.
 
         Raises:
-            OverflowedError: some of it is lost; comes after all the rest.
+            OverflowedError: some events are lost; raised after all the others.
         """
         lost = False
         for data in _readings(self.descriptor):
@@ -96,7 +99,7 @@ class Kernel:
 
 
 class Fanotify(Kernel):
-    """Raises OSError where the kernel does not have it or does not allow it."""
+    """Watches folders with fanotify; raises OSError if the kernel lacks it or does not allow it."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -106,11 +109,11 @@ class Fanotify(Kernel):
         except AttributeError as error:
             raise OSError("no fanotify") from error
         kinds: Any = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p]
-        self._libc.fanotify_mark.argtypes = kinds  # the mask is wider than what is passed by default
+        self._libc.fanotify_mark.argtypes = kinds  # the mask is wider than ctypes' default
         self._folders: dict[Any, str] = {}
 
     def add(self, folder: str) -> None:
-        """Watch what is in the folder, not below."""
+        """Watches what is in the folder, not below."""
         name = os.fsencode(folder)
         buffer = ctypes.create_string_buffer(_HANDLE.size + _MAX_HANDLE)
         _HANDLE.pack_into(buffer, 0, _MAX_HANDLE, 0)
@@ -136,7 +139,7 @@ class Fanotify(Kernel):
 
 
 class Inotify(Kernel):
-    """Raises OSError where the kernel does not have it or has no more of it to give."""
+    """Watches folders with inotify; raises OSError if the kernel lacks it or allows no more of it."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -147,7 +150,7 @@ class Inotify(Kernel):
         self._folders: dict[int, str] = {}
 
     def add(self, folder: str) -> None:
-        """Watch what is in the folder, not below."""
+        """Watches what is in the folder, not below."""
         mask = _IN_OPEN | _IN_CLOSE_WRITE
         number = _checked(self._libc.inotify_add_watch(self.descriptor, os.fsencode(folder), mask))
         self._folders[number] = folder
@@ -162,7 +165,7 @@ class Inotify(Kernel):
 
 
 def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> tuple[Any, bool]:
-    """Something that watches these folders, None if nothing here can; and whether it watches all of them."""
+    """Returns a watcher of these folders, None if nothing works here, and whether it watches all of them."""
     for kind in kinds:
         try:
             made = kind()
@@ -175,7 +178,7 @@ def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> t
                 if error.errno in _NOT_THERE:
                     continue
                 if number:
-                    return made, False  # there are as many as one may have
+                    return made, False  # the user's limit of watches is reached
                 os.close(made.descriptor)
                 break
         else:

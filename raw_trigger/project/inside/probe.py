@@ -1,4 +1,4 @@
-"""Print the asset graph of the project as one JSON document. Run by path in the user's interpreter."""
+"""Prints the asset graph of the project as one JSON document. Runs by path in the user's interpreter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Python puts this folder first; nothing in it may hide a module of the user's.
+# Python puts this folder first on sys.path; nothing in it may hide a module of the user.
 sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
 
 import contextlib  # noqa: E402
@@ -20,9 +20,9 @@ from typing import Any  # noqa: E402
 
 NOISE = frozenset({".venv", ".git", "__pycache__", "site-packages", "dist-packages", "node_modules"})
 MOST_TOLD = 20
-"""More names of files in a description are not about what the asset is made from."""
+"""The most names from a description: with more of them it is not about the asset's source."""
 SEARCHERS = ("<frozen importlib", "/importlib/", "/pkg_resources/")
-"""What lists the folders of sys.path to find modules and installed packages."""
+"""Code that lists the folders of sys.path to find modules and installed packages."""
 HEARD = frozenset(("open", "os.listdir", "os.scandir"))
 PROJECT_FILES = (
     "pyproject.toml",
@@ -51,7 +51,10 @@ def _session() -> ModuleType:
 
 
 class Watch:
-    """What the code looks at while it loads: files read, folders listed, folders searched for modules."""
+    """Collects what the code looks at while it loads.
+
+    These are files it reads, folders it lists, and folders it searches for modules.
+    """
 
     def __init__(self) -> None:
         self.active = False
@@ -61,10 +64,13 @@ class Watch:
         self.searched: set[Any] = set()
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
-        """An audit hook: called for everything that happens, so the common case is left first."""
+        """Handles an audit event.
+
+        Python calls this for every event, so the common case returns first.
+        """
         if not self.active or event not in HEARD:
             return
-        # An error here would be one of the code that is watched.
+        # An error here would be raised in the watched code.
         with suppress(Exception):
             self._hear(event, args)
 
@@ -87,12 +93,14 @@ class Watch:
             (self.searched if searching else self.listed).add("." if path is None else path)
 
     def result(self, session: ModuleType, project: dict[str, Any]) -> dict[str, list[str]]:
-        """Absolute paths: ``files``, ``folders``, ``modules`` (folders in which only modules count), and
-        ``outside``, code that is neither the repository's nor installed.
+        """Returns the absolute paths that the code looked at.
+
+        These are ``files``, ``folders``, ``modules`` (folders in which only modules count), and ``outside``,
+        code that is neither the repository's nor installed.
         """
         directory = project["directory"]
         named = {directory, project.get("top") or directory}
-        roots = named | {os.path.realpath(root) for root in named}  # the code may use either name
+        roots = named | {os.path.realpath(root) for root in named}  # the code may use both names
         home = os.environ["DAGSTER_HOME"] + os.sep
 
         def inside(path: str) -> bool:
@@ -115,7 +123,7 @@ class Watch:
         outside = set()
         for module in list(sys.modules.values()):
             name = None
-            with suppress(Exception):  # one that is only loaded when it is asked, and then fails
+            with suppress(Exception):  # a lazy module that fails when it is asked
                 name = getattr(module, "__file__", None)
             if isinstance(name, str):
                 path = _absolute(name)
@@ -141,10 +149,10 @@ def _absolute(path: Any) -> str:
 
 
 def _names(compat: ModuleType, sources: Any, repo: Any, node: Any) -> dict[str, list[str]]:
-    """What may be names of files in the code of an asset, and in what is said of it."""
+    """Returns texts that may name files, from the code of an asset and from its description."""
     found: dict[str, list[str]] = {}
     if node.kind == "materializable":
-        with contextlib.suppress(Exception):  # a hint less
+        with contextlib.suppress(Exception):  # only a hint is missing then
             named = [name for one in compat.functions(repo, node.key) for name in sources.names(one)]
             found["named"] = list(dict.fromkeys(named))
     with contextlib.suppress(Exception):
@@ -160,10 +168,10 @@ def _assets(
     repositories: list[tuple[str, Any]],
     run_configs: list[Any],
 ) -> dict[str, Any]:
-    """Every asset once: where several locations name it, the one that can execute it counts.
+    """Returns every asset once: if several locations name it, the one that can execute it counts.
 
     Args:
-        run_configs: Jobs, each with a configuration that is held against it.
+        run_configs: Jobs, each with a configuration to check.
     """
     chosen: dict[Any, tuple[str, Any, Any]] = {}
     parents: dict[Any, set[Any]] = {}
@@ -193,9 +201,9 @@ def _assets(
         if definition is None:
             return None
         if id(definition) not in numbers:
-            definitions.append(definition)  # keeps it alive, so that no other takes its id
+            definitions.append(definition)  # keeps it alive, so that no other object gets its id
             document = read(key, "its partitions", compat.describe_partitions, definition, other(definition))
-            if document["kind"] == "other":  # nothing tells whether two of them are equal
+            if document["kind"] == "other":  # two of them cannot be compared
                 document["name"] += f" {len(described)}"
             if document not in described:
                 described.append(document)
@@ -253,7 +261,7 @@ def _assets(
 
 
 def main() -> None:
-    """Read a request, answer it, and leave without waiting for threads that user code started."""
+    """Reads a request, answers it, and exits without waiting for threads of user code."""
     session = _session()
     request = session.read_request()
     channel = session.Channel(request["channel"])

@@ -1,8 +1,8 @@
-"""Which raw files a step reads: what Python opens, and what the kernel says that others open.
+"""Tells which raw files a step reads: what Python opens, and what the kernel says that others open.
 
-A step is one at a time in a process, so everything that this process opens meanwhile is the step's. What
-another process opens may be a child's of the step or a stranger's (an editor, a backup, git): it counts as
-``unsure``, and only while there are children.
+A process runs one step at a time, so everything that it opens meanwhile is the step's. What another process
+opens may be a child's of the step or a stranger's (an editor, a backup, git): it counts as ``unsure``, and
+only while there are children.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Document = dict[str, Any]
 
 MOST_FOLDERS = 500
 MOST_ENTRIES = 10_000
-"""More of a tree is not looked through for folders to watch: that takes 30 ms."""
+"""The most entries of a tree that are searched for folders to watch: that takes 30 ms."""
 MOST_FILES = 10_000
-"""More files of one step are not told."""
+"""The most files of one step that are reported."""
 _NO_DATA = (".git", ".dvc", "__pycache__")
 _CODE = (".py", ".pyc")
 _HEARD = frozenset(("open", "os.listdir", "os.scandir"))
@@ -31,8 +31,8 @@ class Reading:
     """Watches the raw roots while a step runs.
 
     Args:
-        request: ``top`` and, relative to it, ``roots``; ``thorough``: watch every folder, however many there
-            are. None: nothing is watched.
+        request: ``top`` and, relative to it, ``roots``; ``thorough``: watch every folder, of any number.
+            None: watch nothing.
         opened: The module of that name beside this one.
     """
 
@@ -50,12 +50,12 @@ class Reading:
         self._real: dict[str, str | None] = {}
 
     def start(self) -> None:
-        """Watch from now on: what is read while the project is loaded may be kept for a step."""
+        """Begins to watch: what is read while the project loads may be kept for a step."""
         if self._roots:
             self._set_up()
 
     def begin(self) -> None:
-        """A step starts."""
+        """Begins a step."""
         if not self._roots:
             return
         self._around.update(
@@ -69,11 +69,11 @@ class Reading:
         self._active = True
 
     def end(self) -> Document | None:
-        """What the step that ends has read; None if none had started.
+        """Returns what the step that ends has read; None if none had begun.
 
-        ``files`` it did read, ``unsure`` perhaps, ``folders`` it listed, all relative to the top; ``around``:
-        what this process opened since the last step or for writing, or another one meanwhile.
-        ``complete``: whether nothing else can have been read.
+        ``files`` it did read, ``unsure`` perhaps, ``folders`` it listed, all relative to the top; ``around``
+        is what this process opened since the last step or for writing, or another process meanwhile.
+        ``complete`` says that nothing else can have been read.
         """
         if not self._active:
             return None
@@ -126,7 +126,7 @@ class Reading:
         self._complete = self._complete and all_of_them
 
     def _folders(self) -> Iterator[str]:
-        """The folders that hold files, the upper ones first; thoroughly also those that are only listed."""
+        """Yields the folders that contain files, the upper ones first; if thorough, also those without."""
         waiting, entries = list(self._roots), 0
         for folder in waiting:
             holds = False
@@ -147,15 +147,18 @@ class Reading:
             if holds or self._thorough or folder in self._roots:
                 yield folder
             if entries > MOST_ENTRIES and not self._thorough:
-                # What was found so far is watched: it costs little beside having found it.
+                # The folders found so far are watched: that costs little compared with finding them.
                 yield from waiting[waiting.index(folder) + 1 :]
                 return
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        """An audit hook: called for everything that happens, so the common case is left first."""
+        """Handles an audit event.
+
+        Python calls this for every event, so the common case returns first.
+        """
         if event not in _HEARD:
             return
-        # An error here would be one of the code that is watched.
+        # An error here would be raised in the watched code.
         with suppress(Exception):
             path = args[0]
             if isinstance(path, int):
@@ -171,7 +174,7 @@ class Reading:
             self._heard.add((kind, text))
 
     def _inside(self, path: str) -> str | None:
-        """The path under its real name; None if it is below no root."""
+        """Returns the path by its real name; None if it is below no root."""
         folder, name = os.path.split(path.rstrip("/") or "/")
         if name in ("..", "."):
             folder, name = path, ""
@@ -188,19 +191,22 @@ class Reading:
         return whole if any(f"{whole}/".startswith(f"{root}/") for root in self._roots) else None
 
     def _told(self, paths: set[str]) -> list[str]:
-        """Relative to the top; bytes that are no UTF-8 as lone surrogates, whatever the system's encoding."""
+        """Returns the paths relative to the top.
+
+        Invalid UTF-8 becomes lone surrogates, whatever the system's encoding is.
+        """
         cut = len(os.fsencode(self._top)) + 1
         names = (os.fsencode(path)[cut:] for path in sorted(paths)[:MOST_FILES])
         return [name.decode("utf-8", "surrogateescape") for name in names]
 
 
 def _reaped() -> int:
-    """Grows with every child process that has ended and been waited for."""
+    """Returns a number that grows with every child process that has ended and was waited for."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
 
 
 def _has_children() -> bool:
-    """Whether there are child processes, of whatever thread."""
+    """Says whether any thread has child processes."""
     with suppress(OSError):
         for thread in os.listdir("/proc/self/task"):  # noqa: PTH208
             with open(f"/proc/self/task/{thread}/children") as file:  # noqa: PTH123

@@ -1,7 +1,7 @@
-"""Materialize and report what the request says, and tell of each target what became of it.
+"""Materializes and reports what the request says, and reports the outcome of each target.
 
-Run by path in the user's interpreter. The request comes on standard input, the events go as JSON lines to
-the channel it names; standard output and error are the user's code's and Dagster's own.
+Runs by path in the user's interpreter. The request comes on standard input, the events go as JSON lines to
+the channel that it names; standard output and error belong to user code and Dagster.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Python puts this folder first; nothing in it may hide a module of the user's.
+# Python puts this folder first on sys.path; nothing in it may hide a module of the user.
 sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
 
 import contextlib  # noqa: E402
@@ -32,17 +32,17 @@ Identity = tuple[tuple[str, ...], "str | None"]
 LOAD_FAILED = 3
 READ_KINDS = ("files", "unsure", "folders", "around")
 LOOK_SECONDS = 0.5
-"""Between two looks whether the process that started this one is still there."""
+"""Seconds between two looks for the process that started this one."""
 LOADED_OBJECTS = 100_000
-"""How many new ones there may be, while the project is loaded, before those in cycles are looked for."""
+"""So many new objects are allocated, while the project loads, before Python searches for cycles."""
 
 
 class UnfitError(Exception):
-    """What is asked for does not go with the project; the message says why."""
+    """Says why the request does not fit the project."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal arrived; the value is its number."""
+    """Says that a signal arrived; the value is its number."""
 
 
 def _session() -> ModuleType:
@@ -60,7 +60,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _on_hangup(number: int, frame: FrameType | None) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)  # the one that Dagster has its own handlers for
+    os.kill(os.getpid(), signal.SIGTERM)  # Dagster handles SIGTERM
 
 
 def _identity(target: Document) -> Identity:
@@ -72,7 +72,7 @@ def _text(parts: list[str] | tuple[str, ...]) -> str:
 
 
 class Run:
-    """What one Dagster run does to its targets, from its events."""
+    """Tells what one Dagster run does to its targets, from its events."""
 
     def __init__(self, runner: Runner, batch: int, run_id: str, targets: dict[Any, list[Document]]) -> None:
         self.runner = runner
@@ -97,11 +97,11 @@ class Run:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a step of it was begun, or has ended in whatever way."""
+        """Says whether a step of it has begun."""
         return bool(self.began or self.ended)
 
     def on_event(self, event: Document) -> None:
-        """Take in one event; tell of every target that nothing more can happen to."""
+        """Takes in one event, and reports every target to which nothing more can happen."""
         kind, step = event["type"], event["step"]
         self.interrupted = self.interrupted or event.get("interrupted", False)
         if kind == "ASSET_MATERIALIZATION_PLANNED":
@@ -116,7 +116,7 @@ class Run:
         elif kind in ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
             self.materialized.add(event["asset"])
             self.partitions.add((event["asset"], event.get("partition")))
-            if step is not None and event["asset"] not in self.step_of:  # an observable source plans nothing
+            if step is not None and event["asset"] not in self.step_of:  # observable sources are not planned
                 self.step_of[event["asset"]] = step
                 self.assets_of.setdefault(step, set()).add(event["asset"])
         elif kind == "ASSET_CHECK_EVALUATION":
@@ -182,7 +182,7 @@ class Run:
         return self.runner.info(info) if info is not None else self.runner.plain("the step failed")
 
     def _tell(self, key: Any, status: str, error: Document | None) -> None:
-        """Tell of an asset, of each of its partitions where the run makes several."""
+        """Reports an asset; of a run over several partitions, each of them."""
         self.status[key] = status
         step = self.step_of.get(key)
         seconds = self.seconds.get(step) if step is not None else None
@@ -208,7 +208,7 @@ class Run:
             )
 
     def _reads(self, key: Any) -> Document | None:
-        """What was read for the asset, by its own step or ops and by those of its checks."""
+        """Returns what was read for the asset, by its own step or ops and by those of its checks."""
         own = self.step_of.get(key)
         steps = {
             _node_of(step) for step in (own, *self.check_steps.get(key, {}).values()) if step is not None
@@ -220,7 +220,11 @@ class Run:
         return {**names, "complete": all(one["complete"] for one in found), "step": _node_of(own)}
 
     def finish(self, parents: dict[Any, frozenset[Any]], error: Document | None) -> None:
-        """Tell of the targets that no event told of. ``error`` is what ended the run from outside a step."""
+        """Reports the targets that no event was about.
+
+        Args:
+            error: What ended the run from outside a step; None if nothing did.
+        """
         if error is None and self.error is not None:
             error = self.runner.info(self.error)
         for key in self.targets:
@@ -237,11 +241,11 @@ class Run:
             return
         visiting.add(key)
         step = self.step_of.get(key)
-        if step in self.ended:  # a check of it never ran
+        if step in self.ended:  # a check of the asset never ran
             self._settle(key)
             return
         inner = [one for one in self.errors if step is not None and _node_of(one) == _node_of(step)]
-        if inner:  # an op of the graph that makes the asset, not its last one
+        if inner:  # an earlier op of the graph that makes the asset failed
             self._tell(key, "failed", self._step_error(inner[0]))
             return
         upstream = sorted(parents.get(key, ()), key=lambda other: list(other.path))
@@ -258,7 +262,7 @@ class Run:
 
 
 class JobRun:
-    """What the run of a named job came to, from its events."""
+    """Tells how the run of a named job ended, from its events."""
 
     def __init__(self) -> None:
         self.interrupted = False
@@ -266,7 +270,7 @@ class JobRun:
         self.step_error: Any = None
 
     def on_event(self, event: Document) -> None:
-        """Take in one event; the first step that failed says why the run did."""
+        """Takes in one event; the first step that failed says why the run failed."""
         self.interrupted = self.interrupted or event.get("interrupted", False)
         if event["type"] == "STEP_FAILURE" and self.step_error is None:
             self.step_error = event["error"]
@@ -274,13 +278,13 @@ class JobRun:
             self.error = event["error"]
 
     def told(self, runner: Runner) -> Document:
-        """Why the run failed."""
+        """Returns why the run failed."""
         error = self.step_error or self.error
         return runner.info(error) if error is not None else runner.plain("Dagster says that it failed")
 
 
 def _node_of(step: str) -> str:
-    """The top-level node of a step key: ``graph`` of ``graph.op[2]``."""
+    """Returns the top-level node of a step key: ``graph`` of ``graph.op[2]``."""
     return step.partition(".")[0].partition("[")[0]
 
 
@@ -298,18 +302,18 @@ class Runner:
         self.reading = session.sibling("reading").Reading(request.get("reading"), opened)
 
     def plain(self, message: str) -> Document:
-        """An error without a traceback."""
+        """Returns an error without a traceback."""
         return dict(self.session.plain_error(message))
 
     def info(self, error: Any) -> Document:
-        """An error from Dagster's event log."""
+        """Returns an error from Dagster's event log."""
         return dict(self.session.error_of_info(error))
 
     def load(self) -> None:
-        """Import Dagster and the project, open the instance."""
+        """Loads Dagster and the project, and opens the instance."""
         began = time.monotonic()
         thresholds = gc.get_threshold()
-        # What is loaded stays. Looking through it again and again is a tenth of the whole.
+        # Loaded objects stay alive; searching them for cycles would take a tenth of the time.
         gc.set_threshold(LOADED_OBJECTS)
         self.compat = self.session.start(self.request)
         try:
@@ -348,7 +352,7 @@ class Runner:
         checks: list[Document] | None = None,
         reads: Document | None = None,
     ) -> None:
-        """Send what became of one target, and remember it for those that come after it."""
+        """Sends the outcome of one target, and remembers it for later targets."""
         self.states[_identity(target)] = status
         self.channel.send(
             {
@@ -367,7 +371,7 @@ class Runner:
         )
 
     def run_all(self) -> None:
-        """Every batch; one that goes wrong does not keep the next from running."""
+        """Runs every batch; a failure does not keep the next one from running."""
         for batch in self.request["batches"]:
             if self.channel.gone:
                 raise SystemExit("nobody listens any more")
@@ -388,7 +392,7 @@ class Runner:
             for target in self._after_the_failed(number, batch["targets"], statuses):
                 key = self.compat.asset_key(target["asset"])
                 error = None
-                if key not in self.node_of:  # Dagster would make an asset of the name
+                if key not in self.node_of:  # Dagster would add an asset of this name
                     error = self.plain(f"{_text(target['asset'])} is not in the Dagster project")
                 else:
                     try:
@@ -453,7 +457,7 @@ class Runner:
                 self._materialize_all(batch, targets)
 
     def _unit_of(self, target: Document) -> Identity:
-        """The same for what can only be made together."""
+        """Returns the same identity for targets that can only be made together."""
         node = self.node_of.get(self.compat.asset_key(target["asset"]))
         paths = [tuple(key.path) for key in node.execution_set] if node is not None else []
         return min(paths, default=tuple(target["asset"])), target["partition"]
@@ -461,7 +465,7 @@ class Runner:
     def _materialize_all(self, batch: Document, targets: list[Document]) -> None:
         number = batch["number"]
         waiting = list(targets)
-        statuses: list[str] = []  # of targets that got as far as no run
+        statuses: list[str] = []  # statuses of targets that were in no run
         while True:
             waiting = self._after_the_failed(number, waiting, statuses)
             partition, ready, waiting = self._next_run(batch, waiting, statuses)
@@ -480,14 +484,15 @@ class Runner:
         statuses: list[str],
         refused: dict[frozenset[str], str],
     ) -> None:
-        """One run; where nothing of it began, several, so that only what keeps a run from beginning fails.
+        """Carries out one run, or several if nothing of it began.
+
+        Then only the part that cannot begin fails.
 
         Args:
-            statuses: Of targets that are told of already.
-            refused: Resources, and the error with which something alone did not begin that names them.
+            statuses: The statuses of targets that are reported already.
         """
         number = batch["number"]
-        # A batch that has to be split: the next run needs an id of its own.
+        # If the batch has to be split, the next run needs an id of its own.
         run_id, self.run_id = self.run_id, None
         tags = {} if run_id or not batch["run_id"] else {self.compat.FIRST_RUN_TAG: batch["run_id"]}
         run_id = run_id or str(uuid.uuid4())
@@ -501,7 +506,7 @@ class Runner:
                 self._carry_out(batch, partition, rest, dropped, refused)
 
     def _after_the_failed(self, number: int, targets: list[Document], statuses: list[str]) -> list[Document]:
-        """The targets without those that come after one that failed; these are told of."""
+        """Returns the targets without those that come after a failed one; it reports these."""
         rest = targets
         while True:
             dropped: dict[Identity, str] = {}
@@ -516,7 +521,7 @@ class Runner:
             rest = self._drop(number, rest, dropped, "skipped", statuses)
 
     def _with_their_set(self, targets: list[Document], dropped: dict[Identity, str]) -> None:
-        """A multi-asset that runs as a whole goes as a whole."""
+        """Drops a multi-asset that can only run as a whole if one of its assets is dropped."""
         reasons = {self.compat.asset_key(list(parts)): reason for (parts, _), reason in dropped.items()}
         for target in targets:
             node = self.node_of.get(self.compat.asset_key(target["asset"]))
@@ -546,7 +551,7 @@ class Runner:
     def _next_run(
         self, batch: Document, waiting: list[Document], statuses: list[str]
     ) -> tuple[Any, list[Document], list[Document]]:
-        """What can go into one run: one location, one partition. The rest waits.
+        """Returns what can go into one run: one location, one partition. The rest waits.
 
         Returns:
             The partition key for Dagster (a tuple: first and last one), the targets of the run, those left.
@@ -577,7 +582,7 @@ class Runner:
             status, problem, cause = "skipped", "is no partition of", ""
             try:
                 partition = self.compat.prepare_partition(self.instance, definition, text)
-            except Exception as raised:  # such as a key that no database takes
+            except Exception as raised:  # for example a key that the database refuses
                 status, problem = "failed", "cannot be a partition of"
                 cause = f": {self.session.error_of(raised, whole=False)['message']}"
             if partition is None:
@@ -591,7 +596,7 @@ class Runner:
         return partition, ready, rest
 
     def _range(self, waiting: list[Document]) -> tuple[str, str] | None:
-        """The first and the last key, if these targets are a range that one run can make."""
+        """Returns the first and the last key if one run can make these targets as a range; else None."""
         keys: dict[tuple[str, ...], list[str]] = {}
         for target in waiting:
             keys.setdefault(tuple(target["asset"]), []).append(target["partition"])
@@ -622,7 +627,7 @@ class Runner:
         return id(self.repo_of[key][1]), self.compat.company(self.node_of[key])
 
     def _place_of(self, batch: Document, waiting: list[Document]) -> tuple[tuple[int, str], Any, str | None]:
-        """Where the next run is: that of the first target which waits for no other one elsewhere."""
+        """Returns where the next run is: that of the first target which waits for no other one elsewhere."""
         pending = {_identity(target): self._place(target) for target in waiting}
         first = waiting[0]
         for target in waiting:
@@ -646,7 +651,7 @@ class Runner:
         definition: Any,
         text: str | None,
     ) -> list[Document]:
-        """The targets that fit in and whose predecessors are done or in the same run."""
+        """Returns the targets that fit in and whose predecessors are done or in the same run."""
         fitting = {}
         for target in waiting:
             own = self._node(target).partitions
@@ -678,7 +683,7 @@ class Runner:
         tags: dict[str, str],
         refused: dict[frozenset[str], str],
     ) -> list[list[Document]]:
-        """Returns: What is to be tried apart, in this order, because nothing of it began."""
+        """Runs the targets; returns what to try apart, in this order, because nothing of it began."""
         keys: dict[Any, list[Document]] = {}
         for target in ready:
             keys.setdefault(self.compat.asset_key(target["asset"]), []).append(target)
@@ -705,14 +710,14 @@ class Runner:
         if not parts:
             run.finish(self.parents, error)
         statuses.extend(run.statuses)
-        if run.interrupted:  # Dagster has closed the run and says nothing more about it
+        if run.interrupted:  # Dagster has closed the run and reports nothing more about it
             raise Interrupted(signal.SIGINT)
         return parts
 
     def _apart(
         self, keys: dict[Any, list[Document]], error: Document | None, refused: dict[frozenset[str], str]
     ) -> list[list[Document]]:
-        """Two halves of what did not begin; nothing if there is no use in that: all of it fails.
+        """Returns two halves of what did not begin; nothing if a split is of no use: then all of it fails.
 
         Args:
             error: What kept Dagster from making a run; None if a resource kept its first step from beginning.
@@ -733,7 +738,7 @@ class Runner:
             if alike or not groups or needs[groups[-1][0]] != needs[unit]:
                 groups.append([])
             groups[-1].append(unit)
-        if len(groups) == 1:  # what is made from each other in a circle
+        if len(groups) == 1:  # assets that are made from each other in a circle
             return []
         middle = len(groups) // 2
         return [
@@ -744,7 +749,10 @@ class Runner:
     def _in_order(
         self, needs: dict[tuple[Any, ...], frozenset[str]], keys: dict[Any, list[Document]]
     ) -> list[tuple[Any, ...]]:
-        """What is made from others after them, otherwise beside what needs the same resources."""
+        """Returns the units, each after those it is made from.
+
+        Otherwise units that use the same resources are neighbours.
+        """
         unit_of = {key: unit for unit in needs for key in unit}
         above = {}
         for unit in needs:
@@ -766,7 +774,7 @@ class Runner:
     # Named jobs -----------------------------------------------------------------------------------
 
     def _launch(self, batch: Document) -> None:
-        """Run a named job; its target stands for the run as a whole."""
+        """Runs a named job; its target stands for the whole run."""
         target, name, run_id = batch["targets"][0], batch["job"], batch["run_id"]
         began = time.monotonic()
         run = JobRun()
@@ -806,14 +814,14 @@ class Runner:
             raise Interrupted(signal.SIGINT)
 
     def _repo_with(self, job: str) -> Any:
-        """The first repository that has a job of this name."""
+        """Returns the first repository that has a job of this name."""
         for _, repo in self.repos:
             if job in self.compat.job_names(repo):
                 return repo
         raise UnfitError(f"job {job!r} is not in the Dagster project")
 
     def _job_partition(self, repo: Any, job: str, text: str | None) -> Any:
-        """The partition key for Dagster; None if the job is not partitioned."""
+        """Returns the partition key for Dagster; None if the job is not partitioned."""
         definition = self.compat.job_partitions(repo, job)
         if definition is None and text is None:
             return None
@@ -828,7 +836,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _bracket(self, number: int, run_id: str | None) -> Iterator[list[str]]:
-        """``batch-started`` and ``batch-finished`` around one run; the list takes the statuses."""
+        """Sends ``batch-started`` and ``batch-finished`` around one run; gives the list of its statuses."""
         began = time.monotonic()
         statuses: list[str] = []
         ended = False
@@ -849,11 +857,11 @@ class Runner:
 
 
 def _open_instance(compat: ModuleType) -> Any:
-    """The instance. A home without tables is initialised by one process at a time."""
+    """Returns the instance. One process at a time creates the tables of a new home."""
     home = Path(os.environ["DAGSTER_HOME"])
     if (home / "history" / "runs.db").exists() and (home / "schedules" / "schedules.db").exists():
         return compat.open_instance()
-    lock = os.open(home, os.O_RDONLY)  # the folder itself: no lock file is left behind
+    lock = os.open(home, os.O_RDONLY)  # locks the folder itself, so that no lock file is left behind
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         instance = compat.open_instance()
@@ -864,13 +872,13 @@ def _open_instance(compat: ModuleType) -> Any:
 
 
 def _hold(session: ModuleType, path: str | None) -> int | None:
-    """Take the lock that says that a run is on: what started us may be killed, we may not be noticed then.
+    """Takes the lock that says that a run is on: the process that started us may be killed meanwhile.
 
     Returns:
-        What keeps it; it is held until this process ends, but not by those that it forks.
+        The handle that keeps the lock; it is held until this process ends, but not by its forks.
 
     Raises:
-        RefusedError: It cannot be had.
+        RefusedError: the file cannot be locked.
     """
     if path is None:
         return None
@@ -883,23 +891,27 @@ def _hold(session: ModuleType, path: str | None) -> int | None:
 
 
 def _watch(channel: Any, patience: float) -> None:
-    """End as SIGTERM ends us once nobody reads our answers: what started us was killed. Runs in a thread."""
+    """Ends this process as SIGTERM would, once nobody reads its answers: its parent was killed.
+
+    Runs in a thread.
+    """
     while channel.is_read():
         time.sleep(LOOK_SECONDS)
-    # To this very thread: a signal for the process can arrive in another one and leave a sleep as it is.
+    # To the main thread: a signal for the process can arrive in another thread, and then wakes no sleep.
     signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)  # type: ignore[arg-type]
     time.sleep(patience)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> int:
-    """Read a request, carry it out, send events.
+    """Reads a request, carries it out, and sends events.
 
     Returns:
-        0 when every batch was dealt with, whatever became of its targets.
+        0 when every batch was handled, whatever the outcome of its targets.
     """
     session = _session()
-    # Takes most of the time until the request is there; if it fails, it does so again where that is told.
+    # The import takes most of the time until the request comes. If it fails, it fails again where that is
+    # reported.
     with contextlib.suppress(Exception):
         import dagster  # noqa: F401
     request = session.read_request()
@@ -912,7 +924,7 @@ def main() -> int:
         runner = Runner(session, channel, request)
         try:
             _hold(session, request.get("lock"))
-            # Looked at after that: who finds the lock free knows that nothing will be run any more.
+            # Looked at after the lock: whoever finds the lock free then knows that nothing more will run.
             if not channel.is_read():
                 return 128 + signal.SIGTERM
             watch = threading.Thread(target=_watch, args=(channel, request["patience"]), daemon=True)

@@ -1,4 +1,4 @@
-"""What both scripts need and is none of Dagster's business: request, answer channel, home, error texts."""
+"""What all scripts need besides Dagster: request, answer channel, home, error texts."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _FILE = re.compile(r'File "([^"]+)"')
 
 
 class RefusedError(Exception):
-    """The request cannot be served; the message says why, no traceback is wanted."""
+    """Says why the request cannot be served; no traceback is wanted."""
 
 
 class HomeRefusedError(RefusedError):
-    """The instance's folder cannot be read or written."""
+    """Says that the instance's folder cannot be read or written."""
 
 
 def read_request() -> dict[str, Any]:
-    """The request from standard input, as JSON."""
+    """Returns the request from standard input."""
     text = sys.stdin.buffer.read()
     if not text:
-        raise SystemExit(0)  # whoever started this has changed its mind, or is gone
+        raise SystemExit(0)  # the process that started this needs it no more, or is gone
     request: dict[str, Any] = json.loads(text)
     if request.get("version") != 1:
         raise SystemExit("request version 1 expected")
@@ -43,17 +43,17 @@ def read_request() -> dict[str, Any]:
 
 
 class Channel:
-    """Where answers go, apart from what user code prints. ``gone`` once nobody reads them any more.
+    """Sends answers apart from the output of user code. ``gone`` says that nobody reads them any more.
 
     Args:
-        path: A named pipe, in a folder of its own. Whoever reads it removes both, unless it is killed.
+        path: A named pipe, in a folder of its own. Its reader deletes both, unless the reader is killed.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.gone = False
         try:
-            # Without a reader it would wait for one.
+            # Without O_NONBLOCK the open would wait for a reader.
             self._fd = os.open(path, _KNOCK)
             os.set_blocking(self._fd, True)
         except OSError as error:
@@ -63,7 +63,10 @@ class Channel:
             self._leave()
 
     def is_read(self) -> bool:
-        """Whether somebody has the other end open. That they all say: ``poll`` differs between systems."""
+        """Says whether a process has the other end open.
+
+        Every system supports this test; ``poll`` differs between them.
+        """
         if self.gone:
             return False
         try:
@@ -81,7 +84,7 @@ class Channel:
             Path(self._path).parent.rmdir()
 
     def send(self, document: dict[str, Any]) -> None:
-        """Write one document as one line."""
+        """Writes one document as one line."""
         rest = memoryview(json.dumps(document).encode("ascii") + b"\n")
         try:
             while rest and not self.gone:
@@ -91,11 +94,11 @@ class Channel:
 
 
 def start(request: dict[str, Any]) -> ModuleType:
-    """Go where the project is, import Dagster and settle ``$DAGSTER_HOME``.
+    """Enters the project's folder, imports Dagster and sets ``$DAGSTER_HOME``.
 
     Raises:
         RefusedError: ``DAGSTER_HOME`` is relative or does not exist, or the default one cannot be made.
-        ImportError: There is no Dagster here, or none that can be imported.
+        ImportError: there is no Dagster here, or it cannot be imported.
     """
     warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):
@@ -110,7 +113,7 @@ def start(request: dict[str, Any]) -> ModuleType:
 
 
 def sibling(name: str) -> ModuleType:
-    """A script beside this one, under a name that no user module has."""
+    """Returns a script beside this one, imported under a name that no user module has."""
     private = f"_raw_trigger_{name}"
     spec = importlib.util.spec_from_file_location(private, Path(HERE, f"{name}.py"))
     assert spec is not None
@@ -134,17 +137,17 @@ def _home(request: dict[str, Any]) -> str:
     home = Path(request["default_home"])
     try:
         home.mkdir(parents=True, exist_ok=True)
-        (home / "dagster.yaml").touch()  # without one Dagster warns
+        (home / "dagster.yaml").touch()  # Dagster warns if there is none
     except OSError as error:
         raise HomeRefusedError(f"the Dagster home {home} cannot be made: {error.strerror}") from error
     return str(home)
 
 
 def refuse_home(error: Exception) -> None:
-    """Say in one line what is wrong with the instance's folder; nothing if it is something else.
+    """Raises an error if the system, or SQLite for it, refuses the instance's folder; otherwise does nothing.
 
     Raises:
-        HomeRefusedError: The system, or SQLite on its behalf, refuses what is needed there.
+        HomeRefusedError: the folder cannot be used.
     """
     import sqlite3
 
@@ -160,11 +163,11 @@ def refuse_home(error: Exception) -> None:
 
 
 def error_of(error: BaseException, whole: bool = True) -> dict[str, Any]:
-    """A live exception as ``message``, ``cls`` and ``traceback``: the user's own error, not what wraps it.
+    """Returns a live exception as ``message``, ``cls`` and ``traceback``: the user's own, without wrappers.
 
     Args:
-        error: What was raised.
-        whole: Whether to give all frames where none is the user's.
+        error: The exception that was raised.
+        whole: Whether to give all frames if none is the user's.
     """
     chosen = error
     while chosen.__cause__ is not None and _is_wrapper(
@@ -172,7 +175,7 @@ def error_of(error: BaseException, whole: bool = True) -> dict[str, Any]:
     ):
         chosen = chosen.__cause__
     if isinstance(chosen, SyntaxError):
-        # Its frames end in the importer; the place is in the error itself.
+        # The frames of a syntax error end in the importer; the place is in the error itself.
         frames = traceback.format_list(traceback.extract_tb(chosen.__traceback__))
         frames.append("".join(traceback.format_exception_only(type(chosen), chosen)[:-1]))
     else:
@@ -188,7 +191,7 @@ def error_of(error: BaseException, whole: bool = True) -> dict[str, Any]:
 
 
 def error_of_info(info: Any) -> dict[str, Any]:
-    """The same of Dagster's serialized form (``message``, ``stack``, ``cls_name``, ``cause``)."""
+    """Returns the same for Dagster's serialized form (``message``, ``stack``, ``cls_name``, ``cause``)."""
     chosen = info
     while chosen.cause is not None and (
         (chosen.cls_name or "") in _RETRIES or _is_wrapper(chosen.message, chosen.stack[-1:])
@@ -201,21 +204,21 @@ def error_of_info(info: Any) -> dict[str, Any]:
 
 
 def plain_error(message: str) -> dict[str, Any]:
-    """An error of ours, which has no traceback."""
+    """Returns an error of ours, which has no traceback."""
     return {"message": message, "cls": None, "traceback": None}
 
 
 def shortened(frames: list[str], message: str) -> str:
-    """Only the user's own frames and the message; all of them if none is the user's."""
+    """Returns only the user's own frames and the message; all frames if none is the user's."""
     own = [frame for frame in frames if _is_own(frame)]
     lines = "".join(own[-MAX_FRAMES:] or frames[-2 * MAX_FRAMES :]).rstrip("\n").split("\n")
     return "\n".join([*lines[-MAX_LINES:], message])
 
 
 _RETRIES = ("RetryRequested", "RetryRequestedFromPolicy")
-"""They say how often it was tried, in place of what went wrong."""
+"""Errors that say how often something was tried, instead of what went wrong."""
 _DAGSTERS = re.compile(r"\Adagster(?:_shared)?\.(?:\w+\.)*(\w+)\b")
-"""One of Dagster's own errors, by its class and where that is; what users derive is elsewhere."""
+"""Dagster's own errors, by the module of their class; a user's subclass is in another module."""
 
 
 def _qualified(error: BaseException) -> str:
@@ -223,7 +226,7 @@ def _qualified(error: BaseException) -> str:
 
 
 def _is_wrapper(qualified: str, last: list[str]) -> bool:
-    """Whether Dagster raised it, because of something else: its words are not the user's.
+    """Says whether Dagster raised the error because of another one: then its words are not the user's.
 
     Args:
         last: The frame that raised it.
@@ -250,7 +253,7 @@ _LIBRARIES = tuple(
 
 
 def is_installed(path: str) -> bool:
-    """Whether a file belongs to the interpreter or its installed packages, by its absolute path."""
+    """Says whether a file belongs to the interpreter or its installed packages, by its absolute path."""
     return (
         path.startswith(_LIBRARIES)
         or f"{os.sep}site-packages{os.sep}" in path

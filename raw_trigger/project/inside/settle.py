@@ -1,7 +1,6 @@
-"""Tell what the Dagster instance knows: of some runs, of the keys of dynamic partitions, and which assets it
-has never materialized. Run by path in the user's interpreter.
+"""Asks the Dagster instance about runs, the keys of dynamic partitions, and never materialized assets.
 
-Only the instance is asked, the user's definitions are not loaded.
+Runs by path in the user's interpreter. The user's definitions are not loaded.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Python puts this folder first; nothing in it may hide a module of the user's.
+# Python puts this folder first on sys.path; nothing in it may hide a module of the user.
 sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
 
 import importlib.util  # noqa: E402
@@ -34,7 +33,7 @@ def _session() -> ModuleType:
 
 
 class PastRun:
-    """What one run did, from its events. Each asset has one partition at most in a run."""
+    """Tells what one run did, from its events. Each asset has one partition at most in a run."""
 
     def __init__(self) -> None:
         self.step_of: dict[Any, str] = {}
@@ -44,7 +43,7 @@ class PastRun:
         self.checks: dict[tuple[Any, str], bool] = {}
 
     def on_event(self, event: Document) -> None:
-        """Take in one event."""
+        """Takes in one event."""
         kind, step = event["type"], event["step"]
         if kind == "ASSET_MATERIALIZATION_PLANNED":
             self.step_of[event["asset"]] = step
@@ -62,11 +61,11 @@ class PastRun:
             self.ended[step] = kind
 
     def document(self, status: str | None, end: float | None) -> Document:
-        """The answer about it.
+        """Returns the answer about the run.
 
         Args:
-            status: What Dagster says of it.
-            end: When it ended.
+            status: Dagster's status of the run.
+            end: When it ended, in seconds since 1970; None if it has not.
         """
         made = {key: event for key, event in self.made.items() if self._is_whole(key)}
         bad = [(key, name) for (key, name), fine in self.checks.items() if not fine]
@@ -85,7 +84,10 @@ class PastRun:
         }
 
     def _is_whole(self, key: Any) -> bool:
-        """Whether the step got to its end; of several assets of one step each is whole on its own."""
+        """Says whether the asset is complete.
+
+        An asset that shares its step with others is; one alone needs its step to have succeeded.
+        """
         step = self.step_of[key]
         alone = sum(1 for other in self.step_of.values() if other == step) == 1
         return not alone or self.ended.get(step) == "STEP_SUCCESS"
@@ -101,7 +103,7 @@ def _answer(session: ModuleType, request: Document) -> Document:
     found = {}
     for run_id in request["run_ids"]:
         documents = []
-        # A batch can have needed several runs, each with other assets.
+        # A batch may have had several runs, each with other assets.
         for part in (run_id, *compat.further_runs(instance, run_id)):
             run = PastRun()
             for event in compat.past_events(instance, part):
@@ -116,7 +118,7 @@ def _answer(session: ModuleType, request: Document) -> Document:
 
 
 def together(documents: list[Document]) -> Document:
-    """The answer about several runs, with the status of the last one that Dagster knows."""
+    """Returns the answer about several runs, with the status of the last one that Dagster knows."""
     lists = ("materialized", "failed_checks", "cut_off")
     statuses = [one["status"] for one in documents if one["status"] is not None]
     return {
@@ -128,7 +130,7 @@ def together(documents: list[Document]) -> Document:
 
 
 def main() -> int:
-    """Read a request, answer it."""
+    """Reads a request and answers it."""
     session = _session()
     request = session.read_request()
     channel = session.Channel(request["channel"])

@@ -1,8 +1,8 @@
-"""Which files the code of an asset names, read off its source: nothing of it is run.
+"""Finds the files that the code of an asset names, in its source: nothing of it is run.
 
-Texts are put together as the code would: constants, f-strings, paths, module constants, what a factory closes
-over, what helpers of the project are called with. What only a run could tell is a :data:`HOLE`. It is a hint
-for people: whatever is not understood is left out.
+Texts are put together as the code would: constants, f-strings, paths, module constants, the variables of a
+factory, the arguments of the project's helpers. What only a run could tell becomes a :data:`HOLE`. The result
+is a hint for people: whatever is not understood is left out.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from pathlib import Path, PurePath
 from typing import Any
 
 HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands for text that is not known before the code runs."""
+"""Replaces text that is unknown before the code runs."""
 KEY = "\N{INTERLINEAR ANNOTATION ANCHOR}"
-"""Stands for the key of the partition that is made."""
+"""Replaces the key of the partition that is made."""
 
 MOST_NAMES = 60
-"""More of them name no file in particular."""
+"""The most names of an asset: more name no file in particular."""
 _MOST_TEXTS = 100
 _MOST_STEPS = 20_000
 _MOST_CALLS = 5
 _LONGEST = 300
 _SECONDS = 2.0
-"""For all assets of a project: a hint may not make loading it slow."""
+"""Seconds for all assets of a project: a hint must not make loading it slow."""
 
 _TOKEN = re.compile(rf"[\w{HOLE}{KEY}@+~$./*?-]*[\w{HOLE}{KEY}*]\.\w{{1,10}}(?![\w.])")
 _QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"")
@@ -47,11 +47,11 @@ _AS_IT_IS = (str, os.fspath, os.fsdecode, os.path.abspath, os.path.realpath, os.
 
 
 class _Texts(list):  # type: ignore[type-arg]
-    """Alternatives of one text."""
+    """Holds the alternatives of one text."""
 
 
 class _Thing:
-    """An object that there is by now."""
+    """Holds an object that exists."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -65,8 +65,8 @@ class Sources:
     """Reads the source of functions.
 
     Args:
-        top: The repository's top: what is below it is given relative to it, with a ``/`` in front.
-        is_own: Whether a file belongs to the project and not to what is installed.
+        top: The repository's top: paths below it are given relative to it, with a ``/`` in front.
+        is_own: Says whether a file belongs to the project and not to an installed package.
     """
 
     def __init__(self, top: str, is_own: Callable[[str], bool]) -> None:
@@ -77,7 +77,7 @@ class Sources:
         self._known: dict[int, tuple[Any, list[str]]] = {}
 
     def names(self, function: Any) -> list[str]:
-        """What may be names of files in a function and in what it calls of the project."""
+        """Returns texts that may name files, in a function and in what it calls in the project."""
         if id(function) not in self._known:
             found: list[str] = []
             try:
@@ -85,13 +85,13 @@ class Sources:
                     walk = _Walk(self)
                     walk.function(function, {}, 0)
                     found = list(dict.fromkeys(itertools.chain.from_iterable(map(self.as_names, walk.noted))))
-            except Exception:  # (a decorator of somebody's own, source that is gone: a hint less)
+            except Exception:  # (an unknown decorator, source that is gone: only a hint is missing then)
                 found = []
             self._known[id(function)] = (function, found[:MOST_NAMES])
         return self._known[id(function)][1]
 
     def as_names(self, text: str) -> Iterator[str]:
-        """The text where it may be the name of a file, and the names in it where it is longer."""
+        """Yields the text if it may be the name of a file, or the names in it if it is longer."""
         quoted = [one or other for one, other in _QUOTED.findall(text)]
         parts = (
             quoted + _TOKEN.findall(_QUOTED.sub(" ", text)) if quoted or re.search(r"[\s`,;()]", text) else []
@@ -104,7 +104,7 @@ class Sources:
                 yield name
 
     def _relative(self, text: str) -> str | None:
-        """Relative to the top; None: no file's name."""
+        """Returns the name relative to the top; None if it is no file's name."""
         if len(text) > _LONGEST or "\n" in text or ("://" in text and not text.startswith("file:")):
             return None
         text = re.sub(r"^file:(//)?", "", text)
@@ -123,7 +123,7 @@ class Sources:
         return name
 
     def tree(self, function: Any) -> ast.AST | None:
-        """The definition of a function of the project."""
+        """Returns the definition of a function of the project; None if it is not the project's."""
         code = getattr(function, "__code__", None)
         if code is None or not self._is_own(os.path.abspath(code.co_filename)):  # noqa: PTH100
             return None
@@ -139,7 +139,7 @@ class Sources:
 
 
 class _Walk:
-    """One function, and what it calls. ``noted`` are the texts that it uses."""
+    """Walks through one function and what it calls. ``noted`` are the texts that it uses."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -147,7 +147,7 @@ class _Walk:
         self.steps = 0
 
     def function(self, function: Any, arguments: dict[str, Value], depth: int) -> Value:
-        """Go through a function; returns what it returns."""
+        """Walks through a function; returns what it returns."""
         for _ in range(_MOST_CALLS):
             function = getattr(function, "__wrapped__", function)
         tree = self.sources.tree(function)
@@ -159,7 +159,7 @@ class _Walk:
         return _union(scope.returned)
 
     def note(self, value: Value) -> None:
-        """Keep what is used as a text."""
+        """Keeps what is used as a text."""
         for text in _texts(value):
             if text not in (HOLE, KEY) and len(self.noted) < _MOST_TEXTS * 5:
                 self.noted[text] = None
@@ -182,7 +182,7 @@ class _Scope:
         self.returned: list[Value] = []
 
     def arguments(self, args: ast.arguments, given: dict[str, Value]) -> None:
-        """Bind the parameters."""
+        """Binds the parameters."""
         names = [one.arg for one in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
         for name in names:
             if name in given:
@@ -246,7 +246,7 @@ class _Scope:
                 self.block(handler.body)
 
     def imports(self, one: Any) -> None:
-        """An import in a function, of what others have imported by now."""
+        """Binds an import in a function, as far as other code has imported it by now."""
         for alias in one.names:
             if isinstance(one, ast.Import):
                 top = alias.name.split(".")[0]
@@ -279,7 +279,7 @@ class _Scope:
     # Expressions
 
     def use(self, node: Any) -> Value:
-        """The value of an expression, which is used as such."""
+        """Returns the value of an expression whose value is used, and notes it."""
         value = self.value(node)
         self.walk.note(value)
         return value
@@ -382,7 +382,7 @@ class _Scope:
     def call(self, node: ast.Call) -> Value:  # noqa: PLR0911, PLR0912
         method = node.func.attr if isinstance(node.func, ast.Attribute) else None
         if method is not None and method.startswith(("to_", "write", "save", "sink_")):
-            return UNKNOWN  # what it makes, not what it is made from
+            return UNKNOWN  # a file that is written, not read
         called = self.value(node.func)
         function = called.value if isinstance(called, _Thing) else None
         if _is_open_to_write(function, method, node):
@@ -421,7 +421,7 @@ class _Scope:
         return UNKNOWN
 
     def method(self, owner: Any, method: str, args: list[Value], named: dict[str, Value]) -> Value:
-        """A method of a text, a path or a dictionary; None: another one."""
+        """Returns the result of a method of a text, a path or a dictionary; None for any other."""
         base = self.value(owner)
         if isinstance(base, _Thing):
             return _of_dictionary(base, method, args)
@@ -470,7 +470,7 @@ _METHODS: dict[str, Callable[[Any, list[Any]], tuple[list[Any], Callable[[Any], 
 
 
 class _Pairs(_Thing):
-    """A dictionary as its keys and its values."""
+    """Holds a dictionary as its keys and its values."""
 
     def __init__(self, sides: list[list[str]]) -> None:
         super().__init__(None)
@@ -519,7 +519,7 @@ def _as_text(value: Value) -> Value:
 
 
 def _elements(value: Value) -> Value:
-    """What a loop over it gives."""
+    """Returns what a loop over the value gives."""
     if isinstance(value, _Thing) and not isinstance(value, _Pairs):
         held = value.value
         if isinstance(held, dict):
@@ -533,7 +533,7 @@ def _elements(value: Value) -> Value:
 
 
 def _known(value: Value) -> Value:
-    """Without what is not known, where something is."""
+    """Returns the value without its unknown alternatives, if any is known."""
     known = [text for text in _texts(value) if text != HOLE]
     return _Texts(known) if known else value
 
@@ -567,7 +567,7 @@ _PARTS: dict[str, Callable[[str], str]] = {
 
 
 def _attribute(value: Value, name: str) -> Value:  # noqa: PLR0911
-    """An attribute, looked up without running a property."""
+    """Returns an attribute, looked up without running a property."""
     if name in ("partition_key", "partition_keys", "keys_by_dimension", "asset_partition_key"):
         return _Texts([KEY])
     if isinstance(value, _Texts):
@@ -580,7 +580,7 @@ def _attribute(value: Value, name: str) -> Value:  # noqa: PLR0911
         return _value(vars(held).get(name))
     if held is os.environ:
         return _Thing(getattr(held, name, None))
-    if isinstance(held, type):  # of a configuration that nobody has given the default is taken
+    if isinstance(held, type):  # a configuration that is not given has its default
         fields = getattr(held, "model_fields", None)
         fields = fields if isinstance(fields, dict) else vars(held).get("__fields__")  # (Pydantic 1)
         if isinstance(fields, dict) and name in fields:
@@ -609,7 +609,7 @@ def _is(value: Any, those: tuple[Any, ...]) -> bool:
 
 
 def _is_environment(function: Any) -> bool:
-    """Whether it is ``os.environ.get``."""
+    """Says whether the function is ``os.environ.get``."""
     return isinstance(function, types.MethodType) and function.__self__ is os.environ
 
 
