@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts raw-trigger into an environment of its own, beside the project's, and says where it is.
+# Installs raw-trigger in its own environment, apart from the project's, and outputs the path of the program.
 set -euo pipefail
 
 package=$(cd "$SOURCE/../../.." && pwd)
@@ -9,7 +9,7 @@ catalog=$(git -C "$DIRECTORY" rev-parse --absolute-git-dir)/raw-trigger/cache ||
     echo "::error title=raw-trigger::the input 'working-directory' names no folder of a repository; use actions/checkout before this"
     exit 3
 }
-# What is checked out may hold a pip.py, or settings for uv, of anybody's.
+# Do not start pip or uv in the checkout: a pull request could bring a pip.py or settings for uv.
 cd "$RUNNER_TEMP"
 
 how=$INSTALL

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The inputs as arguments: a value stays one argument, whatever is in it.
+# Passes the inputs as arguments. Each value stays one argument, even with spaces or quotes in it.
 set -euo pipefail
 
 arguments=()
