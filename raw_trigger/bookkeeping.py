@@ -105,7 +105,7 @@ class Bookkeeper:
             told: When each outcome came.
             error: What ended the launch early; None if nothing did.
             log: The file with its output; None if there is none.
-            catalog: Says what the assets are that the launch did not begin with.
+            catalog: Describes the assets that were not in the launch's plan.
         """
         ended = datetime.now(timezone.utc)
         first = [_made_first(outcome, catalog) for outcome in outcomes if outcome.first]

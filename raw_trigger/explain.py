@@ -167,7 +167,7 @@ class Explainer:
         )
 
     def _planned(self, path: bytes) -> tuple[PlannedChange, Plan]:
-        """Returns the path as if it had just been added, and the plan of what that would start."""
+        """Returns the path as if it had just been added, and the plan for this change."""
         entry: Entry | None = self._files.get(path)
         old = self._changes[path].old if entry is None else None
         changes = ChangeSet(

@@ -52,20 +52,20 @@ class Feeding:
         return [*self._by_target.get(target, ()), *by_row]
 
     def assets(self) -> frozenset[str]:
-        """Returns what a file that is there feeds, whatever partition of it."""
+        """Returns the assets that existing files feed, in any partition."""
         return frozenset(target.asset for _, _, match in self._mapped for target in match.targets)
 
     def of(self, assets: Set[str]) -> frozenset[Target]:
-        """Returns what of these assets reads a file that is there.
+        """Returns the targets among these assets that read existing files.
 
-        Where rows name the partitions this is the asset as such.
+        If rows name the partitions, the target is the asset without a partition.
         """
         catalog = self._rules.catalog
         if catalog is None:
             return frozenset()
         found: set[Target] = set()
         for target in {target for _, _, match in self._mapped for target in match.targets}:
-            # The file of an external asset is read by what is made from that.
+            # The children of an external asset read its file.
             for key in catalog.readers(target.asset):
                 if key in assets:
                     whole = catalog.assets[key].partitions is None

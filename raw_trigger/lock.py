@@ -1,7 +1,7 @@
 """One lock for each environment: a second command waits, and says for whom.
 
-The process that runs a project's assets can outlive the one that started it, if that is killed. It holds a
-lock of its own, beside the environment's.
+If raw-trigger is killed, the process that runs the project's assets can go on. So that process holds its own
+lock, beside the environment's.
 """
 
 from __future__ import annotations

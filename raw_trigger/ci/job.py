@@ -168,10 +168,10 @@ def attend(
 
 
 def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
-    """Returns what happened and what is compared; fetches what the clone lacks.
+    """Returns the event and the two sides to compare; fetches what the clone lacks.
 
     Raises:
-        RawTriggerError: that cannot be known.
+        RawTriggerError: the event or a side cannot be found out.
     """
     event = read_event(environ, base=request.base, head=request.head)
     repo = publishing.connected(workspace.repo, REMOTE, request.token)
@@ -275,7 +275,7 @@ def _trigger(found: Situation, request: Request, wishes: Wishes) -> Trigger:
 
 
 def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
-    """Fetches what the step that works will need, which cannot fetch, and hands on what to do."""
+    """Fetches everything for the next step, which has no token, and hands the plan's inputs on to it."""
     repo = found.workspace.repo
     head = repo.head()
     assert head is not None
@@ -316,7 +316,7 @@ def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) 
 
 
 def _published(found: Situation, request: Request) -> Done:
-    """Publishes what the step that works left."""
+    """Publishes the results of the step before, which has no token."""
     workspace = found.workspace
     file = _handover_file(workspace)
     handed = handover.read(file, workspace.repo, workspace.roots)

@@ -52,7 +52,7 @@ class Report:
 def render(report: Report, limit: int = SUMMARY_LIMIT) -> str:
     """Returns the Markdown in at most so many bytes; :data:`COMMENT_LIMIT` for a comment.
 
-    What does not fit is left out by whole rows and sections, with a line that counts it.
+    Rows and sections that do not fit are left out as a whole, and a line says how many.
     """
     page = Page(limit)
     _head(page, report)

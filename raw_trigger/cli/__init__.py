@@ -1,6 +1,6 @@
 """The command line: one file for each command, no decisions, one place where errors become exit codes.
 
-A command imports what it uses when it is called, so that no command waits for the imports of another.
+Each command does its imports when it is called, so that no command waits for the imports of another.
 """
 
 from __future__ import annotations

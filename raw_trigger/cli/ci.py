@@ -288,7 +288,7 @@ class _Known:
 
 
 def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
-    """Does what the job was asked for, and reports what is going on."""
+    """Does the job, and prints its progress."""
     from raw_trigger.ci.job import attend
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.state import PREFIX

@@ -88,7 +88,7 @@ def echo_stderr(text: str) -> None:
 
 
 def sentence(error: RawTriggerError) -> str:
-    """Returns what happened, the project's own words, and what to do; no name makes a further line."""
+    """Returns the message, the detail and the hint of an error; no name in them adds a line."""
     from raw_trigger.render.words import harmless
 
     first, *further = error.lines

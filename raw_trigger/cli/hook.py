@@ -99,7 +99,7 @@ def hook(
     finally:
         try:
             if name in REFUSED:
-                # These hooks looked at the index or at what is pushed, which need not be HEAD.
+                # These hooks looked at the index or at pushed commits, which may differ from HEAD.
                 mark_known(projects)
             else:
                 mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])

@@ -360,7 +360,7 @@ def asked_of(
     staged: bool,
     everything: bool,
 ) -> tuple[Trigger, Base, Desired]:
-    """Returns a trigger that wants what the words name, and the two sides that the command compares."""
+    """Returns a trigger limited to the words on the command line, and the two sides to compare."""
     from raw_trigger.arguments import Words, understood
 
     given = Words(tuple(words or ()), context.meta.get(_NAMED))

@@ -1,4 +1,4 @@
-"""Reads what a CI system says that happened, from its variables and its payload, and distrusts it.
+"""Reads the event of a CI job from the CI system's variables and payload, without trusting them.
 
 A stranger who opens a pull request can choose a branch's name and fields of the payload. An id has to look
 like one, and a name has to be one that git allows; nothing else of a payload is kept.

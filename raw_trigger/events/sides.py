@@ -1,4 +1,4 @@
-"""Tells what the job of a CI event is about, and what it compares with, and why, if nothing is recorded."""
+"""Finds the head and the base of a CI job's event. The base counts while nothing is recorded."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def event_origin(repo: Repository, event: CiEvent) -> Origin:
 
 
 def event_head(origin: Origin, event: CiEvent) -> Head:
-    """Returns what the job of an event is about: what is checked out, unless another head was given.
+    """Returns the head of an event: the checked-out commit, unless another head was given.
 
     Raises:
         UsageError: a given revision is unknown, or nothing is checked out.
-        EventError: what is checked out is not what the event is about.
+        EventError: the checked-out commit is not that of the event.
     """
     head = origin.repo.head()
     if head is None or head.commit is None:
@@ -99,12 +99,12 @@ def _branch(origin: Origin, event: CiEvent, oid: str) -> str | None:
 def event_base(
     origin: Origin, event: CiEvent, head: Head, *, queue: MergeGroup = "previous"
 ) -> tuple[Base, tuple[str, ...]]:
-    """Returns what an event is compared with if nothing is recorded, and what the user should know besides.
+    """Returns the base of an event if nothing is recorded, and remarks for the user.
 
     It fetches what the clone lacks.
 
     Args:
-        queue: What an entry of a merge queue is compared with.
+        queue: The base of an entry of a merge queue.
 
     Raises:
         UsageError: a given revision is unknown.

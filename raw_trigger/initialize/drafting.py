@@ -44,9 +44,9 @@ def draft(findings: Findings) -> Draft:
 def _verified(
     findings: Findings, proposals: Sequence[Proposal], names: Mapping[str, bytes]
 ) -> tuple[tuple[Proposal, ...], dict[str, Match]]:
-    """Returns the proposals that, in the whole file, lead to what can be materialized.
+    """Returns the proposals that lead to assets with code when all of them are in one file.
 
-    The second value is what the rules of that file decide about, by name.
+    The second value maps names to the matches of that file's rules.
     """
     assert findings.catalog is not None
     named = [replace(one, path=unlike_root(one.path, findings)) for one in proposals[:_MOST_RULES]]

@@ -41,7 +41,7 @@ class Order:
 class Report:
     """Says how a launch ended. ``problem`` is set if it ended before every target had its outcome.
 
-    ``lacks``: what targets are made from that was neither there nor made first.
+    ``lacks``: parents of targets that were never made and were not made first either.
     """
 
     run_ids: tuple[str, ...] = ()
@@ -54,9 +54,9 @@ class Launcher(Protocol):
     """Carries out an order, and reports every finished target at once."""
 
     def ready(self) -> AbstractContextManager[None]:
-        """Starts in the background what takes time, for an order that is given inside the block.
+        """Begins slow preparations in the background; the launch follows inside the block.
 
-        An error of it becomes an error of the launch.
+        An error in the preparations becomes an error of the launch.
         """
         ...
 

@@ -116,7 +116,7 @@ def _further(
     by_target: Mapping[Target, TargetOutcome],
     records: Sequence[TargetRecord],
 ) -> list[Row]:
-    """New rows for the Dagster runs of what the launch did not begin with, like one that it did."""
+    """Returns new rows for the Dagster runs of targets outside the launch's plan, each like an old row."""
     groups: dict[str | None, list[Document]] = {}
     for record in records:
         outcome = by_target[documents.key_of(record.target)]

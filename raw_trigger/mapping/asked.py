@@ -56,10 +56,10 @@ def left_behind(asset: str, above: Sequence[str]) -> str:
 
 
 def unfed(asset: str, above: Sequence[str]) -> str:
-    """Returns the sentence where no file feeds what was asked for.
+    """Returns the sentence for an asset that no file feeds.
 
     Args:
-        above: What files feed of what it is made from.
+        above: The assets upstream of it that files feed.
     """
     if not above:
         what = f"{asset}, nor what it is made from"
@@ -72,7 +72,7 @@ def unfed(asset: str, above: Sequence[str]) -> str:
 
 
 def fed_above(asset: str, catalog: Catalog, fed: Collection[str]) -> list[str]:
-    """Returns the nearest of what an asset is made from that files feed."""
+    """Returns the nearest assets upstream of an asset that files feed."""
     found: set[str] = set()
     seen, frontier = {asset}, [asset]
     while frontier:

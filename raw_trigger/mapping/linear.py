@@ -2,8 +2,8 @@
 
 Python's own engine tries one way after the other, and a name of 200 underscores has more ways through
 ``{a}_{b}_{c}_{d}_{e}`` than there is time for. Here no place of the expression is tried twice at one place of
-the text: what failed there once fails again, provided that nothing in the expression looks back. So
-expressions that look back are refused. The ways are tried in Python's order, so the same one wins.
+the text: a try that failed once fails again, unless the expression looks back. So expressions that look back
+are refused. The ways are tried in Python's order, so the same one wins.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _parsed(text: str) -> Any:
 def loops(text: str) -> int:
     """Returns how often an expression repeats a character any number of times.
 
-    What can match in more ways than that shows, such as a repeated group, counts as many.
+    A part that can match in more ways than this number shows, such as a repeated group, counts as many.
 
     Raises:
         re.error: the text is no expression (and OverflowError, RecursionError).

@@ -1,7 +1,7 @@
 """Tells whether a text is a key of a partitions definition, and if not, why.
 
-What only Dagster could tell (a definition of a class of its own, a schedule that is not understood here)
-counts as a key: the run has the last word.
+If only Dagster could tell (a user's own class, a schedule that is not understood here), the text counts as a
+key: the run has the last word.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ RAW = "raw"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Says what decided about a path, and what the path feeds.
+    """Holds the rule that decided about a path, and the targets that the path feeds.
 
     ``rule`` is ``raw-trigger.yaml:14``, ``metadata of …``, ``convention`` or, for junk, ``no data (~$*)``.
     ``clause`` says what of the content counts; None: every byte. If each row has a partition of its own, the
@@ -176,8 +176,8 @@ class RuleBook:
     def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
         """Returns the assets that by these rules are downstream of these paths, and were not ``before``.
 
-        Only what is downstream of assets that the paths fed before counts: what a path newly feeds brings its
-        own downstream assets along.
+        Only assets count that a path fed before: an asset that it newly feeds brings its own downstream
+        assets along.
         """
         found: dict[bytes, frozenset[str]] = {}
         self._beside(before)
@@ -561,7 +561,7 @@ def _marked(rules: list[_FileRule]) -> list[_FileRule]:
 
 
 def _told(rule: Rule) -> dict[str, object]:
-    """Returns what in a rule decides what a path feeds.
+    """Returns the parts of a rule that decide which targets a path feeds.
 
     Keys of later versions are left out if they are not used, so that the text stays the same.
     """

@@ -156,7 +156,7 @@ def compare_rows(old: Table | None, new: Table | None, keyed: Keyed) -> RowChang
 
 
 def fingerprint(kind: Fingerprint, table: Table) -> str:
-    """Returns a text that is the same for two contents in which nothing that counts differs.
+    """Returns a text that is the same for two contents if they differ only in parts that do not count.
 
     * ``bytes``: everything counts.
     * ``text``: line ends, one newline at the very end, a byte order mark and gzip do not count. A file with

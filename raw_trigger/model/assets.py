@@ -71,10 +71,10 @@ class Asset:
     ``metadata`` is the definition metadata whose values are text, paths or URLs. ``execution_set`` are the
     keys that can only be materialized together with this one. ``mappings`` say how its partitions are made
     from a parent's, if Dagster was asked. ``partitions_per_run`` is how many of its partitions one run may
-    make (0: any number). ``named`` are texts in its code that may name files, with ``*`` for what is listed
-    and :data:`HOLE` and :data:`KEY` for what only a run knows; one that begins with ``/`` is relative to the
-    repository's top. ``told`` are such texts in its description. ``needs_config`` says that it cannot be made
-    without a run configuration.
+    make (0: any number). ``named`` are texts in its code that may name files, with ``*`` for listed names and
+    :data:`HOLE` and :data:`KEY` for parts that only a run knows; one that begins with ``/`` is relative to
+    the repository's top. ``told`` are such texts in its description. ``needs_config`` says that it cannot be
+    made without a run configuration.
     """
 
     key: str

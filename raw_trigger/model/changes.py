@@ -120,9 +120,9 @@ class Desired:
 class ChangeSet:
     """Holds every changed path under the raw roots, sorted by path.
 
-    ``only`` are the paths that were looked at; None: all. ``pointed`` are pointer files; the changes of what
-    they stand for are listed in place of them. ``recorded`` is set if everything is taken: what the record
-    has of the paths that differ from it; None: the base counts.
+    ``only`` are the paths that were looked at; None: all. ``pointed`` are pointer files; the changes of
+    the files that they stand for are listed in place of them. ``recorded`` is set if every file counts as
+    changed: the record's entries of the paths that differ from it; None: the base counts.
     """
 
     base: Base
@@ -141,7 +141,7 @@ class ChangeSet:
         """Returns the changes with the content on disk as the new side of paths that git misjudges.
 
         Args:
-            hidden: For each path what git takes it for, and what is on disk.
+            hidden: For each path git's entry for it, and the entry on disk.
         """
         if not hidden:
             return self

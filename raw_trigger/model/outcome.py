@@ -45,11 +45,11 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Says what an asset is made from that the Dagster instance has never materialized.
+    """Describes an asset that targets need and that the Dagster instance has never materialized.
 
-    ``partitions`` holds None for an asset without any; ``below`` is what is made from it. It was not made
-    first because raw files feed it (``fed``), because it were too many (``many``), or because that had
-    ``failed`` while others of its partitions are there.
+    ``partitions`` holds None for an asset without any; ``below`` is a target that is made from it. It was not
+    made first because raw files feed it (``fed``), because there were too many (``many``), or because that
+    had ``failed`` while some of its partitions exist.
     """
 
     asset: str

@@ -83,11 +83,11 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTarget:
-    """Describes one thing to do. ``after`` are targets of this plan that have to be done before it.
+    """Describes one target of a plan. ``after`` are the plan's targets that have to be done before it.
 
-    ``above`` are those of its plan that it is directly made from, even if they are skipped for now.
-    ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
-    has no such partition, ``ready`` at which moment it will have (seconds since 1970).
+    ``above`` are the plan's targets that it is directly made from, even if they are skipped for now.
+    ``settles``: the target is skipped, and nothing is left to do for its paths. ``unknown``: its asset has no
+    such partition. ``ready``: when the asset will have it, in seconds since 1970.
     """
 
     target: Target

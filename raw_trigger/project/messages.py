@@ -147,7 +147,7 @@ class BatchFinished:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Says that a target is made from something that was never made, and that this is not made first."""
+    """Says that a target needs a parent that was never made and is not made first either."""
 
     lack: Lack
 

@@ -82,7 +82,7 @@ class DagsterRun:
 
     Args:
         status: Dagster's word, such as ``STARTED``; None if it does not know the run.
-        materialized: What the steps made that were finished.
+        materialized: The assets and partitions that finished steps made.
         failed_checks: Assets with a check of severity ERROR that failed or was not evaluated.
         cut_off: Assets that were being made when the run broke off.
         succeeded: When the whole run had succeeded, in seconds since 1970; None if it did not.

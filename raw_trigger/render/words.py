@@ -388,7 +388,7 @@ def _is_open(target: PlannedTarget) -> bool:
 
 
 def background(job: Job) -> str:
-    """Returns on one line what is known of work that a hook left to a background process."""
+    """Returns one line about the work that a hook left to a background process."""
     pid, since = f"process {job.owner.pid}", clock(job.started)
     said = {
         "waiting": f"{job.face} is about to go on in the background: {pid}, since {since}",

@@ -1,4 +1,4 @@
-"""Finds content that git names and that is not on disk: what is there instead, and what fetches it."""
+"""Finds content that git names and the disk lacks, and the command that fetches it."""
 
 from __future__ import annotations
 

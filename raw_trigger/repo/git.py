@@ -16,7 +16,7 @@ from raw_trigger.errors import ROOM, GitError
 from raw_trigger.repo.environment import TOKEN
 
 _NO_INDEX = os.devnull + ".none"
-"""An index file that does not exist, so that commands which do not need the index do not read it."""
+"""An index file that does not exist: a command that does not need the index must not read it."""
 
 _REFUSALS = tuple(
     os.strerror(number).encode()

@@ -106,7 +106,7 @@ def dvc_outs(
 ) -> tuple[DvcOut, ...]:
     """Returns the files and folders that a ``.dvc`` file or ``dvc.lock`` stands for.
 
-    What is elsewhere, and what DVC leaves to git (``cache: false``), is left out.
+    Files outside the repository and files that DVC leaves to git (``cache: false``) are left out.
 
     Args:
         path: Of the file, relative to the repository's top.

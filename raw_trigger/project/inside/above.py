@@ -1,4 +1,4 @@
-"""Finds what targets are made from and Dagster never made: what of it is made first, and what is left."""
+"""Finds the parents of targets that Dagster never made, and decides which of them are made first."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ class Above:
 
 
 class Look:
-    """Chooses what is made before some targets, and keeps what is left.
+    """Chooses the parents that are made before some targets.
 
     Attributes:
-        chosen: What is made first, each after what it is made from.
-        behind: The targets that need some of it, each with what it needs.
-        left: Assets and why they are left; with their partitions and a target that is made from them.
+        chosen: The parents that are made first, each after its own parents.
+        behind: The targets that need some of them, each with those that it needs.
+        left: Parents that are not made and why, with their partitions and a target that is made from them.
     """
 
     def __init__(self, above: Above, fed: set[Key], here: Set[Identity]) -> None:
@@ -223,12 +223,12 @@ def turns(
     behind: dict[Identity, set[Identity]],
     unit_of: Callable[[Document], Identity],
 ) -> list[list[Document]]:
-    """Returns what is made first and the targets in turns, each after what it is made from.
+    """Returns the parents to make first and the targets in turns, each after its own parents.
 
     Targets that nothing waits for come last.
 
     Args:
-        behind: What has to be made before each target.
+        behind: The parents that have to be made before each target.
         unit_of: Returns the same identity for targets that can only be made together.
     """
     if not first:

@@ -1,4 +1,4 @@
-"""Tells which raw files a step reads: what Python opens, and what the kernel says that others open.
+"""Tells which raw files a step reads. Python reports what it opens, the kernel what other code opens.
 
 A process runs one step at a time, so everything that it opens meanwhile is the step's. What another process
 opens may be a child's of the step or a stranger's (an editor, a backup, git): it counts as ``unsure``, and
@@ -69,7 +69,7 @@ class Reading:
         self._active = True
 
     def end(self) -> Document | None:
-        """Returns what the step that ends has read; None if none had begun.
+        """Returns what the step has read, and forgets it; None if no step had begun.
 
         ``files`` it did read, ``unsure`` perhaps, ``folders`` it listed, all relative to the top; ``around``
         is what this process opened since the last step or for writing, or another process meanwhile.
