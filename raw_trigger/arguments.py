@@ -161,7 +161,7 @@ class _Reader:
         return next((globs for path in paths if (globs := tuple(self._globs_of(path)))), ())
 
     def _globs_of(self, path: str) -> Iterator[str]:
-        """Yields globs for what is at the path, or the path itself if it is a glob that matches something."""
+        """Yields globs for the file or folder at the path; else the path, if it is a glob that matches."""
         raw, full = to_bytes(path), self._repo.top / path
         if os.path.lexists(full):
             if is_pointer(raw):

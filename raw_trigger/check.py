@@ -153,7 +153,7 @@ def _unfed(matches: dict[bytes, Match | None], catalog: Catalog) -> Iterator[Fin
 
 
 def _not_looked_into(matches: Mapping[bytes, Match | None]) -> Iterator[Finding]:
-    """Yields files without text whose rule says what of their text counts."""
+    """Yields files without text whose rule has a fingerprint for text."""
     for path, match in matches.items():
         clause, what = None if match is None else match.clause, no_text(show(path))
         if match is not None and clause is not None and what is not None and clause.fingerprint != "bytes":

@@ -1,4 +1,4 @@
-"""Tells how versions of a file affect its targets, if a rule says what of the content counts."""
+"""Tells how versions of a file affect its targets, if a rule has a ``fingerprint`` or ``rows``."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ OLDEST_DAGSTER = (1, 8)
 class Act:
     """Holds one thing that was done, and whether it had the intended effect.
 
-    ``expected`` and ``seen`` are what Dagster materialized or was told of, sorted, as ``key`` or
+    ``expected`` and ``seen`` are the targets that Dagster materialized or was told of, sorted, as ``key`` or
     ``key|partition``; something that ran twice is listed twice. ``problems`` are sentences about what went
     wrong.
     """
@@ -283,7 +283,7 @@ class _Stage:
         return tuple(Target(*target).text for target in answer["targets"])
 
     def judge(self, expected: Iterable[Target], seen: tuple[str, ...], problems: Iterable[str | None]) -> Act:
-        """Compares what ran with what should have run, and shows the result."""
+        """Compares the assets that ran with those that should have run, and shows the result."""
         wanted = tuple(sorted(target.text for target in expected))
         seen = tuple(sorted(seen))
         found = [problem for problem in problems if problem]

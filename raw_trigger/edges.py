@@ -111,7 +111,7 @@ def unopened(
 
 
 def unread(paths: Sequence[bytes]) -> str:
-    """Returns a sentence on what such a target did not do with these files."""
+    """Returns a sentence that says that a target did not read these files."""
     more = len(paths) - _MOST_PATHS
     names = ", ".join(map(show, paths[:_MOST_PATHS])) + (f" and {more} more" if more > 0 else "")
     none = "it" if len(paths) == 1 else "any of them"
@@ -130,7 +130,7 @@ def unopened_warnings(found: Mapping[Target, tuple[bytes, ...]]) -> list[str]:
 
 
 def warnings(found: Missed, visible: Callable[[Sequence[bytes]], set[bytes]]) -> list[str]:
-    """Returns one sentence for each of the first few functions that read what does not feed them.
+    """Returns one sentence for each of the first few functions that read files which do not feed them.
 
     Args:
         visible: Returns which of some paths git sees: a change of any other goes unnoticed, whatever the

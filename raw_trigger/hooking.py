@@ -112,7 +112,7 @@ def attend(
     # Before the record is read: a background process may be about to change it.
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
-        # Only this hook knows the commit before; a later one would take HEAD for what is materialized.
+        # Only this hook knows the commit before; a later command would believe that HEAD is materialized.
         trigger.ensure_record(event.base, trigger.rules_now())
     if action == "notify":
         plan = trigger.plan(trigger.detect(event.base, event.desired, event.pushed), launching=True)
@@ -285,7 +285,7 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
 def has_none(projects: Projects) -> bool:
     """Says whether nothing that is checked out is a project, as on an orphan branch for web pages.
 
-    What is recorded for other branches stays as it is.
+    The records of other branches stay as they are.
     """
     found = projects.workspaces
     named = any(one.config.file is not None or has_project(one.project.directory) for one in found)
@@ -298,7 +298,7 @@ def has_raw_data(projects: Projects) -> bool:
 
 
 def wrong_configurations(start: Path, config_file: Path | None = None) -> list[RawTriggerError]:
-    """Returns what is wrong with the configurations that are about to be committed, as the index has them.
+    """Returns the problems of configurations that are about to be committed, as the index has them.
 
     Raises:
         GitError: git cannot tell.
@@ -349,7 +349,7 @@ def concerned(projects: Projects, name: str, args: Sequence[str]) -> Projects:
 
 
 def shim_settings(projects: Projects) -> ShimSettings:
-    """Returns what the installed hooks have to know of these projects."""
+    """Returns the settings of the installed hooks for these projects."""
     configs = [workspace.config for workspace in projects.workspaces]
     off: frozenset[str] = frozenset(HOOKS) if configs else frozenset()
     for config in configs:
@@ -396,7 +396,7 @@ def mark_known(projects: Projects) -> None:
 
 
 def is_seen(projects: Projects) -> bool:
-    """Says whether HEAD is what was last looked at."""
+    """Says whether raw data and configuration in HEAD are as they were when they were last looked at."""
     listing = _listing(projects.repo, shim_settings(projects))
     return listing is not None and listing == read_seen(projects.repo.git_dir)
 
@@ -424,7 +424,7 @@ def untold(projects: Projects) -> Job | None:
 
 
 def tell_failure(workspaces: Iterable[Workspace], job: Job, summary: str) -> list[str]:
-    """Starts the configured failure commands, each once, with what was left undone in the background.
+    """Starts the configured failure commands, each once, with the work left undone in the background.
 
     Returns:
         What went wrong with them.

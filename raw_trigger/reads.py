@@ -82,7 +82,7 @@ def recall(folder: Path) -> list[Reading]:
 
 
 def remember(folder: Path, new: Sequence[Reading]) -> None:
-    """Stores what was read in place of earlier reads of the same targets; of failed ones in addition to them.
+    """Stores readings in place of earlier ones of the same targets; of failed ones in addition to them.
 
     Only people use it, so an error of the disk is ignored.
     """

@@ -1,4 +1,4 @@
-"""Words what assets were made without, because Dagster never made it. Pure."""
+"""Says in words which parents Dagster never made, so that targets were made without them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what is under the raw roots but not seen, or not as it looks: git does not look everywhere."""
+"""Finds files under the raw roots that git does not see, or sees with other content."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Annotation:
 
 
 def remarks(plan: Plan, outcome: Outcome | None = None, *, unmapped: bool = True) -> Iterator[Annotation]:
-    """Yields errors on the files whose targets failed, and warnings on what the user should look at.
+    """Yields errors on the files whose targets failed, and warnings on files that the user should look at.
 
     Args:
         unmapped: Whether to warn of files that belong to no asset.

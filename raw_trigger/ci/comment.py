@@ -39,7 +39,7 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Says what became of the comment.
+    """Says whether the comment was written.
 
     With ``none`` no comment was asked for; with ``failed`` there is a ``warning``.
     """

@@ -88,7 +88,7 @@ def read_plan(text: bytes, name: str) -> Plan:
 
 
 def united(plan: Plan, parts: Iterable[Part]) -> tuple[Plan, Outcome | None]:
-    """Returns the whole plan, corrected by what each job planned of its part, and the outcome of all jobs.
+    """Returns the whole plan, corrected by the parts as the jobs planned them, and the outcome of all jobs.
 
     Args:
         plan: The plan that the workflow began with, perhaps without the catalog.

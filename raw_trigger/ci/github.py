@@ -67,7 +67,7 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
 
 
 def publish_rest(done: Done, request: Request, environ: Mapping[str, str]) -> Iterator[str]:
-    """Publishes what a step without the token left, and yields the commands to print.
+    """Publishes the results of a step without the token, and yields the commands to print.
 
     These are the comment of that step, and warnings.
     """

@@ -1,4 +1,4 @@
-"""Hands on what the steps of one job know: the steps that fetch, work and publish.
+"""Hands results on between the steps of one job: the steps that fetch, work and publish.
 
 Only the first and the last step have the token, and these run none of the project's code. That code may have
 changed the file, so the last step finds out for itself what may be recorded.
@@ -81,7 +81,7 @@ def write(handed: Handover, file: Path) -> None:
 
 
 def read(file: Path, repo: Repository, roots: Sequence[str]) -> Handover:
-    """Returns what :func:`write` wrote.
+    """Returns the content that :func:`write` wrote.
 
     Raises:
         UsageError: the step before was left out, or was for another commit.

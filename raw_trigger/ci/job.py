@@ -141,7 +141,7 @@ def attend(
         on_plan: Called with the plan before anything runs.
 
     Raises:
-        RawTriggerError: it cannot be known what to do, or it cannot be done.
+        RawTriggerError: the job cannot find out what to do, or cannot do it.
     """
     if request.step == "fetch":
         _handover_file(workspace).unlink(missing_ok=True)
@@ -427,7 +427,7 @@ def _run(
 
 
 def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
-    """Records the event's base if nothing is recorded yet, so that what fails or is killed stays pending.
+    """Records the event's base if nothing is recorded yet: targets that fail or are killed stay pending.
 
     Returns sentences about it.
     """

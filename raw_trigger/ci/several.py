@@ -1,4 +1,4 @@
-"""Several projects in one job: each runs in a process of its own, and what they leave is combined.
+"""Several projects in one job: each runs in its own process, and their results are combined.
 
 The plan file of such a job holds the plans of all. A batch belongs to one project, which ``project`` in the
 matrix names.
@@ -77,7 +77,7 @@ def take_plan(plan_file: Path, place: Place) -> bool:
 
 
 def read_outputs(text: str) -> dict[str, str]:
-    """Returns what :func:`raw_trigger.ci.outputs.write` wrote; of two values of one name the last."""
+    """Returns the outputs that :func:`raw_trigger.ci.outputs.write` wrote; the last of a repeated name."""
     return {found[1]: found[3] for found in _WRITTEN.finditer(text)}
 
 

@@ -33,7 +33,7 @@ _TAIL = 200
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Holds what the Markdown tells.
+    """Holds the content of the Markdown.
 
     ``rows`` are the counts of the files, as far as known. ``project`` is the project's folder if there are
     several; ``run_url`` is the page of the run on the CI system; ``notes`` are further sentences of the
@@ -89,7 +89,7 @@ def render_error(
 
 
 def render_notes(notes: Iterable[str]) -> str:
-    """Returns notes to add to what an earlier step wrote."""
+    """Returns notes to add to the summary of an earlier step."""
     return "".join(map(_note, notes))
 
 

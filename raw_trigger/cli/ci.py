@@ -221,7 +221,7 @@ def _each(
     written: bool,
     says: bool,
 ) -> list[int]:
-    """Runs each project in a process of its own, and combines what they leave.
+    """Runs each project in its own process, and combines the results.
 
     Args:
         words: The arguments of this command, without the plan file.

@@ -1,4 +1,4 @@
-"""Completes a command in the shell with what is known without starting Dagster."""
+"""Completes a command in the shell without starting Dagster."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def hook(
             else:
                 mark_seen(projects, rebased=[name, *passed][:2] == ["post-rewrite", "rebase"])
         except RawTriggerError as error:
-            # The folder may be read-only, or somebody else's: what was looked at is as good without it.
+            # The folder may be read-only, or somebody else's: the hook has done its work all the same.
             tell_stderr(f"warning: {error.line}")
     if code:
         raise typer.Exit(code)

@@ -401,7 +401,7 @@ def text_renderer(top: Path | None = None, *, stderr: bool = False) -> TextRende
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """Shows a spinner and what takes so long, if stderr is a terminal."""
+    """Shows a spinner and the name of a slow operation, if stderr is a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
@@ -413,7 +413,7 @@ def busy(what: str) -> Iterator[None]:
 
 
 def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> None:
-    """Writes what is recorded as made, or is about to be, although Dagster never materialized it.
+    """Writes which assets are or will be recorded as made although Dagster never materialized them.
 
     Args:
         paths: The raw files that this is about; None for all.

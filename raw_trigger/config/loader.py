@@ -74,7 +74,7 @@ def find_config(start: Path, top: Path) -> Path | None:
     start = start.resolve()
     folders = [start, *start.parents] if start.is_relative_to(top) else [top]
     for folder in folders:
-        # A dangling link counts as found: reading it then says what is wrong.
+        # A dangling link counts as found: reading it later reports the error.
         found = [folder / name for name in NAMES if os.path.lexists(folder / name)]
         if len(found) > 1:
             where = _shown(found[1], top)

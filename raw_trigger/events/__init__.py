@@ -1,1 +1,1 @@
-"""Turns what happened into what is compared: (recorded, desired)."""
+"""Turns an event into the two sides to compare: (recorded, desired)."""

@@ -92,7 +92,7 @@ class CiEvent:
 
 
 def read_event(environ: Mapping[str, str], *, base: str | None = None, head: str | None = None) -> CiEvent:
-    """Returns what happened, from the runner's variables and the payload they lead to.
+    """Returns the event, from the runner's variables and the payload that they name.
 
     Args:
         base: A revision to compare with, given by hand; empty counts as not given.

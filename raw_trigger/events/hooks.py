@@ -96,7 +96,7 @@ def _staged(workspace: Workspace, head: Revision | None) -> Iterator[HookEvent]:
 def _pushed(
     workspace: Workspace, head: Revision | None, args: Sequence[str], stdin: bytes, environ: Mapping[str, str]
 ) -> Iterator[HookEvent]:
-    """Yields what a push brings, HEAD first. A deletion brings nothing, and a tag what its commit brings."""
+    """Yields the commits that a push brings, HEAD first; for a tag its commit, for a deletion nothing."""
     repo = workspace.repo
     told = [line.split(" ") for line in os.fsdecode(stdin).splitlines()]
     refs = [(line[0], line[1], line[3]) for line in told if len(line) == 4]  # noqa: PLR2004

@@ -18,7 +18,7 @@ _RECORD = "or run with an `--environment` whose record is the base"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Holds what should be reflected.
+    """Holds the commit that the assets should reflect.
 
     Attributes:
         checked_out: Whether it is HEAD, so that Dagster reads those very files.

@@ -103,7 +103,7 @@ class Coded:
                 yield from names
 
     def _surely(self, text: str, anchored: bool) -> int:
-        """Returns what a pattern is worth; little or nothing if it names only a folder or a suffix."""
+        """Returns how good a pattern is; little or nothing if it names only a folder or a suffix."""
         folder, last = posixpath.split(text)
         body = posixpath.splitext(last)[0]
         kind = KEYED if KEY in text else SHAPED if HOLE in text else LISTED

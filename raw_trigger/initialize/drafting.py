@@ -1,4 +1,4 @@
-"""Turns what was found into the text of the file. Pure."""
+"""Turns the findings into the text of the file. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_RULES = 1000
 
 
 def draft(findings: Findings) -> Draft:
-    """Returns the file for what was found. Pure."""
+    """Returns the file for the findings. Pure."""
     full = joined(findings.folder, findings.root)
     cut = 0 if full == "." else len(full) + 1
     every = len(findings.files)

@@ -103,7 +103,7 @@ def asset_names(asset: Asset) -> tuple[set[str], ...]:
 
 
 def in_common(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]] | None:
-    """Returns what is before and behind the longest words that both names share.
+    """Returns the parts of a name before and behind the longest words that both names share.
 
     None if they share no words or spell them differently.
     """

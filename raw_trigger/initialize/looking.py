@@ -1,4 +1,4 @@
-"""Finds where the file belongs and what is there, and writes it: all of ``init`` that touches the disk."""
+"""Finds where the file belongs and what it is about, and writes it: the disk access of ``init``."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def look(
     ask: bool = True,
     busy: Busy = nullcontext,
 ) -> Findings:
-    """Returns what is below the root and in the Dagster project.
+    """Returns the files below the root and the assets of the Dagster project.
 
     Args:
         root: One of the place's roots.

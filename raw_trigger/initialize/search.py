@@ -131,7 +131,7 @@ class Search:
         return found
 
     def _try(self, proposal: Proposal) -> bool:
-        """Takes the proposal if it leads to what exists and disturbs no other; False if not."""
+        """Takes the proposal if its assets and partitions exist and it disturbs no other; False if not."""
         try:
             compiled = Compiled(proposal)
         except ValueError:

@@ -26,7 +26,7 @@ DATA = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Holds what was found. ``file`` and ``files`` are relative to the top, ``root`` to ``folder``."""
+    """Holds the findings. ``file`` and ``files`` are relative to the top, ``root`` to ``folder``."""
 
     file: str
     folder: str

@@ -51,7 +51,7 @@ _ELSEWHERE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Says what was done with one file.
+    """Says what happened to one file.
 
     Attributes:
         action: ``chained`` moved a foreign hook to ``path``, ``restored`` moved it back; ``kept`` left
@@ -450,7 +450,7 @@ def _write(path: Path, content: bytes, mode: int) -> Literal["created", "updated
 
 
 class _Explained:
-    """Turns an error of the file system into one that says what to do."""
+    """Turns an error of the file system into one with a hint."""
 
     def __init__(self, hooks_dir: Path) -> None:
         self.hooks_dir = hooks_dir

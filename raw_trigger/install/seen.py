@@ -136,5 +136,5 @@ def write_seen(git_dir: Path, content: bytes) -> None:
         path.parent.mkdir(exist_ok=True)
         replace_file(path, content, 0o644)
     except OSError:
-        # After a switch back to what the old marker describes, hooks would see nothing to do.
+        # After a switch back to the state that the old marker describes, hooks would see nothing to do.
         forget_seen(git_dir)

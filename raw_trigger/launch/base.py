@@ -16,13 +16,13 @@ from raw_trigger.project import Watching
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Holds a plan and what its runs need besides.
+    """Holds a plan and the settings of its runs.
 
     ``run_ids`` are the ids of the Dagster runs by batch, chosen before they start. ``data_versions`` and
     ``metadata`` are for the targets that are reported, ``jobs`` the partition key and the run configuration
-    of named jobs. ``watching`` has the runs watched for what they read; None: they are not. ``fed`` are the
-    upstream targets that the files which are there feed: the plan says everything that is to be made of
-    these assets.
+    of named jobs. ``watching`` makes the runs report the files that they read; None: they do not. ``fed``
+    are the upstream targets that existing files feed. Only the plan decides about their assets: none of them
+    is made first.
     """
 
     plan: Plan

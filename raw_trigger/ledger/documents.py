@@ -36,7 +36,7 @@ def cleaned(text: str | None) -> str | None:
 
 
 def args_of(launch: LaunchRecord, batch: BatchRecord, place: str) -> Document:
-    """Returns what is stored of a batch before it starts."""
+    """Returns the values of a batch that are stored before it starts."""
     owner = launch.owner
     document: Document = {
         "launch": launch.launch_id,
@@ -68,7 +68,7 @@ def owner_of(args: Document) -> Owner:
 
 
 def document_of(record: TargetRecord) -> Document:
-    """Returns what is written of one target."""
+    """Returns the document of one target."""
     document: Document = {
         "asset": clean(record.target.asset),
         "partition": cleaned(record.target.partition),
@@ -123,7 +123,7 @@ def key_of(target: Target) -> Target:
 
 
 def extra_of(outcome: TargetOutcome | None) -> Document | None:
-    """Returns what is stored of a target besides its columns.
+    """Returns the values of a target that have no column of their own.
 
     Args:
         outcome: None for a target that the launch did not reach.

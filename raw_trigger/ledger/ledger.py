@@ -96,7 +96,7 @@ class Ledger:
         log: str | None = None,
         first: Sequence[TargetRecord] = (),
     ) -> None:
-        """Closes what is open of a launch; what is closed stays as it is, so a call can be repeated.
+        """Closes what is open of a launch; closed rows stay as they are, so a call can be repeated.
 
         A batch is `failed` if one of its targets did not succeed. A batch with a submitted target stays open.
 
@@ -139,7 +139,7 @@ class Ledger:
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns the targets that were made in this place, each with its files' contents when it last was.
 
-        What failed with the same contents since is left out.
+        Targets that failed with the same contents since then are left out.
 
         A deleted path has None as its content.
         """

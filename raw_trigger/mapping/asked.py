@@ -44,12 +44,12 @@ def no_key(
 
 
 def none_due(assets: Sequence[str], globs: Sequence[str]) -> str:
-    """Returns a sentence that nothing is pending of what was asked for by name."""
+    """Returns a sentence that nothing is pending among the names asked for."""
     return f"nothing is pending of {_listed([*assets, *globs])}; `--all` takes what is recorded too"
 
 
 def left_behind(asset: str, above: Sequence[str]) -> str:
-    """Returns the sentence where something is pending only with what was not asked for."""
+    """Returns the sentence for targets that are pending only together with others."""
     which = _listed(above)
     how = " ".join(f"--asset {shlex.quote(key)}" for key in above[:_SHOWN])
     return f"{asset} is pending, but only with {which}, which it is made from: add `{how}`"

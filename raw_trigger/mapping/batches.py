@@ -171,7 +171,7 @@ class _Batches:
     # Sizes
 
     def _chunks(self, members: list[Target]) -> Iterable[list[Target]]:
-        """Splits into at most ``size`` targets each, but never what depends on each other or is one unit."""
+        """Splits into at most ``size`` targets each, but keeps units and dependent targets together."""
         if len(members) <= self._size:
             return [members]
         inside = set(members)

@@ -1,4 +1,4 @@
-"""Decides what becomes of a target whose changed files are all deleted. Pure."""
+"""Decides how to treat a target whose changed files are all deleted. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shown(paths: Sequence[bytes]) -> str:
 def on_deletion(
     policy: str, asset: Asset, target: Target, gone: str, *, feeds: Feeds, catalog: Catalog
 ) -> Deletion:
-    """Returns what the deletion does.
+    """Returns the effect of the deletion.
 
     Args:
         policy: ``on_delete`` of the rule, or of the configuration.
@@ -59,7 +59,7 @@ def on_deletion(
 
 
 def on_job_deletion(policy: str, target: Target, gone: str) -> Deletion:
-    """Returns what the deletion does to a job: it is launched for a deleted file only if a rule says so."""
+    """Returns the effect of the deletion on a job: only a rule can launch it for a deleted file."""
     if policy == "fail":
         return _failing(target, gone)
     if policy == "materialize":

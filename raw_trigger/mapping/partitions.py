@@ -39,7 +39,7 @@ class KeyProblem:
 
 
 class PartitionKeys:
-    """Knows the keys of definitions at one moment, and remembers what it found out.
+    """Knows the keys of definitions at one moment, and remembers its answers.
 
     Args:
         now: Seconds since 1970; None: every window counts as past.

@@ -113,7 +113,7 @@ class RuleBook:
         return _same_file(text, self.describe())
 
     def _beside(self, before: RuleBook) -> None:
-        """Lets rules from before see what these see. What was not told of them is taken to be as today."""
+        """Completes earlier rules: what their description lacks is taken from these."""
         before._pointer_of, before._links_to = self._pointer_of, self._links_to
         if before._lacks_catalog:
             before._metadata, before._convention = self._metadata, self._convention
@@ -156,7 +156,7 @@ class RuleBook:
         return book
 
     def newly_fed(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, Match]:
-        """Returns what these paths feed by these rules and did not feed by the rules ``before``.
+        """Returns the targets that these paths feed by these rules and did not feed by the rules ``before``.
 
         If another part of the content counts than before, this is everything that the path feeds.
         """
@@ -219,7 +219,7 @@ class RuleBook:
         return None
 
     def match(self, path: bytes) -> Match | None:
-        """Returns what decides about the path.
+        """Returns the match that decides about the path.
 
         None if no rule knows the path, nor the file that stands for it, nor a link that leads to it.
         """
@@ -326,7 +326,7 @@ class RuleBook:
 
 
 def tells_catalog(text: str) -> bool:
-    """Says whether :meth:`RuleBook.describe` told what follows from the catalog, too."""
+    """Says whether :meth:`RuleBook.describe` knew the catalog too."""
     try:
         return bool(json.loads(text)["catalog"] is not None)
     except (ValueError, KeyError, TypeError):
@@ -376,7 +376,7 @@ def target_named(name: str, catalog: Catalog) -> Target | None:
 
 
 def _joined(own: Match | None, behind: Match, link: str) -> Match:
-    """Returns what a path feeds itself and through a link."""
+    """Returns the match of a path that feeds targets itself and through a link."""
     if own is None or not own.targets:
         return replace(behind, rule=f"{behind.rule}, through the link {link}")
     if any(target.job is not None for target in behind.targets):

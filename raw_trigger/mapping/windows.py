@@ -241,7 +241,7 @@ class TimeWindows:
         """Returns when the window of a key begins; None if no window has the key."""
         if key not in self._starts:
             try:
-                # The next tick adds what the format leaves out, such as the hour.
+                # The next tick adds parts that the format leaves out, such as the hour.
                 found = next(self.starts(self.parse(key)), None)
             except (ValueError, OverflowError):
                 found = None

@@ -82,7 +82,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """Holds a pointer file that differs; it is recorded together with what changed behind it.
+    """Holds a pointer file that differs; it is recorded together with the change behind it.
 
     Attributes:
         path: The pointer file.

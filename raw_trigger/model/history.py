@@ -42,8 +42,8 @@ class Rows:
 class TargetRecord:
     """Describes a target that is about to run. ``kind`` is that of the asset.
 
-    ``files`` are what it runs for; ``reason`` says why it runs without any. ``time`` is the start of its time
-    partition, with a time zone.
+    ``files`` are the changed files that it runs for; ``reason`` says why it runs without any. ``time`` is the
+    start of its time partition, with a time zone.
     """
 
     target: Target
@@ -109,7 +109,7 @@ class FailedContent:
 class Failure:
     """Holds how a target's last run ended, if that was no success.
 
-    ``status`` is as of :class:`FailedContent`; ``files`` are what it ran for.
+    ``status`` is as of :class:`FailedContent`; ``files`` are the changed files that it ran for.
     """
 
     target: Target

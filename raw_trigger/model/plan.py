@@ -157,7 +157,7 @@ class Plan:
 
     @property
     def waiting(self) -> tuple[PlannedChange, ...]:
-        """Returns the changes that cannot be launched because of what is on disk."""
+        """Returns the changes that cannot be launched because their content is not on disk."""
         return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
 
     @property

@@ -199,7 +199,7 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
 
 
 def parse_reads(document: Mapping[str, Any] | None) -> Reads | None:
-    """Returns the part of an event that says what was read; None if it does not."""
+    """Returns the part of an event about the files that were read; None if it does not."""
     if document is None:
         return None
 

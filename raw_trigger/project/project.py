@@ -39,7 +39,7 @@ Busy = Callable[[str], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Says in which folders the runs are watched for what they read.
+    """Holds the folders in which runs are watched for the files that they read.
 
     Args:
         roots: Folders, relative to the repository's top.
@@ -221,7 +221,7 @@ class DagsterProject:
     def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
         """Returns what the instance knows of these runs, without loading the project's code.
 
-        The further runs of the same batch, which continue what one left, count too.
+        Further runs of the same batch, which continue the first one, count too.
 
         Raises:
             ProjectError: there is no interpreter, or the instance cannot be used.

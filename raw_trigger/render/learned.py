@@ -1,4 +1,4 @@
-"""Shows what was learned, as text for a terminal and as JSON."""
+"""Shows learned rules, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def listed(plan: Plan) -> Iterator[str]:
 
 
 def remarks(found: Learned, written: bool, ran: Ran | None, environment: str) -> Iterator[str]:
-    """Yields what is said beside the diff.
+    """Yields the lines beside the diff.
 
     Args:
         ran: The run that was made to learn; None without one.

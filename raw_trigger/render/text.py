@@ -109,7 +109,7 @@ class TextRenderer:
         self.warnings(plan, listed=not brief)
 
     def warnings(self, plan: Plan, *, listed: bool = False) -> None:
-        """Writes what the user should know or do about the plan.
+        """Writes notes on the plan, and advice.
 
         Args:
             listed: Whether the skipped targets were listed with their reasons.

@@ -199,7 +199,7 @@ def _failing(plan: Plan) -> str:
 
 
 def without_failing(plan: Plan, found: list[Line]) -> list[Line]:
-    """Leaves out the files that only feed what still fails, unless no other is there."""
+    """Leaves out files that only feed targets that still fail, unless there are no others."""
     still = {one.target for one in plan.targets if one.reason == STILL_FAILS}
     left = [one for one in found if not one.planned.targets or not still.issuperset(one.planned.targets)]
     return left or found
@@ -354,7 +354,7 @@ def failed_by_now(plan: Plan, outcome: Outcome | None, before: Mapping[Target, s
     """Returns the error of each target that failed, in this run or one before without another try since.
 
     Args:
-        before: What was returned for the run before.
+        before: The texts that were returned for the run before.
     """
     again = [one.target for one in plan.targets if one.reason == STILL_FAILS and one.target in before]
     found = {target: before[target] for target in again}

@@ -72,7 +72,7 @@ def may_lack(repo: Repository) -> bool:
 
 
 def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:
-    """Returns what is on disk instead of the path's content; None if the content is there.
+    """Returns what the disk has instead of the path's content; None if the content is there.
 
     Args:
         mode: The mode of the path in git.
@@ -124,7 +124,7 @@ def _behind_link(top: bytes, path: bytes, inside: bytes) -> Absent | None:
 
 
 def _in_submodule(repo: Repository, path: bytes) -> Absent | None:
-    """Returns what of a submodule is not here: all of it, one of its own, or some of its files."""
+    """Returns the missing part of a submodule: all of it, one of its own, or some of its files."""
     if checked_out(repo, path) is None:
         return Absent("its submodule is not checked out", "submodule", path)
     listed = git_in(repo, path).attempt("ls-files", "-s", "-z", index=True).stdout

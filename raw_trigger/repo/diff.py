@@ -1,4 +1,4 @@
-"""Lists what differs between two trees, the index and the working tree, below the raw roots.
+"""Lists the differences between two trees, the index and the working tree, below the raw roots.
 
 There is no similarity search for renames: it depends on settings and needs contents. Only a file with exactly
 the same content counts as renamed.

@@ -1,4 +1,4 @@
-"""Finds what is on disk in place of the content that Dagster should read."""
+"""Compares files on disk with the content that Dagster should read."""
 
 from __future__ import annotations
 

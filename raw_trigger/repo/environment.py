@@ -34,13 +34,13 @@ _INTERPRETER = frozenset({"PYTHONHOME", "__PYVENV_LAUNCHER__"})
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment without what belongs to one repository, to our own interpreter, or to us."""
+    """Returns the environment without variables of one repository, of our own interpreter, or of ours."""
     own = {*_INTERPRETER, TOKEN}
     return {name: value for name, value in without_git(environ).items() if name not in own}
 
 
 def without_git(environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment without what belongs to one repository."""
+    """Returns the environment without variables of one repository."""
     return {
         name: value
         for name, value in environ.items()

@@ -1,4 +1,4 @@
-"""Fetches from origin what a clone lacks, and changes nothing else of the clone.
+"""Fetches missing objects from origin, and changes nothing else of the clone.
 
 Runners clone one commit deep, so the commit to compare with is usually missing. Two trees can be compared
 without any history between them: a commit fetched by its id, without the contents of its files, is enough.
@@ -73,8 +73,8 @@ class Origin:
     """Fetches from the remote that a clone came from.
 
     Args:
-        refs: Refs of origin whose history contains what will be asked for. If a server refuses to give a
-            commit by its id, it is looked for in their history.
+        refs: Refs of origin whose history contains the commits that will be asked for. If a server refuses to
+            give a commit by its id, it is looked for in their history.
     """
 
     repo: Repository
@@ -314,7 +314,7 @@ class Origin:
         for depth in (0, *self._depths()):
             if depth:
                 self._deepen((a, b), depth)
-            # A cut in what the two do not share may hide a better common ancestor.
+            # A cut in the part that the two do not share may hide a better common ancestor.
             if self._whole(a, b):
                 with self._own_cut() as options:
                     return self.repo.git.line(*options, "merge-base", a, b)

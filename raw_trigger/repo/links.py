@@ -115,7 +115,7 @@ def _texts(repo: Repository, links: Mapping[bytes, Entry]) -> dict[bytes, bytes]
 
 
 def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]:
-    """Returns the links of a tree; only what differs from the tree of the last call is read."""
+    """Returns the links of a tree; only entries that differ from the tree of the last call are read."""
     name = hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     file = repo.private_dir / "cache" / f"links-{name}.json"
     known: dict[bytes, bytes] = {}

@@ -57,7 +57,7 @@ class UnreachableError(GitError):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """Says what became of a push.
+    """Says how a push ended.
 
     ``moved``: the remote's ref is not the expected one, or is being moved right now; ``refused``: the remote
     can be read, but refuses; ``unreachable``: everything else. ``words`` are git's own.

@@ -18,7 +18,7 @@ _BETWEEN = "-//"
 
 @dataclass(frozen=True)
 class Revision:
-    """Holds a revision by the user's name and what it means. ``commit`` is None if it names a tree."""
+    """Holds a revision as the user named it, and its object. ``commit`` is None if it names a tree."""
 
     name: str
     tree: str

@@ -31,11 +31,11 @@ class Above:
         self._every: dict[Key, list[str]] = {}
 
     def look(self, targets: list[Document], fed: set[Key], here: Set[Identity]) -> Look:
-        """Finds what has to be made before these targets.
+        """Finds the parents that have to be made before these targets.
 
         Args:
             fed: Assets that raw files feed: the plan says which of their partitions are made.
-            here: What this very request made or will make.
+            here: Targets that this very request made or will make.
         """
         found = Look(self, fed, here)
         asked = [(self.compat.asset_key(target["asset"]), target["partition"]) for target in targets]
@@ -147,7 +147,7 @@ class Look:
                 self.behind.setdefault(own, set()).update(self._above.identity(*one) for one in found)
 
     def documents(self) -> list[Document]:
-        """Returns what is made first, as the targets of a batch."""
+        """Returns the parents to make first, as the targets of a batch."""
         ours = {self._above.identity(*one) for one in self.chosen}
         found = []
         for key, partition in self.chosen:
@@ -161,7 +161,7 @@ class Look:
     def _of_parent(
         self, parent: Key, partitions: list[Any], child: Identity
     ) -> dict[tuple[Key, str | None], None] | None:
-        """Returns what has to be made of a parent and upstream of it.
+        """Returns the partitions to make of a parent and of the assets upstream of it.
 
         None if nothing exists or can be made.
         """
@@ -189,7 +189,7 @@ class Look:
         return found or nothing
 
     def _needs(self, key: Key, partition: str | None) -> dict[tuple[Key, str | None], None] | None:
-        """Returns what has to be made before it can be made; None if it cannot be made."""
+        """Returns the parents that have to be made before it; None if it cannot be made."""
         one = self._above.identity(key, partition)
         if one not in self._known:
             self._known[one] = {}  # ends the recursion if assets are made from each other in a circle

@@ -70,7 +70,7 @@ class Event(NamedTuple):
 
 
 class Kernel:
-    """Reads events from a descriptor: what fanotify and inotify have in common."""
+    """Reads events from a descriptor: the part that fanotify and inotify share."""
 
     descriptor: int
 

@@ -50,7 +50,7 @@ class Reading:
         self._real: dict[str, str | None] = {}
 
     def start(self) -> None:
-        """Begins to watch: what is read while the project loads may be kept for a step."""
+        """Begins to watch: a step may use data that was read while the project loaded."""
         if self._roots:
             self._set_up()
 

@@ -1,4 +1,4 @@
-"""Materializes and reports what the request says, and reports the outcome of each target.
+"""Materializes and reports the targets of the request, and sends the outcome of each.
 
 Runs by path in the user's interpreter. The request comes on standard input, the events go as JSON lines to
 the channel that it names; standard output and error belong to user code and Dagster.
@@ -551,7 +551,7 @@ class Runner:
     def _next_run(
         self, batch: Document, waiting: list[Document], statuses: list[str]
     ) -> tuple[Any, list[Document], list[Document]]:
-        """Returns what can go into one run: one location, one partition. The rest waits.
+        """Returns the targets that can go into one run: one location, one partition. The rest waits.
 
         Returns:
             The partition key for Dagster (a tuple: first and last one), the targets of the run, those left.
@@ -683,7 +683,7 @@ class Runner:
         tags: dict[str, str],
         refused: dict[frozenset[str], str],
     ) -> list[list[Document]]:
-        """Runs the targets; returns what to try apart, in this order, because nothing of it began."""
+        """Runs the targets; returns groups to try apart, in this order, because nothing of them began."""
         keys: dict[Any, list[Document]] = {}
         for target in ready:
             keys.setdefault(self.compat.asset_key(target["asset"]), []).append(target)
@@ -717,7 +717,7 @@ class Runner:
     def _apart(
         self, keys: dict[Any, list[Document]], error: Document | None, refused: dict[frozenset[str], str]
     ) -> list[list[Document]]:
-        """Returns two halves of what did not begin; nothing if a split is of no use: then all of it fails.
+        """Returns two halves of the targets that did not begin; none if a split is of no use: then all fail.
 
         Args:
             error: What kept Dagster from making a run; None if a resource kept its first step from beginning.

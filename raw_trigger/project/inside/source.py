@@ -77,7 +77,7 @@ class Sources:
         self._known: dict[int, tuple[Any, list[str]]] = {}
 
     def names(self, function: Any) -> list[str]:
-        """Returns texts that may name files, in a function and in what it calls in the project."""
+        """Returns texts that may name files, in a function and in the project's functions that it calls."""
         if id(function) not in self._known:
             found: list[str] = []
             try:
@@ -139,7 +139,7 @@ class Sources:
 
 
 class _Walk:
-    """Walks through one function and what it calls. ``noted`` are the texts that it uses."""
+    """Walks through one function and the functions that it calls. ``noted`` are the texts that it uses."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -159,7 +159,7 @@ class _Walk:
         return _union(scope.returned)
 
     def note(self, value: Value) -> None:
-        """Keeps what is used as a text."""
+        """Keeps a value that is used as a text."""
         for text in _texts(value):
             if text not in (HOLE, KEY) and len(self.noted) < _MOST_TEXTS * 5:
                 self.noted[text] = None
@@ -210,7 +210,7 @@ class _Scope:
             inner.arguments(one.args, {})
             inner.block(one.body)
         elif isinstance(one, ast.Expr):
-            if not isinstance(one.value, ast.Constant):  # a docstring names what it likes
+            if not isinstance(one.value, ast.Constant):  # a docstring may name anything
                 self.use(one.value)
         elif isinstance(one, ast.Return):
             if one.value is not None:
