@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raw_trigger import state
 from raw_trigger.config import Config, default_config, find_config, load_config
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import UsageError
@@ -120,7 +119,7 @@ def open_place(
         top=top,
         environ=environ,
     )
-    own = config.environment or _local(repo, config, project)
+    own = config.environment or _own_local(repo, config, project)
     if config.folder:
         name = folder_name(config.folder)
         project = replace(project, cache_dir=project.cache_dir / name)
@@ -133,30 +132,4 @@ def open_place(
 
 def _own_local(repo: Repository, config: Config, project: DagsterProject) -> str:
     """Returns the environment of a project's folder, or the linked worktree's if its assets are its own."""
-    return local_environment(config.folder, _worktree(repo, project))
-
-
-def _worktree(repo: Repository, project: DagsterProject) -> str | None:
-    return repo.worktree_name if project.has_private_home() else None
-
-
-def _local(repo: Repository, config: Config, project: DagsterProject) -> str:
-    """Returns the environment if the configuration names none.
-
-    A project below the top may have been recorded under the name of the top's. It keeps that record until
-    there is a project at the top.
-    """
-    own = _own_local(repo, config, project)
-    if not config.folder:
-        return own
-    before = local_environment("", _worktree(repo, project))
-    found = state.named(repo, own, before)
-    if own in found or before not in found:
-        return own
-    out = repo.git.run("ls-tree", "-z", "--full-tree", "--name-only", found[before], "--", *config.roots)
-    if not out:
-        return own
-    if not any(os.path.lexists(repo.top / name) for name in NAMES):
-        return before
-    state.take_over(repo, own, found[before])
-    return own
+    return local_environment(config.folder, repo.worktree_name if project.has_private_home() else None)

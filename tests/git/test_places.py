@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger import state
 from raw_trigger.errors import ConfigError, UsageError
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.model.settings import ENVIRONMENT_NAME, is_of_worktree, local_environment
 from raw_trigger.places import all_places
 from raw_trigger.repo.repository import Repository
@@ -190,30 +188,6 @@ def test_each_has_its_own_place_for_what_is_kept(repo: Repo) -> None:
         len({one.project.default_home for one in made}) == len({one.project.cache_dir for one in made}) == 3
     )
     assert made[0].project.default_home == repo.top / ".git/raw-trigger/dagster_home"
-
-
-def test_a_record_from_before_goes_on_and_is_taken_over_when_a_project_comes_above(repo: Repo) -> None:
-    """Nothing of it is lost, and nothing of it is due again."""
-    raw = "app/data/1_raw/x.csv"
-    repo.commit({raw: "1\n", "app/" + CONFIG: IGNORING})
-    repo.git("update-ref", "refs/raw-trigger/local", "HEAD^{tree}")
-    recorded = repo.git("rev-parse", "HEAD^{tree}")
-    repo.write({raw: "2\n"})
-
-    # Another project changes nothing about it.
-    repo.commit({"b/" + CONFIG: IGNORING, "b/data/1_raw/y.csv": "1\n"})
-    first, second = opened(repo, "app"), opened(repo, "b")
-    assert (first.environment, second.environment) == ("local", "local.b")
-    assert first.project.default_home == repo.top / ".git/raw-trigger/dagster_home"
-    assert Trigger(second).record is None
-
-    repo.commit({CONFIG: IGNORING, "data/1_raw/z.csv": "1\n"})
-    taken = opened(repo, "app")
-    assert taken.environment == "local.app"
-    record = state.read(taken.repo, "local.app")
-    assert record is not None and record.tree == recorded
-    sides = from_arguments(taken.repo, taken.environment, [])
-    assert [change.path.decode() for change in Trigger(taken).detect(*sides).changes] == [raw]
 
 
 def test_two_projects_with_one_environment_are_told(repo: Repo) -> None:
