@@ -166,9 +166,9 @@ class _Reader:
         if os.path.lexists(full):
             if is_pointer(raw):
                 tracked = self._survey.tracked
-                outs = {tracked.out_of(one) for one in self._known if tracked.pointer_of(one) == raw}
-                for out in sorted(outs):
-                    yield from _whole(show(out))
+                outs = filter(None, map(tracked.out, self._known))
+                for inside in sorted({out.path for out in outs if out.pointer == raw}):
+                    yield from _whole(show(inside))
             if full.is_dir() and not full.is_symlink() and _concerns(path, self._roots):
                 yield from _whole(path)
             elif any(_is_below(path, root) for root in self._roots):

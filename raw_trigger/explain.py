@@ -92,7 +92,7 @@ class Explainer:
         against = from_arguments(self._repo, trigger.workspace.environment, [])
         self._plan = trigger.plan(trigger.detect(*against), launching=True)
         self._due = self._plan.due
-        changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched))
+        changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched), base)
         self._changes = {change.path: change for change in changes}
         self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
 

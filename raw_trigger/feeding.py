@@ -146,9 +146,9 @@ def _matches(paths: Iterable[bytes], rules: RuleBook) -> Iterator[tuple[bytes, M
 
 def desired_paths(repo: Repository, tracked: Tracked, desired: Desired) -> list[tuple[bytes, Entry]]:
     """Returns every raw file of the desired side."""
-    watched = tracked.watched(desired)
     if desired.kind == "revision" and desired.oid is not None:
-        return tracked.paths(diff.all_paths(repo, desired.oid, watched))
+        return tracked.files(desired.oid)
+    watched = tracked.watched(desired)
     listed = (diff.index_paths if desired.kind == "index" else diff.worktree_paths)(repo, watched)
     return tracked.paths(listed)
 

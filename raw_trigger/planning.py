@@ -210,7 +210,7 @@ class _Planner:
             warnings=tuple(self.warnings),
             errors=tuple(self.errors),
             left_out=left_out,
-            pointed=changes.pointed,
+            pointers=changes.pointers,
         )
 
     def _change(self, change: Change) -> PlannedChange:
@@ -271,7 +271,7 @@ class _Planner:
         apart = () if self.record is None else self.record.apart(change.path)
         if not match.by_row or all(target.text not in apart for target in match.targets):
             return False
-        # In a folder of DVC's it may be another file.
+        # Without the catalog the record was not asked.
         whole = self.compare(change.path, match, None, change.new)
         return whole.missing is not None or any(target.text not in apart for target in whole.targets)
 

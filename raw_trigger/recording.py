@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 
-from raw_trigger.model.changes import Change, ChangeSet, Entry, show
+from raw_trigger.model.changes import Change, ChangeSet, show
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.record import Verdict
-from raw_trigger.repo.tracked import Tracked
 
 Snapshot = Callable[[], ChangeSet]
 """Every path that is on disk other than recorded, or that has exceptions."""
@@ -232,53 +231,6 @@ def unsteady(moved: Mapping[bytes, frozenset[str]], relative: Callable[[bytes], 
     if len(moved) > _TOLD:
         told.append(f"{len(moved) - _TOLD} more files changed while something was made from them")
     return told
-
-
-def by_outs(
-    verdicts: Mapping[bytes, Verdict], whole: Plan, tracked: Tracked, shown: Iterable[bytes] = ()
-) -> dict[bytes, Verdict]:
-    """The verdicts as they are recorded: those of a DVC folder's files as one of the folder.
-
-    A folder of which a file was not looked at, or could not be read, is left out.
-
-    Args:
-        whole: Everything that was looked at.
-        shown: Further paths that some targets do not reflect.
-    """
-    outs: dict[bytes, Entry | None] = {}
-    members: dict[bytes, set[bytes]] = {}
-    for pointed in whole.pointed:
-        for path, entry in pointed.outs.items():
-            outs[path] = entry
-            members.setdefault(path, set()).update(pointed.paths[path])
-    for path in (*(planned.change.path for planned in whole.changes), *shown, *verdicts):
-        out = tracked.out(path)
-        if out is not None:
-            outs.setdefault(out.path, out.entry)
-            members.setdefault(out.path, set()).add(path)
-    due = needed(whole)
-    found = {path: verdict for path, verdict in verdicts.items() if tracked.out_of(path) not in members}
-    for out_path, paths in members.items():
-        told = [verdicts[path] for path in paths if path in verdicts]
-        left = [due.get(path, frozenset()) for path in paths if path not in verdicts]
-        if not all(left) or (paths and not told):
-            continue
-        if paths == {out_path}:
-            found[out_path] = told[0]
-            continue
-        targets = frozenset[str]().union(*(one.targets for one in told), *left)
-        failed = frozenset[str]().union(*(one.targets - one.succeeded - one.alike for one in told), *left)
-        found[out_path] = Verdict(outs[out_path], targets, targets - failed)
-    return found
-
-
-def by_out(fed: Mapping[bytes, frozenset[str]], tracked: Tracked) -> dict[bytes, frozenset[str]]:
-    """Targets by where their files are recorded."""
-    found: dict[bytes, frozenset[str]] = {}
-    for path, targets in fed.items():
-        out = tracked.out_of(path)
-        found[out] = found.get(out, frozenset()) | targets
-    return found
 
 
 def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Verdict]:

@@ -15,7 +15,7 @@ from raw_trigger.model.record import Results, Verdict
 _VERSION = 1
 _MODES = frozenset({"100644", "100755", "120000", "160000"})
 _OID = re.compile(r"(?!0+\Z)([0-9a-f]{40}|[0-9a-f]{64})\Z")
-_DVC = re.compile(r"([0-9a-f]{32}(\.dir)?|[0-9a-f]{40})\Z")
+_DVC = re.compile(r"[0-9a-f]{32}(\.dir)?\Z")
 
 Fed = Mapping[bytes, frozenset[str]]
 
@@ -40,10 +40,6 @@ def dumps(results: Results) -> str:
         "unsure": _listed(results.unsure),
         "newly_fed": _listed(results.newly_fed),
         "planned": _listed(results.planned),
-        "pointers": [
-            {"path": show(path), "mode": entry.mode if entry else None, "oid": entry.oid if entry else None}
-            for path, entry in sorted(results.pointers.items())
-        ],
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -76,7 +72,6 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
             rules=None if rules is None else _of(str, rules, "rules"),
             newly_fed=_fed(document["newly_fed"], roots),
             planned=_fed(document["planned"], roots),
-            pointers=_pointers(document["pointers"], roots),
         )
     except KeyError as error:
         raise _refused(name, f"{error} is missing") from error
@@ -118,7 +113,6 @@ def _one(group: list[Results]) -> Results:
         rules=group[0].rules,
         newly_fed=_joined(one.newly_fed for one in group),
         planned=_joined(one.planned for one in group),
-        pointers=_same(group),
     )
 
 
@@ -128,15 +122,6 @@ def _joined(each: Iterable[Fed]) -> dict[bytes, frozenset[str]]:
         for path, targets in fed.items():
             found[path] = found.get(path, frozenset()) | targets
     return found
-
-
-def _same(group: list[Results]) -> dict[bytes, Entry | None]:
-    """The pointer files of which the jobs say the same."""
-    said: dict[bytes, set[Entry | None]] = {}
-    for one in group:
-        for path, entry in one.pointers.items():
-            said.setdefault(path, set()).add(entry)
-    return {path: next(iter(entries)) for path, entries in said.items() if len(entries) == 1}
 
 
 def _listed(fed: Fed) -> list[dict[str, Any]]:
@@ -168,14 +153,6 @@ def _entry(item: dict[str, Any]) -> Entry:
     return Entry(item["mode"], _oid(item["oid"]))
 
 
-def _pointers(value: object, roots: Sequence[str]) -> dict[bytes, Entry | None]:
-    found: dict[bytes, Entry | None] = {}
-    for item in _of(list, value, "pointers"):
-        path = _path(_of(dict, item, "a pointer")["path"], roots, above=True)
-        found[path] = None if item["oid"] is None else _entry(item)
-    return found
-
-
 def _targets(value: object) -> frozenset[str]:
     return frozenset(_of(str, target, "a target") for target in _of(list, value, "targets"))
 
@@ -186,8 +163,8 @@ def _oid(value: object) -> str:
     return value
 
 
-def _path(value: object, roots: Sequence[str], *, above: bool = False) -> bytes:
-    """A path under a root; with ``above``, a pointer file in a folder above one too."""
+def _path(value: object, roots: Sequence[str]) -> bytes:
+    """A path under a root, or of a pointer file of DVC's in a folder above one."""
     path = to_bytes(_of(str, value, "a path"))
     parts = path.split(b"/")
     if b"\0" in path or any(part.lower() in (b"", b".", b"..", b".git") for part in parts):
@@ -196,7 +173,7 @@ def _path(value: object, roots: Sequence[str], *, above: bool = False) -> bytes:
     around = is_pointer(path) and any(
         not folder or to_bytes(root).startswith(folder + b"/") for root in roots
     )
-    inside = (above and around) or any(
+    inside = around or any(
         root == "." or path.startswith(to_bytes(root) + b"/") or path == to_bytes(root) for root in roots
     )
     if not inside or parts[0] == b".raw-trigger":

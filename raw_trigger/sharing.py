@@ -20,6 +20,7 @@ from raw_trigger.mapping.rules import agree
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import Record, Reflected, Results, Verdict
 from raw_trigger.repo import diff, publishing
+from raw_trigger.repo.dvc_entries import FOLDER
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.repo.trees import TREE_MODE, rewrite
@@ -209,18 +210,13 @@ def _applied(
     record, pending = start, dict[bytes, frozenset[str]]()
     for run in runs:
         paths = sorted({*run.verdicts, *run.planned})
-        tracked = Tracked(repo, roots)
-        now = Side(record, tracked.recorded(record.tree, paths, run.pointers)[0])
+        now = Side(record, state.at(repo, record, paths))
         before: Side | None = now
         if run.planned_with != record.tree:
             known = _recorded(repo, remote, run.planned_with)
-            before = None
-            if known is not None:
-                before = Side(known, tracked.recorded(known.tree, paths, run.pointers)[0])
+            before = None if known is None else Side(known, state.at(repo, known, paths))
         merged = merge(run, before, now)
-        tree = state.promoted(
-            repo, record, merged.verdicts, merged.seen, merged.unsure, pointers=run.pointers, roots=roots
-        )
+        tree = state.promoted(repo, record, merged.verdicts, merged.seen, merged.unsure, roots=roots)
         for path, targets in merged.unsure.items():
             pending[path] = pending.get(path, frozenset()) | targets
         if tree is not None:
@@ -249,11 +245,9 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
         )
     watched = Tracked(repo, roots).watched(tree)
     raw = state.raw_tree(repo, tree, watched)
-    own = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", state.FOLDER)
+    own = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", FOLDER)
     if own:
-        raw = rewrite(
-            repo, raw, {state.FOLDER.encode(): Entry(TREE_MODE, own.split()[2].split(b"\t")[0].decode())}
-        )
+        raw = rewrite(repo, raw, {FOLDER.encode(): Entry(TREE_MODE, own.split()[2].split(b"\t")[0].decode())})
     # A base that was fetched to be compared with came without the contents of its files.
     head = repo.head()
     changes = diff.between_trees(repo, head.tree if head else repo.empty_tree, raw, watched)
@@ -269,8 +263,8 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
 
 def _with_contents(repo: Repository, remote: str, results: Results) -> Results:
     """The results without verdicts about contents that are nowhere to be had: no tree can name them."""
-    files = (*(verdict.entry for verdict in results.verdicts.values()), *results.pointers.values())
-    lacking = _absent(repo, remote, {entry for entry in files if entry is not None})
+    entries = (verdict.entry for verdict in results.verdicts.values())
+    lacking = _absent(repo, remote, {entry for entry in entries if entry is not None})
     if not lacking:
         return results
     unsure = dict(results.unsure)
@@ -280,8 +274,7 @@ def _with_contents(repo: Repository, remote: str, results: Results) -> Results:
             kept[path] = verdict
         elif verdict.succeeded:
             unsure[path] = unsure.get(path, frozenset()) | verdict.succeeded
-    pointers = {path: entry for path, entry in results.pointers.items() if entry not in lacking}
-    return replace(results, verdicts=kept, unsure=unsure, pointers=pointers)
+    return replace(results, verdicts=kept, unsure=unsure)
 
 
 def _absent(repo: Repository, remote: str, entries: Iterable[Entry]) -> set[Entry]:

@@ -3,7 +3,7 @@
 ``refs/raw-trigger/<environment>`` points straight at a tree that holds the raw files, under
 their full paths, as they were last materialized. Beside them, in ``.raw-trigger/``, stand the
 exceptions, one small file for each path whose targets reflect different contents, these contents,
-the rules in force, what files were in DVC's folders, and once more those raw files of which it is only
+the rules in force, the data that DVC has, and once more those raw files of which it is only
 assumed that they were materialized. Moving the ref is one compare-and-swap.
 """
 
@@ -16,8 +16,8 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,20 +27,21 @@ from raw_trigger.mapping.rules import takes_over
 from raw_trigger.model.changes import DVC_MODE, Entry, is_below, show, to_bytes
 from raw_trigger.model.record import Record, Reflected, Verdict, is_content
 from raw_trigger.repo import diff
+from raw_trigger.repo.dvc_entries import DATA, FOLDER, damaged, edit
+from raw_trigger.repo.dvc_entries import entries_at as data_at
 from raw_trigger.repo.git import quoted, words
+from raw_trigger.repo.pointer_files import followed, placed, points
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.tracked import Out, Tracked
+from raw_trigger.repo.tracked import Tracked
 from raw_trigger.repo.trees import TREE_MODE, rewrite
 
 PREFIX = "refs/raw-trigger/"
-FOLDER = ".raw-trigger"
 _EXCEPTIONS = f"{FOLDER}/exceptions"
 _CONTENTS = f"{FOLDER}/contents"
 _RULES = f"{FOLDER}/rules"
-_FOLDERS = f"{FOLDER}/folders"
 _ASSUMED = f"{FOLDER}/assumed"
 _FILE = "100644"
-_OWN = frozenset(name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, _FOLDERS, _ASSUMED))
+_OWN = frozenset(name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, DATA, _ASSUMED))
 """What this version knows the meaning of; what else a record holds was written by a newer one."""
 _CONTENT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{32}(\.dir)?")
 """An object's id, or one of DVC's."""
@@ -64,7 +65,7 @@ def read(repo: Repository, environment: str) -> Record | None:
         exists = repo.git.attempt("show-ref", "--verify", "--quiet", ref).returncode == 0
         if not exists and not os.path.lexists(repo.common_dir / ref):
             return None
-    raise _damaged(ref, "does not name a tree of this repository")
+    raise damaged(ref, "does not name a tree of this repository")
 
 
 def read_tree(repo: Repository, tree: str) -> Record | None:
@@ -85,7 +86,7 @@ def _read(repo: Repository, name: str) -> Record | None:
         return _understood(repo, tree)
     except (GitError, ValueError) as error:
         said = error.message if isinstance(error, GitError) else str(error)
-        raise _damaged(name, f"cannot be read: {said}") from error
+        raise damaged(name, f"cannot be read: {said}") from error
 
 
 def _understood(repo: Repository, tree: str) -> Record:
@@ -116,8 +117,14 @@ def _understood(repo: Repository, tree: str) -> Record:
     texts = iter(diff.contents(repo.git, blobs))
     told = None if rules is None else _told_rules(next(texts))
     found = dict(_exception(path, text) for path, text in zip(files, texts, strict=True))
-    assumed = own.get(_ASSUMED.encode())
-    return Record(tree, found, told, assumed=None if assumed is None else assumed.oid)
+    data, assumed = own.get(DATA.encode()), own.get(_ASSUMED.encode())
+    return Record(
+        tree,
+        found,
+        told,
+        data=None if data is None else data.oid,
+        assumed=None if assumed is None else assumed.oid,
+    )
 
 
 def _listed(repo: Repository, tree: str, *paths: str) -> dict[bytes, Entry]:
@@ -174,30 +181,6 @@ def _is_reflected(oid: object) -> bool:
     return oid is None or (isinstance(oid, str) and _CONTENT.fullmatch(oid) is not None)
 
 
-def kept(repo: Repository, tree: str, folder: str) -> dict[str, str] | None:
-    """The files of a folder of DVC's as they were recorded, by its id: later no cache may have the list."""
-    done = repo.git.attempt("cat-file", "blob", f"{tree}:{_FOLDERS}/{folder}.json")
-    if done.returncode != 0:
-        return None
-    try:
-        files = load_json(done.stdout)
-        if not isinstance(files, dict) or not all(map(is_below, files)):
-            raise ValueError("it is no list of files")  # noqa: TRY301
-        if not all(isinstance(md5, str) for md5 in files.values()):
-            raise ValueError("it has a file without a content")  # noqa: TRY301
-    except ValueError as error:
-        what = f"cannot be read: {_FOLDERS}/{folder}.json: {error}"
-        raise _damaged(f"{PREFIX}ENVIRONMENT", what) from error
-    return files
-
-
-def _keep(repo: Repository, folders: Mapping[str, Mapping[str, str]]) -> dict[bytes, Entry | None]:
-    return {
-        f"{_FOLDERS}/{folder}.json".encode(): _store(repo, json.dumps(files, sort_keys=True, indent=1) + "\n")
-        for folder, files in folders.items()
-    }
-
-
 def environments(repo: Repository) -> dict[str, str]:
     """Every recorded environment and its tree's id."""
     out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", PREFIX)
@@ -205,26 +188,14 @@ def environments(repo: Repository) -> dict[str, str]:
     return {ref.removeprefix(PREFIX): oid for ref, oid in pairs}
 
 
-def named(repo: Repository, *environments: str) -> dict[str, str]:
-    """Those of the environments that are recorded, each with its tree's id."""
-    refs = [PREFIX + environment for environment in environments]
-    out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", *refs)
-    pairs = (show(line).split(" ") for line in out.splitlines())
-    return {ref.removeprefix(PREFIX): oid for ref, oid in pairs if ref in refs}
-
-
-def take_over(repo: Repository, environment: str, tree: str) -> None:
-    """Record for an environment that has no record yet what was recorded under another name.
-
-    Raises:
-        RecordError: it cannot be written.
-    """
-    _move(repo, environment, tree, None)
-
-
 def is_own(path: bytes) -> bool:
     """Whether a path of the recorded tree is no raw file."""
     return path.startswith(FOLDER.encode() + b"/")
+
+
+def _is_content(path: bytes) -> bool:
+    """Whether a path of the recorded tree is one of its files, or of DVC's data."""
+    return not is_own(path) or path.startswith(f"{DATA}/".encode())
 
 
 def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
@@ -246,7 +217,7 @@ def adopt(
     tree: str,
     rules: str,
     old: Record | None,
-    folders: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    data: Mapping[bytes, Entry] = MappingProxyType({}),
 ) -> bool:
     """Record a whole tree as what everything is assumed to reflect; False if the ref was moved meanwhile.
 
@@ -254,12 +225,15 @@ def adopt(
         tree: Holds the raw files only.
         rules: The rules in force, as text: what they newly feed later on is pending then.
         old: The record that it takes the place of.
-        folders: The files of DVC's folders, by their ids.
+        data: What DVC has: see :meth:`raw_trigger.repo.tracked.Tracked.to_record`.
 
     Raises:
         RecordError: the ref cannot be written.
     """
-    edits = {**_keep(repo, folders), _RULES.encode(): _store(repo, rules)}
+    width = len(repo.empty_tree)
+    if data:
+        tree = rewrite(repo, tree, dict(edit(path, entry, width) for path, entry in data.items()))
+    edits: dict[bytes, Entry | None] = {_RULES.encode(): _store(repo, rules)}
     assumed = tree if old is None else _assumed_beside(repo, tree, old)
     if assumed != repo.empty_tree:
         edits[_ASSUMED.encode()] = Entry(TREE_MODE, assumed)
@@ -269,7 +243,8 @@ def adopt(
 def _assumed_beside(repo: Repository, tree: str, old: Record) -> str:
     """The files of ``tree`` that are assumed once it takes the place of ``old``: what ran did run."""
     changes = diff.between_trees(repo, old.tree, tree, ())
-    edits = {change.path: change.new for change in changes if not is_own(change.path)}
+    edits = {change.path: change.new for change in changes if _is_content(change.path)}
+    edits |= placed(repo, data_at(repo, tree, list(old.exceptions)), beside=False)
     edits |= diff.entries_at(repo, tree, list(old.exceptions))
     return rewrite(repo, old.assumed or repo.empty_tree, edits)
 
@@ -281,7 +256,6 @@ def promote(
     seen: Record | None = None,
     unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
     *,
-    pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     roots: Sequence[str] = (),
     only_on: str | None = None,
     assume: bool = False,
@@ -293,9 +267,7 @@ def promote(
         seen: The record as it was planned with: its rules, and the exceptions that came in with them,
             are recorded too.
         unsure: For a path the targets of which nobody knows what they reflect of it.
-        pointers: Pointer files that stand for some of the paths, as they are to be recorded once all that
-            they stand for is whole; until then the verdicts about that are exceptions.
-        roots: The raw roots; needed with ``pointers``.
+        roots: The raw roots; needed where some of the paths are DVC's, or its files.
         only_on: The recorded tree that this is about; nothing is recorded on any other. None: what others
             have recorded meanwhile is kept beside it.
         assume: Nothing ran: somebody said that the targets reflect this.
@@ -312,7 +284,7 @@ def promote(
             return False
         if old is None:
             raise no_more(environment)
-        new = promoted(repo, old, verdicts, seen, unsure, pointers=pointers, roots=roots, assume=assume)
+        new = promoted(repo, old, verdicts, seen, unsure, roots=roots, assume=assume)
         if new is None or _move(repo, environment, new, old):
             return True
         time.sleep(random.uniform(0, _PAUSE))
@@ -336,26 +308,43 @@ def promoted(
     seen: Record | None = None,
     unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
     *,
-    pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     roots: Sequence[str] = (),
     assume: bool = False,
 ) -> str | None:
     """The tree that :func:`promote` makes of the record ``old``; None if nothing changes. No ref is moved."""
-    behind = _Pointers(repo, roots, old, verdicts, pointers)
-    edits = _edits(repo, old, verdicts, seen, unsure, behind)
-    edits |= _assumptions(repo, old, verdicts, edits, behind, assume=assume)
+    recorded = at(repo, old, list(verdicts)) if verdicts else {}
+    tracked = Tracked(repo, roots)
+    pointers = {
+        path: one.entry
+        for path, one in verdicts.items()
+        if points(tracked, path, one.entry, recorded.get(path))
+    }
+    files = {path: verdict for path, verdict in verdicts.items() if path not in pointers}
+    moved, edits = _edits(repo, old, files, recorded, seen, unsure)
+    holds = old.data is not None
+    edits |= placed(repo, moved, beside=holds)
+    is_data = any(one is not None and one.mode == DVC_MODE for one in moved.values())
+    if pointers or is_data or (moved and holds):
+        edits |= followed(repo, tracked, old.tree, moved, pointers, partial(_stored, repo))
+    edits |= _assumptions(repo, old, files, moved, assume=assume)
     return rewrite(repo, old.tree, edits) if edits else None
+
+
+def at(repo: Repository, record: Record, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+    """Returns what is recorded at these paths, whether git or DVC has it there."""
+    there = diff.entries_at(repo, record.tree, paths)
+    return there if record.data is None else {**data_at(repo, record.tree, paths), **there}
 
 
 def _edits(
     repo: Repository,
     old: Record,
     verdicts: Mapping[bytes, Verdict],
+    recorded: Mapping[bytes, Entry],
     seen: Record | None,
     unsure: Mapping[bytes, Iterable[str]],
-    pointers: _Pointers,
-) -> dict[bytes, Entry | None]:
-    """The paths of the tree that have to change."""
+) -> tuple[dict[bytes, Entry | None], dict[bytes, Entry | None]]:
+    """The files that become others, and what else of the tree has to change."""
     before: dict[bytes, Reflected] = dict(old.exceptions)
     after = dict(before)
     unknown = "0" * len(repo.empty_tree)
@@ -365,50 +354,34 @@ def _edits(
             # What edited rules have made of it is not known of the record yet.
             anew = {name: oid for name, oid in reflected.items() if edited and not is_content(oid)}
             after[path] = {**reflected, **before.get(path, {}), **anew}
-    after |= pointers.exceptions(after)
-    edits: dict[bytes, Entry | None] = {}
-    whole = set()
+    moved: dict[bytes, Entry | None] = {}
     for path, verdict in verdicts.items():
-        entry, exceptions = verdict.judge(pointers.recorded.get(path), after.get(path, {}))
-        if entry == verdict.entry:
-            whole.add(path)
-        if entry != pointers.files.get(path) and (entry is None or entry.mode != DVC_MODE):
-            edits[path] = entry
-        after[path] = exceptions
-    moved = pointers.moved(whole)
-    edits |= moved
-    after |= {path: {} for path in moved}
-    for path in pointers.held(moved) & whole:
-        entry = verdicts[path].entry
-        after[path] = dict.fromkeys(verdicts[path].targets, None if entry is None else entry.oid)
-    folders = pointers.folders(moved, before, after)
-    edits |= {f"{_FOLDERS}/{folder}.json".encode(): None for folder, files in folders.items() if not files}
-    edits |= _keep(repo, {folder: files for folder, files in folders.items() if files})
+        entry, after[path] = verdict.judge(recorded.get(path), after.get(path, {}))
+        if entry != recorded.get(path):
+            moved[path] = entry
     for path, targets in unsure.items():
         # None would say that they reflect the path's absence.
         after[path] = {**after.get(path, {}), **dict.fromkeys(targets, unknown)}
     changed = {path: told for path, told in after.items() if told != before.get(path, {})}
-    edits |= {_name(path): None for path, told in changed.items() if not told}
+    edits: dict[bytes, Entry | None] = {_name(path): None for path, told in changed.items() if not told}
     edits |= _stored(repo, {_name(path): _text(path, told) for path, told in changed.items() if told})
     edits |= _contents(repo, before, after)
     if seen is not None and seen.rules is not None and edited:
         edits[_RULES.encode()] = _store(repo, seen.rules)
-    return edits
+    return moved, edits
 
 
 def _assumptions(
     repo: Repository,
     old: Record,
     verdicts: Mapping[bytes, Verdict],
-    edits: Mapping[bytes, Entry | None],
-    pointers: _Pointers,
+    moved: Mapping[bytes, Entry | None],
     *,
     assume: bool,
 ) -> dict[bytes, Entry | None]:
     """What changes among the assumed files: one goes once everything was made from it, or it moved on."""
-    moved = {path: entry for path, entry in edits.items() if not is_own(path)}
     if assume:
-        now: Mapping[bytes, Entry | None] = moved
+        now = moved
     elif old.assumed is None:
         return {}
     else:
@@ -416,8 +389,9 @@ def _assumptions(
         # What differs in nothing that counts takes nothing away from what was said of it.
         same = {path for path, verdict in verdicts.items() if verdict.is_alike} - made
         gone = (path for path, entry in moved.items() if entry is None or path not in same)
-        now = dict.fromkeys([*gone, *made, *pointers.all_in(made)])
-    return {f"{_ASSUMED}/".encode() + path: entry for path, entry in now.items()}
+        now = dict.fromkeys([*gone, *made])
+    holds = old.data is not None
+    return {f"{_ASSUMED}/".encode() + path: one for path, one in placed(repo, now, beside=holds).items()}
 
 
 def _contents(
@@ -438,101 +412,6 @@ def _contents(
 
 def _oids(exceptions: Mapping[bytes, Reflected]) -> set[str]:
     return {oid for reflected in exceptions.values() for oid in reflected.values() if is_content(oid)}
-
-
-class _Pointers:
-    """The pointer files behind some of the verdicts, as they are recorded and as they are to be."""
-
-    def __init__(
-        self,
-        repo: Repository,
-        roots: Sequence[str],
-        old: Record,
-        verdicts: Mapping[bytes, Verdict],
-        pointers: Mapping[bytes, Entry | None],
-    ) -> None:
-        self._tracked = Tracked(repo, roots, kept=lambda folder: kept(repo, old.tree, folder))
-        self._new = pointers
-        self.recorded: Mapping[bytes, Entry] = {}
-        self.files: Mapping[bytes, Entry] = {}
-        if verdicts or pointers:
-            self.recorded, self.files = self._tracked.recorded(old.tree, verdicts, pointers)
-        self._desired = {out.path: out.entry for path in pointers for out in self._outs(path, pointers[path])}
-
-    def exceptions(self, recorded: Mapping[bytes, Reflected]) -> dict[bytes, Reflected]:
-        """What was recorded of the files themselves, said of what they stand for."""
-        found: dict[bytes, Reflected] = {}
-        for pointer in self._new.keys() & recorded.keys():
-            outs = self._tracked.outs(pointer, self.files.get(pointer))
-            for path, told in self._tracked.by_out(outs, pointer, recorded[pointer]).items():
-                found[path] = {**told, **recorded.get(path, {})}
-            found[pointer] = {}
-        return found
-
-    def _outs(self, path: bytes, entry: Entry | None) -> Iterable[Out]:
-        return self._tracked.outs(path, entry).values()
-
-    def _differing(self, path: bytes) -> set[bytes]:
-        """What the file stands for, before or after, and what is another one after it."""
-        named = {o.path for e in (self.files.get(path), self._new[path]) for o in self._outs(path, e)}
-        # What is git's file on both sides is none of this one's business.
-        named -= self.files.keys() - self._desired.keys()
-        return {name for name in named if self.recorded.get(name) != self._desired.get(name)}
-
-    def all_in(self, made: Collection[bytes]) -> list[bytes]:
-        """The files all of whose data is among ``made``."""
-        return [
-            path
-            for path, entry in self._new.items()
-            if {out.path for out in self._outs(path, entry)} <= set(made)
-        ]
-
-    def moved(self, whole: Collection[bytes]) -> dict[bytes, Entry | None]:
-        """The files that are to be recorded: all that they stand for is whole. Data that git had goes."""
-        found: dict[bytes, Entry | None] = {}
-        for path, entry in self._new.items():
-            if self._differing(path) <= set(whole):
-                if self.files.get(path) != entry:
-                    found[path] = entry
-                found |= {o.path: None for o in self._outs(path, entry) if o.path in self.files}
-        return found
-
-    def folders(
-        self,
-        moved: Mapping[bytes, Entry | None],
-        before: Mapping[bytes, Reflected],
-        after: Mapping[bytes, Reflected],
-    ) -> dict[str, Mapping[str, str] | None]:
-        """The files of folders that something reflects now; None of those that nothing does any more.
-
-        Args:
-            before: The exceptions as they were.
-            after: As they will be.
-        """
-        now: dict[str, Out] = {}
-        gone: set[str] = set()
-        for path, new in self._new.items():
-            for entry in {self.files.get(path), new}:
-                for out in self._outs(path, entry):
-                    stays = entry == (new if path in moved else self.files.get(path))
-                    told = {oid for oid in after.get(out.path, {}).values() if oid is not None}
-                    gone.update(oid for oid in before.get(out.path, {}).values() if oid is not None)
-                    for name in (*told, *([out.dvc.identity] if stays else ())):
-                        if name.endswith(".dir"):
-                            now[name] = out
-                    gone.add(out.dvc.identity)
-        left = (name for name in gone - now.keys() if name.endswith(".dir"))
-        found: dict[str, Mapping[str, str] | None] = dict.fromkeys(left)
-        for name, out in now.items():
-            files = self._tracked.listed(replace(out.dvc, md5=name, identity=name))
-            if files is not None:
-                found[name] = files
-        return found
-
-    def held(self, moved: Collection[bytes]) -> set[bytes]:
-        """What is another one now, but whose file stays as it is recorded."""
-        staying = (path for path in self._new if path not in moved)
-        return {name for path in staying for name in self._differing(path)}
 
 
 def _move(repo: Repository, environment: str, new: str, old: Record | None) -> bool:
@@ -577,11 +456,3 @@ def _stored(repo: Repository, texts: Mapping[bytes, str]) -> dict[bytes, Entry |
         out = repo.git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
     oids = out.decode().split()
     return {name: Entry(_FILE, oid) for name, oid in zip(texts, oids, strict=True)}
-
-
-def _damaged(ref: str, what: str) -> RecordError:
-    return RecordError(
-        f"{ref} {what}",
-        f"delete it with `git update-ref -d {ref}` and record anew with `raw-trigger adopt REV`, or run "
-        "everything with `raw-trigger run --all`",
-    )

@@ -67,7 +67,8 @@ class Status:
 
 def _behind(trigger: Trigger, tree: str, tip: str) -> int:
     watched = trigger.tracked.watched(tree, tip)
-    return len(trigger.tracked.changes(diff.between_trees(trigger.workspace.repo, tree, tip, watched))[0])
+    differ = diff.between_trees(trigger.workspace.repo, tree, tip, watched)
+    return len(trigger.tracked.changes(differ, tree, tip)[0])
 
 
 def _job(job: Job) -> dict[str, object]:

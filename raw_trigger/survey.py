@@ -18,9 +18,9 @@ from raw_trigger.mapping.rules import Match, RuleBook, tells_catalog, unknown_as
 from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, Target
-from raw_trigger.model.record import Record, Reflected, Verdict
+from raw_trigger.model.record import Record, Reflected
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
-from raw_trigger.recording import Recorder, by_outs, needed
+from raw_trigger.recording import Recorder, needed
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, not_the_content
 from raw_trigger.repo.links import Links
@@ -53,13 +53,13 @@ class Survey:
         self._told: Told = {}
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
-        self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._kept)
+        self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._recorded)
         self.links = Links(workspace.repo, workspace.roots)
         self.unfetched: Mapping[bytes, str] = {}
         """Files whose content was fetched in vain, and why."""
 
-    def _kept(self, folder: str) -> Mapping[str, str] | None:
-        return None if self.record is None else state.kept(self.workspace.repo, self.record.tree, folder)
+    def _recorded(self) -> str | None:
+        return None if self.record is None or self.record.data is None else self.record.tree
 
     def _obtain(self, oids: list[str]) -> None:
         self.obtain(oids)
@@ -100,16 +100,17 @@ class Survey:
         # What is recorded and gone is nowhere in what is there, and still has to be done.
         record = self.record if base.kind == "empty" else None
         since = () if record is None else self._differing(record.tree, desired)
-        before, further = self.tracked.changes(since)
-        seen, pointed = self.tracked.changes(changes, beside=True)
-        found = ChangeSet(base, desired, seen, pointed=(*pointed, *further))
+        old = None if record is None else record.tree
+        before, further = self.tracked.changes(since, old, desired.oid)
+        seen, pointers = self.tracked.changes(changes, base.oid, desired.oid, beside=True)
+        found = ChangeSet(base, desired, seen, pointers={**pointers, **further})
         if record is not None:
             found = self._with_recorded(found, before, record)
         if only is None:
             return found
-        # A folder may be known by its files now, and git knows of nothing but pointer files.
-        same = {c.path: {self.tracked.pointer_of(c.path), self.tracked.out_of(c.path)} for c in found.changes}
-        return found.narrowed(only | {path for path, names in same.items() if not only.isdisjoint(names)})
+        # Git knows of nothing but pointer files.
+        paths = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in only}
+        return found.narrowed(only | paths)
 
     def _differing(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
         """What git says differs under the raw roots."""
@@ -123,8 +124,6 @@ class Survey:
             changes = diff.to_index(repo, old, roots)
         else:
             changes = diff.to_worktree(repo, old, roots)
-        if "." in roots:
-            changes = tuple(change for change in changes if not state.is_own(change.path))
         return changes
 
     def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:
@@ -137,8 +136,7 @@ class Survey:
         gone = [replace(change, old_path=None) for change in before.values() if change.new is None]
         every = tuple(sorted((*found.changes, *gone), key=lambda change: change.path))
         recorded = {path: change.old for path, change in before.items() if change.old is not None}
-        found = replace(found, changes=every, recorded=recorded)
-        return self._with_exceptions(found, self._shown(record, found))
+        return self._with_exceptions(replace(found, changes=every, recorded=recorded), record)
 
     def _has_outs(self, desired: Desired) -> bool:
         """Whether DVC has files under a root of which git knows nothing there."""
@@ -239,7 +237,7 @@ class Survey:
             _require_known(rules, catalog, self.wishes.narrowing)
             self._require_partitions(catalog)
         if record is not None:
-            record = self._shown(self._by_todays(rules, record), changes)
+            record = self._by_todays(rules, record)
             changes = self._with_exceptions(changes, record)
         looks = launching or changes.desired.kind != "revision"
         with self.contents(changes, rules, record) as contents:
@@ -356,9 +354,7 @@ class Survey:
         today = rules.describe()
         if record.rules is not None and record.rules != today:
             before = RuleBook.described(record.rules)
-            watched = self.tracked.watched(record.tree)
-            listed = diff.all_paths(self.workspace.repo, record.tree, watched)
-            files = dict(self.tracked.paths(one for one in listed if not state.is_own(one[0])))
+            files = dict(self.tracked.files(record.tree))
             newly = rules.newly_fed(before, files)
             record = record.with_new_targets(self._made_from(self._fed(newly, files, rules), rules))
             record = record.with_new_targets(self._newly_reached(before, files, rules))
@@ -386,7 +382,7 @@ class Survey:
         fed = {name.partition("|")[0] for names in made for name in names}
         before, after = (None if one.clause is None else one.clause.partition for one in (then, now))
         renamed = {target.asset for target in now.targets} if before != after else ()
-        return record.with_other_contents(self.tracked.out_of(path), fed, renamed)
+        return record.with_other_contents(path, fed, renamed)
 
     def _with_rows(self, record: Record, rules: RuleBook) -> Record:
         """The record with the partitions of tables that could not be read when a rule newly fed them."""
@@ -394,37 +390,33 @@ class Survey:
         places = [path for path, reflected in found.items() if _may_be_unread(path, reflected, rules)]
         if not places:
             return record
-        files: dict[bytes, Entry] = {}
-        unread: dict[bytes, dict[bytes, Match]] = {}
-        for place, there in self.tracked.files_at(record.tree, places).items():
-            files |= there
-            unread[place] = {}
-            for path in there:
-                match = rules.match(path)
-                targets = () if match is None or not match.by_row else match.targets
-                newly = tuple(target for target in targets if target.text in record.exceptions[place])
-                if match is not None and newly:
-                    unread[place][path] = replace(match, targets=newly)
-        matches = {path: match for by_path in unread.values() for path, match in by_path.items()}
-        fed = self._fed(matches, files, rules)
+        files = state.at(self.workspace.repo, record, places)
+        self.tracked.find(record.tree, (path for path, entry in files.items() if entry.mode == DVC_MODE))
+        unread: dict[bytes, Match] = {}
+        for path in files:
+            match = rules.match(path)
+            targets = () if match is None or not match.by_row else match.targets
+            newly = tuple(target for target in targets if target.text in record.exceptions[path])
+            if match is not None and newly:
+                unread[path] = replace(match, targets=newly)
+        fed = self._fed(unread, files, rules)
         known = {
-            path: targets for path, targets in fed.items() if not set(targets) & set(matches[path].targets)
+            path: targets for path, targets in fed.items() if not set(targets) & set(unread[path].targets)
         }
         record = record.with_new_targets(self._made_from(known, rules))
         exceptions = dict(record.exceptions)
-        for place, by_path in unread.items():
-            left = {t.text for path, match in by_path.items() if path not in known for t in match.targets}
-            told = {t.text for path, match in by_path.items() if path in known for t in match.targets} - left
-            exceptions[place] = {name: oid for name, oid in exceptions[place].items() if name not in told}
+        for path in known:
+            told = {target.text for target in unread[path].targets}
+            exceptions[path] = {name: oid for name, oid in exceptions[path].items() if name not in told}
         return replace(record, exceptions=exceptions)
 
     def _made_from(self, fed: Mapping[bytes, Iterable[Target]], rules: RuleBook) -> dict[bytes, list[str]]:
-        """What may be made from these targets, by where their files are recorded."""
+        """What may be made from these targets, by file."""
         options = self._options()
         found: dict[bytes, list[str]] = {}
         for path, targets in fed.items():
             made = (made_from(t, rules.catalog, options.downstream, options.now) for t in targets)
-            found.setdefault(self.tracked.out_of(path), []).extend(t.text for each in made for t in each)
+            found.setdefault(path, []).extend(t.text for each in made for t in each)
         return found
 
     def _fed(
@@ -448,40 +440,19 @@ class Survey:
                 for path, match in matches.items()
             }
 
-    def _shown(self, record: Record, changes: ChangeSet) -> Record:
-        """The record with the exceptions of what pointer files stand for by the files that are planned."""
-        if not record.exceptions:
-            return record
-        changed = {change.path for change in changes.changes}
-        virtual = self.tracked.translated(record.tree, record.exceptions, changed)
-        return record if virtual is None else replace(record, shown=virtual)
-
     def _with_exceptions(self, changes: ChangeSet, record: Record) -> ChangeSet:
         """Also the paths whose content is as recorded, but not all of whose targets reflect it."""
+        return self._with_paths(changes, record, record.exceptions)
+
+    def _with_paths(self, changes: ChangeSet, record: Record, paths: Iterable[bytes]) -> ChangeSet:
+        """Also these paths, as they are recorded."""
         known = {change.path for change in changes.changes}
-        shown = record.exceptions if record.shown is None else record.shown
-        further = [path for path in shown if path not in known]
+        further = [path for path in paths if path not in known]
         if not further:
             return changes
-        entries = diff.entries_at(self.workspace.repo, record.tree, further)
-        return changes.extended({path: entries.get(path) or self.tracked.entry(path) for path in further})
-
-    def as_recorded(
-        self, verdicts: Mapping[bytes, Verdict], whole: Plan, shown: Iterable[bytes] = ()
-    ) -> tuple[dict[bytes, Verdict], dict[bytes, Entry | None]]:
-        """The verdicts as they are recorded, and the pointer files that stand for their paths.
-
-        Args:
-            whole: Everything that was looked at.
-            shown: Further paths that some targets do not reflect.
-        """
-        found = by_outs(verdicts, whole, self.tracked, shown)
-        moved = {pointed.path: pointed.new for pointed in whole.pointed}
-        still = {self.tracked.pointer_of(path) for path in found} - moved.keys() - {None}
-        if self.record is not None and still:
-            same = [path for path in still if path is not None]
-            moved |= diff.entries_at(self.workspace.repo, self.record.tree, same)
-        return found, moved
+        entries = state.at(self.workspace.repo, record, further)
+        self.tracked.find(record.tree, (path for path, entry in entries.items() if entry.mode == DVC_MODE))
+        return changes.extended({path: entries.get(path) for path in further})
 
     def recorder(self, further: Collection[bytes] = ()) -> Recorder:
         """Compares the disk before and after a run with the record, under today's rules.
@@ -497,17 +468,13 @@ class Survey:
         def snapshot() -> ChangeSet:
             seen = self.detect(base, Desired("worktree", WORKTREE))
             seen = seen.overlaid(diff.hidden(self.workspace.repo, self.workspace.roots))
-            if record is not None and further:
-                entries = self.tracked.at(record.tree, further)
-                seen = seen.extended({path: entries.get(path) for path in further})
-            return seen if record is None else self._with_exceptions(seen, self._shown(record, seen))
+            return seen if record is None else self._with_paths(seen, record, {*further, *record.exceptions})
 
         def planned(seen: ChangeSet, made: Set[Target], *, everything: bool) -> Plan:
             workspace = self.workspace
             options = Survey(workspace)._options()
             disk = not_the_content(workspace.repo, self.tracked, seen, rules.feeds)
-            shown = None if record is None else self._shown(record, seen)
-            with self.contents(seen, rules, shown) as contents:
+            with self.contents(seen, rules, record) as contents:
                 feeds = Feeding(workspace.repo, self.tracked, seen, rules, contents)
                 return make_plan(
                     seen,
@@ -516,7 +483,7 @@ class Survey:
                     disk=disk,
                     feeds=feeds,
                     compare=contents,
-                    record=shown,
+                    record=record,
                     everything=everything,
                     made=made,
                 )

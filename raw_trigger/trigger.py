@@ -20,14 +20,14 @@ from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.lock import left_behind, locked
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import RuleBook, tells_catalog
-from raw_trigger.model.changes import NOTHING, WORKTREE, Base, ChangeSet, Desired, Entry, show
+from raw_trigger.model.changes import NOTHING, WORKTREE, Base, Change, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import Assumptions, Results, Verdict
 from raw_trigger.planning import is_wanted, made_from, make_plan, path_filter
 from raw_trigger.project import Watching
-from raw_trigger.promotion import promote
-from raw_trigger.recording import Recorder, by_out, needed, settled, unsteady
+from raw_trigger.promotion import pointers, promote
+from raw_trigger.recording import Recorder, needed, settled, unsteady
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
 from raw_trigger.survey import Survey, Wishes
@@ -90,11 +90,11 @@ class Trigger(Survey):
         Raises:
             RecordError: the record cannot be read.
         """
-        repo, record = self.workspace.repo, self.record
+        record = self.record
         if record is None or record.assumed is None:
             return Assumptions()
-        said = self.tracked.paths(diff.all_paths(repo, record.assumed, ()))
-        now = dict(self.tracked.paths(diff.all_paths(repo, record.tree, self.tracked.watched(record.tree))))
+        said = self.tracked.files(record.assumed, recorded=True)
+        now = dict(self.tracked.files(record.tree))
         files = {path: frozenset((entry.oid, now.get(path, entry).oid)) for path, entry in said}
         made = {target.text: contents for target, contents in self._books.made().items()}
         return Assumptions(files, made)
@@ -437,11 +437,10 @@ class Trigger(Survey):
         if self.record is not None:
             return
         repo = self.workspace.repo
-        tree = repo.empty_tree
-        if base.oid is not None:
-            tree = state.raw_tree(repo, base.oid, self.tracked.watched(base.oid))
-        folders = self.tracked.folders(tree)
-        state.adopt(repo, self.workspace.environment, tree, rules.describe(), None, folders)
+        base_tree = base.oid or repo.empty_tree
+        tree = state.raw_tree(repo, base_tree, self.tracked.watched(base_tree))
+        data = self.tracked.to_record(base_tree)
+        state.adopt(repo, self.workspace.environment, tree, rules.describe(), None, data)
         self.look_again()
 
     def _promote(
@@ -453,7 +452,6 @@ class Trigger(Survey):
         *,
         only_on: str | None = None,
     ) -> None:
-        shown = () if plan.record is None or plan.record.shown is None else plan.record.shown
         seen = plan.record or self.record
         if plan.errors:  # rules that somebody still has to mend are not in force
             seen = self.record
@@ -464,10 +462,10 @@ class Trigger(Survey):
         ):
             rules = self.rules(self.known_catalog())
             seen = replace(self._by_todays(rules, seen), rules=rules.describe())
-        made = promote(self, verdicts, whole or plan, seen, unsure, shown=shown, only_on=only_on)
+        made = promote(self, verdicts, whole or plan, seen, unsure, only_on=only_on)
         if made is not None and self.record is not None:
-            first = {} if plan.base.kind == "recorded" else by_out(needed(plan), self.tracked)
-            self.results = Results.of(self.record, seen, made.verdicts, made.unsure, first, made.pointers)
+            first = {} if plan.base.kind == "recorded" else needed(plan)
+            self.results = Results.of(self.record, seen, made, unsure, first)
 
     def _sees_all(self) -> bool:
         """Whether plans have everything that the configuration wants made from a path."""
@@ -508,17 +506,14 @@ class Trigger(Survey):
             RecordError: the record cannot be written.
         """
         repo, environment, roots = self.workspace.repo, self.workspace.environment, self.workspace.roots
-        watched = self.tracked.watched(tree)
         rules = self.rules(self.known_catalog() if self.wishes.use_catalog else None)
-        new = state.raw_tree(repo, tree, watched)
         old = repo.empty_tree if self.record is None else self.record.tree
-        watched = self.tracked.watched(old, new)
-        seen, pointed = self.tracked.changes(diff.between_trees(repo, old, new, watched))
-        base, desired = Base("recorded", "", old, ""), Desired("revision", "", new)
-        changes = ChangeSet(base, desired, seen, pointed=pointed)
+        differ = diff.between_trees(repo, old, tree, self.tracked.watched(old, tree))
+        seen, moved = self.tracked.changes(differ, old, tree)
+        base, desired = Base("recorded", "", old, ""), Desired("revision", "", tree)
+        changes = ChangeSet(base, desired, seen, pointers=moved)
         record = self.record
         if record is not None:
-            record = self._shown(record, changes)
             changes = self._with_exceptions(changes, record)
         if globs:
             if record is None:  # then nothing else counts as materialized
@@ -533,15 +528,13 @@ class Trigger(Survey):
             known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
             same = settled(everything, certain=False, whole=self._sees_all())
             done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
-            verdicts, pointers = self.as_recorded(done, everything)
+            done |= pointers(everything)
             only_on = None if record is None else record.tree
-            if not state.promote(
-                repo, environment, verdicts, pointers=pointers, roots=roots, only_on=only_on, assume=True
-            ):
+            if not state.promote(repo, environment, done, roots=roots, only_on=only_on, assume=True):
                 raise _moved()
             return chosen
-        folders = self.tracked.folders(new)
-        if not state.adopt(repo, environment, new, rules.describe(), self.record, folders):
+        new, data = state.raw_tree(repo, tree, self.tracked.watched(tree)), self.tracked.to_record(tree)
+        if not state.adopt(repo, environment, new, rules.describe(), self.record, data):
             raise _moved()
         return {change.path: frozenset() for change in changes.changes}
 
@@ -552,10 +545,8 @@ class Trigger(Survey):
             UsageError: none does.
         """
         wanted = path_filter(globs, self.rules(None))
-        repo, record = self.workspace.repo, self.record
-        for side in (tree, *(() if record is None else (record.tree,))):
-            listed = diff.all_paths(repo, side, self.tracked.watched(side))
-            if any(wanted(path) for path, _ in self.tracked.paths(listed)):
+        for side in (tree, *(() if self.record is None else (self.record.tree,))):
+            if any(wanted(path) for path, _ in self.tracked.files(side)):
                 return
         raise UsageError(
             f"no raw file matches {' or '.join(globs)}",
@@ -579,13 +570,8 @@ class Trigger(Survey):
             self.ensure_record(Base("revision", "HEAD", head.tree, ""), self.rules(self.known_catalog()))
         record = self.record
         tree = repo.empty_tree if record is None else record.tree
-        files, pointed = self.tracked.changes(
-            diff.between_trees(repo, repo.empty_tree, tree, self.tracked.watched(tree))
-        )
-        changes = tuple(change for change in files if not state.is_own(change.path))
-        plan = self.plan(
-            ChangeSet(Base("empty", "", None, ""), Desired("revision", "", tree), changes, pointed=pointed)
-        )
+        changes = tuple(Change(path, None, entry) for path, entry in self.tracked.files(tree))
+        plan = self.plan(ChangeSet(Base("empty", "", None, ""), Desired("revision", "", tree), changes))
         found: dict[bytes, set[str]] = {}
         catalog, keys = self.rules(self.known_catalog()).catalog, PartitionKeys(None)
         for target in plan.targets:
@@ -602,8 +588,7 @@ class Trigger(Survey):
                 f"nothing that was asked for is recorded for '{environment}'",
                 "`raw-trigger explain PATH` says what is made from a file, and what is recorded of it",
             )
-        unsure = by_out(forgotten, self.tracked)
-        if not state.promote(repo, environment, {}, unsure=unsure, only_on=record.tree):
+        if not state.promote(repo, environment, {}, unsure=forgotten, only_on=record.tree):
             raise _moved()
         return forgotten
 

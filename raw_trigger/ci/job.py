@@ -260,7 +260,8 @@ def _not_back(
     assert known.oid is not None
     tracked = Tracked(workspace.repo, workspace.roots)
     watched = tracked.watched(known.oid, tip.oid)
-    behind, _ = tracked.changes(diff.between_trees(workspace.repo, known.oid, tip.oid, watched))
+    differ = diff.between_trees(workspace.repo, known.oid, tip.oid, watched)
+    behind, _ = tracked.changes(differ, known.oid, tip.oid)
     note = f"{head.branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
     return frozenset(change.path for change in behind), note
 

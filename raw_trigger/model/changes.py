@@ -49,6 +49,11 @@ class Entry:
         """Says whether it is a whole folder of DVC, whose files are unknown here."""
         return self.mode == DVC_MODE and self.oid.endswith(_FOLDER)
 
+    @property
+    def unlisted(self) -> Entry:
+        """Returns a file of such a folder, nobody knows which: it equals no other."""
+        return Entry(self.mode, self.oid.removesuffix(_FOLDER))
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -81,23 +86,6 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Pointed:
-    """Holds a pointer file that differs; it is recorded together with the change behind it.
-
-    Attributes:
-        path: The pointer file.
-        new: Its entry in git on the new side; None if it is gone.
-        outs: The files and folders that it stands for and that differ, each with its new entry.
-        paths: The same files and folders, each with the changed paths in which it is shown.
-    """
-
-    path: bytes
-    new: Entry | None
-    outs: Mapping[bytes, Entry | None]
-    paths: Mapping[bytes, frozenset[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
 class Base:
     """Holds the side that is compared with. ``oid`` is a tree's or commit's id; None for the empty base."""
 
@@ -120,16 +108,16 @@ class Desired:
 class ChangeSet:
     """Holds every changed path under the raw roots, sorted by path.
 
-    ``only`` are the paths that were looked at; None: all. ``pointed`` are pointer files; the changes of
-    the files that they stand for are listed in place of them. ``recorded`` is set if every file counts as
-    changed: the record's entries of the paths that differ from it; None: the base counts.
+    ``only`` are the paths that were looked at; None: all. ``pointers`` are files of DVC that differ, as on
+    the new side; the changes of the files that they stand for are listed in place of them. ``recorded`` is
+    set if every file counts as changed: recorded entries of the paths that differ; None: the base counts.
     """
 
     base: Base
     desired: Desired
     changes: tuple[Change, ...]
     only: frozenset[bytes] | None = None
-    pointed: tuple[Pointed, ...] = ()
+    pointers: Mapping[bytes, Entry | None] = field(default_factory=dict)
     recorded: Mapping[bytes, Entry] | None = None
 
     def narrowed(self, only: frozenset[bytes]) -> ChangeSet:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from raw_trigger.model.assets import JOB
-from raw_trigger.model.changes import Base, Change, Desired, Pointed
+from raw_trigger.model.changes import Base, Change, Desired, Entry
 from raw_trigger.model.record import Record
 from raw_trigger.model.rows import RowCounts
 
@@ -125,7 +125,7 @@ class Plan:
 
     ``left_out`` counts the changed paths that were not asked for. ``record`` is the record that was compared
     with, None if there was none. ``errors`` keep a path from being planned until the user acts: they fail a
-    run. ``pointed`` are the pointer files with which some of the changes are recorded. ``fingerprint`` is the
+    run. ``pointers`` are DVC's files that stand for some of the changes, as desired. ``fingerprint`` is the
     same for the same contents, rules and targets, whatever the names of the commits.
     """
 
@@ -139,7 +139,7 @@ class Plan:
     errors: tuple[str, ...] = ()
     record: Record | None = None
     left_out: int = 0
-    pointed: tuple[Pointed, ...] = ()
+    pointers: Mapping[bytes, Entry | None] = field(default_factory=dict)
 
     @property
     def actionable(self) -> tuple[PlannedTarget, ...]:

@@ -29,21 +29,21 @@ class Record:
     """The recorded tree, read.
 
     The entry at a path of ``tree`` is what all targets of the path reflect, but for those that
-    ``exceptions`` has for it. ``shown`` are the exceptions by the files that are planned, where those are
-    not the ones that are recorded. ``rules`` are the rules in force when it was written, as
-    ``RuleBook.describe`` gives them; None if they were not recorded. ``assumed`` is a tree of those of the
+    ``exceptions`` has for it. ``rules`` are the rules in force when it was written, as
+    ``RuleBook.describe`` gives them; None if they were not recorded. ``data`` is the tree of what DVC has;
+    None: it has nothing. ``assumed`` is a tree of those of the
     files that somebody said to be materialized, and that not everything was made from here; None: of none.
     """
 
     tree: str
     exceptions: Mapping[bytes, Reflected] = field(default_factory=lambda: _NONE)
     rules: str | None = None
-    shown: Mapping[bytes, Reflected] | None = None
+    data: str | None = None
     assumed: str | None = None
 
     def apart(self, path: bytes) -> Reflected:
         """The exceptions of a path that is planned."""
-        return (self.exceptions if self.shown is None else self.shown).get(path, {})
+        return self.exceptions.get(path, {})
 
     def again(self, path: bytes, targets: Iterable[str]) -> Again:
         """Why these targets are due of a path whose content is as recorded."""
@@ -172,8 +172,6 @@ class Results:
         planned: For a path everything that was to be made from it. To be given where nothing had been
             recorded and the event's own base was taken for it: then only this tells what is still to do,
             should another run have recorded another base meanwhile.
-        pointers: Pointer files that stand for paths among the verdicts, as they are to be recorded once all
-            that they stand for is settled.
     """
 
     planned_with: str
@@ -182,7 +180,6 @@ class Results:
     rules: str | None = None
     newly_fed: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
     planned: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
-    pointers: Mapping[bytes, Entry | None] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -192,7 +189,6 @@ class Results:
         verdicts: Mapping[bytes, Verdict],
         unsure: Mapping[bytes, frozenset[str]],
         planned: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
-        pointers: Mapping[bytes, Entry | None] = MappingProxyType({}),
     ) -> Results:
         """What a run came to.
 
@@ -210,4 +206,4 @@ class Results:
             if new:
                 newly_fed[path] = new
         rules = None if seen is None else seen.rules
-        return cls(record.tree, dict(verdicts), dict(unsure), rules, newly_fed, dict(planned), dict(pointers))
+        return cls(record.tree, dict(verdicts), dict(unsure), rules, newly_fed, dict(planned))

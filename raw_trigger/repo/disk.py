@@ -34,8 +34,10 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
     if desired.kind != "worktree":
         raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
-        differs = {change.path for change in (*tracked.anew().changes(raw)[0], *raw)}
-        other = (path for path in changed if not differs.isdisjoint((path, tracked.out_of(path))))
+        differs = {change.path for change in (*tracked.anew().changes(raw, desired.oid)[0], *raw)}
+        other = (
+            p for p in changed if p in differs or ((o := tracked.out(p)) is not None and o.path in differs)
+        )
         # The reason for a submodule is more exact, and comes below.
         dirty |= {
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])

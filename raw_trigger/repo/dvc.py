@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from raw_trigger.documents import load_json, read_bytes
-from raw_trigger.model.changes import show
+from raw_trigger.model.changes import is_below, show
 from raw_trigger.repo.dvc_cache import cache_of
 from raw_trigger.repo.pointers import DvcOut
 from raw_trigger.repo.repository import Repository
 
 _CHUNK = 1 << 20
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 def missing_content(repo: Repository, out: DvcOut) -> str | None:
@@ -63,17 +65,22 @@ def listing(repo: Repository, out: DvcOut) -> dict[str, str] | None:
         return None
     for file in _objects(repo, out):
         try:
-            return {str(one["relpath"]): str(one["md5"]) for one in load_json(read_bytes(file))}
+            found = {str(one["relpath"]): str(one["md5"]) for one in load_json(read_bytes(file))}
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        if all(is_below(name) and _MD5.fullmatch(md5) for name, md5 in found.items()):
+            return found
     if out.as_unix:
         return None
     found = _on_disk(repo, out)
-    # As DVC writes the list whose MD5 is that of the folder.
-    listed = [{"md5": found[name], "relpath": name} for name in sorted(found)]
+    return found if found and list_id(found) == out.md5 else None
+
+
+def list_id(files: Mapping[str, str]) -> str:
+    """Returns the id of a folder that has these files, by path and MD5: that of the list as DVC writes it."""
+    listed = [{"md5": files[name], "relpath": name} for name in sorted(files)]
     text = json.dumps(listed, sort_keys=True).encode()
-    same = hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir" == out.md5
-    return found if found and same else None
+    return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _on_disk(repo: Repository, out: DvcOut) -> dict[str, str]:

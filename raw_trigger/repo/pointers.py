@@ -169,4 +169,4 @@ def _out(out: dict[str, object], folder: str) -> DvcOut | None:
 def _digest(out: dict[str, object]) -> str:
     """Returns a digest of everything except what a person writes about the file."""
     told = {key: value for key, value in out.items() if key not in _NOTES}
-    return hashlib.sha1(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha1(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]

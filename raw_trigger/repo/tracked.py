@@ -1,13 +1,15 @@
 """Sees through DVC's pointer files: in the place of their changes, the changes of what they stand for.
 
-Git and the record hold the pointer files themselves. What is planned are the files that Dagster reads, under
-their own paths, with DVC's MD5 as the id of their content. A folder is shown by its files where DVC's cache
-has the list of them, and is recorded as a whole: what is recorded does not depend on a cache.
+What is planned and recorded are the files that Dagster reads, under their own paths, with DVC's MD5 as the id
+of their content. A commit has the pointer files alone; a record holds the data, and a pointer file only where
+it has all that this names.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,17 +23,18 @@ from raw_trigger.model.changes import (
     Change,
     Desired,
     Entry,
-    Pointed,
     is_pointer,
     show,
     to_bytes,
 )
-from raw_trigger.model.record import Reflected, is_content
 from raw_trigger.repo import diff
+from raw_trigger.repo.dvc_entries import DATA, FOLDER, Held, held, parents
 from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above, stage_folders
 from raw_trigger.repo.repository import Repository
 
 _BATCH = 2000
+_NOBODYS = "0" * 32
+_OWN = f"{FOLDER}/".encode()
 _LARGE = bytes(MOST_TEXT + 1)
 
 
@@ -52,6 +55,15 @@ class Out:
         """It as a whole."""
         return Entry(DVC_MODE, self.dvc.identity)
 
+    def of(self, entry: Entry) -> Out:
+        """Returns the folder as it was in this version."""
+        return replace(self, dvc=replace(self.dvc, md5=entry.oid, identity=entry.oid, folder=True))
+
+    @property
+    def is_partly_recorded(self) -> bool:
+        """Whether the pointer file is one of a record that does not have all of some version."""
+        return self.dvc.identity.startswith(_NOBODYS)
+
 
 Outs = Mapping[bytes, Out]
 
@@ -62,7 +74,7 @@ class Tracked:
     Args:
         roots: The raw roots.
         obtain: Fetches contents that a shallow clone lacks.
-        kept: Gives the list of a folder's files by its id, where it was kept with the record.
+        recorded: Gives the recorded tree, which knows what was in folders.
     """
 
     def __init__(
@@ -70,18 +82,18 @@ class Tracked:
         repo: Repository,
         roots: Sequence[str],
         obtain: Callable[[list[str]], None] = lambda _: None,
-        kept: Callable[[str], Mapping[str, str] | None] = lambda _: None,
+        recorded: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._kept = kept
+        self._recorded = recorded
         self._obtain = obtain
         self._repo = repo
         self._roots = tuple(roots)
         self._prefixes = tuple(b"" if root == "." else os.fsencode(root) + b"/" for root in roots)
         self._parsed: dict[tuple[bytes, str], Outs | None] = {}
         self._wrong: dict[tuple[bytes, str], str] = {}
-        self._lists: dict[str, Mapping[str, str]] = {}
-        self._shown: dict[bytes, Out] = {}
-        self._entries: dict[bytes, Entry | None] = {}
+        self._members: dict[tuple[bytes, str], dict[bytes, Entry]] = {}
+        self._holds: dict[str, Held | None] = {}
+        self._seen: dict[bytes, Out] = {}
 
     # Where pointer files are
 
@@ -141,86 +153,120 @@ class Tracked:
     # What they stand for
 
     def pointer_of(self, path: bytes) -> bytes | None:
-        """The pointer file that stands for the path, where one was seen."""
-        out = self._shown.get(path)
+        """Returns the pointer file that stands for the path, where one was seen."""
+        out = self.out(path)
         return None if out is None else out.pointer
 
-    def out_of(self, path: bytes) -> bytes:
-        """The path under which it is recorded."""
-        out = self._shown.get(path)
-        return path if out is None else out.path
-
     def out(self, path: bytes) -> Out | None:
-        """What was last seen at the path, if a pointer file stands for it."""
-        return self._shown.get(path)
-
-    def entry(self, path: bytes) -> Entry | None:
-        """What was last seen there."""
-        return self._entries.get(path)
+        """Returns what was last seen of a pointer file that stands for the path."""
+        name = around(path, self._seen)
+        return None if name is None else self._seen[name]
 
     def anew(self) -> Tracked:
-        """One that has seen nothing yet."""
-        return Tracked(self._repo, self._roots, self._obtain, self._kept)
+        """Returns one that has seen nothing yet."""
+        return Tracked(self._repo, self._roots, self._obtain, self._recorded)
 
     def changes(
-        self, raw: Sequence[Change], *, beside: bool = False
-    ) -> tuple[tuple[Change, ...], tuple[Pointed, ...]]:
-        """The changes with those of what pointer files stand for in the place of the files' own.
+        self, raw: Sequence[Change], old: str | None, new: str | None = None, *, beside: bool = False
+    ) -> tuple[tuple[Change, ...], Mapping[bytes, Entry | None]]:
+        """Returns the changes with those of what pointer files stand for in the place of the files' own.
 
         Args:
+            old: The tree or commit that was compared. What is a record's own is left out.
+            new: The one that it was compared with; None: none.
             beside: Whether what was seen before is not forgotten.
+
+        Returns:
+            The changes, and the pointer files that differ as they are on the new side.
         """
         if not beside:
-            self._shown.clear()
-            self._entries.clear()
+            self._seen.clear()
+        raw = tuple(change for change in raw if not change.path.startswith(_OWN))
         pointers = [change for change in raw if is_pointer(change.path)]
         if not pointers:
-            return tuple(raw), ()
+            return raw, {}
         self._read((change.path, change.old) for change in pointers if change.old is not None)
         self._read(((change.path, change.new) for change in pointers if change.new is not None), disk=True)
         found = {change.path: replace(change, old_path=None) for change in raw}
-        sides: list[tuple[Change, Outs, Outs]] = []
+        differ: dict[bytes, Entry | None] = {}
         olds: dict[bytes, Out] = {}
         news: dict[bytes, Out] = {}
         for change in pointers:
-            old, new = self.outs(change.path, change.old), self.outs(change.path, change.new)
+            was, now = self.outs(change.path, change.old), self.outs(change.path, change.new)
             inside = self._is_under_root(change.path)
             if not inside and change.new is not None:
                 self._need(change.path, change.new)
-            if inside and ((not old and not new) or not self.is_readable(change.path, change.new)):
+            if inside and ((not was and not now) or not self.is_readable(change.path, change.new)):
                 continue
             del found[change.path]
-            sides.append((change, old, new))
-            olds.update(old)
-            news.update(new)
-        if not sides:
-            return tuple(raw), ()
-        shown: dict[bytes, set[bytes]] = {}
-        for path in sorted({*olds, *news}):
-            for one in self._difference(olds.get(path), news.get(path)):
-                shown.setdefault(path, set()).add(one.path)
-                # Where git itself has a file there, it is the file that counts.
-                git = found.get(one.path)
-                old_entry = git.old if git is not None and git.old is not None else one.old
-                new_entry = git.new if git is not None and git.new is not None else one.new
+            differ[change.path] = change.new
+            olds.update(was)
+            news.update(now)
+        if not differ:
+            return raw, {}
+        self._seen.update({**olds, **news})
+        before, after = self._files(olds, old), self._files(news, new)
+        kept = self._named_by_others(old, [name for name in olds if around(name, news) is None], differ)
+        before = {path: entry for path, entry in before.items() if around(path, kept) is None}
+        differences = list(_differences(before, after))
+        lone = [one.path for one in differences if one.path not in found]
+        same = {} if old is None else diff.entries_at(self._repo, old, lone)
+        for one in differences:
+            # Where git itself has a file there, it is the file that counts.
+            git = found.get(one.path)
+            old_entry = git.old if git is not None and git.old is not None else one.old
+            new_entry = git.new if git is not None and git.new is not None else one.new
+            if one.path not in same:
                 found[one.path] = Change(one.path, old_entry, new_entry)
-        pointed = []
-        for change, old, new in sides:
-            outs = {
-                path: _entry(news.get(path))
-                for path in sorted({*old, *new})
-                if _entry(olds.get(path)) != _entry(news.get(path))
-            }
-            paths = {path: frozenset(shown.get(path, ())) for path in outs}
-            pointed.append(Pointed(change.path, change.new, outs, paths))
         changes = (change for change in found.values() if change.old != change.new)
-        return diff.pair_renames(changes), tuple(pointed)
+        return diff.pair_renames(changes), differ
 
-    def paths(self, listed: Iterable[tuple[bytes, Entry]]) -> list[tuple[bytes, Entry]]:
-        """The files with those that pointer files stand for in the place of these."""
+    def _named_by_others(
+        self, tree: str | None, names: Sequence[bytes], differ: Collection[bytes]
+    ) -> set[bytes]:
+        """Those for which a pointer file stands that is the same on both sides."""
+        found = {} if tree is None else self.beside(tree, names)
+        others = {name for pointer, outs in found.items() if pointer not in differ for name in outs}
+        return {name for name in names if around(name, others) is not None}
+
+    def _files(self, outs: Outs, tree: str | None) -> dict[bytes, Entry]:
+        """The files that these stand for; of a recorded tree, what it holds of them."""
+        holds = None if tree is None else self._held(tree)
+        found: dict[bytes, Entry] = {}
+        for path, entry in () if holds is None else holds.files.items():
+            name = around(path, outs)
+            if name is not None:
+                found.update(self._whole(outs[name].of(entry)) if entry.is_folder else {path: entry})
+        for out in outs.values() if holds is None else ():
+            found.update(self._whole(out))
+        return found
+
+    def _whole(self, out: Out) -> dict[bytes, Entry]:
+        """The files, or the folder itself where they are not known."""
+        members = self.members(out)
+        return {out.path: out.entry} if members is None else members
+
+    def files(self, tree: str, *, recorded: bool = False) -> list[tuple[bytes, Entry]]:
+        """Returns every raw file of a tree, those of DVC's in the place of their pointer files.
+
+        Args:
+            recorded: Whether DVC has nothing in it but what is recorded.
+        """
+        listed = diff.all_paths(self._repo, tree, () if recorded else (*self.watched(tree), DATA))
+        holds = held(listed) or (Held() if recorded else None)
+        return self.paths((one for one in listed if not one[0].startswith(_OWN)), holds)
+
+    def paths(
+        self, listed: Iterable[tuple[bytes, Entry]], holds: Held | None = None
+    ) -> list[tuple[bytes, Entry]]:
+        """Returns the files with those that pointer files stand for in the place of these.
+
+        Args:
+            holds: What a recorded tree has of them.
+        """
         listed = list(listed)
         pointers = [(path, entry) for path, entry in listed if is_pointer(path)]
-        if not pointers:
+        if not pointers and holds is None:
             return listed
         self._read(pointers, disk=True)
         found = dict(listed)
@@ -229,8 +275,13 @@ class Tracked:
             if outs or not self._is_under_root(path):
                 del found[path]
             for out in outs.values():
-                for name, member in self._named(out).items():
+                # What has changed is known better.
+                self._seen.setdefault(out.path, out)
+                for name, member in self._named(out).items() if holds is None else ():
                     found.setdefault(name, member)
+        for path, entry in () if holds is None else holds.files.items():
+            for name, member in self._by_name(path, entry).items():
+                found.setdefault(name, member)
         return sorted(found.items())
 
     def outs(self, path: bytes, entry: Entry | None) -> Outs:
@@ -261,191 +312,99 @@ class Tracked:
         self.outs(path, entry)
         return entry is None or self._parsed[path, entry.oid] is not None
 
-    def at(self, tree: str, paths: Iterable[bytes]) -> dict[bytes, Entry]:
-        """What a tree has at these paths: files, or what its pointer files stand for as a whole."""
-        files, outs = self._at(tree, paths)
-        return {**files, **{path: out.entry for path, out in outs.items()}}
+    def find(self, tree: str, paths: Iterable[bytes]) -> None:
+        """Looks for the pointer files of a tree that stand for these paths, where none was seen."""
+        left = [path for path in paths if self.out(path) is None]
+        for outs in self.naming(tree, left).values():
+            self._seen = {**outs, **self._seen}
 
-    def files_at(self, tree: str, paths: Iterable[bytes]) -> dict[bytes, dict[bytes, Entry]]:
-        """The files that a tree has at each of these paths: one, or those of a folder of DVC's."""
-        files, outs = self._at(tree, paths)
-        found = {path: {path: entry} for path, entry in files.items()}
-        return {**found, **{path: self._named(out) for path, out in outs.items()}}
+    def naming(self, tree: str, paths: Sequence[bytes]) -> dict[bytes, Outs]:
+        """Returns the pointer files of a tree that stand for these paths, with all that they stand for."""
+        found = self.beside(tree, paths)
+        known = {name for outs in found.values() for name in outs}
+        if all(around(path, known) is not None for path in paths):
+            return found
+        return self._naming(diff.all_paths(self._repo, tree, self.watched(tree)), paths)
 
-    def _at(self, tree: str, paths: Iterable[bytes]) -> tuple[dict[bytes, Entry], dict[bytes, Out]]:
-        wanted = list(paths)
-        found = diff.entries_at(self._repo, tree, wanted)
-        left = [path for path in wanted if path not in found]
-        beside = diff.entries_at(self._repo, tree, [path + DVC_SUFFIX for path in left])
-        outs = self._of(beside.items())
-        if any(path not in outs for path in left):
-            listed = diff.all_paths(self._repo, tree, self.watched(tree))
-            outs |= self._of((path, entry) for path, entry in listed if is_pointer(path))
-        there = {path: outs[path] for path in left if path in outs}
-        for out in there.values():
-            self._named(out)
-        return found, there
+    def beside(self, tree: str, paths: Sequence[bytes]) -> dict[bytes, Outs]:
+        """Returns those of them that are where DVC's own commands put them."""
+        names = {DVC_LOCK} if paths else set()
+        for path in paths:
+            names.add(path + DVC_SUFFIX)
+            for folder in parents(path):
+                names |= {folder + DVC_SUFFIX, folder + b"/" + DVC_LOCK}
+        return self._naming(diff.entries_at(self._repo, tree, sorted(names)).items(), paths)
 
-    def recorded(
-        self, tree: str, paths: Iterable[bytes], pointers: Iterable[bytes]
-    ) -> tuple[dict[bytes, Entry], dict[bytes, Entry]]:
-        """What a tree has at these paths, of which some are what one of the pointer files stands for.
+    def _naming(self, listed: Iterable[tuple[bytes, Entry]], paths: Sequence[bytes]) -> dict[bytes, Outs]:
+        pointers = [(path, entry) for path, entry in listed if is_pointer(path)]
+        self._read(pointers)
+        wanted = {name for path in paths for name in (path, *parents(path))}
+        each = ((path, self.outs(path, entry)) for path, entry in pointers)
+        return {path: outs for path, outs in each if not wanted.isdisjoint(outs)}
 
-        Returns:
-            Everything, and what of it are files.
-        """
-        named = list(pointers)
-        files = diff.entries_at(self._repo, tree, [*paths, *named])
-        outs = self._of((path, files[path]) for path in named if path in files)
-        return {**{path: out.entry for path, out in outs.items()}, **files}, files
-
-    def _of(self, pointers: Iterable[tuple[bytes, Entry]]) -> dict[bytes, Out]:
-        listed = list(pointers)
-        self._read(listed)
-        return {path: out for name, entry in listed for path, out in self.outs(name, entry).items()}
-
-    def translated(
-        self, tree: str, exceptions: Mapping[bytes, Reflected], changed: Collection[bytes]
-    ) -> dict[bytes, Reflected] | None:
-        """Recorded exceptions by the files that are planned; None where they are the same.
-
-        Args:
-            tree: The recorded tree.
-            changed: The paths that differ from it.
-        """
-        here = diff.entries_at(self._repo, tree, list(exceptions))
-        seen = {out.path for out in self._shown.values()}
-        lacking = [path for path in exceptions if path not in here and path not in seen]
-        if lacking:
-            self.at(tree, lacking)
-        found: dict[bytes, Reflected] = {}
-        for path, reflected in exceptions.items():
-            outs = self.outs(path, here.get(path)) if is_pointer(path) else {}
-            for out in outs.values():
-                self._named(out)
-            for name, told in self.by_out(outs, path, reflected).items() if outs else ((path, reflected),):
-                for file, each in self._by_file(name, told, changed).items():
-                    # What is said of the data itself is younger than what was said of its pointer file.
-                    first, second = (each, found.get(file, {})) if outs else (found.get(file, {}), each)
-                    found[file] = {**first, **second}
-        return None if found == exceptions else found
-
-    def by_out(self, outs: Outs, pointer: bytes, reflected: Reflected) -> dict[bytes, Reflected]:
-        """What was recorded of a pointer file itself, said of what it stands for."""
-        found: dict[bytes, dict[str, str | None]] = {path: {} for path in outs}
-        for target, oid in reflected.items():
-            then = self.outs(pointer, Entry("100644", oid)) if is_content(oid) else {}
-            for path in outs:
-                nothing = None if is_content(oid) else oid
-                found[path][target] = then[path].dvc.identity if path in then else nothing
-        return dict(found)
-
-    def _by_file(
-        self, path: bytes, reflected: Reflected, changed: Collection[bytes]
-    ) -> dict[bytes, Reflected]:
-        """What targets reflect of each file, from what they reflect of a folder as a whole.
-
-        Only of files that changed, or of which one of the targets reflects another content.
-        """
-        out = next((out for out in self._shown.values() if out.path == path and out.dvc.folder), None)
-        if out is None:
-            return {path: reflected}
-        now = self._members(out) or {path: out.entry}
-        then = {target: self._listed(out, oid) for target, oid in reflected.items()}
-        found: dict[bytes, Reflected] = {}
-        before = (name for files in then.values() if files is not None for name in files)
-        for name in {*now, *before, *(one for one in changed if self.out_of(one) == path)}:
-            self._shown.setdefault(name, out)
-            told: dict[str, str | None] = {}
-            for target, oid in reflected.items():
-                files = then[target]
-                told[target] = oid if files is None else files[name].oid if name in files else None
-            same = now[name].oid if name in now else None
-            if name in changed or any(oid != same for oid in told.values()):
-                found[name] = told
+    def to_record(self, tree: str) -> dict[bytes, Entry]:
+        """Returns what the pointer files of a tree stand for, as a record has it; of a record all it has."""
+        asked = (*self.watched(tree), DATA)
+        out = self._repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *asked)
+        if b".dvc\0" not in out and DVC_LOCK + b"\0" not in out:
+            return {}  # a million files need not be looked at
+        listed = diff.listed(out)
+        holds = held(listed)
+        if holds is not None:
+            return {**holds.files, **holds.lists}
+        pointers = [one for one in listed if is_pointer(one[0])]
+        self._read(pointers)
+        found: dict[bytes, Entry] = {}
+        for path, entry in pointers:
+            for one in self.outs(path, entry).values():
+                found.update(self.members(one) or {})
+                if self.members(one) is None or one.entry.is_folder:
+                    found[one.path] = one.entry
         return found
 
-    def _listed(self, out: Out, oid: str | None) -> dict[bytes, Entry] | None:
-        """The files of an older version of a folder; None if they are not known."""
-        if oid is None or not oid.endswith(".dir"):
-            return None
-        return self._members(replace(out, dvc=replace(out.dvc, md5=oid, identity=oid)))
-
-    def _difference(self, old: Out | None, new: Out | None) -> Iterator[Change]:
-        if _entry(old) == _entry(new):
-            return
-        one = new or old
-        assert one is not None
-        before = {} if old is None else self._members(old)
-        after = {} if new is None else self._members(new)
-        if after is None or (before is None and new is None):
-            self._note(one.path, one, _entry(new))
-            yield Change(one.path, _entry(old), _entry(new))
-            return
-        unknown = Entry(DVC_MODE, "0" * 32)
-        for path in sorted({*(before or {}), *after}):
-            there = path in after
-            out = new if there and new is not None else old or new
-            assert out is not None
-            self._note(path, out, after.get(path))
-            was = unknown if before is None else before.get(path)
-            if was != after.get(path):
-                yield Change(path, was, after.get(path))
-
-    def _named(self, out: Out) -> dict[bytes, Entry]:
-        """The files, noted; the folder itself where they are not known."""
-        members = self._members(out)
-        if members is None:
-            members = self._by_name(out) or {out.path: out.entry}
-        for path, entry in members.items():
-            # What has changed is known better.
-            if path not in self._shown:
-                self._note(path, out, entry)
-        return members
-
-    def _by_name(self, out: Out) -> dict[bytes, Entry]:
-        """The files as they are on disk, where nobody knows what should be there."""
-        folder = os.fsencode(self._repo.top) + b"/" + out.path
-        entry = Entry(DVC_MODE, out.dvc.identity.removesuffix(".dir"))
-        found = (os.path.join(above, name) for above, _, names in os.walk(folder) for name in names)  # noqa: PTH118
-        start = len(os.fsencode(self._repo.top)) + 1
-        return {path[start:]: entry for path in found}
-
-    def _members(self, out: Out) -> dict[bytes, Entry] | None:
+    def members(self, out: Out) -> dict[bytes, Entry] | None:
+        """The files by path; None where nobody knows what is in the folder."""
+        if out.is_partly_recorded:
+            return {}
         if not out.dvc.folder:
             return {out.path: out.entry}
-        listed = self.listed(out.dvc)
-        if listed is None:
-            return None
-        found = {out.dvc.path + b"/" + to_bytes(name): Entry(DVC_MODE, md5) for name, md5 in listed.items()}
-        inside = b"" if out.path == b"." else out.path + b"/"
-        return {path: entry for path, entry in found.items() if path.startswith(inside)}
-
-    def listed(self, dvc: DvcOut) -> Mapping[str, str] | None:
-        """The files of a folder by their paths in it, with their MD5; None if nobody knows."""
         from raw_trigger.repo.dvc import listing
 
-        if dvc.identity not in self._lists:
-            here = listing(self._repo, dvc)
-            found = self._kept(dvc.identity) if here is None else here
-            if found is None:
-                return None
-            self._lists[dvc.identity] = found
-        return self._lists[dvc.identity]
+        key = (out.path, out.entry.oid)
+        if key not in self._members:
+            names = listing(self._repo, out.dvc)
+            if names is None:
+                return self._recorded_members(out)
+            files = ((out.dvc.path + b"/" + to_bytes(name), md5) for name, md5 in names.items())
+            inside = out.path + b"/"
+            self._members[key] = {p: Entry(DVC_MODE, md5) for p, md5 in files if p.startswith(inside)}
+        return self._members[key]
 
-    def folders(self, tree: str) -> dict[str, Mapping[str, str]]:
-        """The files of every folder that the pointer files of a tree stand for, as far as they are known."""
-        if not self._folders() and not (self._repo.top / DVC_FOLDER).is_dir():
-            return {}
-        watched = self.watched(tree)
-        pointers = ((p, e) for p, e in diff.all_paths(self._repo, tree, watched) if is_pointer(p))
-        outs = [out.dvc for out in self._of(pointers).values() if out.dvc.folder]
-        known = {dvc.identity: self.listed(dvc) for dvc in outs}
-        return {name: files for name, files in known.items() if files is not None}
+    def _recorded_members(self, out: Out) -> dict[bytes, Entry] | None:
+        tree = self._recorded()
+        holds = None if tree is None else self._held(tree)
+        if holds is None or holds.lists.get(out.path) != out.entry:
+            return None
+        return {path: entry for path, entry in holds.files.items() if _below(out.path)(path)}
 
-    def _note(self, path: bytes, out: Out, entry: Entry | None) -> None:
-        self._shown[path] = out
-        self._entries[path] = entry
+    def _held(self, tree: str) -> Held | None:
+        if tree not in self._holds:
+            self._holds[tree] = held(diff.all_paths(self._repo, tree, (DATA,)))
+        return self._holds[tree]
+
+    def _named(self, out: Out) -> dict[bytes, Entry]:
+        """The files; where they are not known those on disk, or the folder itself."""
+        members = self.members(out)
+        return self._by_name(out.path, out.entry) if members is None else members
+
+    def _by_name(self, path: bytes, entry: Entry) -> dict[bytes, Entry]:
+        """The files of a folder as they are on disk, where nobody knows what should be there."""
+        if not entry.is_folder:
+            return {path: entry}
+        start = len(os.fsencode(self._repo.top)) + 1
+        folder = os.fsencode(self._repo.top) + b"/" + path
+        found = (os.path.join(above, name) for above, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+        return dict.fromkeys((name[start:] for name in found), entry.unlisted) or {path: entry}
 
     def _is_under_root(self, path: bytes) -> bool:
         return path.startswith(self._prefixes)
@@ -501,8 +460,49 @@ class Tracked:
         return found
 
 
-def _entry(out: Out | None) -> Entry | None:
-    return None if out is None else out.entry
+def partly(pointer: bytes, named: Mapping[bytes, bool]) -> str:
+    """Returns the pointer file of a record that has some of this data, of whatever version.
+
+    Args:
+        named: Whether a path is that of a folder.
+    """
+    folder = posixpath.dirname(show(pointer)) or "."
+    outs = [
+        {"md5": _NOBODYS + (".dir" if is_folder else ""), "path": posixpath.relpath(show(path), folder)}
+        for path, is_folder in sorted(named.items())
+    ]
+    told = {"outs": outs, "wdir": "."}
+    is_lock = pointer.rpartition(b"/")[2] == DVC_LOCK
+    return json.dumps({"stages": {"": told}} if is_lock else told, indent=1) + "\n"
+
+
+def around(path: bytes, names: Collection[bytes]) -> bytes | None:
+    """Returns which of these the path is, or is in."""
+    return next((name for name in (path, *parents(path)) if name in names), None) if names else None
+
+
+def _differences(before: dict[bytes, Entry], after: dict[bytes, Entry]) -> Iterator[Change]:
+    """What differs; a folder of which a side does not know the files is one thing, or has unknown ones."""
+    for folder, _ in _folders(after):
+        if any(map(inside := _below(folder), before)):
+            before = {path: one for path, one in before.items() if not inside(path)}
+            before[folder] = Entry(DVC_MODE, _NOBODYS)
+    for folder, entry in _folders(before):
+        members = list(filter(_below(folder), after))
+        if members:
+            before = {**before, **dict.fromkeys(members, entry.unlisted)}
+            del before[folder]
+    for path in sorted({*before, *after}):
+        if before.get(path) != after.get(path):
+            yield Change(path, before.get(path), after.get(path))
+
+
+def _below(folder: bytes) -> Callable[[bytes], bool]:
+    return lambda path: path.startswith(folder + b"/")
+
+
+def _folders(files: Mapping[bytes, Entry]) -> list[tuple[bytes, Entry]]:
+    return [(path, entry) for path, entry in files.items() if entry.is_folder]
 
 
 def _contents(repo: Repository, wanted: Sequence[str]) -> dict[str, bytes]:

@@ -109,11 +109,11 @@ class Reader:
 class DvcRepo(Repo):
     """``failing`` are assets that fail; ``edited``: the code is another one than what the cache has is of."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, algorithm: str = "sha1") -> None:
         super().__init__(top)
         self.failing: frozenset[str] = frozenset()
         self.edited = False
-        self.git("init", "-q")
+        self.git("init", "-q", f"--object-format={algorithm}")
         self.write(
             {
                 "raw-trigger.yaml": RULES,
@@ -176,6 +176,16 @@ class DvcRepo(Repo):
         found = state.read(self.open(), "local")
         assert found is not None
         return found
+
+    def held(self) -> dict[str, str]:
+        """The data that is recorded below the root, by DVC's ids; a folder's list as ``.dir``."""
+        told = self.git("ls-tree", "-r", self.record().tree, "--", f".raw-trigger/dvc/{R}").splitlines()
+        links = (line.split(maxsplit=3) for line in told)
+        return {
+            path.removeprefix(f".raw-trigger/dvc/{R}"): oid[:32]
+            for mode, kind, oid, path in links
+            if (mode, kind) == ("160000", "commit")
+        }
 
     def settled(self) -> bool:
         """Whether the record is just what HEAD has, pointer files and all."""

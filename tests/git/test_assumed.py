@@ -8,13 +8,13 @@ import pytest
 
 from raw_trigger.coverage import grids
 from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.changes import WORKTREE, Base, Desired
+from raw_trigger.model.changes import WORKTREE, Base, Desired, show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.status import status_of
 from raw_trigger.survey import Wishes
 from tests.conftest import Repo
-from tests.git.dvc_kit import DvcRepo
+from tests.git.dvc_kit import DvcRepo, R
 from tests.git.test_contents import ROWS, START, Ground
 from tests.git.test_forget import ground
 from tests.git.test_tracked import dvc, two
@@ -142,7 +142,16 @@ def test_what_dvc_has(dvc: DvcRepo) -> None:
     dvc.git("add", "-A")
     dvc.commit()
     dvc.adopt()
-    assert files(dvc) == [f"data/1_raw/{name}" for name in ("a.csv.dvc", "b.csv.dvc", "keep.txt")]
+
+    def said() -> list[str]:
+        return sorted(show(path).removeprefix(R) for path in dvc.trigger().assumptions().files)
+
+    assert said() == ["a.csv", "b.csv", "keep.txt"]
     two(dvc, "2\n", "1\n")
     dvc.run()
-    assert files(dvc) == ["data/1_raw/b.csv.dvc", "data/1_raw/keep.txt"]
+    assert said() == ["b.csv", "keep.txt"]
+    dvc.adopt("HEAD", "a.csv")
+    assert said() == ["b.csv", "keep.txt"]
+    two(dvc, "3\n", "1\n")
+    dvc.adopt("HEAD", "a.csv")
+    assert said() == ["a.csv", "b.csv", "keep.txt"]

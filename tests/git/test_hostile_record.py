@@ -14,6 +14,7 @@ from raw_trigger import state
 from raw_trigger.cli.app import app
 from raw_trigger.errors import RecordError
 from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.repo.tracked import Tracked
 from tests.conftest import Repo
 
 REF = "refs/raw-trigger/local"
@@ -94,7 +95,7 @@ KINDS = {
     "exceptions a file": ("exceptions", FILE, "x", "exceptions has the mode 100644"),
     "exceptions a submodule": ("exceptions", MODULE, OID, "exceptions has the mode 160000"),
     "contents a file": ("contents", FILE, "x", "contents has the mode 100644"),
-    "folders a link": ("folders", LINK, "x", "folders has the mode 120000"),
+    "data of DVC's a link": ("dvc", LINK, "x", "dvc has the mode 120000"),
     "rules a link": ("rules", LINK, "x", "rules has the mode 120000"),
     "rules a folder": ("rules/x", FILE, "x", "rules has the mode 040000"),
     "rules a submodule": ("rules", MODULE, OID, "rules has the mode 160000"),
@@ -190,11 +191,10 @@ def test_rules_that_this_version_refuses_are_none_that_are_known(repo: Repo) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"../x": "1"}', '{"a": 1}', '{"/a": "1"}', '{"a": "1", "a": "2"}']
+    ("name", "mode"), [("data/1_raw/x", FILE), ("%2E%2E/x", MODULE), ("data/%2Fx", MODULE), ("a/%00", MODULE)]
 )
-def test_a_list_of_a_folder_of_dvcs(repo: Repo, text: str) -> None:
-    record(repo, "folders/x.dir.json", FILE, text)
-    tree = repo.git("rev-parse", REF)
-    with pytest.raises(RecordError, match=r"folders/x.dir.json: ") as caught:
-        state.kept(repo.open(), tree, "x.dir")
+def test_data_of_dvcs_that_is_none(repo: Repo, name: str, mode: str) -> None:
+    record(repo, f"dvc/{name}", mode, OID if mode == MODULE else "x")
+    with pytest.raises(RecordError, match=r"cannot be read: \.raw-trigger/dvc/") as caught:
+        Tracked(repo.open(), ("data/1_raw",)).files(REF)
     assert caught.value.hint is not None and "git update-ref -d" in caught.value.hint

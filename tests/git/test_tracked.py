@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Results, Verdict
 from raw_trigger.reads import Reading
 from raw_trigger.render.json import render
-from tests.git.dvc_kit import DvcRepo, R, entry, lock, md5, pointer, shown
+from tests.git.dvc_kit import DvcRepo, R, entry, folder_list, lock, md5, pointer, shown
 
 
 @pytest.fixture
@@ -84,9 +85,12 @@ def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -
     both_change(dvc)
     dvc.failing = frozenset({"b"})
     assert dvc.run().made == ["a"]
-    assert dvc.record().exceptions == {f"{R}a.csv".encode(): {"a": md5("2")}}
+    assert (dvc.held(), dvc.record().exceptions) == ({"a.csv": md5("2"), "b.csv": md5("1")}, {})
     again = dvc.run()
-    assert (again.made, shown(again.plan)) == ([], ["M a.csv unchanged", "M b.csv b"])
+    assert (again.made, shown(again.plan)) == ([], ["M b.csv b"])
+    held = dvc.held()
+    dvc.trigger().adopt(dvc.record().tree)
+    assert (dvc.held(), shown(dvc.plan())) == (held, ["M b.csv b"]), "a record is another one's base"
     # While it waits, the other one goes on.
     dvc.data({"a.csv": "3"})
     dvc.commit({"data/dvc.lock": lock(a="3", b="2")})
@@ -100,7 +104,7 @@ def test_narrowed_to_one_of_two(dvc: DvcRepo) -> None:
     two_stages(dvc)
     both_change(dvc)
     assert dvc.run(paths=("a.csv",)).made == ["a"]
-    assert shown(dvc.plan()) == ["M a.csv unchanged", "M b.csv b"]
+    assert shown(dvc.plan()) == ["M b.csv b"]
     assert dvc.adopt("HEAD", "b.csv") == 1
     assert shown(dvc.plan()) == []
     assert dvc.settled()
@@ -147,39 +151,65 @@ def test_rules_for_the_pointer_itself(dvc: DvcRepo) -> None:
     assert shown(dvc.plan()) == ["M a.csv a"]
 
 
-def test_what_was_recorded_of_a_pointer_file(dvc: DvcRepo) -> None:
-    """An older version kept what failed under the pointer's own path."""
+def test_data_that_git_was_given_too(dvc: DvcRepo) -> None:
+    """By accident, with its pointer file left there: it is git's that counts, for as long as git has it."""
     two(dvc, "1", "1")
     dvc.git("add", "-A")
     dvc.commit()
     dvc.adopt()
-    old = dvc.git("rev-parse", f"HEAD:{R}a.csv.dvc")
-    two(dvc, "2", "1")
-    new = dvc.git("rev-parse", f"HEAD:{R}a.csv.dvc")
-    path = f"{R}a.csv.dvc".encode()
-    partly = Verdict(Entry("100644", new), frozenset({"a", "old_a"}), frozenset({"a"}))
-    state.promote(dvc.open(), "local", {path: partly})
-    assert dvc.record().exceptions == {path: {"a": new}}
-    assert shown(dvc.plan()) == ["M a.csv unchanged"]
-    state.promote(
-        dvc.open(), "local", {path: Verdict(Entry("100644", new), frozenset({"a"}), frozenset({"a"}))}
-    )
-    state.promote(dvc.open(), "local", {}, unsure={path: {"a"}})
-    assert shown(dvc.plan()) == ["R a.csv a"]
-    assert old != new
+    dvc.git("add", "-f", R + "a.csv")
+    dvc.commit()
+    assert dvc.run().made == ["a"]
+    assert shown(dvc.plan()) == []
+    two(dvc, "1", "2")
+    assert dvc.run().made == ["b"]
+    assert shown(dvc.plan()) == []
+    dvc.git("rm", "-q", "--cached", R + "a.csv")
+    dvc.commit()
     assert dvc.run().made == ["a"]
     assert dvc.settled()
 
 
+@pytest.mark.parametrize("then", ["back", "less", "nothing"])
+def test_one_of_two_and_then_something_else(dvc: DvcRepo, then: str) -> None:
+    """The pointer file is as it was recorded, or names less than was made, or is gone."""
+    two_stages(dvc)
+    both_change(dvc)
+    dvc.failing = frozenset({"b"})
+    assert dvc.run().made == ["a"]
+    dvc.failing = frozenset()
+    dvc.data({"a.csv": "1" if then == "back" else None, "b.csv": None if then == "nothing" else "1"})
+    files = {"back": lock(a="1", b="1"), "less": lock(b="1"), "nothing": None}
+    dvc.commit({"data/dvc.lock": files[then]})
+    expected = {"back": ["M a.csv a"], "less": ["D a.csv a"], "nothing": ["D a.csv a", "D b.csv b"]}
+    assert shown(dvc.plan()) == expected[then]
+    dvc.run()
+    assert shown(dvc.plan()) == []
+    assert dvc.settled()
+
+
+def test_what_is_recorded_without_its_pointer_file_is_not_lost(dvc: DvcRepo) -> None:
+    """Another run recorded another version meanwhile, or the file could not be stored."""
+    two_stages(dvc)
+    new = {path: Verdict(Entry("dvc", md5("2"))) for path in (f"{R}a.csv".encode(), f"{R}c.csv".encode())}
+    state.promote(dvc.open(), "local", new, roots=["data/1_raw"])
+    assert shown(dvc.plan()) == ["M a.csv a", "D c.csv c"]
+    assert dvc.run().made == ["a"]
+    assert shown(dvc.plan()) == []
+    assert dvc.settled()
+
+
 FOLDER = {"a.txt": "1", "b.txt": "1", "c.txt": "1"}
+ODD = (
+    *(".gitattributes", ".gitmodules", ".GIT/x", "git~1", "GITMOD~1", "gi7eba~1", "a/.git./x", "x\\.git"),
+    *(".dir", "%2E", ".g\u200cit", "\u200c.git", "~1234567", ".gitignore", "a/..b", "ä.csv"),
+)
 
 
 def folder(dvc: DvcRepo, files: dict[str, str], *, cached: bool = True) -> None:
     if cached:
         dvc.cache(files)
-    if (dvc.top / R / "folder").exists():
-        for one in (dvc.top / R / "folder").iterdir():
-            one.unlink()
+    shutil.rmtree(dvc.top / R / "folder", ignore_errors=True)
     dvc.data({f"folder/{name}": content for name, content in files.items()})
     dvc.commit({R + "folder.dvc": pointer("folder", files)})
 
@@ -193,14 +223,15 @@ def test_a_folder_by_its_files(dvc: DvcRepo) -> None:
     assert shown(dvc.plan()) == ["M folder/a.txt a", "M folder/b.txt b"]
     dvc.failing = frozenset({"b"})
     assert dvc.run().made == ["a"]
-    assert list(dvc.record().exceptions) == [f"{R}folder".encode()], "recorded as a whole"
+    assert dvc.held() == {f"folder/{name}.txt": md5(told) for name, told in zip("abc", "211", strict=True)}
     assert dvc.run().made == []
     folder(dvc, {"a.txt": "2", "c.txt": "1"})
-    assert shown(dvc.plan()) == ["M folder/a.txt unchanged", "D folder/b.txt b"]
+    assert shown(dvc.plan()) == ["D folder/b.txt b"]
     folder(dvc, {"a.txt": "2", "b.txt": "2", "c.txt": "3"})
     dvc.failing = frozenset()
     assert dvc.run().made == ["b", "c"]
     assert dvc.settled()
+    assert sorted(dvc.held()) == ["folder/.dir", "folder/a.txt", "folder/b.txt", "folder/c.txt"]
 
 
 def test_narrowed_to_one_file_of_a_folder(dvc: DvcRepo) -> None:
@@ -230,6 +261,58 @@ def test_a_folder_whose_files_are_not_known(dvc: DvcRepo) -> None:
     dvc.data({"folder/a.txt": "2"})
     assert dvc.run().made == ["a"]
     assert dvc.settled()
+
+
+def test_a_folder_that_was_adopted_unseen(dvc: DvcRepo) -> None:
+    """Nobody knew its files then; one of those that are made from it now fails, and its file goes."""
+    dvc.git("add", "-A")
+    folder(dvc, FOLDER, cached=False)
+    dvc.data({f"folder/{name}": None for name in FOLDER})
+    dvc.adopt()
+    assert dvc.held() == {"folder/.dir": md5(folder_list(FOLDER))}
+    folder(dvc, {"a.txt": "1", "b.txt": "2"})
+    assert shown(dvc.plan()) == ["M folder/a.txt a", "M folder/b.txt b"]
+    dvc.failing = frozenset({"b"})
+    assert dvc.run().made == ["a"]
+    folder(dvc, {"a.txt": "1"})
+    assert shown(dvc.plan()) == ["D folder/b.txt b"]
+    dvc.failing = frozenset()
+    dvc.run()
+    assert dvc.settled()
+    # And taken as a whole again.
+    folder(dvc, FOLDER)
+    dvc.forget()
+    dvc.data({f"folder/{name}": None for name in FOLDER})
+    assert shown(dvc.plan()) == ["M folder missing-content"]
+    assert dvc.adopt("HEAD", "folder") == 1
+    assert dvc.held() == {"folder/.dir": md5(folder_list(FOLDER))}
+    assert dvc.settled()
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_a_record_goes_to_a_server_that_checks_objects(tmp_path: Path, algorithm: str) -> None:
+    """Names that git refuses in trees are in a folder of DVC's, and come back as they were."""
+    top, server, other = tmp_path / "repo", tmp_path / "server", tmp_path / "other"
+    top.mkdir()
+    dvc = DvcRepo(top, algorithm)
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: 'folder/**', asset: whole}]\n"})
+    files = dict.fromkeys(ODD, "1")
+    dvc.git("add", "-A")
+    folder(dvc, files)
+    dvc.adopt()
+    assert dvc.settled()
+    dvc.git("init", "-q", "--bare", f"--object-format={algorithm}", str(server))
+    for setting in ("transfer.fsckObjects", "receive.fsckObjects"):
+        dvc.git("-C", str(server), "config", setting, "true")
+    dvc.git("push", "-q", str(server), "refs/raw-trigger/local")
+    dvc.git("init", "-q", f"--object-format={algorithm}", str(other))
+    dvc.git("-C", str(other), "config", "transfer.fsckObjects", "true")
+    dvc.git("-C", str(other), "fetch", "-q", str(server), "refs/raw-trigger/local:refs/raw-trigger/local")
+    dvc.git("-C", str(other), "fsck", "--strict", "--no-dangling")
+    odd = sorted(set(ODD) - {".gitattributes", ".gitignore"})
+    folder(dvc, {**files, **dict.fromkeys(odd, "2")})
+    dvc.forget()
+    assert shown(dvc.plan()) == [f"M folder/{name} whole" for name in sorted(odd, key=str.encode)]
 
 
 def test_a_folder_with_more_than_dvc_knows(dvc: DvcRepo) -> None:
@@ -433,15 +516,7 @@ def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
     (dvc.top / R / "a.csv").unlink()
     for results, moves in ((told[:1], False), (told, True)):
         united = travelling.united(results)[0]
-        tree = state.promoted(
-            dvc.open(),
-            before,
-            united.verdicts,
-            None,
-            united.unsure,
-            pointers=united.pointers,
-            roots=["data/1_raw"],
-        )
+        tree = state.promoted(dvc.open(), before, united.verdicts, None, united.unsure, roots=["data/1_raw"])
         assert tree is not None
         same = dvc.git("rev-parse", f"{tree}:data/dvc.lock") == dvc.git("rev-parse", "HEAD:data/dvc.lock")
         assert same == moves

@@ -92,7 +92,7 @@ def test_annex(content: bytes, expected: bool) -> None:
         ),
         (
             "outs:\n- etag: x\n  hash: etag\n  path: a\n",
-            (DvcOut(b"raw/a", None, None, False, True, "1c39944217a1dc7c95acde8bd1414def7c8a4611"),),
+            (DvcOut(b"raw/a", None, None, False, True, "1c39944217a1dc7c95acde8bd1414def"),),
         ),
         ("outs:\n- path: ../../a\n", ()),
         ("outs:\n- path: s3://bucket/a\n", ()),

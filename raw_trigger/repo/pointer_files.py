@@ -1,0 +1,161 @@
+"""Has the pointer files of a record follow the data, so that each that is recorded has all that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+
+from raw_trigger.model.changes import DVC_MODE, DVC_SUFFIX, Entry, is_pointer, show
+from raw_trigger.repo import diff
+from raw_trigger.repo.dvc import list_id
+from raw_trigger.repo.dvc_entries import DATA, Held, edit, held, parents, place
+from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.tracked import Out, Outs, Tracked, around, partly
+
+Edits = Mapping[bytes, "Entry | None"]
+Store = Callable[[Mapping[bytes, str]], Mapping[bytes, "Entry | None"]]
+
+
+def points(tracked: Tracked, path: bytes, *versions: Entry | None) -> bool:
+    """Says whether the path is that of a pointer file in one of these versions."""
+    return is_pointer(path) and any(tracked.outs(path, entry) for entry in versions)
+
+
+def placed(repo: Repository, moved: Edits, *, beside: bool) -> dict[bytes, Entry | None]:
+    """Returns the paths of a recorded tree that have to change where these files are to be recorded.
+
+    Args:
+        beside: Whether the tree holds data of DVC's: what one had there may be git's now.
+    """
+    edits: dict[bytes, Entry | None] = {}
+    for path, entry in moved.items():
+        is_data = entry is not None and entry.mode == DVC_MODE
+        edits[path] = None if is_data else entry
+        if beside or is_data:
+            edits |= dict.fromkeys((place(path), place(path, whole=True)))
+        if entry is not None and is_data:
+            edits.update([edit(path, entry, len(repo.empty_tree))])
+    return edits
+
+
+def followed(
+    repo: Repository, tracked: Tracked, tree: str, moved: Edits, wanted: Edits, store: Store
+) -> dict[bytes, Entry | None]:
+    """Returns what else of a recorded tree has to change where files become others.
+
+    A pointer file is recorded as desired once the record has all that it names, and nothing else of what it
+    named. Until then, where some of it is another one, it is nobody's version, which equals none.
+
+    Args:
+        wanted: The pointer files that are to be recorded.
+        store: Puts texts into the repository.
+    """
+    before = held(diff.all_paths(repo, tree, (DATA,))) or Held()
+    touched = {path: one for path, one in moved.items() if path in before.files or _is_data(one)}
+    versions = _versions(repo, tracked, tree, touched, wanted)
+    desired = {name: out for _, new in versions.values() for name, out in new.items()}
+    named = {*desired, *chain.from_iterable(was for was, _ in versions.values())}
+    further = _of_unlisted(tracked, before, touched, desired)
+    touched |= further
+    opened = {*touched, *chain.from_iterable(map(parents, touched))}
+    after = Held(
+        {path: one for path, one in {**before.files, **touched}.items() if one is not None and _is_data(one)},
+        {path: one for path, one in before.lists.items() if path not in opened},
+    )
+    edits = placed(repo, further, beside=True)
+    changed_lists = before.lists.keys() - after.lists.keys() - touched.keys()
+    edits |= dict.fromkeys(place(path, whole=True) for path in changed_lists)
+    inside, all_inside = _grouped(after.files, desired), _grouped(after.files, named)
+    changed = _grouped(touched, named)
+    whole = {
+        pointer
+        for pointer, (_, new) in versions.items()
+        if all(_is_there(tracked, out, after, inside.get(name, [])) for name, out in new.items())
+    }
+    left = [name for name in named - desired.keys() if name in all_inside]
+    others = tracked.beside(tree, left).items()
+    kept = set(chain.from_iterable(outs for pointer, outs in others if pointer not in versions))
+    while True:
+        # What a pointer file no longer names is gone, or one that is recorded names it.
+        known = kept.union(*(versions[pointer][1] for pointer in whole))
+        early = {
+            pointer
+            for pointer in whole
+            if any(name in all_inside for name in versions[pointer][0].keys() - known)
+        }
+        if not early:
+            break
+        whole -= early
+    texts: dict[bytes, str] = {}
+    for pointer, (was, new) in versions.items():
+        if pointer in whole:
+            if pointer in wanted:
+                edits[pointer] = wanted[pointer]
+            for out in new.values():
+                if out.entry.is_folder:
+                    edits.update([edit(out.path, out.entry, len(repo.empty_tree))])
+        elif any(name in changed for name in (*was, *new)):
+            outs = (*was.values(), *new.values())
+            texts[pointer] = partly(pointer, {out.dvc.path: out.dvc.folder for out in outs})
+    # What no pointer file stands for has to be seen all the same.
+    for path in changed.get(None, []):
+        if path in after.files:
+            texts[path + DVC_SUFFIX] = partly(path + DVC_SUFFIX, {path: False})
+    return {**edits, **store(texts)}
+
+
+def _is_data(entry: Entry | None) -> bool:
+    return entry is not None and entry.mode == DVC_MODE
+
+
+def _versions(
+    repo: Repository, tracked: Tracked, tree: str, touched: Edits, wanted: Edits
+) -> dict[bytes, tuple[Outs, Outs]]:
+    """What the pointer files name, as recorded and to be; and others that name what is touched."""
+    recorded = diff.entries_at(repo, tree, list(wanted))
+    found: dict[bytes, tuple[Outs, Outs]] = {
+        path: (tracked.outs(path, recorded.get(path)), tracked.outs(path, new))
+        for path, new in wanted.items()
+    }
+    known = set(chain.from_iterable((*was, *new) for was, new in found.values()))
+    groups = _grouped(touched, known)
+    strange = groups.pop(None, [])
+    named = [name for name in groups if name is not None]
+    for pointer, outs in (tracked.beside(tree, [*named, *strange]) | tracked.naming(tree, strange)).items():
+        found.setdefault(pointer, (outs, outs))
+    return found
+
+
+def _of_unlisted(tracked: Tracked, before: Held, touched: Edits, desired: Outs) -> dict[bytes, Entry | None]:
+    """The files of folders that were recorded as a whole, where one of them is recorded now."""
+    found: dict[bytes, Entry | None] = {}
+    for folder, entry in before.files.items():
+        start = folder + b"/"
+        if entry.is_folder and any(path.startswith(start) for path in touched):
+            found[folder] = None
+            known = chain.from_iterable(tracked.members(out) or () for out in desired.values())
+            # Nobody knows which content they have; they are not gone.
+            found |= {
+                path: entry.unlisted for path in known if path.startswith(start) and path not in touched
+            }
+    # And what was recorded of the files of one that is recorded as a whole.
+    whole = [path + b"/" for path, one in touched.items() if one is not None and one.is_folder]
+    return found | {path: None for path in before.files for start in whole if path.startswith(start)}
+
+
+def _grouped(paths: Iterable[bytes], names: Iterable[bytes]) -> dict[bytes | None, list[bytes]]:
+    """The paths by what they are or are in; under None those that are in none of these."""
+    known, found = set(names), dict[bytes | None, list[bytes]]()
+    for path in paths:
+        found.setdefault(around(path, known), []).append(path)
+    return found
+
+
+def _is_there(tracked: Tracked, out: Out, data: Held, inside: list[bytes]) -> bool:
+    """Whether just what the pointer file names is recorded."""
+    if not out.entry.is_folder or out.entry in (data.files.get(out.path), data.lists.get(out.path)):
+        return out.entry in (data.files.get(out.path), data.lists.get(out.path))
+    there = {path: data.files[path] for path in inside}
+    # Where nobody has the list its id tells.
+    names = {show(path[len(out.path) + 1 :]): entry.oid for path, entry in there.items()}
+    return there == tracked.members(out) or list_id(names) == out.entry.oid
