@@ -143,7 +143,7 @@ def _at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, bytes]
 
 
 def _all_at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, Entry]:
-    """Every link of a tree of which nothing is known. Most trees have none, and their modes say so."""
+    """Returns every link of an unknown tree. Most trees have none, and their modes say so."""
     listing = ("ls-tree", "-r", "-z", "--full-tree")
     # A git before 2.36 knows no formats.
     modes = repo.git.attempt(*listing, "--format=%(objectmode)", tree, "--", *roots)
