@@ -26,7 +26,7 @@ VERBS = """
 """
 """Add verbs, but none that reads as a plural (Names, Changes, Results): nouns would pass as well."""
 LATER = """
-    model/record.py planning.py promotion.py recording.py repo/dvc.py repo/tracked.py results.py
+    model/record.py planning.py promotion.py recording.py results.py
     settling.py sharing.py state.py survey.py trigger.py
 """
 """Files and folders that do not follow the rule yet."""

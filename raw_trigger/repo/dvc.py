@@ -1,4 +1,4 @@
-"""Whether the content that a pointer file of DVC's names is on disk, where assets read it."""
+"""Says whether the disk has the content that DVC's pointer files name, at the paths that assets read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 def missing_content(repo: Repository, out: DvcOut) -> str | None:
-    """Why it cannot be read, and the command that helps; None if it is there."""
+    """Returns why assets cannot read the file or folder, and the command that helps; None if they can."""
     wrong = _wrong(repo, out)
     if wrong is None:
         return None
@@ -31,12 +31,12 @@ def missing_content(repo: Repository, out: DvcOut) -> str | None:
 
 
 def unknown_files(repo: Repository, out: DvcOut) -> str | None:
-    """Why a folder on disk is more than what DVC knows of it; None if it is not."""
+    """Returns a sentence on files in a folder that DVC does not know; None if there are none."""
     known = listing(repo, out) if out.folder else None
     if known is None:
         return None
     folder = out.path + b"/"
-    # What DVC ignores is no part of it; what git ignores is: DVC has git ignore all of it.
+    # Files that DVC ignores do not count. Files that git ignores do: DVC makes git ignore the whole folder.
     flags = ("--others", "--exclude-per-directory=.dvcignore", "-z")
     listed = repo.git.run("ls-files", *flags, "--", os.fsdecode(out.path), index=True)
     extra = sorted(set(listed.split(b"\0")) - {b""} - {folder + os.fsencode(name) for name in known})
@@ -48,7 +48,7 @@ def unknown_files(repo: Repository, out: DvcOut) -> str | None:
 
 
 def content(repo: Repository, path: bytes, md5: str) -> Path | None:
-    """A file that holds this content: in DVC's cache, or at the path itself; None if neither does."""
+    """Returns a file with this content: one in DVC's cache, else the path's own; None if neither has it."""
     for file in _cached_at(repo, path, md5):
         if file.is_file():
             return file
@@ -57,9 +57,11 @@ def content(repo: Repository, path: bytes, md5: str) -> Path | None:
 
 
 def listing(repo: Repository, out: DvcOut) -> dict[str, str] | None:
-    """The files of a folder with their MD5, from DVC's cache, or from the disk if that is what it names.
+    """Returns the files of a folder with their MD5; None if they are unknown.
 
-    None if neither tells.
+    DVC's cache has the list. Without it the files on disk count if their list has the id that the pointer
+    file
+    names.
     """
     if out.md5 is None:
         return None
@@ -77,7 +79,11 @@ def listing(repo: Repository, out: DvcOut) -> dict[str, str] | None:
 
 
 def list_id(files: Mapping[str, str]) -> str:
-    """Returns the id of a folder that has these files, by path and MD5: that of the list as DVC writes it."""
+    """Returns the id of a folder with these files: the MD5 of their list as DVC writes it.
+
+    Args:
+        files: The MD5 of each path.
+    """
     listed = [{"md5": files[name], "relpath": name} for name in sorted(files)]
     text = json.dumps(listed, sort_keys=True).encode()
     return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
@@ -97,7 +103,7 @@ def _on_disk(repo: Repository, out: DvcOut) -> dict[str, str]:
 
 
 def _wrong(repo: Repository, out: DvcOut) -> str | None:
-    """What is wrong with the file or folder."""
+    """Returns the difference between the disk and the pointer file; None if there is none."""
     path, name = _path(repo, out.path), show(out.path)
     if not path.exists() or path.is_dir() != out.folder:
         return f"{name} is not here"
@@ -120,7 +126,7 @@ def _wrong_in(folder: Path, shown: str, known: Mapping[str, str] | None, as_unix
 
 
 def _cached(repo: Repository, out: DvcOut) -> bool:
-    """Whether DVC's own cache has all of it, so that nothing has to be fetched."""
+    """Says whether DVC's own cache has all of the content, so that nothing has to be fetched."""
     objects = [_objects(repo, out)]
     if out.folder:
         known = listing(repo, out) or {}
@@ -133,7 +139,7 @@ def _objects(repo: Repository, out: DvcOut) -> list[Path]:
 
 
 def _cached_at(repo: Repository, path: bytes, md5: str) -> list[Path]:
-    """Where the cache would have it: since DVC 3, and before."""
+    """Returns the paths of the content in the cache of DVC 3, and in that of older versions."""
     folder = _path(repo, path).parent
     for above in (folder, *folder.parents):
         if (above / ".dvc").is_dir():
@@ -145,7 +151,7 @@ def _cached_at(repo: Repository, path: bytes, md5: str) -> list[Path]:
 
 
 def _is(path: Path, md5: str, as_unix: bool, size: int | None = None) -> bool:
-    """Whether the file has this content."""
+    """Says whether the file has this content."""
     try:
         if size is not None and not as_unix and path.stat().st_size != size:
             return False
@@ -161,9 +167,10 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 @lru_cache(maxsize=100_000)
 def _md5(path: str, stamp: tuple[int, ...], as_unix: bool) -> tuple[str, ...]:
-    """The MD5 of a file, and of its text with Unix line ends; it is read again when its stamp changes.
+    """Returns the MD5 of a file, and with ``as_unix`` that of its text with Unix line ends.
 
-    A command asks before a run, when it has the lock, and after it.
+    The file is read again only when its stamp changes: a command asks before a run, when it has the lock, and
+    after it.
     """
     plain = hashlib.md5(usedforsecurity=False)
     unix = hashlib.md5(usedforsecurity=False)

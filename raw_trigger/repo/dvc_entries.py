@@ -1,8 +1,9 @@
-"""Data that DVC has, as a recorded tree holds it: ``.raw-trigger/dvc/<path>`` is a git link with DVC's MD5.
+"""Stores the data of DVC in a recorded tree: ``.raw-trigger/dvc/<path>`` is a git link with DVC's MD5.
 
-The MD5 is padded with zeros to the width of git's ids. A folder's files have an entry each, and the list that
-they are has one more, under a name that no file has. Where the list is not known it stands alone, for the
-folder as a whole.
+The MD5 is padded with zeros to the length of git's ids. Each file of a folder has an entry. The id of their
+list has one more, under a name that no file has. If the list is unknown, this entry stands alone for the
+folder as a
+whole.
 """
 
 from __future__ import annotations

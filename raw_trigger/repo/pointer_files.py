@@ -1,4 +1,4 @@
-"""Has the pointer files of a record follow the data, so that each that is recorded has all that it names."""
+"""Keeps a record's pointer files in step with its data: each recorded one has all the data that it names."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def points(tracked: Tracked, path: bytes, *versions: Entry | None) -> bool:
 
 
 def placed(repo: Repository, moved: Edits, *, beside: bool) -> dict[bytes, Entry | None]:
-    """Returns the paths of a recorded tree that have to change where these files are to be recorded.
+    """Returns the edits of a recorded tree that record these files.
 
     Args:
-        beside: Whether the tree holds data of DVC's: what one had there may be git's now.
+        beside: Whether the tree holds data of DVC: a path that DVC had may be git's now.
     """
     edits: dict[bytes, Entry | None] = {}
     for path, entry in moved.items():
@@ -41,10 +41,11 @@ def placed(repo: Repository, moved: Edits, *, beside: bool) -> dict[bytes, Entry
 def followed(
     repo: Repository, tracked: Tracked, tree: str, moved: Edits, wanted: Edits, store: Store
 ) -> dict[bytes, Entry | None]:
-    """Returns what else of a recorded tree has to change where files become others.
+    """Returns further edits of a recorded tree that are needed after these files have changed.
 
-    A pointer file is recorded as desired once the record has all that it names, and nothing else of what it
-    named. Until then, where some of it is another one, it is nobody's version, which equals none.
+    A pointer file is recorded as desired once the record has exactly the data that it names. Until then, if
+    some of
+    its data changes, the record has a pointer file that equals no version.
 
     Args:
         wanted: The pointer files that are to be recorded.
@@ -76,7 +77,7 @@ def followed(
     others = tracked.beside(tree, left).items()
     kept = set(chain.from_iterable(outs for pointer, outs in others if pointer not in versions))
     while True:
-        # What a pointer file no longer names is gone, or one that is recorded names it.
+        # Data that a pointer file no longer names has to be gone, unless another recorded one names it.
         known = kept.union(*(versions[pointer][1] for pointer in whole))
         early = {
             pointer
@@ -97,7 +98,7 @@ def followed(
         elif any(name in changed for name in (*was, *new)):
             outs = (*was.values(), *new.values())
             texts[pointer] = partly(pointer, {out.dvc.path: out.dvc.folder for out in outs})
-    # What no pointer file stands for has to be seen all the same.
+    # Data without a pointer file needs one, so that git alone sees the difference.
     for path in changed.get(None, []):
         if path in after.files:
             texts[path + DVC_SUFFIX] = partly(path + DVC_SUFFIX, {path: False})
@@ -111,7 +112,7 @@ def _is_data(entry: Entry | None) -> bool:
 def _versions(
     repo: Repository, tracked: Tracked, tree: str, touched: Edits, wanted: Edits
 ) -> dict[bytes, tuple[Outs, Outs]]:
-    """What the pointer files name, as recorded and to be; and others that name what is touched."""
+    """Returns what pointer files name, as recorded and as wanted; with those that name the touched paths."""
     recorded = diff.entries_at(repo, tree, list(wanted))
     found: dict[bytes, tuple[Outs, Outs]] = {
         path: (tracked.outs(path, recorded.get(path)), tracked.outs(path, new))
@@ -127,7 +128,7 @@ def _versions(
 
 
 def _of_unlisted(tracked: Tracked, before: Held, touched: Edits, desired: Outs) -> dict[bytes, Entry | None]:
-    """The files of folders that were recorded as a whole, where one of them is recorded now."""
+    """Returns the files of folders that were recorded as a whole, if one of their files is recorded now."""
     found: dict[bytes, Entry | None] = {}
     for folder, entry in before.files.items():
         start = folder + b"/"
@@ -138,13 +139,13 @@ def _of_unlisted(tracked: Tracked, before: Held, touched: Edits, desired: Outs) 
             found |= {
                 path: entry.unlisted for path in known if path.startswith(start) and path not in touched
             }
-    # And what was recorded of the files of one that is recorded as a whole.
+    # Conversely, a folder that is recorded as a whole replaces its files.
     whole = [path + b"/" for path, one in touched.items() if one is not None and one.is_folder]
     return found | {path: None for path in before.files for start in whole if path.startswith(start)}
 
 
 def _grouped(paths: Iterable[bytes], names: Iterable[bytes]) -> dict[bytes | None, list[bytes]]:
-    """The paths by what they are or are in; under None those that are in none of these."""
+    """Groups the paths by the name that each is or is in; None if there is none."""
     known, found = set(names), dict[bytes | None, list[bytes]]()
     for path in paths:
         found.setdefault(around(path, known), []).append(path)
@@ -152,10 +153,10 @@ def _grouped(paths: Iterable[bytes], names: Iterable[bytes]) -> dict[bytes | Non
 
 
 def _is_there(tracked: Tracked, out: Out, data: Held, inside: list[bytes]) -> bool:
-    """Whether just what the pointer file names is recorded."""
+    """Says whether the record has exactly the data that the pointer file names."""
     if not out.entry.is_folder or out.entry in (data.files.get(out.path), data.lists.get(out.path)):
         return out.entry in (data.files.get(out.path), data.lists.get(out.path))
     there = {path: data.files[path] for path in inside}
-    # Where nobody has the list its id tells.
+    # If the list is unknown, its id can still be compared.
     names = {show(path[len(out.path) + 1 :]): entry.oid for path, entry in there.items()}
     return there == tracked.members(out) or list_id(names) == out.entry.oid

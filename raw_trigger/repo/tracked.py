@@ -1,8 +1,8 @@
-"""Sees through DVC's pointer files: in the place of their changes, the changes of what they stand for.
+"""Replaces changes of DVC's pointer files by the changes of the files that these stand for.
 
-What is planned and recorded are the files that Dagster reads, under their own paths, with DVC's MD5 as the id
-of their content. A commit has the pointer files alone; a record holds the data, and a pointer file only where
-it has all that this names.
+Plans and records are about the files that Dagster reads, under their own paths, with DVC's MD5 as the id of
+their content. A commit has only the pointer files; a record holds the data, and a pointer file only if it has
+all the data that this names.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _LARGE = bytes(MOST_TEXT + 1)
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """A file or folder under a raw root that a pointer file stands for.
+    """Holds a file or folder under a raw root that a pointer file stands for.
 
     Attributes:
-        path: Where it is recorded: its own path, or the raw root where it is a folder around that.
+        path: The path in a record: its own, or the raw root if the folder contains that.
     """
 
     path: bytes
@@ -52,7 +52,7 @@ class Out:
 
     @property
     def entry(self) -> Entry:
-        """It as a whole."""
+        """Returns the entry of the file or of the folder as a whole."""
         return Entry(DVC_MODE, self.dvc.identity)
 
     def of(self, entry: Entry) -> Out:
@@ -61,7 +61,7 @@ class Out:
 
     @property
     def is_partly_recorded(self) -> bool:
-        """Whether the pointer file is one of a record that does not have all of some version."""
+        """Says whether the pointer file is from a record that lacks data of every version of it."""
         return self.dvc.identity.startswith(_NOBODYS)
 
 
@@ -69,12 +69,12 @@ Outs = Mapping[bytes, Out]
 
 
 class Tracked:
-    """The pointer files of one repository; what was read of them is kept.
+    """Reads the pointer files of one repository, and keeps their content.
 
     Args:
         roots: The raw roots.
         obtain: Fetches contents that a shallow clone lacks.
-        recorded: Gives the recorded tree, which knows what was in folders.
+        recorded: Returns the recorded tree, which knows the files of folders.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Tracked:
     # Where pointer files are
 
     def watched(self, *sides: str | Desired | None) -> tuple[str, ...]:
-        """The raw roots, and the pointer files beside and above them that one of the sides has.
+        """Returns the raw roots, and the pointer files beside and above them that one of the sides has.
 
         Args:
-            sides: Trees or commits, or what is desired.
+            sides: Trees, commits or desired states.
         """
         folders = self._folders()
         if not folders:
@@ -119,7 +119,7 @@ class Tracked:
         return (*self._roots, *sorted(found))
 
     def _folders(self) -> list[str]:
-        """The folders above the roots, with a slash at the end, where DVC is in use at all."""
+        """Returns the folders above the roots, each with a slash at the end; none if DVC is not in use."""
         found = folders_above(self._roots)
         return found if any((self._repo.top / folder / DVC_FOLDER).is_dir() for folder in found) else []
 
@@ -153,31 +153,31 @@ class Tracked:
     # What they stand for
 
     def pointer_of(self, path: bytes) -> bytes | None:
-        """Returns the pointer file that stands for the path, where one was seen."""
+        """Returns the pointer file that stands for the path, as far as one was read."""
         out = self.out(path)
         return None if out is None else out.pointer
 
     def out(self, path: bytes) -> Out | None:
-        """Returns what was last seen of a pointer file that stands for the path."""
+        """Returns the file or folder that the path is or is in, as last read from a pointer file."""
         name = around(path, self._seen)
         return None if name is None else self._seen[name]
 
     def anew(self) -> Tracked:
-        """Returns one that has seen nothing yet."""
+        """Returns an object for the same repository that has read nothing yet."""
         return Tracked(self._repo, self._roots, self._obtain, self._recorded)
 
     def changes(
         self, raw: Sequence[Change], old: str | None, new: str | None = None, *, beside: bool = False
     ) -> tuple[tuple[Change, ...], Mapping[bytes, Entry | None]]:
-        """Returns the changes with those of what pointer files stand for in the place of the files' own.
+        """Replaces the changes of pointer files by the changes of the files that they stand for.
 
         Args:
-            old: The tree or commit that was compared. What is a record's own is left out.
+            old: The tree or commit that was compared. A record's own files are left out.
             new: The one that it was compared with; None: none.
-            beside: Whether what was seen before is not forgotten.
+            beside: Whether to keep what was read before.
 
         Returns:
-            The changes, and the pointer files that differ as they are on the new side.
+            The changes, and the pointer files that differ, as they are on the new side.
         """
         if not beside:
             self._seen.clear()
@@ -212,7 +212,7 @@ class Tracked:
         lone = [one.path for one in differences if one.path not in found]
         same = {} if old is None else diff.entries_at(self._repo, old, lone)
         for one in differences:
-            # Where git itself has a file there, it is the file that counts.
+            # If git itself has a file at the path, that file counts.
             git = found.get(one.path)
             old_entry = git.old if git is not None and git.old is not None else one.old
             new_entry = git.new if git is not None and git.new is not None else one.new
@@ -224,13 +224,13 @@ class Tracked:
     def _named_by_others(
         self, tree: str | None, names: Sequence[bytes], differ: Collection[bytes]
     ) -> set[bytes]:
-        """Those for which a pointer file stands that is the same on both sides."""
+        """Returns the names for which an unchanged pointer file stands, too."""
         found = {} if tree is None else self.beside(tree, names)
         others = {name for pointer, outs in found.items() if pointer not in differ for name in outs}
         return {name for name in names if around(name, others) is not None}
 
     def _files(self, outs: Outs, tree: str | None) -> dict[bytes, Entry]:
-        """The files that these stand for; of a recorded tree, what it holds of them."""
+        """Returns the files that these stand for; in a recorded tree only those that it holds."""
         holds = None if tree is None else self._held(tree)
         found: dict[bytes, Entry] = {}
         for path, entry in () if holds is None else holds.files.items():
@@ -242,15 +242,15 @@ class Tracked:
         return found
 
     def _whole(self, out: Out) -> dict[bytes, Entry]:
-        """The files, or the folder itself where they are not known."""
+        """Returns the files, or the folder itself if its files are unknown."""
         members = self.members(out)
         return {out.path: out.entry} if members is None else members
 
     def files(self, tree: str, *, recorded: bool = False) -> list[tuple[bytes, Entry]]:
-        """Returns every raw file of a tree, those of DVC's in the place of their pointer files.
+        """Returns every raw file of a tree, with DVC's files in place of the pointer files.
 
         Args:
-            recorded: Whether DVC has nothing in it but what is recorded.
+            recorded: Whether the tree is a record, which holds DVC's data itself.
         """
         listed = diff.all_paths(self._repo, tree, () if recorded else (*self.watched(tree), DATA))
         holds = held(listed) or (Held() if recorded else None)
@@ -259,10 +259,10 @@ class Tracked:
     def paths(
         self, listed: Iterable[tuple[bytes, Entry]], holds: Held | None = None
     ) -> list[tuple[bytes, Entry]]:
-        """Returns the files with those that pointer files stand for in the place of these.
+        """Returns the files, with DVC's files in place of the pointer files.
 
         Args:
-            holds: What a recorded tree has of them.
+            holds: The data of DVC in the recorded tree; None: it is not a record.
         """
         listed = list(listed)
         pointers = [(path, entry) for path, entry in listed if is_pointer(path)]
@@ -275,7 +275,7 @@ class Tracked:
             if outs or not self._is_under_root(path):
                 del found[path]
             for out in outs.values():
-                # What has changed is known better.
+                # An earlier call for changes may know the newer version.
                 self._seen.setdefault(out.path, out)
                 for name, member in self._named(out).items() if holds is None else ():
                     found.setdefault(name, member)
@@ -285,7 +285,7 @@ class Tracked:
         return sorted(found.items())
 
     def outs(self, path: bytes, entry: Entry | None) -> Outs:
-        """What a version of a pointer file stands for under the roots, by where it is recorded."""
+        """Returns what a version of a pointer file stands for under the roots, by its path in a record."""
         if entry is None:
             return {}
         if (path, entry.oid) not in self._parsed:
@@ -293,8 +293,9 @@ class Tracked:
         return self._parsed[path, entry.oid] or {}
 
     def _need(self, path: bytes, entry: Entry) -> Outs:
-        """What a pointer file beside or above the roots stands for: unlike one of the raw files it is nothing
-        else, and what it stood for before would be taken for deleted.
+        """Returns what a pointer file beside or above the roots stands for.
+
+        Such a file is no raw file itself. If it could be skipped, its earlier files would count as deleted.
 
         Raises:
             DocumentError: it cannot be read.
@@ -308,12 +309,15 @@ class Tracked:
         return outs
 
     def is_readable(self, path: bytes, entry: Entry | None) -> bool:
-        """Whether the version of a pointer file is one, or gone; in a conflict it is neither."""
+        """Says whether the version can be read as a pointer file, or is gone.
+
+        A file with conflict markers is neither.
+        """
         self.outs(path, entry)
         return entry is None or self._parsed[path, entry.oid] is not None
 
     def find(self, tree: str, paths: Iterable[bytes]) -> None:
-        """Looks for the pointer files of a tree that stand for these paths, where none was seen."""
+        """Reads the pointer files of a tree that stand for these paths, for paths without one so far."""
         left = [path for path in paths if self.out(path) is None]
         for outs in self.naming(tree, left).values():
             self._seen = {**outs, **self._seen}
@@ -327,7 +331,7 @@ class Tracked:
         return self._naming(diff.all_paths(self._repo, tree, self.watched(tree)), paths)
 
     def beside(self, tree: str, paths: Sequence[bytes]) -> dict[bytes, Outs]:
-        """Returns those of them that are where DVC's own commands put them."""
+        """Returns the pointer files that stand for these paths and lie where DVC's own commands put them."""
         names = {DVC_LOCK} if paths else set()
         for path in paths:
             names.add(path + DVC_SUFFIX)
@@ -343,11 +347,11 @@ class Tracked:
         return {path: outs for path, outs in each if not wanted.isdisjoint(outs)}
 
     def to_record(self, tree: str) -> dict[bytes, Entry]:
-        """Returns what the pointer files of a tree stand for, as a record has it; of a record all it has."""
+        """Returns the data behind a tree's pointer files as a record has it; of a record all its data."""
         asked = (*self.watched(tree), DATA)
         out = self._repo.git.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *asked)
         if b".dvc\0" not in out and DVC_LOCK + b"\0" not in out:
-            return {}  # a million files need not be looked at
+            return {}  # saves parsing the listing of a million files
         listed = diff.listed(out)
         holds = held(listed)
         if holds is not None:
@@ -363,7 +367,7 @@ class Tracked:
         return found
 
     def members(self, out: Out) -> dict[bytes, Entry] | None:
-        """The files by path; None where nobody knows what is in the folder."""
+        """Returns the files by path; None if nobody knows the files of the folder."""
         if out.is_partly_recorded:
             return {}
         if not out.dvc.folder:
@@ -393,12 +397,12 @@ class Tracked:
         return self._holds[tree]
 
     def _named(self, out: Out) -> dict[bytes, Entry]:
-        """The files; where they are not known those on disk, or the folder itself."""
+        """Returns the files; if they are unknown those on disk, or the folder itself."""
         members = self.members(out)
         return self._by_name(out.path, out.entry) if members is None else members
 
     def _by_name(self, path: bytes, entry: Entry) -> dict[bytes, Entry]:
-        """The files of a folder as they are on disk, where nobody knows what should be there."""
+        """Returns the files of a folder on disk, without contents: nobody knows which should be there."""
         if not entry.is_folder:
             return {path: entry}
         start = len(os.fsencode(self._repo.top)) + 1
@@ -410,10 +414,10 @@ class Tracked:
         return path.startswith(self._prefixes)
 
     def _read(self, pointers: Iterable[tuple[bytes, Entry]], *, disk: bool = False) -> None:
-        """Read what was not read yet.
+        """Reads the pointer files that were not read yet.
 
         Args:
-            disk: Whether what git does not have is what is on disk.
+            disk: Whether to read from disk if git lacks the content.
         """
         wanted = [one for one in dict.fromkeys(pointers) if (one[0], one[1].oid) not in self._parsed]
         for start in range(0, len(wanted), _BATCH):
@@ -439,7 +443,7 @@ class Tracked:
             return None
 
     def _wdirs(self, pointer: bytes) -> Mapping[str, str]:
-        """Where the stages of a ``dvc.lock`` work, as it is today."""
+        """Returns the folders of the stages of a ``dvc.lock``, from the ``dvc.yaml`` on disk."""
         folder, _, name = pointer.rpartition(b"/")
         text = (
             _on_disk(self._repo, folder + b"/dvc.yaml" if folder else b"dvc.yaml")
@@ -461,10 +465,10 @@ class Tracked:
 
 
 def partly(pointer: bytes, named: Mapping[bytes, bool]) -> str:
-    """Returns the pointer file of a record that has some of this data, of whatever version.
+    """Returns the text of a pointer file for a record that has only some of this data, of any version.
 
     Args:
-        named: Whether a path is that of a folder.
+        named: Paths, each with whether it is a folder.
     """
     folder = posixpath.dirname(show(pointer)) or "."
     outs = [
@@ -477,12 +481,16 @@ def partly(pointer: bytes, named: Mapping[bytes, bool]) -> str:
 
 
 def around(path: bytes, names: Collection[bytes]) -> bytes | None:
-    """Returns which of these the path is, or is in."""
+    """Returns which of these names the path is, or is in; None if none."""
     return next((name for name in (path, *parents(path)) if name in names), None) if names else None
 
 
 def _differences(before: dict[bytes, Entry], after: dict[bytes, Entry]) -> Iterator[Change]:
-    """What differs; a folder of which a side does not know the files is one thing, or has unknown ones."""
+    """Yields the differences of the two sides.
+
+    If a side does not know the files of a folder, the folder differs as a whole, or its files have unknown
+    contents.
+    """
     for folder, _ in _folders(after):
         if any(map(inside := _below(folder), before)):
             before = {path: one for path, one in before.items() if not inside(path)}
@@ -506,7 +514,7 @@ def _folders(files: Mapping[bytes, Entry]) -> list[tuple[bytes, Entry]]:
 
 
 def _contents(repo: Repository, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The contents of the blobs that are here; of one that is too large to be read, as much as tells so."""
+    """Returns the contents of blobs that are here; for too large ones just enough to see that."""
     asked = "".join(f"{oid}\n" for oid in wanted).encode()
     lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
     sizes = {o: int(line.split(" ")[2]) for o, line in zip(wanted, lines, strict=True) if " blob " in line}
