@@ -588,16 +588,8 @@ def draw_steps(seed: object, count: int, broken: frozenset[str] = NOT_MENDED) ->
         "ignore": (2, lambda: (path(),)),
         "look_again": (1, tuple),
     }
-    for loss, kind in (
-        ("L4", "stashed_meanwhile"),
-        ("L5", "other_instance"),
-        ("L11", "mode"),
-        ("L7", "use_code"),
-    ):
+    for kind, loss in LOSSES.items():
         if loss in broken:
-            del kinds[kind]
-    if "L9" in broken:
-        for kind in ("run_below",):
             del kinds[kind]
     names = list(kinds)
     weights = [kinds[kind][0] for kind in names]
@@ -624,6 +616,7 @@ class Player:
     def finish(self) -> None:
         """In the end everything comes good."""
         self.fail()
+        self.look_again()
         self.world.trace.append("# the end")
         for _ in range(2):
             done = self.world.tool("run")
@@ -801,7 +794,7 @@ def play(
             player.take(step)
         player.finish()
     except LossError as error:
-        raise LossError("\n".join([*world.trace, f"seed {seed}, {world.steps} steps", str(error)])) from None
+        raise LossError("\n".join([*world.trace, f"seed {seed}, {world.steps} steps", str(error)])) from error
     shutil.rmtree(folder)
     return world
 
@@ -811,19 +804,20 @@ def shorten(
 ) -> list[Step]:
     """Leave out what is not needed for a loss."""
 
-    def loses(some: list[Step]) -> bool:
+    def loses(some: list[Step]) -> str:
         try:
             play(folder, program, seed, some, fixed)
-        except (LossError, AssertionError):
-            return True
-        return False
+        except AssertionError as error:
+            return str(error.__cause__ or error).split(":")[0]
+        return ""
 
+    kind = loses(steps)
     size = max(1, len(steps) // 2)
     while True:
         at = 0
         while at < len(steps):
             left = steps[:at] + steps[at + size :]
-            if loses(left):
+            if kind and loses(left) == kind:
                 steps = left
             else:
                 at += size
