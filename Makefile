@@ -38,7 +38,7 @@ test: $(READY) $(VENV)/dvc/.ready
 SOAK ?= 2000
 soak: $(READY)
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -k "nothing or operations or every_commit or companies" \
-		tests/git/test_machine.py tests/git/test_checker.py tests/ci/test_interleaved.py tests/git/test_rows_machine.py tests/git/test_tracked_machine.py tests/git/test_contents.py tests/git/test_counting.py tests/ledger/test_processes.py \
+		tests/git/test_machine.py tests/git/test_checker.py tests/git/test_shapes.py tests/ci/test_interleaved.py tests/git/test_rows_machine.py tests/git/test_tracked_machine.py tests/git/test_contents.py tests/git/test_counting.py tests/ledger/test_processes.py \
 		tests/e2e/test_framework.py tests/e2e/test_hooks.py tests/e2e/test_history.py
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -m soak
 

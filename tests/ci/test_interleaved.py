@@ -65,9 +65,11 @@ class Server:
     # What happens
 
     def push(self) -> None:
-        file, content = self.draw.choice(FILES), self.draw.choice(("1", "2", None))
-        if content is not None or (self.jobs.project.top / ROOT / file).exists():
-            self.event = self.jobs.push_raw({file: content})
+        file = self.draw.choice((*FILES, "a.csv", "b.csv"))
+        at = self.jobs.project.top / ROOT / file
+        old = at.read_text() if at.exists() else None
+        new = [content for content in ("1", "2", "1", "2", None) if content != old]
+        self.event = self.jobs.push_raw({file: self.draw.choice(new)})
 
     def plan(self) -> None:
         if not self.open or "L8" not in self.broken:
@@ -101,6 +103,16 @@ class Server:
             matrix.run()
             matrix.record()
 
+    def overlap(self) -> None:
+        """Two workflows, one after the other or mixed, recorded in any order."""
+        for _ in range(2):
+            self.push()
+            self.plan()
+        for _ in range(9):
+            self.batch()
+        for _ in range(2):
+            self.record()
+
     def job(self) -> None:
         """A workflow of one job."""
         if not self.open or "L8" not in self.broken:
@@ -118,9 +130,11 @@ class Server:
         self.jobs.project.behave(*({"target": one, "when": "read", "do": "fail"} for one in failing))
 
     def take(self) -> None:
-        kinds = {"push": 6, "plan": 4, "batch": 6, "record": 4, "again": 1, "job": 2, "fail": 1}
+        kinds = {"push": 7, "plan": 6, "batch": 8, "record": 4, "again": 1, "job": 2, "fail": 1}
         if "L2" not in self.broken:
             kinds |= {"cancel": 2, "killed": 2}
+        if "L8" not in self.broken:
+            kinds["overlap"] = 3
         kind = self.draw.choices(list(kinds), list(kinds.values()))[0]
         self.trace.append(kind)
         getattr(self, kind)()
@@ -136,22 +150,39 @@ class Server:
         self.event = self.jobs.push_raw({})
         done = self.jobs.job(self.event)
         assert done.code == 0, done.text
-        lost = self.lost()
+        lost = self.unlike(self.files("HEAD"))
         assert not lost, f"{self.trace}: lost: {lost}\n{done.text}"
         self.jobs.project.made()
         again = self.jobs.job(self.event)
         assert (again.code, self.jobs.project.made()) == (0, []), f"{self.trace}: twice\n{again.text}"
 
-    def lost(self) -> dict[str, str]:
-        """The targets that were made from another content than main has, and its file."""
+    def ask(self) -> None:
+        """What would be made if all files had one content? So a wrong record shows at once."""
+        if self.open:
+            return
+        project = self.jobs.project
+        project.git("fetch", "-q", "origin", "+refs/raw-trigger/*:refs/raw-trigger/*")
+        project.raw(dict.fromkeys(FILES, self.draw.choice(("1", "2"))))
+        project.git("add", "-A")
+        lost = self.unlike(self.files(project.git("write-tree")))
+        planned = project.pending("--environment", "production", DAGSTER_HOME=str(self.jobs.home))
+        project.git("reset", "-q", "--hard")
+        lost = {target: file for target, file in lost.items() if target not in planned}
+        assert not lost, f"{self.trace}: lost: {lost}"
+
+    def files(self, tree: str) -> dict[str, str]:
+        """The raw files of a tree."""
+        listed = self.jobs.project.git("ls-tree", "-r", tree, f"{ROOT}/").splitlines()
+        return {line.split("\t")[1]: line.split()[2] for line in listed}
+
+    def unlike(self, here: Mapping[str, str]) -> dict[str, str]:
+        """The targets that were made from another content than this, and its file."""
         own: dict[str, Mapping[str, str]] = {}
         of_parent: dict[str, Mapping[str, str]] = {}
         for line in self.jobs.project.truth():
             target = line["target"]
             own[target] = line["read"]
             of_parent[target] = own.get(ABOVE.get(target, target), {})
-        tree = self.jobs.project.git("ls-tree", "-r", "HEAD", ROOT).splitlines()
-        here = {line.split("\t")[1]: line.split()[2] for line in tree}
         found = {}
         for file in FILES:
             path = f"{ROOT}/{file}"
@@ -173,6 +204,7 @@ def play(
     server = Server(folder, program, seed, broken)
     for _ in range(steps):
         server.take()
+        server.ask()
     server.judge()
 
 

@@ -579,7 +579,7 @@ def draw_steps(seed: object, count: int, broken: frozenset[str] = NOT_MENDED) ->
         "use_rules": (3, lambda: (draw.randrange(len(RULES)),)),
         "use_code": (2, lambda: (draw.randrange(len(CODES)),)),
         "fail": (3, lambda: tuple(sorted(draw.sample(KEYS, draw.randrange(4))))),
-        "trouble": (5, lambda: (draw.choice(behaviours), draw.choice(("*", *KEYS)))),
+        "trouble": (8, lambda: (draw.choice(behaviours), draw.choice(("*", draw.choice(KEYS))))),
         "meanwhile": (2, lambda: (path(), draw.choice((None, *CONTENTS)))),
         "stashed_meanwhile": (2, tuple),
         "elsewhere": (3, lambda: (path(), content())),
@@ -768,6 +768,8 @@ class Player:
     def elsewhere(self, path: str, content: str) -> None:
         """In the linked worktree, which has the same instance and the same record."""
         linked = self.world.linked
+        for file in ("raw-trigger.yaml", FILE):
+            shutil.copy(self.world.main.top / file, linked.top / file)
         self.world.write(path, content, linked)
         self.world.run(where=linked)
 

@@ -374,6 +374,36 @@ def test_a_child_of_a_new_and_an_old_parent(begun: Begun, back: str, again: list
     assert project.pending() == []
 
 
+@lost("L9")
+def test_a_child_that_was_not_asked_for_and_whose_own_file_is_changed_back(begun: Begun) -> None:
+    """L9: what it is made from was asked for, and was made."""
+    project = begun(UP, UP_CSV, {"up.csv": "1", "down.csv": "1"}, downstream="all")
+    project.raw({"up.csv": "2", "down.csv": "2"})
+    project.tool("run", "--asset", "up")
+    made = project.made()
+    assert made == (["up"] if project.pending() else ["down", "up"])
+    project.raw({"down.csv": "1"})
+    assert silent(project, "down", "down.csv" if "down" in made else "up.csv") == []
+    project.tool("run")
+    assert project.made() == ["down"]
+    assert project.pending() == []
+
+
+@lost("L9")
+def test_a_child_that_failed_and_whose_own_file_is_changed_back(begun: Begun) -> None:
+    """L9: what it is made from has changed too, and was made."""
+    project = begun(UP, UP_CSV, {"up.csv": "1", "down.csv": "1"}, downstream="all")
+    project.raw({"up.csv": "2", "down.csv": "2"})
+    project.behave({"target": "down", "when": "read", "do": "fail", "times": 1})
+    project.tool("run")
+    assert project.made() == ["up"]
+    project.raw({"down.csv": "1"})
+    assert silent(project, "down", "up.csv") == []
+    project.tool("run")
+    assert project.made() == ["down"]
+    assert project.pending() == []
+
+
 @lost("L10")
 def test_a_file_that_git_forgets_and_the_disk_keeps(begun: Begun) -> None:
     """L10: ``git rm --cached`` of a file that is ignored from now on."""
