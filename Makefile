@@ -22,7 +22,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev --editable .
 	@touch $@
 
-# What some tests need and what does not go together with Dagster.
+# DVC for some tests; its dependencies conflict with those of Dagster.
 $(VENV)/dvc/.ready: $(READY)
 	$(BIN)/python -m venv $(VENV)/dvc
 	$(VENV)/dvc/bin/python -m pip install --quiet --upgrade "pip>=25.1"
@@ -42,11 +42,11 @@ soak: $(READY)
 		tests/e2e/test_framework.py tests/e2e/test_hooks.py tests/e2e/test_history.py
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -m soak
 
-# DAGSTER is an interpreter that has the Dagster to be tried, or several, with colons between them.
+# DAGSTER is an interpreter with the Dagster version to try, or several, separated by colons.
 versions: $(READY)
 	RAW_TRIGGER_DAGSTER_PYTHONS=$(DAGSTER) $(BIN)/python -m pytest tests/dagster/test_versions.py tests/dagster/test_never_made.py
 
-# Away from the sources, so that nothing but what is in the wheel can be imported.
+# Runs away from the sources, so that Python can import only the wheel.
 wheel:
 	rm -rf dist build/wheel
 	$(PYTHON) -m venv build/wheel

@@ -71,8 +71,8 @@ def workflow(folder: str, config: str, install: str, branch: str, environment: s
     own = "" if name == "raw-trigger.yaml" else f"      config: {scalar(name)}\n"
     place = f"      working-directory: {scalar(folder)}\n" if folder else ""
     return f"""\
-# Materializes what is made from the raw files that a pull request or push changes, and nothing else.
-# What pushes to {branch} materialized is recorded in this repository, refs/raw-trigger/{environment}.
+# Materializes only the assets that are made from raw files which a pull request or push changes.
+# Pushes to {branch} record what they materialized in this repository, refs/raw-trigger/{environment}.
 # In branch protection require the job `raw-data / result`.
 name: raw data
 
@@ -84,7 +84,7 @@ on:
   workflow_dispatch:
     inputs:
       base:
-        description: A revision to compare with; default is what is recorded
+        description: A revision to compare with, instead of the record
         type: string
         default: ""
 
@@ -99,11 +99,11 @@ jobs:
     with:
       base: ${{{{ inputs.base }}}}
       install: {scalar(install)}
-      jobs: 4 # in how many at most it is materialized
+      jobs: 4 # at most so many materialize at the same time
 {place}{own}\
     secrets:
-      # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or what its storage needs. A pull
-      # request gets others, or none: it is not to write where {branch} does.
+      # Lines NAME=value for the Dagster project, such as DAGSTER_HOME or the passwords of its storage. A pull
+      # request gets others, or none: it must not write to the storage of {branch}.
       environment: ${{{{ {secret} }}}}
 """
 
@@ -158,7 +158,7 @@ def _added(config: Path, branch: str, environment: str) -> bool:
             return environment in text
         line = "" if text.endswith("\n") or not text else "\n"
         with config.open("a", encoding="utf-8") as opened:
-            opened.write(f"{line}\n# Which branches record on CI what was materialized.\n")
+            opened.write(f"{line}\n# The branches that record on CI what they materialized.\n")
             opened.write(environments(branch, environment))
     except OSError as error:
         raise RawTriggerError(f"{config} cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""What the loaded tables have to keep to, beyond each value being what its column says."""
+"""Checks of the loaded tables that go beyond the type of each value."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from webshop.raw import Customer, Product
 
 @asset_check(asset=AssetKey(["raw", "customers"]), blocking=True)
 def customer_numbers_are_unique(customers: list[Customer]) -> AssetCheckResult:
-    """An order could not be told whose it is; nothing downstream may go on."""
+    """Two customers with one number: an order could belong to either, so nothing downstream may go on."""
     twice = sorted(number for number, count in Counter(c.id for c in customers).items() if count > 1)
     return AssetCheckResult(
         passed=not twice,
@@ -20,7 +20,7 @@ def customer_numbers_are_unique(customers: list[Customer]) -> AssetCheckResult:
 
 @asset_check(asset=AssetKey(["raw", "products"]))
 def products_have_a_price(products: list[Product]) -> AssetCheckResult:
-    """Giving something away may be meant, so this only warns."""
+    """The shop may give a product away on purpose, so this only warns."""
     free = sorted(product.sku for product in products if product.price <= 0)
     return AssetCheckResult(
         passed=not free,

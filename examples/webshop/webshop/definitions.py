@@ -1,4 +1,4 @@
-"""Everything that Dagster is to know of."""
+"""The definitions that Dagster loads."""
 
 from dagster import Definitions
 

@@ -64,7 +64,7 @@ def customers(context: AssetExecutionContext) -> list[Customer]:
 
 @asset(key_prefix="raw", group_name="raw")
 def returns(context: AssetExecutionContext) -> list[Return]:
-    """Parcels that came back, and what was paid back for them."""
+    """Returned parcels, and the refunds for them."""
     rows = read_csv("returns.csv", Return)
     context.add_output_metadata({"rows": len(rows)})
     return rows
@@ -79,7 +79,7 @@ def returns(context: AssetExecutionContext) -> list[Return]:
     metadata={"path": "data/1_raw/exchange_rates.json"},
 )
 def exchange_rates() -> dict[str, Decimal]:
-    """What one euro is in other currencies."""
+    """The value of one euro in other currencies."""
     return read_numbers("exchange_rates.json")
 
 
@@ -94,7 +94,7 @@ def exchange_rates() -> dict[str, Decimal]:
     group_name="raw",
 )
 def catalog() -> Iterator[Output]:
-    """What the shop sells, and the categories that occur in it."""
+    """The products of the shop, and their categories."""
     products = read_csv("catalog.csv", Product)
     categories = sorted({product.category for product in products})
     yield Output(products, "products", metadata={"rows": len(products)})

@@ -1,4 +1,4 @@
-"""What the shop wants to know, made from the raw assets."""
+"""The reports of the shop, made from the raw assets."""
 
 from collections import defaultdict
 from decimal import Decimal
@@ -57,7 +57,7 @@ def daily_revenue(
 
 @asset(group_name="shop", ins={"products": AssetIn(["raw", "products"])}, deps=[price_list])
 def margins(products: list[Product]) -> list[Margin]:
-    """What is left of a product's price when the supplier is paid."""
+    """The price of each product minus its purchase price."""
     purchases = read_csv(
         "suppliers/price_list.csv",
         Purchase,
@@ -86,7 +86,7 @@ def revenue_report(
     customers: list[Customer],
     returns: list[Return],
 ) -> str:
-    """Revenue by country, and what was paid back, as a page for people."""
+    """Revenue by country, and all refunds, as a page for people."""
     countries = {customer.id: customer.country for customer in customers}
     by_country: dict[str, Decimal] = defaultdict(Decimal)
     for lines in daily_revenue.values():

@@ -1,7 +1,7 @@
-"""Reading the raw files: typed rows in, and errors that name the file, the line and the column.
+"""Reads the raw files as typed rows, with errors that name the file, the line and the column.
 
-What comes out of here is right or is not there. An asset that loads a raw file
-fails with a sentence that the person who edited the file understands.
+An asset that loads a wrong file fails, with a sentence that the person who edited
+the file understands.
 """
 
 import csv
@@ -26,7 +26,7 @@ def read_csv(
     decimal: str = ".",
     rename: dict[str, str] | None = None,
 ) -> list[Row]:
-    """The rows of a raw file, each column parsed as the field of that name in ``row`` says.
+    """Returns the rows of a raw file, each column parsed as the type of its field in ``row``.
 
     Args:
         name: Path relative to ``data/1_raw``.
@@ -39,7 +39,7 @@ def read_csv(
         ValueError: The file, a column or a value is missing, or a value is not what it should be.
     """
     types = get_type_hints(row)
-    # Exchanged, not replaced: where the comma is the decimal mark, 1.250 is no number of ours.
+    # Exchanges the two marks: if the comma is the decimal mark, 1.250 must not read as a number.
     to_point = str.maketrans(f"{decimal}.", f".{decimal}")
     headings = {field: (rename or {}).get(field, field) for field in types}
     reader = csv.reader(io.StringIO(_text(name), newline=""), delimiter=delimiter, strict=True)
@@ -77,7 +77,7 @@ def read_csv(
 
 
 def read_numbers(name: str) -> dict[str, Decimal]:
-    """The numbers of a raw JSON file that holds one object and nothing below it.
+    """Returns the numbers of a raw JSON file that holds one flat object.
 
     Raises:
         ValueError: It is no JSON, no object, or one of its values is no number.
