@@ -9,7 +9,7 @@ Each starts from the same repository: ``a.csv`` to ``d.csv``, and from each of t
       ├─ b and c clash                 clash, which conflicts with main
       └─ README                        quiet, without raw data of its own
 
-``origin`` is a bare repository with the same branches.
+``origin`` is a bare repository with the same branches. An interpreter stands in for Dagster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +24,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SOAK
-from tests.e2e.conftest import DEFINITIONS, Project
+from tests.support.forks import Program
+from tests.support.project import StandInProject
 
 R = "data/1_raw/"
 
 _WORDS = """
 put() { printf '%s\\n' "$2" >"data/1_raw/$1.csv"; git add "data/1_raw/$1.csv"; }
 edit() { printf '%s\\n' "$2" >"data/1_raw/$1.csv"; }
-tool() { "$PYTHON" -m raw_trigger "$@"; }
+tool() { "$PROGRAM" "$@"; }
 fails() { if "$@"; then echo "did not fail: $*" >&2; exit 1; fi; }
 """
 
@@ -186,52 +186,7 @@ _THROUGH_A_FRAMEWORK = frozenset(("rebase",))
 and a framework takes its time for each.
 """
 
-_VARIANTS = frozenset(
-    (
-        "commit -p",
-        "pull, fast-forward",
-        "pull",
-        "pull --rebase",
-        "merge with a conflict, --continue",
-        "rebase -i, squash",
-        "rebase -i, drop",
-        "rebase -i, drop of the last",
-        "rebase -i, reword of what came later",
-        "rebase -i, edit and a look elsewhere",
-        "rebase --apply of commits without raw data",
-        "rebase --apply, fast-forward",
-        "cherry-pick with a conflict",
-        "checkout",
-        "switch -c",
-        "there and back",
-        "restore of a file",
-        "stash push",
-        "fetch",
-        "commit PATH",
-        "merge",
-        "merge --no-commit",
-        "pull --rebase without local commits",
-        "rebase with a conflict",
-        "update-ref",
-        "revert",
-        "commit -a",
-        "commit -n",
-        "root commit",
-        "merge, octopus",
-        "merge --squash",
-        "rebase, fast-forward",
-        "rebase --apply",
-        "rebase -i, edit",
-        "stash pop",
-        "checkout of a file",
-        "reset --hard",
-        "switch",
-    )
-)
-"""Those that differ little from another row: left to `make soak` with git's own hooks too."""
-
-_MOST = [o for o in OPERATIONS if SOAK or o.name not in _VARIANTS]
-natively = pytest.mark.parametrize("operation", _MOST, ids=[o.name for o in _MOST])
+natively = pytest.mark.parametrize("operation", OPERATIONS, ids=[o.name for o in OPERATIONS])
 _SOME = [o for o in OPERATIONS if SOAK or o.name in _THROUGH_A_FRAMEWORK]
 through_a_framework = pytest.mark.parametrize("operation", _SOME, ids=[o.name for o in _SOME])
 
@@ -242,53 +197,51 @@ class Workshop:
     At the same place, because the asset graph is cached by the paths it came from.
     """
 
-    def __init__(self, folder: Path, new_home: Callable[[Path], Path]) -> None:
+    def __init__(self, folder: Path, program: Program) -> None:
         self._work, self._kept = folder / "work", folder / "kept"
-        self.project = Project(self._work / "project", new_home(folder / "dagster_home"))
+        for name in ("control", "home"):
+            (folder / name).mkdir()
+        self.home = folder / "home"
+        self.project = StandInProject(self._work / "project", folder / "control", program)
 
-    def anew(self, monkeypatch: pytest.MonkeyPatch, install: Callable[[Project], None]) -> Project:
+    def anew(
+        self, monkeypatch: pytest.MonkeyPatch, install: Callable[[StandInProject], None]
+    ) -> StandInProject:
         """The repository as it was once ``install`` had installed the hooks; nothing materialized since."""
-        monkeypatch.setenv("DAGSTER_HOME", str(self.project.home))
+        monkeypatch.setenv("DAGSTER_HOME", str(self.home))
         if not self._kept.exists():
             self._make(install)
         else:
             shutil.rmtree(self._work)
             shutil.copytree(self._kept, self._work, symlinks=True)
-        self.project.materialized()
+        self.project.made()
         return self.project
 
-    def _make(self, install: Callable[[Project], None]) -> None:
+    def _make(self, install: Callable[[StandInProject], None]) -> None:
         project = self.project
         project.top.mkdir(parents=True)
         names = "abcd"
-        project.write(
-            {
-                "definitions.py": DEFINITIONS % ", ".join(f"table('{n}', '{n}.csv')" for n in names),
-                "pyproject.toml": '[tool.dagster]\nmodule_name = "definitions"\n',
-                # The environment of the project; that of a framework has no Dagster.
-                "raw-trigger.yaml": f"dagster: {{python: {sys.executable}}}\n",
-                ".gitignore": "__pycache__/\n",
-                **{f"{R}{n}.csv": "start\n" for n in names},
-            }
-        )
+        project.write({f"{R}{n}.csv": "start\n" for n in names})
+        project.define({f"raw/{n}": {} for n in names})
+        project.configure()
         install(project)
         run(project, "tool adopt", hooks=False)
         self._work.parent.mkdir(exist_ok=True)
         shutil.copytree(self._work, self._kept, symlinks=True)
 
 
-def begin(project: Project) -> None:
+def begin(project: StandInProject) -> None:
     """The branches, committed from the files that are there."""
     run(project, _BRANCHES, hooks=False)
 
 
-def run(project: Project, script: str, *, hooks: bool = True) -> str:
+def run(project: StandInProject, script: str, *, hooks: bool = True) -> str:
     """What the script, which has to succeed, says."""
     off = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": os.devnull}
     done = subprocess.run(
         ["sh", "-e", "-c", _WORDS + script],
         cwd=project.top,
-        env={**os.environ, "PYTHON": sys.executable, "NO_COLOR": "1", **({} if hooks else off)},
+        env={**os.environ, "PROGRAM": str(project.program.script), "NO_COLOR": "1", **({} if hooks else off)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -299,17 +252,17 @@ def run(project: Project, script: str, *, hooks: bool = True) -> str:
     return done.stdout
 
 
-def judge(project: Project, operation: Operation) -> None:
+def judge(project: StandInProject, operation: Operation) -> None:
     """Fails where anything was missed, materialized that should not be, or materialized once more."""
     run(project, operation.prepare, hooks=False)
-    project.materialized()
+    project.made()
     said = run(project, operation.script)
-    assert project.materialized() == _assets(operation.hooks), said
+    assert project.made() == _assets(operation.hooks), said
     if operation.pending:
         said = run(project, operation.then)
-        assert project.materialized() == _assets(operation.pending), said
+        assert project.made() == _assets(operation.pending), said
     again = project.tool("run")
-    assert (again.returncode, project.materialized()) == (0, []), again.stdout + again.stderr
+    assert (again.returncode, project.made()) == (0, []), again.stdout + again.stderr
     assert project.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", R) == ""
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY_TOP
+from tests.conftest import REPOSITORY_TOP, Repo
 from tests.e2e.conftest import Project
 from tests.e2e.operations import Operation, Workshop, begin, judge, through_a_framework
+from tests.support.forks import Program
+from tests.support.project import StandInProject
 
 R = "data/1_raw/"
 STAGES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout")
@@ -52,7 +54,7 @@ def configuration(published: Path) -> str:
     return f"repos:\n  - repo: {published}\n    rev: v0\n    hooks:\n{hooks}"
 
 
-def install(project: Project, tool: str) -> None:
+def install(project: Repo, tool: str) -> None:
     """Install the framework's hooks and the environment they run in."""
     done = subprocess.run(
         [TOOLS / tool, "install", "--install-hooks", *(f"--hook-type={stage}" for stage in STAGES)],
@@ -139,8 +141,8 @@ def test_a_whole_day(shop: Project) -> None:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("framework"), new_home)
+def workshop(tmp_path_factory: pytest.TempPathFactory, program: Program) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("framework"), program)
 
 
 @through_a_framework
@@ -154,7 +156,7 @@ def test_operations(
     """Of each operation of git nothing is missed, and nothing is materialized that should not be."""
     monkeypatch.setenv("PRE_COMMIT_HOME", str(frameworks_home / "pre-commit"))
 
-    def through_pre_commit(made: Project) -> None:
+    def through_pre_commit(made: StandInProject) -> None:
         made.write({".pre-commit-config.yaml": configuration(published)})
         begin(made)
         install(made, "pre-commit")

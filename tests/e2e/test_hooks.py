@@ -14,6 +14,8 @@ import pytest
 from raw_trigger.hooking import find_projects, is_seen
 from tests.e2e.conftest import Project
 from tests.e2e.operations import Operation, Workshop, begin, judge, natively
+from tests.support.forks import Program
+from tests.support.project import StandInProject
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -235,15 +237,15 @@ def test_what_a_run_read_is_what_is_recorded(project: Make) -> None:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("native"), new_home)
+def workshop(tmp_path_factory: pytest.TempPathFactory, program: Program) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("native"), program)
 
 
 @natively
 def test_operations(workshop: Workshop, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each operation of git nothing is missed, and nothing is materialized that should not be."""
 
-    def install(made: Project) -> None:
+    def install(made: StandInProject) -> None:
         begin(made)
         assert made.tool("install").returncode == 0
 
