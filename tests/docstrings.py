@@ -24,7 +24,7 @@ VERBS = """
     Raises Reads Records Remembers Removes Repeats Replaces Reports Returns Runs Says Selects Sends Shows
     Starts Stores Takes Tells Turns Watches Writes Yields
 """
-"""Add verbs, but none that reads as a plural (Names, Changes, Results): nouns would pass as well."""
+"""Add verbs, but none that is a common plural (Names, Changes, Results). "Records of …" does not pass either."""
 LATER = """
     model/record.py planning.py promotion.py recording.py results.py
     settling.py sharing.py state.py survey.py trigger.py
@@ -35,9 +35,9 @@ LATER = """
 def faults(source: str, file: str) -> Iterator[str]:
     """Yields a line for each docstring of a public class, function or method that begins otherwise."""
     for name, node in _public(ast.parse(source).body):
-        docstring = ast.get_docstring(node)
-        first = docstring.split()[0].rstrip(",") if docstring else ""
-        if docstring and first not in VERBS.split() and f"{file.partition('/')[0]}:{name}" not in COMMANDS:
+        words = (ast.get_docstring(node) or "").split()
+        first = " ".join(words[: 2 if words[1:2] == ["of"] else 1]).rstrip(",")
+        if words and first not in VERBS.split() and f"{file.partition('/')[0]}:{name}" not in COMMANDS:
             rule = "begin it with a verb in the third person (tests/docstrings.py lists them)"
             yield f"raw_trigger/{file}:{node.lineno}: the docstring of {name} begins with {first!r}; {rule}"
 
@@ -51,11 +51,10 @@ def _public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.F
 
 
 if __name__ == "__main__":
-    paths = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
     found = [
         fault
-        for file, path in paths.items()
-        if not file.startswith(tuple(LATER.split()))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not (file := path.relative_to(PACKAGE).as_posix()).startswith(tuple(LATER.split()))
         for fault in faults(path.read_text(encoding="utf-8"), file)
     ]
     sys.exit("\n".join(found) or None)

@@ -148,7 +148,7 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
 
 
 def choose_by_path(context: typer.Context, names: Sequence[str]) -> None:
-    """Selects, of several projects, the one that contains all of these files."""
+    """Selects the one project of several that contains all of these files."""
     chosen: Globals = context.obj
     repo, places = found_from(chosen)
     found = places if len(places) == 1 else _that_holds(repo, places, names, chosen.directory)

@@ -27,8 +27,9 @@ def test_a_verb_in_the_third_person_is_right(docstring: str) -> None:
         ("The", "The plan."),
         ("Whether", "Whether anything is pending."),
         ("Return", "Return the plan."),
-        ("Names", "Names of the assets."),
-        ("Targets", "Targets of the plan."),
+        ("Names", "Names that assets have."),
+        ("Targets of", "Targets of the plan."),
+        ("Records of", "Records of what ran."),
         ("returns", "returns the plan."),
     ],
 )
