@@ -21,7 +21,7 @@ from typing import Literal
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.ledger import owner_alive, process, this_process
-from raw_trigger.model.history import Owner
+from raw_trigger.model.owner import Owner
 from raw_trigger.repo.environment import scrubbed, without_git
 from raw_trigger.repo.repository import Repository
 

@@ -65,14 +65,14 @@ class Bookkeeper:
             self._warn(f"the history cannot be read, so what ran here is not known: {error.line}")
             return {}
 
-    def begin(self, order: Order, face: str) -> str:
-        """Records that the order is about to be carried out; returns the launch's id."""
+    def begin(self, launch_id: str, order: Order, face: str) -> None:
+        """Records that the order is about to be carried out."""
         plan = order.plan
         commit = order.tags["raw_commit"]
         known = commit.partition("+")[0]
         time = self._workspace.repo.git.line("show", "--no-patch", "--format=%cI", known) if known else None
         launch = LaunchRecord(
-            launch_id=str(uuid.uuid4()),
+            launch_id=launch_id,
             environment=plan.environment,
             face=face,
             git_sha=commit,
@@ -87,7 +87,6 @@ class Bookkeeper:
             self._ledger.begin(launch)
         except LedgerError as error:
             self._warn(f"the run is not in the history: {error.line}")
-        return launch.launch_id
 
     def finish(
         self,

@@ -86,7 +86,8 @@ class Explainer:
         trigger = self._trigger
         self._catalog = catalog
         self._rules: RuleBook = trigger.rules(self._catalog)
-        self._recorded = trigger.recorded_for(self._rules)
+        record = trigger.record
+        self._recorded = None if record is None else trigger.record_under(self._rules, record)
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
         watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
         against = from_arguments(self._repo, trigger.workspace.environment, [])
@@ -95,6 +96,9 @@ class Explainer:
         changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched), base)
         self._changes = {change.path: change for change in changes}
         self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
+        # What is gone, and is not known to be gone for every target.
+        gone = (one.change for one in self._plan.changes if one.change.path not in self._files)
+        self._changes = {**{change.path: change for change in gone}, **self._changes}
 
     def explain(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
         """Explains a path (relative to ``cwd`` or to the repository's top), an asset key or a named job.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from raw_trigger import background, settling, state
+from raw_trigger import background, state
 from raw_trigger.background import Job
 from raw_trigger.config.loader import NAMES, require_readable
 from raw_trigger.errors import RawTriggerError
@@ -178,10 +178,9 @@ def _saying(on_plan: Callable[[Plan], None], tell: Callable[[str], None]) -> Cal
 def _may_have_work(trigger: Trigger, event: HookEvent) -> bool:
     """Says whether a process has to be started at all, without asking the Dagster project."""
     record = trigger.record
-    if record is None or record.exceptions or trigger.detect(event.base, event.desired).changes:
+    if record is None or record.doubtful or trigger.detect(event.base, event.desired).changes:
         return True
-    edited = record.rules is not None and not trigger.rules(None).same_file(record.rules)
-    return edited or settling.has_interrupted(trigger.workspace) is not False
+    return record.rules is not None and not trigger.rules(None).same_file(record.rules)
 
 
 def _carry_out(
@@ -223,7 +222,7 @@ def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
     """Returns all pending paths, as far as they are known without the Dagster project."""
     changed = {c.path for c in trigger.detect(event.base, event.desired, event.pushed).changes}
     record = trigger.record
-    return frozenset(changed if record is None else changed | record.exceptions.keys())
+    return frozenset(changed if record is None else changed.union(record.doubtful))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,18 +62,6 @@ def locked(
         lock.release()
 
 
-def left_behind(folder: Path, environment: str) -> bool:
-    """Says whether the last holder of the environment's lock is gone without having released it."""
-    try:
-        pid = int(json.loads(_owner(folder, environment).read_text())["pid"])
-        os.kill(pid, 0)
-    except (FileNotFoundError, PermissionError):
-        return False
-    except (ProcessLookupError, OSError, ValueError, KeyError, TypeError):
-        return True
-    return False
-
-
 def _owner(folder: Path, environment: str) -> Path:
     """Returns the file that names the lock's holder."""
     return folder / f"{environment}.json"

@@ -225,3 +225,21 @@ def _upwards(start: Path, top: Path) -> Iterator[Path]:
 
 def _is_below(folder: str, above: str) -> bool:
     return folder == above or folder.startswith(f"{above}/")
+
+
+_OWN = "git:"
+
+
+def named_instance(repo: Repository, home: Path) -> str:
+    """Returns what a record names the Dagster instance with this home by.
+
+    One in the git directory is named from there: the repository may be moved.
+    """
+    real = home.resolve()
+    common = repo.common_dir.resolve()
+    return f"{_OWN}{real.relative_to(common)}" if real.is_relative_to(common) else str(real)
+
+
+def shown_instance(repo: Repository, name: str) -> str:
+    """Returns the home of an instance that :func:`named_instance` has named."""
+    return str(repo.common_dir / name.removeprefix(_OWN)) if name.startswith(_OWN) else name

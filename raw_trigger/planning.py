@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from raw_trigger.mapping.asked import fed_above, left_behind, none_due, unfed, unmet
 from raw_trigger.mapping.batches import Item, batch_numbers
-from raw_trigger.mapping.contents import Affected, at_content
+from raw_trigger.mapping.contents import Affected
 from raw_trigger.mapping.deletions import Deletion, Feeds, on_deletion, on_job_deletion, shown
 from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.order import Order
@@ -32,12 +32,12 @@ from raw_trigger.model.plan import (
     PlannedTarget,
     Target,
 )
-from raw_trigger.model.record import Record, is_content
+from raw_trigger.model.record import EVERY, UNKNOWN, Record
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to plan. ``downstream`` is auto, none, all or a depth.
+    """Says how to plan. ``downstream`` is auto, none, all or a depth.
 
     ``now`` is the moment that decides which time windows are past, in seconds since 1970; None: all are.
     """
@@ -53,7 +53,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Paths that cannot be launched because of what is on disk, each with the reason.
+    """Holds paths that cannot be launched because of what is on disk, each with the reason.
 
     ``lacks`` are those of which a target reads other files, too, whose content is not here, with these.
     """
@@ -63,7 +63,7 @@ class Disk:
     lacks: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
 
     def obstacle(self, path: bytes) -> tuple[Disposition, str] | None:
-        """What stands in the way of a path, and the reason."""
+        """Returns what stands in the way of a path, and the reason."""
         if path in self.dirty:
             return "dirty", self.dirty[path]
         return ("missing-content", self.missing[path]) if path in self.missing else None
@@ -83,10 +83,9 @@ def make_plan(
     fed: Callable[[], Collection[str]] = frozenset,
     compare: Compare = lambda _path, match, _old, _new: Affected(match.targets),
     record: Record | None = None,
-    everything: bool = False,
     made: Collection[Target] = (),
 ) -> Plan:
-    """The plan for these changes. The same inputs give the same plan, in whatever order they come.
+    """Makes the plan for these changes. The same inputs give the same plan, in whatever order they come.
 
     Args:
         disk: What about the files on disk stands in the way; None where nothing will be launched.
@@ -95,13 +94,9 @@ def make_plan(
         compare: Asked of paths whose rule has a clause about the content.
         record: What the changes are compared with, where that is a record: what reflects a path's
             content already is left out for it. None: nothing is known to.
-        everything: Plan as if nothing reflected these paths, though the record knows of some that do.
         made: What runs even where deletions leave nothing to make it from.
     """
-    planner = _Planner(
-        rules, options, disk or Disk(), feeds, fed, compare, record, everything=everything, made=made
-    )
-    return planner.plan(changes)
+    return _Planner(rules, options, disk or Disk(), feeds, fed, compare, record, made).plan(changes)
 
 
 @dataclass(slots=True)
@@ -109,6 +104,7 @@ class _Draft:
     """A target while the plan is being made.
 
     ``via`` are its paths, each with the targets that the path itself feeds and this one is made for;
+    ``reads`` are those of them that it is made from directly, not through something above it;
     ``due`` are those of its paths that it does not reflect, ``asked`` says that it was not narrowed away;
     ``alone`` that it was asked for, but nothing of what it is made from; ``joins`` that it reflects
     everything, and is made only because one function makes it with what does not.
@@ -117,6 +113,7 @@ class _Draft:
     target: Target
     origin: Origin
     via: dict[bytes, frozenset[Target]] = field(default_factory=dict)
+    reads: set[bytes] = field(default_factory=set)
     due: set[bytes] = field(default_factory=set)
     action: Action = "materialize"
     reason: str | None = None
@@ -149,8 +146,6 @@ class _Planner:
         fed: Callable[[], Collection[str]],
         compare: Compare,
         record: Record | None,
-        *,
-        everything: bool,
         made: Collection[Target],
     ) -> None:
         self.rules = rules
@@ -161,15 +156,15 @@ class _Planner:
         self.fed = fed
         self.compare = compare
         self.record = record
-        self.everything = everything
         self.made = made
         self.clauses: dict[bytes, Match] = {}
         self.rows: dict[bytes, frozenset[Target] | None] = {}
         self.differing: dict[tuple[bytes, Entry | None], frozenset[Target] | None] = {}
         self.keys = PartitionKeys(options.now)
         self.changes: dict[bytes, Change] = {}
-        self.before: Mapping[bytes, Entry] = {}
+        self.before: Mapping[bytes, Entry] | None = None
         self.drafts: dict[Target, _Draft] = {}
+        self.reflecting: list[_Draft] = []
         self.lost: set[Target] = set()
         self.warnings: list[str] = []
         self.said: list[tuple[Target, str]] = []
@@ -179,7 +174,7 @@ class _Planner:
         wanted = path_filter(self.options.narrowing.paths, self.rules)
         ordered = sorted(changes.changes, key=lambda change: change.path)
         self.changes = {change.path: change for change in ordered if wanted(change.path)}
-        self.before = changes.recorded or {}
+        self.before = changes.recorded
         every = [self._change(change) for change in self.changes.values()]
         planned = tuple(one for one in every if not self._is_beside(one))
         left_out = len(changes.changes) - len(planned)
@@ -198,7 +193,7 @@ class _Planner:
         planned = self._without_reflected(planned)
         self._tell_of_none(changes.base, planned)
         self._order()
-        targets = self._batched()
+        targets = self._batched(self.drafts.values())
         return Plan(
             environment=self.options.environment,
             record=self.record,
@@ -206,6 +201,7 @@ class _Planner:
             desired=changes.desired,
             changes=planned,
             targets=targets,
+            reflecting=self._batched(self.reflecting),
             fingerprint=_fingerprint(planned, targets),
             warnings=tuple(self.warnings),
             errors=tuple(self.errors),
@@ -238,6 +234,7 @@ class _Planner:
             if draft is None:
                 draft = self.drafts[target] = _Draft(target, "raw")
             self._feed(draft, change.path, frozenset((target,)))
+            draft.reads.add(change.path)
             draft.living = draft.living or change.new is not None
             draft.dimensions = match.dimensions
             if change.new is None:
@@ -260,7 +257,7 @@ class _Planner:
         if affected.note is not None:
             self.warnings.append(f"{show(change.path)}: {affected.note}")
         # What reflects another content than the rest may be due though nothing differs from the record.
-        others = {*affected.targets, *self._apart(change.path, match), *self._between(change, match)}
+        others = {*affected.targets, *self._apart(change, match), *self._between(change, match)}
         if not others:
             return PlannedChange(change, "unchanged", match.rule, affected.nothing, rows=affected.counts)
         targets = tuple(sorted(others, key=_sort_key))
@@ -268,16 +265,21 @@ class _Planner:
 
     def _unread(self, change: Change, match: Match) -> bool:
         """Whether nobody knows yet which partitions a rule newly feeds from it."""
-        apart = () if self.record is None else self.record.apart(change.path)
+        apart = () if self.record is None else self.record.exceptions_of(change.path)
         if not match.by_row or all(target.text not in apart for target in match.targets):
             return False
         # Without the catalog the record was not asked.
         whole = self.compare(change.path, match, None, change.new)
         return whole.missing is not None or any(target.text not in apart for target in whole.targets)
 
-    def _apart(self, path: bytes, match: Match) -> Iterable[Target]:
+    def _apart(self, change: Change, match: Match) -> Iterable[Target]:
         """The path's targets whose content the record has other than that of the path."""
-        for name in self.record.apart(path) if self.record is not None else ():
+        names = () if self.record is None else self.record.exceptions_of(change.path)
+        if EVERY in names:
+            for old, new in ((None, change.new), (change.old, None)) if match.by_row else ():
+                yield from self.compare(change.path, match, old, new).targets
+            yield from () if match.by_row else match.targets
+        for name in names:
             for target in match.targets:
                 if name == target.text:
                     if not match.by_row:
@@ -286,14 +288,16 @@ class _Planner:
                     yield Target(target.asset, name[len(target.asset) + 1 :])
 
     def _between(self, change: Change, match: Match) -> Iterable[Target]:
-        """What differs from other contents that something downstream may reflect, made by itself; and where
-        everything is made that is there, what was there when it was recorded.
+        """What differs from other contents that something downstream may reflect, made by itself.
+
+        Where everything is made that is there, this is also what was there when it was recorded.
         """
-        if change.path in self.before:
+        if self.before is not None and change.path in self.before:
             yield from self.compare(change.path, match, self.before[change.path], change.new).targets
-        seen = () if self.record is None else self.record.apart(change.path).values()
-        for oid in sorted({oid for oid in seen if is_content(oid)}):
-            yield from self.compare(change.path, match, at_content(change.new, oid), change.new).targets
+        seen = () if self.record is None else self.record.exceptions_of(change.path).values()
+        contents = {told.oid: told for told in seen if told is not None and told != UNKNOWN}
+        for _, reflected in sorted(contents.items()):
+            yield from self.compare(change.path, match, reflected, change.new).targets
 
     def _feed(self, draft: _Draft, path: bytes, via: frozenset[Target]) -> None:
         """Add a path to a draft, as one that it is due for unless it reflects its content.
@@ -308,18 +312,11 @@ class _Planner:
     def _reflects(self, target: Target, path: bytes, via: frozenset[Target]) -> bool:
         """Whether the target has been made from all of the path's content that counts for it."""
         change, record, match = self.changes[path], self.record, self.clauses.get(path)
-        if record is None or self.everything:
+        if record is None or self.before is not None:
             return False
-        exactly = record.reflects(path, target.text, change.old, change.new)
-        if match is None or exactly:
-            return exactly
-        reflected = change.old
-        seen = record.apart(path)
-        if target.text in seen:
-            oid = seen[target.text]
-            if oid is not None and not is_content(oid):
-                return False
-            reflected = at_content(change.new, oid)
+        reflected = record.reflected(path, target.text, change.old)
+        if reflected == change.new or match is None or reflected == UNKNOWN:
+            return reflected == change.new
         key = (path, reflected)
         if key not in self.differing:
             affected = self.compare(path, match, reflected, change.new)
@@ -346,6 +343,7 @@ class _Planner:
                     mate.due, mate.joins = set(draft.due), True
                 if mate is not None:
                     kept[mate.target] = mate
+        self.reflecting = [draft for draft in self.drafts.values() if draft.target not in kept]
         self.drafts = kept
 
     def _said_of(self) -> Iterable[str]:
@@ -452,6 +450,7 @@ class _Planner:
                     together = self.drafts[mate] = _Draft(mate, draft.origin, reason=reason)
                 for path, via in draft.via.items():
                     self._feed(together, path, via)
+                together.reads |= draft.reads
                 due = draft.due or together.due & draft.via.keys()
                 if together.action == "skip" and due:
                     together.action, together.settles, together.reason = "materialize", False, reason
@@ -609,7 +608,7 @@ class _Planner:
         # By itself it can be made where what it is made from is up to date; or has no code, where nobody asks
         # what is up to date, as with --all.
         codeless = self.catalog.assets[draft.target.asset].kind != "materializable"
-        late = bool(draft.due) and not (codeless and (self.record is None or self.everything))
+        late = bool(draft.due) and not (codeless and (self.record is None or self.before is not None))
         if known is not None:
             known.above.add(draft.target)
             further = {p: via for p, via in draft.via.items() if not via <= known.via.get(p, frozenset())}
@@ -617,11 +616,16 @@ class _Planner:
             asked = draft.asked and not known.asked
             if known.alone and late and not draft.asked:
                 known.asked = known.alone = False
-            if known.origin != "downstream" or not (further or freed or asked):
+            if not (further or freed or asked):
                 return
             known.asked = known.asked or asked
             for path, via in further.items():
                 self._feed(known, path, via)
+            if known.settles and known.origin == "raw" and problem is None and draft.action == "materialize":
+                # Its own files are gone, but what it is made from besides them is another one now.
+                known.action, known.settles = "materialize", False
+                known.reason = f"downstream of {draft.target.asset}"
+                self.said = [one for one in self.said if one[0] != target]
             if freed:
                 known.action, known.ready, known.waits = "materialize", None, False
                 known.reason = f"downstream of {draft.target.asset}"
@@ -673,8 +677,8 @@ class _Planner:
         for draft in self.drafts.values():
             draft.after = order.before(draft.target)
 
-    def _batched(self) -> tuple[PlannedTarget, ...]:
-        drafts = sorted(self.drafts.values(), key=lambda d: _sort_key(d.target))
+    def _batched(self, drafts: Iterable[_Draft]) -> tuple[PlannedTarget, ...]:
+        drafts = sorted(drafts, key=lambda d: _sort_key(d.target))
         items = (
             Item(d.target, d.action, d.after, self._asset(d.target.asset))
             for d in drafts
@@ -689,6 +693,8 @@ class _Planner:
                 batch=numbers.get(draft.target, 0),
                 reason=draft.reason,
                 paths=tuple(sorted(draft.due)),
+                feeds=tuple(sorted(draft.via)),
+                reads=frozenset(draft.reads),
                 after=tuple(sorted(draft.after, key=_sort_key)),
                 above=tuple(sorted(draft.above, key=_sort_key)),
                 settles=draft.settles,
@@ -702,7 +708,7 @@ class _Planner:
 def made_from(
     target: Target, catalog: Catalog | None, downstream: str | int, now: float | None = None
 ) -> list[Target]:
-    """The target, what is made by one function with it, and what a change of it may start downstream.
+    """Returns the target, what one function makes with it, and what a change of it may start downstream.
 
     Rather too much than too little: it says what has seen nothing yet of a path that newly feeds the target.
     """
@@ -731,7 +737,7 @@ def made_from(
 def may_be_made_from(
     target: Target, catalog: Catalog | None, downstream: str | int, now: float | None = None
 ) -> Callable[[Target], bool]:
-    """Whether something is the target or may be made from it; without a partition it stands for all."""
+    """Returns a test for being the target or made from it; without a partition it stands for all."""
     if target.partition is not None:
         return frozenset(made_from(target, catalog, downstream, now)).__contains__
     asset = None if catalog is None else catalog.assets.get(target.asset)
@@ -751,7 +757,7 @@ def may_be_made_from(
 
 
 def is_wanted(target: Target, narrowing: Narrowing, catalog: Catalog | None, keys: PartitionKeys) -> bool:
-    """Whether it was asked for by its key and its partition."""
+    """Says whether it was asked for by its key and its partition."""
     asset, ranges = None if catalog is None else catalog.assets.get(target.asset), narrowing.partitions
     if ranges:
         definition, key = (None if asset is None else asset.partitions), target.partition
@@ -763,7 +769,7 @@ def is_wanted(target: Target, narrowing: Narrowing, catalog: Catalog | None, key
 
 
 def path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:
-    """Says of a path whether one of the globs matches it: the whole of it, or from its root on."""
+    """Returns a test for paths that one of the globs matches: the whole path, or from its root on."""
     if not globs:
         return lambda _: True
     patterns = [compile_glob(glob) for glob in globs]

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from raw_trigger.documents import load_json
 from raw_trigger.errors import RecordError
-from raw_trigger.model.changes import DVC_MODE, Entry, is_pointer, show, to_bytes
-from raw_trigger.model.record import Results, Verdict
+from raw_trigger.model.changes import Entry, is_pointer, show, to_bytes
+from raw_trigger.model.record import UNKNOWN, Learnt, Results, content_text, read_content
 
 _VERSION = 1
-_MODES = frozenset({"100644", "100755", "120000", "160000"})
 _OID = re.compile(r"(?!0+\Z)([0-9a-f]{40}|[0-9a-f]{64})\Z")
-_DVC = re.compile(r"[0-9a-f]{32}(\.dir)?\Z")
-
-Fed = Mapping[bytes, frozenset[str]]
 
 
 def dumps(results: Results) -> str:
-    """The results as ASCII JSON; paths as in ``--format json``."""
+    """Returns the results as ASCII JSON; paths as in ``--format json``."""
     document = {
         "version": _VERSION,
         "planned_with": results.planned_with,
+        "launch": results.launch,
+        "made": dict(sorted(results.made.items())),
+        "rules_before": results.rules_before,
         "rules": results.rules,
-        "verdicts": [
+        "learnt": [
             {
                 "path": show(path),
-                "mode": verdict.entry.mode if verdict.entry else None,
-                "oid": verdict.entry.oid if verdict.entry else None,
-                "targets": sorted(verdict.targets),
-                "succeeded": sorted(verdict.succeeded),
-                "alike": sorted(verdict.alike),
+                "content": content_text(one.entry),
+                "targets": None if one.targets is None else sorted(one.targets),
+                "reflects": {name: content_text(told) for name, told in sorted(one.reflects.items())},
+                "alike": {name: content_text(told) for name, told in sorted(one.alike.items())},
             }
-            for path, verdict in sorted(results.verdicts.items())
+            for path, one in sorted(results.learnt.items())
         ],
-        "unsure": _listed(results.unsure),
-        "newly_fed": _listed(results.newly_fed),
-        "planned": _listed(results.planned),
+        "edited": [
+            {"path": show(path), "targets": sorted(targets)}
+            for path, targets in sorted(results.edited.items())
+        ],
     }
     return json.dumps(document, indent=1) + "\n"
 
 
 def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
-    """The inverse of :func:`dumps`. Nothing in the file is believed that can be looked at.
+    """Returns what :func:`dumps` wrote. Nothing in the file is believed that can be looked at.
 
     Args:
         name: What the file is called, for messages.
@@ -58,20 +58,27 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
         document = load_json(text)
         if _of(dict, document, "the document").get("version") != _VERSION:
             raise ValueError(f"its version is {document.get('version')!r}, not {_VERSION}")  # noqa: TRY301
-        verdicts: dict[bytes, Verdict] = {}
-        for item in _of(list, document["verdicts"], "verdicts"):
-            path = _path(_of(dict, item, "a verdict")["path"], roots)
-            if path in verdicts:
+        learnt: dict[bytes, Learnt] = {}
+        for item in _of(list, document["learnt"], "what was learnt"):
+            path = _path(_of(dict, item, "one of its paths")["path"], roots)
+            if path in learnt:
                 raise ValueError(f"the path {item['path']!r} is there twice")  # noqa: TRY301
-            verdicts[path] = _verdict(item)
-        rules = document["rules"]
+            learnt[path] = _learnt(item)
+        edited = {
+            _path(item["path"], roots): _targets(item["targets"])
+            for item in _of(list, document["edited"], "what was edited")
+        }
         return Results(
             planned_with=_oid(document["planned_with"]),
-            verdicts=verdicts,
-            unsure=_fed(document["unsure"], roots),
-            rules=None if rules is None else _of(str, rules, "rules"),
-            newly_fed=_fed(document["newly_fed"], roots),
-            planned=_fed(document["planned"], roots),
+            learnt=learnt,
+            launch=_text(document["launch"], "the launch"),
+            made={
+                _of(str, name, "a target"): _oid(tree)
+                for name, tree in _of(dict, document["made"], "what was made").items()
+            },
+            rules_before=_text(document["rules_before"], "rules"),
+            rules=_text(document["rules"], "rules"),
+            edited=edited,
         )
     except KeyError as error:
         raise _refused(name, f"{error} is missing") from error
@@ -79,78 +86,58 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
         raise _refused(name, str(error)) from error
 
 
-def united(results: Iterable[Results]) -> list[Results]:
-    """The results of several jobs as one, or as one for each record that they were planned with.
+def united(results: Sequence[Results]) -> Results:
+    """Returns the results of several jobs of one launch as one.
 
-    Each job carried out other targets of a path, so a path is wholly reflected if all its targets succeeded
-    in one job or another. Where jobs do not agree on what a path's content was, nobody knows what its
-    targets reflect.
+    Each job carried out other targets of a path. Where they do not agree on what the path's content was,
+    nobody knows what its targets reflect.
     """
-    groups: dict[tuple[str, str | None], list[Results]] = {}
+    first = results[0]
+    said: dict[bytes, list[Learnt]] = {}
+    edited: dict[bytes, frozenset[str]] = {}
     for one in results:
-        groups.setdefault((one.planned_with, one.rules), []).append(one)
-    return [_one(group) for group in groups.values()]
-
-
-def _one(group: list[Results]) -> Results:
-    said: dict[bytes, list[Verdict]] = {}
-    for one in group:
-        for path, verdict in one.verdicts.items():
-            said.setdefault(path, []).append(verdict)
-    verdicts, unsure = {}, _joined(one.unsure for one in group)
-    for path, each in said.items():
-        targets = frozenset[str]().union(*(verdict.targets for verdict in each))
-        succeeded = frozenset[str]().union(*(verdict.succeeded for verdict in each))
-        if len({verdict.entry for verdict in each}) == 1:
-            alike = frozenset[str]().union(*(verdict.alike for verdict in each))
-            verdicts[path] = Verdict(each[0].entry, targets, succeeded, alike)
-        else:
-            unsure[path] = unsure.get(path, frozenset()) | succeeded
-    return Results(
-        planned_with=group[0].planned_with,
-        verdicts=verdicts,
-        unsure=unsure,
-        rules=group[0].rules,
-        newly_fed=_joined(one.newly_fed for one in group),
-        planned=_joined(one.planned for one in group),
+        for path, learnt in one.learnt.items():
+            said.setdefault(path, []).append(learnt)
+        for path, targets in one.edited.items():
+            edited[path] = edited.get(path, frozenset()) | targets
+    return replace(
+        first,
+        learnt={path: _together(each) for path, each in said.items()},
+        made={name: tree for one in results for name, tree in one.made.items()},
+        edited=edited,
     )
 
 
-def _joined(each: Iterable[Fed]) -> dict[bytes, frozenset[str]]:
-    found: dict[bytes, frozenset[str]] = {}
-    for fed in each:
-        for path, targets in fed.items():
-            found[path] = found.get(path, frozenset()) | targets
-    return found
+def _together(each: Sequence[Learnt]) -> Learnt:
+    whole = [one for one in each if one.targets is not None]
+    reflects: dict[str, Entry | None] = {}
+    for one in each:
+        reflects |= {
+            name: told if reflects.get(name, told) == told else UNKNOWN for name, told in one.reflects.items()
+        }
+    if len({one.entry for one in whole}) != 1:
+        return Learnt(None, None, reflects if not whole else dict.fromkeys(reflects, UNKNOWN))
+    targets = frozenset[str]().union(*(one.targets or () for one in whole))
+    alike = {name: told for one in whole for name, told in one.alike.items() if name not in reflects}
+    return Learnt(whole[0].entry, targets, reflects, alike)
 
 
-def _listed(fed: Fed) -> list[dict[str, Any]]:
-    return [{"path": show(path), "targets": sorted(targets)} for path, targets in sorted(fed.items())]
+def _learnt(item: dict[str, Any]) -> Learnt:
+    targets = None if item["targets"] is None else _targets(item["targets"])
+    reflects, alike = (
+        {_of(str, name, "a target"): read_content(told) for name, told in _of(dict, item[key], key).items()}
+        for key in ("reflects", "alike")
+    )
+    if targets is not None and not reflects.keys() | alike.keys() <= targets:
+        raise ValueError(f"something is said of {item['path']!r} of a target that is none of it")
+    entry = read_content(item["content"])
+    if entry == UNKNOWN:
+        raise ValueError(f"the content of {item['path']!r} is not known")
+    return Learnt(entry, targets, reflects, alike)
 
 
-def _fed(value: object, roots: Sequence[str]) -> dict[bytes, frozenset[str]]:
-    found: dict[bytes, frozenset[str]] = {}
-    for item in _of(list, value, "a list of paths"):
-        path = _path(_of(dict, item, "one of its paths")["path"], roots)
-        found[path] = found.get(path, frozenset()) | _targets(item["targets"])
-    return found
-
-
-def _verdict(item: dict[str, Any]) -> Verdict:
-    targets, succeeded, alike = (_targets(item[name]) for name in ("targets", "succeeded", "alike"))
-    if not succeeded | alike <= targets:
-        raise ValueError(f"a target of {item['path']!r} succeeded that is none of its targets")
-    if item["oid"] is None:
-        return Verdict(None, targets, succeeded, alike)
-    return Verdict(_entry(item), targets, succeeded, alike)
-
-
-def _entry(item: dict[str, Any]) -> Entry:
-    if item["mode"] == DVC_MODE and isinstance(item["oid"], str) and _DVC.match(item["oid"]):
-        return Entry(DVC_MODE, item["oid"])
-    if item["mode"] not in _MODES:
-        raise ValueError(f"{item['mode']!r} is not the mode of a file")
-    return Entry(item["mode"], _oid(item["oid"]))
+def _text(value: object, what: str) -> str | None:
+    return None if value is None else str(_of(str, value, what))
 
 
 def _targets(value: object) -> frozenset[str]:

@@ -1,32 +1,31 @@
-"""Launches whose process was killed: what Dagster had finished is found in its event log, so that it is not
-run again.
+"""Settles launches whose process was killed.
 
-A target counts as finished only where it is certain from which contents it was made. Where that is not so it
-becomes pending, whatever is on disk by now.
+What Dagster had finished is found in its event log, so that it is not run again. A target counts as
+finished only where it is certain from which contents it was made; else it stays pending, whatever is on
+disk by now.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from raw_trigger import state
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.errors import LedgerError, ProjectError
 from raw_trigger.feeding import Feeding
-from raw_trigger.ledger import Ledger, owner_alive
-from raw_trigger.ledger.documents import owner_of
-from raw_trigger.model.changes import NOTHING, Entry
-from raw_trigger.model.history import HistoryFilter, LaunchRecord, Owner, TargetRecord
+from raw_trigger.ledger import owner_alive
+from raw_trigger.model.changes import NOTHING
+from raw_trigger.model.history import LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, Target
-from raw_trigger.model.record import Verdict
+from raw_trigger.model.record import Launch, Results
 from raw_trigger.project.project import DagsterRun
-from raw_trigger.promotion import promote
+from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Survey
 from raw_trigger.workspace import Workspace
@@ -39,7 +38,7 @@ _TICK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A target of an interrupted launch.
+    """Says what became of one target of a launch that was killed.
 
     ``made`` is when it was materialized, in seconds since 1970; None: it was cut off, or a check of it did
     not pass. A report leaves no trace that could be told from another's, and is cheap to repeat.
@@ -52,21 +51,14 @@ class Attempt:
     made: float | None
     begun: bool = True
 
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What is to be recorded of interrupted launches.
-
-    ``unknown`` are paths and their targets of which nobody knows what they reflect, ``certain`` those with
-    targets of which it is known.
-    """
-
-    unknown: Mapping[bytes, frozenset[str]]
-    certain: Mapping[bytes, Verdict]
+    @property
+    def name(self) -> str:
+        """Returns the target as text."""
+        return self.record.target.text
 
 
 def settle(survey: Survey, warn: Callable[[str], None]) -> None:
-    """Record what launches had finished whose process was killed; what else they were for is pending.
+    """Records what launches had finished whose process was killed; what else they were for is pending.
 
     Args:
         warn: Told if that could not be found out.
@@ -75,103 +67,69 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
         RecordError: it cannot be written; to run anything would be in vain.
     """
     workspace = survey.workspace
-    if has_interrupted(workspace) is False:
+    killed = {} if survey.record is None else interrupted(survey.record.launches)
+    if not killed:
         return
-    ledger = open_ledger(workspace)
+    attempted: dict[str, list[Attempt]] = {}
     try:
-        launches = interrupted(ledger, workspace.environment)
-        if not launches:
-            return
-        found = workspace.project.materialized(run_ids(launches))
-        every = attempts(launches, found)
-        tried = last_word(ledger, every)
-        if not reads_here(workspace):
-            tried = [replace(attempt, made=None) for attempt in tried]
-        survey.look_again()
-        if tried and survey.record is not None:
-            _record(survey, tried)
+        ledger = open_ledger(workspace)
+        launches = [one for one in ledger.open_launches(workspace.environment) if one.launch_id in killed]
+        found = workspace.project.materialized(run_ids(launches)) if launches else {}
         for launch in launches:
-            done, told = outcomes(launch, every)
+            attempted[launch.launch_id] = attempts(launch, found)
+            done, told = outcomes(attempted[launch.launch_id])
             ledger.finish(launch.launch_id, done, ended=datetime.now(timezone.utc), told=told)
     except (LedgerError, ProjectError) as error:
         warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
+        return
+    here = reads_here(workspace)
+    for launch_id, mark in sorted(killed.items(), key=lambda one: one[1].started):
+        _record(survey, launch_id, mark, attempted.get(launch_id, []) if here else [])
+        survey.look_again()
 
 
-def _record(survey: Survey, tried: Sequence[Attempt]) -> None:
-    repo = survey.workspace.repo
-    paths = {path for attempt in tried for path, _ in attempt.record.files}
-    begun = [attempt for attempt in tried if attempt.begun]
-    made = survey.recorder(paths).after({attempt.record.target for attempt in begun})
+def _record(survey: Survey, launch_id: str, launch: Launch, tried: Sequence[Attempt]) -> None:
+    """Records what became of one of them."""
+    repo, record = survey.workspace.repo, survey.record
+    assert record is not None
+    tried = [one for one in tried if any(launch.has(path, one.name) for path, _ in one.record.files)]
+    run = Run(
+        survey.working_tree(launch.paths, without=launch_id),
+        [one.record.target for one in tried if one.begun],
+    )
     rules = survey.rules(survey.known_catalog())
     with survey.contents(NOTHING, rules) as contents:
         feeding = Feeding(repo, survey.tracked, NOTHING, rules, contents)
-        found = settlement(
-            begun,
-            made.verdicts,
+        known = certain(
+            [one for one in tried if one.begun],
+            run.plan,
             feeding=lambda target: [path for path, _ in feeding.paths(target)],
             changed_at=lambda path: last_change(repo, path),
         )
-    unknown = dict(found.unknown)
-    for path, targets in disproved(tried, made.whole).items():
-        unknown[path] = unknown.get(path, frozenset()) | targets
-    promote(survey, found.certain, made.whole, unsure=unknown)
+    fates: dict[Target, Fate] = {
+        one.target: "broken"
+        for one in (*run.plan.targets, *run.plan.reflecting)
+        if any(launch.has(path, one.target.text) for path in one.feeds)
+    }
+    for one in tried:
+        target = one.record.target
+        fates[target] = "not made" if not one.begun else "made" if target in known else "broken"
+    learnt = state.kept_contents(repo, {**pointers(run.plan), **run.after(fates).learnt})
+    state.promote(
+        repo,
+        survey.workspace.environment,
+        Results(record.tree, learnt, launch_id),
+        roots=survey.workspace.roots,
+    )
 
 
-def disproved(tried: Iterable[Attempt], whole: Plan) -> dict[bytes, frozenset[str]]:
-    """Returns what the record says targets reflect though a launch that was to make it never came to them.
-
-    That was an assumption, or outdated: nobody makes a target again without a reason.
-
-    Args:
-        whole: A plan of every path of the attempts, whatever reflects it.
-    """
-    if whole.record is None:
-        return {}
-    found: dict[bytes, frozenset[str]] = {}
-    changes = {planned.change.path: planned.change for planned in whole.changes}
-    for attempt in tried:
-        name = attempt.record.target.text
-        for path, oid in attempt.record.files if not attempt.begun else ():
-            seen = whole.record.apart(path)
-            if path in changes and oid == (seen[name] if name in seen else _oid(changes[path].old)):
-                found[path] = found.get(path, frozenset()) | {name}
-    return found
-
-
-def has_interrupted(workspace: Workspace) -> bool | None:
-    """Whether the ledger has an open launch whose process is gone; None if finding that out costs more."""
-    if workspace.config.ledger != "sqlite":
-        return None
-    import sqlite3
-
-    path = workspace.repo.shared_dir / "ledger.sqlite"
-    if not path.exists():
-        return False
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            query = "SELECT args_json FROM ingestion_runs WHERE status = 'started' AND provider = 'git'"
-            rows = [json.loads(text) for (text,) in database.execute(query)]
-        return any(
-            args["environment"] == workspace.environment
-            and not args.get("submitted")
-            and _is_gone(owner_of(args), datetime.fromisoformat(args["launched_at"]))
-            for args in rows
-        )
-    except (sqlite3.Error, ValueError, KeyError, TypeError):
-        return None
-
-
-def interrupted(ledger: Ledger, environment: str) -> list[LaunchRecord]:
-    """The open launches whose process is gone, the oldest first.
-
-    Raises:
-        LedgerError: the ledger cannot be read.
-    """
-    return [
-        launch
-        for launch in ledger.open_launches(environment)
-        if not any(batch.submitted for batch in launch.batches) and _is_gone(launch.owner, launch.started)
-    ]
+def interrupted(launches: Mapping[str, Launch]) -> dict[str, Launch]:
+    """Returns those of the launches whose process is gone."""
+    return {
+        launch_id: launch
+        for launch_id, launch in launches.items()
+        if launch.owner is not None and _is_gone(launch.owner, datetime.fromisoformat(launch.started))
+    }
 
 
 def _is_gone(owner: Owner, started: datetime) -> bool:
@@ -180,7 +138,7 @@ def _is_gone(owner: Owner, started: datetime) -> bool:
 
 
 def run_ids(launches: Iterable[LaunchRecord]) -> list[str]:
-    """The Dagster runs of the launches. Reports have none: they are cheap and can be repeated."""
+    """Returns the Dagster runs of the launches. Reports have none: they are cheap and can be repeated."""
     return [
         batch.dagster_run_id
         for launch in launches
@@ -189,24 +147,23 @@ def run_ids(launches: Iterable[LaunchRecord]) -> list[str]:
     ]
 
 
-def attempts(launches: Iterable[LaunchRecord], found: Mapping[str, DagsterRun]) -> list[Attempt]:
-    """Every target, in the order of the launches.
+def attempts(launch: LaunchRecord, found: Mapping[str, DagsterRun]) -> list[Attempt]:
+    """Returns what became of every target of the launch.
 
     Args:
-        found: What Dagster knows of their runs.
+        found: What Dagster knows of its runs.
     """
     out: list[Attempt] = []
-    for launch in launches:
-        for batch in launch.batches:
-            run_id = batch.dagster_run_id
-            if run_id is None:
-                out.extend(Attempt(launch, record, None, None) for record in batch.targets)
-                continue
-            run = found.get(run_id, DagsterRun(None))
-            times = {Target(one.asset, one.partition): one.time for one in run.materialized}
-            for record in batch.targets:
-                begun, made = _came_to(record.target, run, times)
-                out.append(Attempt(launch, record, run_id, made, begun))
+    for batch in launch.batches:
+        run_id = batch.dagster_run_id
+        if run_id is None:
+            out.extend(Attempt(launch, record, None, None) for record in batch.targets)
+            continue
+        run = found.get(run_id, DagsterRun(None))
+        times = {Target(one.asset, one.partition): one.time for one in run.materialized}
+        for record in batch.targets:
+            begun, made = _came_to(record.target, run, times)
+            out.append(Attempt(launch, record, run_id, made, begun))
     return out
 
 
@@ -219,28 +176,8 @@ def _came_to(target: Target, run: DagsterRun, times: Mapping[Target, float]) -> 
     return made is not None or target.asset in run.cut_off, made if passed else None
 
 
-def last_word(ledger: Ledger, tried: Sequence[Attempt]) -> list[Attempt]:
-    """Those of the attempts after which no other launch has made the target.
-
-    Raises:
-        LedgerError: the ledger cannot be read.
-    """
-    if not tried:
-        return []
-    environment = tried[0].launch.environment
-    last = {attempt.record.target: attempt for attempt in tried}
-    since = min(attempt.launch.started for attempt in last.values())
-    for run in ledger.runs(HistoryFilter(status=None, since=since, limit=None)):
-        for past in run.targets:
-            attempt = last.get(past.target)
-            later = attempt is not None and run.started > attempt.launch.started
-            if later and past.status == "success" and run.environment == environment:
-                del last[past.target]
-    return list(last.values())
-
-
 def reads_here(workspace: Workspace) -> bool:
-    """Whether the environment's launches read the files of this very working tree, not of another one's."""
+    """Says whether the environment's launches read the files of this working tree, not of another's."""
     repo = workspace.repo
     if not any((repo.common_dir / "worktrees").glob("*")):
         return True
@@ -249,25 +186,23 @@ def reads_here(workspace: Workspace) -> bool:
     return by_default and workspace.environment == own
 
 
-def settlement(
+def certain(
     tried: Sequence[Attempt],
-    verdicts: Mapping[bytes, Verdict],
+    plan: Plan,
     *,
     feeding: Callable[[Target], Iterable[bytes]],
     changed_at: Callable[[bytes], float | None],
-) -> Settlement:
-    """What the attempts came to.
+) -> set[Target]:
+    """Returns the targets of which it is known from which contents they were made.
 
     Args:
-        tried: One for each target.
-        verdicts: What would be recorded now if all of them had succeeded with what is on disk.
+        tried: One attempt for each target.
+        plan: Of what is on disk other than recorded.
         feeding: The files on disk that a target is made from.
         changed_at: When a path was last changed, in seconds since 1970; None: it is not there.
     """
-    fed: dict[str, set[bytes]] = {}
-    for path, verdict in verdicts.items():
-        for name in verdict.succeeded:
-            fed.setdefault(name, set()).add(path)
+    now = {planned.change.path: planned.change.new for planned in plan.changes}
+    fed = {one.target: one.feeds for one in (*plan.targets, *plan.reflecting)}
     relatives = _relatives(tried)
 
     def is_known(attempt: Attempt, path: bytes, files: Mapping[bytes, str | None]) -> bool:
@@ -275,7 +210,8 @@ def settlement(
         started, changed = attempt.launch.started.timestamp() - _TICK, changed_at(path)
         if path not in files:
             return changed is not None and changed < started
-        if path not in verdicts or _oid(verdicts[path].entry) != files[path]:
+        entry = now.get(path)
+        if path not in now or (None if entry is None else entry.oid) != files[path]:
             return False
         return changed is None or attempt.made is None or not started <= changed <= attempt.made
 
@@ -286,23 +222,10 @@ def settlement(
         # What is downstream was made from the files of what is above it, which the launch was for too.
         near = {path for target in relatives(attempt) for path in feeding(target)}
         return all(
-            is_known(attempt, path, files)
-            for path in {*files, *near, *fed.get(attempt.record.target.text, ())}
+            is_known(attempt, path, files) for path in {*files, *near, *fed.get(attempt.record.target, ())}
         )
 
-    certain = {attempt.record.target.text for attempt in tried if is_certain(attempt)}
-    unknown = {path: verdict.succeeded - certain for path, verdict in verdicts.items()}
-    for attempt in tried:
-        # By what of a file counts nothing may differ any more from what was recorded before.
-        files = attempt.record.files if attempt.record.target.text not in certain else ()
-        for path, _ in files:
-            unknown[path] = unknown.get(path, frozenset()) | {attempt.record.target.text}
-    kept = {
-        path: replace(verdict, succeeded=verdict.succeeded & certain)
-        for path, verdict in verdicts.items()
-        if verdict.succeeded & certain
-    }
-    return Settlement({path: rest for path, rest in unknown.items() if rest}, kept)
+    return {attempt.record.target for attempt in tried if is_certain(attempt)}
 
 
 def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
@@ -322,28 +245,22 @@ def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
     return relatives
 
 
-def outcomes(
-    launch: LaunchRecord, tried: Iterable[Attempt]
-) -> tuple[list[TargetOutcome], dict[Target, datetime]]:
-    """What the ledger is told of an interrupted launch, and when each target was made."""
+def outcomes(tried: Iterable[Attempt]) -> tuple[list[TargetOutcome], dict[Target, datetime]]:
+    """Returns what the ledger is told of an interrupted launch, and when each target was made."""
     made = {
         attempt.record.target: (attempt.run_id, datetime.fromtimestamp(attempt.made, timezone.utc))
         for attempt in tried
-        if attempt.launch.launch_id == launch.launch_id and attempt.made is not None
+        if attempt.made is not None
     }
     done = [TargetOutcome(target, "success", run_id) for target, (run_id, _) in made.items()]
     return done, {target: moment for target, (_, moment) in made.items()}
 
 
 def last_change(repo: Repository, path: bytes) -> float | None:
-    """When a file's content or name was last changed, in seconds since 1970; None if it is not there."""
+    """Returns when a file was last changed or renamed, in seconds since 1970; None if it is not there."""
     try:
         status = os.lstat(os.fsencode(repo.top) + b"/" + path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     # What is in a folder (a submodule) can change without it.
     return float("inf") if stat.S_ISDIR(status.st_mode) else status.st_ctime
-
-
-def _oid(entry: Entry | None) -> str | None:
-    return None if entry is None else entry.oid

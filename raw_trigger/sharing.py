@@ -1,24 +1,25 @@
-"""The record of an environment, shared through the repository itself: fetched from origin before a run, and
-published after it by the one job that has all results.
+"""Shares the record of an environment through the repository itself.
 
-Publishing is one compare-and-swap on origin's ref. Where another run published meanwhile, the results are
-put onto what it recorded, path by path. Of a path that both touched, what is certain is recorded: the same
-content is no conflict, and where the contents differ nobody knows which came last, so it is pending again.
+It is fetched from origin before a run, and published after it by the one job that has all results.
+
+A launch is marked there before it begins, and its results take the mark's place: each is one
+compare-and-swap on origin's ref. Where others published meanwhile, the results are put onto what they
+recorded, target by target. Where two launches made a target at the same time, from contents that differ,
+nobody knows which of them came last, so it is pending again.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raw_trigger import state
 from raw_trigger.errors import RecordError
-from raw_trigger.mapping.rules import agree
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
-from raw_trigger.model.record import Record, Reflected, Results, Verdict
+from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.dvc_entries import FOLDER
 from raw_trigger.repo.repository import Repository
@@ -35,7 +36,7 @@ Fed = Mapping[bytes, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What became of a publication.
+    """Says what became of a publication.
 
     Attributes:
         status: ``done``: origin has it; ``refused``: origin can be read, but does not let us write;
@@ -53,7 +54,7 @@ class Publication:
 
 
 def fetch(repo: Repository, environment: str, remote: str, token: str | None = None) -> Record | None:
-    """Take over what is recorded on the remote; None, and nothing recorded here either, if nothing is.
+    """Takes over what is recorded on the remote; None, and nothing recorded here either, if nothing is.
 
     Args:
         remote: Its name or URL.
@@ -66,21 +67,55 @@ def fetch(repo: Repository, environment: str, remote: str, token: str | None = N
     return _fetch(publishing.connected(repo, remote, token), environment, remote)
 
 
-def publish(
+def begin(
     repo: Repository,
     environment: str,
     remote: str,
-    results: Iterable[Results],
+    launch_id: str,
+    launch: Launch,
+    first: str | None,
     *,
     roots: Sequence[str],
     token: str | None = None,
 ) -> Publication:
-    """Put what a run came to onto what is recorded on the remote, and record it there and here.
+    """Records on the remote and here that nobody knows what a launch makes until it is over.
+
+    Args:
+        first: What is taken for recorded where nothing is; None: what is recorded was read. Should another be
+            the first meanwhile, nobody knows what reflects the launch's files: the other may have taken them
+            for made.
+        roots: The raw roots.
+
+    Raises:
+        RecordError: as of :func:`publish`.
+        GitError: git cannot read or write this repository.
+    """
+
+    def begun(start: Record) -> str:
+        if not launch.paths:
+            return start.tree
+        is_others = first is not None and start.tree != first
+        unknown = dict.fromkeys(launch.paths, frozenset({EVERY})) if is_others else {}
+        return state.begun(repo, start.forgetting(unknown), launch_id, launch, None)
+
+    return _moved(publishing.connected(repo, remote, token), environment, remote, first, roots, begun)
+
+
+def publish(
+    repo: Repository,
+    environment: str,
+    remote: str,
+    results: Sequence[Results],
+    *,
+    roots: Sequence[str],
+    token: str | None = None,
+) -> Publication:
+    """Publishes what a launch came to, on top of what is recorded on the remote by now.
 
     Where nothing is recorded there, what was planned with is published with it.
 
     Args:
-        results: Of every job of the run.
+        results: Of every job of the launch.
         roots: The raw roots.
 
     Raises:
@@ -89,21 +124,40 @@ def publish(
         GitError: git cannot read or write this repository.
     """
     repo = publishing.connected(repo, remote, token)
+    said = united(results)
+    told = _with_contents(repo, remote, said)
+    done = _moved(
+        repo,
+        environment,
+        remote,
+        told.planned_with,
+        roots,
+        lambda start: state.promoted(repo, start, told, roots=roots),
+    )
+    recorded = None if done.tree is None else state.read_tree(repo, done.tree)
+    return done if recorded is None else replace(done, pending=_unsettled(repo, said, recorded))
+
+
+def _moved(
+    repo: Repository,
+    environment: str,
+    remote: str,
+    first: str | None,
+    roots: Sequence[str],
+    after: Callable[[Record], str],
+) -> Publication:
+    """Moves the remote's record to the tree that is made of it, however often others move it meanwhile."""
     ref = state.PREFIX + environment
     try:
-        runs = [_with_contents(repo, remote, one) for one in united(results)]
         for tries in range(1, _TRIES + 1):
             latest = _fetch(repo, environment, remote)
-            if not runs:
-                return Publication("done", latest.tree if latest else None)
-            start = latest or _first(repo, remote, runs[0].planned_with, roots)
-            tree, pending = _applied(repo, remote, start, runs, roots)
+            tree = after(latest or _first(repo, remote, first or repo.empty_tree, roots))
             if latest is not None and tree == latest.tree:
-                return Publication("done", tree, pending)
+                return Publication("done", tree)
             pushed = publishing.push(repo, remote, ref, tree, latest.tree if latest else None)
             if pushed.status != "moved":
                 publishing.keep(repo, ref, tree)
-                return Publication(pushed.status, tree, pending, pushed.words)
+                return Publication(pushed.status, tree, words=pushed.words)
             time.sleep(random.uniform(0, _PAUSE * tries))
     except publishing.UnreachableError as error:
         return Publication("unreachable", publishing.local(repo, ref), words=error.message)
@@ -111,6 +165,21 @@ def publish(
         f"{ref} on {remote} is being moved by others all the time ({pushed.words})",
         "what ran is still pending: run the workflow again, one run at a time (`concurrency:`)",
     )
+
+
+def _unsettled(repo: Repository, told: Results, recorded: Record) -> dict[bytes, frozenset[str]]:
+    """What nobody knows of the record though the results say it."""
+    entries = diff.entries_at(repo, recorded.tree, list(told.learnt))
+    recorded = replace(recorded, launches={})  # what others are at work on, they will tell of
+    found = {
+        path: frozenset(
+            name
+            for name, value in one.reflects.items()
+            if value != UNKNOWN and recorded.reflected(path, name, entries.get(path)) == UNKNOWN
+        )
+        for path, one in told.learnt.items()
+    }
+    return {path: names for path, names in found.items() if names}
 
 
 def _fetch(repo: Repository, environment: str, remote: str) -> Record | None:
@@ -126,104 +195,6 @@ def _fetch(repo: Repository, environment: str, remote: str) -> Record | None:
             f"{error.message} (fetched from {remote})",
             f"delete it there with `git push {remote} --delete {ref}`; the next run then begins anew",
         ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A record, and what its tree holds at the paths that matter."""
-
-    record: Record
-    entries: Mapping[bytes, Entry]
-
-    def at(self, path: bytes) -> tuple[Entry | None, Reflected]:
-        """What is recorded of the path."""
-        return self.entries.get(path), self.record.exceptions.get(path, {})
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What is to be promoted, as :func:`raw_trigger.state.promote` takes it."""
-
-    verdicts: Mapping[bytes, Verdict]
-    seen: Record | None
-    unsure: Fed
-
-
-def merge(results: Results, before: Side | None, now: Side) -> Merged:
-    """The results of a run, where others may have recorded something since it was planned.
-
-    Args:
-        before: What it was planned with; None: not known any more.
-        now: What is recorded.
-    """
-    unmoved = before is not None and before.record.tree == now.record.tree
-    theirs, ours = now.record.rules, results.rules
-    # Under other rules a path has other targets: what is whole by ours may not be by theirs. Their rules
-    # stay in force, and the next plan compares them with its own.
-    same_rules = unmoved or agree(theirs, ours)
-    verdicts: dict[bytes, Verdict] = {}
-    pending: dict[bytes, frozenset[str]] = {}
-    for path, verdict in results.verdicts.items():
-        if unmoved or (
-            same_rules and _agree(verdict.entry, before.at(path) if before else None, now.at(path))
-        ):
-            verdicts[path] = verdict
-        elif verdict.targets:
-            pending[path] = verdict.targets
-    for path, targets in results.planned.items():
-        if not unmoved and (before is None or before.at(path) != now.at(path)):
-            verdict = verdicts.get(path, Verdict(None))
-            left = targets - verdict.succeeded - verdict.alike
-            if left:
-                pending[path] = pending.get(path, frozenset()) | left
-    seen = None
-    if same_rules:
-        newly_fed = {} if theirs is not None and theirs == ours else results.newly_fed
-        # Not None: that would say that they reflect the path's absence, and a deletion would be lost.
-        unknown = "0" * len(now.record.tree)
-        exceptions = {path: dict.fromkeys(targets, unknown) for path, targets in newly_fed.items()}
-        seen = Record(now.record.tree, exceptions, ours)
-    for path, targets in results.unsure.items():
-        pending[path] = pending.get(path, frozenset()) | targets
-    return Merged(verdicts, seen, pending)
-
-
-def _agree(
-    ours: Entry | None, before: tuple[Entry | None, Reflected] | None, now: tuple[Entry | None, Reflected]
-) -> bool:
-    """Whether others left the path alone or, as far as they touched it, came to the same content."""
-    if before == now:
-        return True
-    entry, exceptions = now
-    old_entry, old_exceptions = before if before is not None else (None, {})
-    fresh = {name: oid for name, oid in exceptions.items() if old_exceptions.get(name, "") != oid}
-    settled = old_exceptions.keys() - exceptions.keys()
-    if (before is None or entry != old_entry or settled) and entry != ours:
-        return False
-    return ours is not None and all(oid == ours.oid for oid in fresh.values()) if fresh else True
-
-
-def _applied(
-    repo: Repository, remote: str, start: Record, runs: Iterable[Results], roots: Sequence[str]
-) -> tuple[str, dict[bytes, frozenset[str]]]:
-    """The tree that these results make of a record."""
-    record, pending = start, dict[bytes, frozenset[str]]()
-    for run in runs:
-        paths = sorted({*run.verdicts, *run.planned})
-        now = Side(record, state.at(repo, record, paths))
-        before: Side | None = now
-        if run.planned_with != record.tree:
-            known = _recorded(repo, remote, run.planned_with)
-            before = None if known is None else Side(known, state.at(repo, known, paths))
-        merged = merge(run, before, now)
-        tree = state.promoted(repo, record, merged.verdicts, merged.seen, merged.unsure, roots=roots)
-        for path, targets in merged.unsure.items():
-            pending[path] = pending.get(path, frozenset()) | targets
-        if tree is not None:
-            again = state.read_tree(repo, tree)
-            assert again is not None
-            record = again
-    return record.tree, pending
 
 
 def _recorded(repo: Repository, remote: str, tree: str) -> Record | None:
@@ -262,19 +233,14 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
 
 
 def _with_contents(repo: Repository, remote: str, results: Results) -> Results:
-    """The results without verdicts about contents that are nowhere to be had: no tree can name them."""
-    entries = (verdict.entry for verdict in results.verdicts.values())
-    lacking = _absent(repo, remote, {entry for entry in entries if entry is not None})
-    if not lacking:
-        return results
-    unsure = dict(results.unsure)
-    kept = {}
-    for path, verdict in results.verdicts.items():
-        if verdict.entry not in lacking:
-            kept[path] = verdict
-        elif verdict.succeeded:
-            unsure[path] = unsure.get(path, frozenset()) | verdict.succeeded
-    return replace(results, verdicts=kept, unsure=unsure)
+    """The results, where nobody knows what reflects contents that are nowhere: no tree can name them."""
+    lacking = _absent(repo, remote, {one.entry for one in results.learnt.values() if one.entry is not None})
+    learnt = {
+        path: Learnt(None, None, dict.fromkeys(one.reflects, UNKNOWN)) if one.entry in lacking else one
+        for path, one in results.learnt.items()
+        if one.entry not in lacking or one.reflects
+    }
+    return replace(results, learnt=learnt) if lacking else results
 
 
 def _absent(repo: Repository, remote: str, entries: Iterable[Entry]) -> set[Entry]:

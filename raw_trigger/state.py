@@ -16,18 +16,30 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from raw_trigger.documents import MOST_JSON, load_json
 from raw_trigger.errors import ROOM, GitError, RecordError
-from raw_trigger.mapping.rules import takes_over
-from raw_trigger.model.changes import DVC_MODE, Entry, is_below, show, to_bytes
-from raw_trigger.model.record import Record, Reflected, Verdict, is_content
+from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry, is_below, show, to_bytes
+from raw_trigger.model.owner import Owner
+from raw_trigger.model.record import (
+    UNKNOWN,
+    Fed,
+    Launch,
+    Learnt,
+    Record,
+    Reflected,
+    Results,
+    content_text,
+    read_content,
+)
 from raw_trigger.repo import diff
-from raw_trigger.repo.dvc_entries import DATA, FOLDER, damaged, edit
+from raw_trigger.repo.dvc_entries import DATA, FOLDER, damaged, edit, place
 from raw_trigger.repo.dvc_entries import entries_at as data_at
 from raw_trigger.repo.git import quoted, words
 from raw_trigger.repo.pointer_files import followed, placed, points
@@ -40,18 +52,21 @@ _EXCEPTIONS = f"{FOLDER}/exceptions"
 _CONTENTS = f"{FOLDER}/contents"
 _RULES = f"{FOLDER}/rules"
 _ASSUMED = f"{FOLDER}/assumed"
+_LAUNCHES = f"{FOLDER}/launches"
+_INSTANCE = f"{FOLDER}/instance"
 _FILE = "100644"
-_OWN = frozenset(name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, DATA, _ASSUMED))
+_OWN = frozenset(
+    name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, DATA, _ASSUMED, _LAUNCHES, _INSTANCE)
+)
 """What this version knows the meaning of; what else a record holds was written by a newer one."""
-_CONTENT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{32}(\.dir)?")
-"""An object's id, or one of DVC's."""
+_TEXTS = (_RULES.encode(), _INSTANCE.encode())
 _TRIES = 50
 _PAUSE = 0.05
 """Seconds between two tries, at most: another promotion takes about as long."""
 
 
 def read(repo: Repository, environment: str) -> Record | None:
-    """What is recorded for the environment; None if nothing is.
+    """Returns what is recorded for the environment; None if nothing is.
 
     Raises:
         RecordError: the ref is there but names no recorded tree.
@@ -69,7 +84,7 @@ def read(repo: Repository, environment: str) -> Record | None:
 
 
 def read_tree(repo: Repository, tree: str) -> Record | None:
-    """What a recorded tree says that no ref names; None if it is not here.
+    """Returns what a recorded tree says that no ref names; None if it is not here.
 
     Raises:
         RecordError: it is no recorded tree.
@@ -104,26 +119,42 @@ def _understood(repo: Repository, tree: str) -> Record:
         if path not in _OWN:
             said = "is not known to this version of raw-trigger; is there a newer one?"
             raise ValueError(f"{show(path)} {said}")
-        if entry.mode != (_FILE if path == _RULES.encode() else TREE_MODE):
+        if entry.mode != (_FILE if path in _TEXTS else TREE_MODE):
             raise ValueError(f"{show(path)} has the mode {entry.mode}")
-    rules, exceptions = own.get(_RULES.encode()), own.get(_EXCEPTIONS.encode())
-    files = {} if exceptions is None else _listed(repo, exceptions.oid)
+    texts = [own[path] for path in _TEXTS if path in own]
+    files = {
+        f"{folder}/".encode() + path: entry
+        for folder in (_EXCEPTIONS, _LAUNCHES)
+        for path, entry in (_listed(repo, own[folder.encode()].oid) if folder.encode() in own else {}).items()
+    }
     for path, entry in files.items():
         if entry.mode != _FILE:
-            raise ValueError(f"{_EXCEPTIONS}/{show(path)} has the mode {entry.mode}")
-    blobs = [entry.oid for entry in (*([rules] if rules else []), *files.values())]
+            raise ValueError(f"{show(path)} has the mode {entry.mode}")
+    blobs = [entry.oid for entry in (*texts, *files.values())]
     if sum(_sizes(repo, blobs)) > MOST_JSON:
         raise ValueError(f"what is in {FOLDER} is larger than {MOST_JSON >> 20} MB")
-    texts = iter(diff.contents(repo.git, blobs))
-    told = None if rules is None else _told_rules(next(texts))
-    found = dict(_exception(path, text) for path, text in zip(files, texts, strict=True))
-    data, assumed = own.get(DATA.encode()), own.get(_ASSUMED.encode())
+    read = iter(diff.contents(repo.git, blobs))
+    told = {path: next(read) for path in _TEXTS if path in own}
+    exceptions: dict[bytes, Reflected] = {}
+    launches: dict[str, Launch] = {}
+    for path, text in zip(files, read, strict=True):
+        try:
+            if path.startswith(_EXCEPTIONS.encode()):
+                about, reflected = _exception(path, text)
+                exceptions[about] = reflected
+            else:
+                launches[_launch_id(path)] = _launch(text)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{show(path)}: {error}") from error
+    rules, instance, data, assumed = (own.get(name.encode()) for name in (_RULES, _INSTANCE, DATA, _ASSUMED))
     return Record(
         tree,
-        found,
-        told,
-        data=None if data is None else data.oid,
-        assumed=None if assumed is None else assumed.oid,
+        exceptions,
+        None if rules is None else _told_rules(told[_RULES.encode()]),
+        launches,
+        None if instance is None else told[_INSTANCE.encode()].decode().strip(),
+        None if data is None else data.oid,
+        None if assumed is None else assumed.oid,
     )
 
 
@@ -161,35 +192,80 @@ def _told_rules(text: bytes) -> str:
 
 
 def _exception(name: bytes, text: bytes) -> tuple[bytes, Reflected]:
-    try:
-        document = load_json(text)
-        if not isinstance(document, dict) or document.keys() != {"path", "targets"}:
-            raise ValueError("it is no object of a path and targets")  # noqa: TRY301
-        path, targets = document["path"], document["targets"]
-        if not isinstance(path, str) or not is_below(path) or is_own(to_bytes(path)):
-            raise ValueError(f"{str(path)[:200]!r} is no path of a file")  # noqa: TRY301
-        if _name(to_bytes(path)) != f"{_EXCEPTIONS}/".encode() + name:
-            raise ValueError("it is about another path than it is named after")  # noqa: TRY301
-        if not isinstance(targets, dict) or not all(map(_is_reflected, targets.values())):
-            raise ValueError("its targets are no contents")  # noqa: TRY301
-    except ValueError as error:
-        raise ValueError(f"{_EXCEPTIONS}/{show(name)}: {error}") from error
-    return to_bytes(path), targets
+    document = load_json(text)
+    if not isinstance(document, dict) or document.keys() != {"path", "targets"}:
+        raise ValueError("it is no object of a path and targets")
+    path, targets = _raw_path(document["path"]), document["targets"]
+    if _name(path) != name:
+        raise ValueError("it is about another path than it is named after")
+    if not isinstance(targets, dict):
+        raise TypeError(f"{str(targets)[:100]!r} is no content")
+    return path, {target: read_content(value) for target, value in targets.items()}
 
 
-def _is_reflected(oid: object) -> bool:
-    return oid is None or (isinstance(oid, str) and _CONTENT.fullmatch(oid) is not None)
+def _raw_path(path: object) -> bytes:
+    if not isinstance(path, str) or not is_below(path) or is_own(to_bytes(path)):
+        raise ValueError(f"{str(path)[:200]!r} is no path of a file")
+    return to_bytes(path)
+
+
+def _launch_id(path: bytes) -> str:
+    name = show(path).removeprefix(f"{_LAUNCHES}/")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}\.json", name):
+        raise ValueError("it is not named after a launch")
+    return name.removesuffix(".json")
+
+
+def _launch(text: bytes) -> Launch:
+    document: Any = load_json(text)
+    owner = document["owner"]
+    return Launch(
+        paths=_fed(document["unknown"]),
+        face=str(document["face"]),
+        started=str(document["started"]),
+        owner=None
+        if owner is None
+        else Owner(str(owner["host"]), str(owner["namespace"]), int(owner["pid"]), str(owner["started"])),
+        contested=_fed(document["contested"]),
+    )
+
+
+def _launch_text(launch: Launch) -> str:
+    document = {
+        "face": launch.face,
+        "started": launch.started,
+        "owner": None if launch.owner is None else asdict(launch.owner),
+        "unknown": _grouped(launch.paths),
+        "contested": _grouped(launch.contested),
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _fed(groups: Any) -> Fed:
+    found: dict[bytes, frozenset[str]] = {}
+    for group in groups:
+        targets = frozenset(map(str, group["targets"]))
+        found |= dict.fromkeys(map(_raw_path, group["paths"]), targets)
+    return found
+
+
+def _grouped(fed: Fed) -> list[dict[str, list[str]]]:
+    """Paths with the same targets together: a launch of everything may have very many of them."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for path, targets in sorted(fed.items()):
+        groups.setdefault(targets, []).append(show(path))
+    return [{"targets": sorted(targets), "paths": paths} for targets, paths in groups.items()]
 
 
 def environments(repo: Repository) -> dict[str, str]:
-    """Every recorded environment and its tree's id."""
+    """Returns every recorded environment and its tree's id."""
     out = repo.git.run("for-each-ref", "--format=%(refname) %(objectname)", PREFIX)
     pairs = (show(line).split(" ") for line in out.splitlines())
     return {ref.removeprefix(PREFIX): oid for ref, oid in pairs}
 
 
 def is_own(path: bytes) -> bool:
-    """Whether a path of the recorded tree is no raw file."""
+    """Says whether a path of the recorded tree is no raw file."""
     return path.startswith(FOLDER.encode() + b"/")
 
 
@@ -199,7 +275,7 @@ def _is_content(path: bytes) -> bool:
 
 
 def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
-    """A tree that holds nothing of ``tree`` but its raw roots, under their full paths."""
+    """Returns a tree with nothing of ``tree`` but its raw roots, under their full paths."""
     if "." in roots:
         return rewrite(repo, tree, {FOLDER.encode(): None})
     out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *roots)
@@ -218,14 +294,19 @@ def adopt(
     rules: str,
     old: Record | None,
     data: Mapping[bytes, Entry] = MappingProxyType({}),
+    instance: str | None = None,
 ) -> bool:
-    """Record a whole tree as what everything is assumed to reflect; False if the ref was moved meanwhile.
+    """Records a whole tree as what everything is assumed to reflect.
 
     Args:
         tree: Holds the raw files only.
         rules: The rules in force, as text: what they newly feed later on is pending then.
         old: The record that it takes the place of.
         data: What DVC has: see :meth:`raw_trigger.repo.tracked.Tracked.to_record`.
+        instance: The Dagster instance whose assets do; None: not known.
+
+    Returns:
+        Whether it is recorded; False: others have moved the ref meanwhile.
 
     Raises:
         RecordError: the ref cannot be written.
@@ -234,6 +315,8 @@ def adopt(
     if data:
         tree = rewrite(repo, tree, dict(edit(path, entry, width) for path, entry in data.items()))
     edits: dict[bytes, Entry | None] = {_RULES.encode(): _store(repo, rules)}
+    if instance is not None:
+        edits[_INSTANCE.encode()] = _store(repo, instance + "\n")
     assumed = tree if old is None else _assumed_beside(repo, tree, old)
     if assumed != repo.empty_tree:
         edits[_ASSUMED.encode()] = Entry(TREE_MODE, assumed)
@@ -244,29 +327,24 @@ def _assumed_beside(repo: Repository, tree: str, old: Record) -> str:
     """The files of ``tree`` that are assumed once it takes the place of ``old``: what ran did run."""
     changes = diff.between_trees(repo, old.tree, tree, ())
     edits = {change.path: change.new for change in changes if _is_content(change.path)}
-    edits |= placed(repo, data_at(repo, tree, list(old.exceptions)), beside=False)
-    edits |= diff.entries_at(repo, tree, list(old.exceptions))
+    doubtful = list(old.doubtful)
+    edits |= placed(repo, data_at(repo, tree, doubtful), beside=False)
+    edits |= diff.entries_at(repo, tree, doubtful)
     return rewrite(repo, old.assumed or repo.empty_tree, edits)
 
 
 def promote(
     repo: Repository,
     environment: str,
-    verdicts: Mapping[bytes, Verdict],
-    seen: Record | None = None,
-    unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
+    results: Results,
     *,
     roots: Sequence[str] = (),
     only_on: str | None = None,
     assume: bool = False,
 ) -> bool:
-    """Record what a run came to, path by path.
+    """Records what somebody came to know.
 
     Args:
-        verdicts: For each path what its targets reflect now.
-        seen: The record as it was planned with: its rules, and the exceptions that came in with them,
-            are recorded too.
-        unsure: For a path the targets of which nobody knows what they reflect of it.
         roots: The raw roots; needed where some of the paths are DVC's, or its files.
         only_on: The recorded tree that this is about; nothing is recorded on any other. None: what others
             have recorded meanwhile is kept beside it.
@@ -278,15 +356,58 @@ def promote(
     Raises:
         RecordError: it cannot be written, others moved it again and again, or it is there no more.
     """
+
+    def after(old: Record) -> str | None:
+        if only_on not in (None, old.tree):
+            return None
+        return promoted(repo, old, results, roots=roots, assume=assume)
+
+    if only_on is not None and environments(repo).get(environment) != only_on:
+        return False
+    return _moved_by(repo, environment, after)
+
+
+def kept_contents(repo: Repository, learnt: Mapping[bytes, Learnt]) -> dict[bytes, Learnt]:
+    """Returns what was learnt once the contents that only the disk has are in the object database.
+
+    Of a file that is another one by now nobody knows what its targets reflect.
+    """
+    stored = diff.store(repo, {path: one.entry for path, one in learnt.items() if one.targets is not None})
+    return {
+        path: one
+        if one.targets is None or path in stored
+        else Learnt(None, None, dict.fromkeys(one.reflects, UNKNOWN))
+        for path, one in learnt.items()
+    }
+
+
+def begin(repo: Repository, environment: str, launch_id: str, launch: Launch, instance: str | None) -> None:
+    """Records that nobody knows what the targets of a launch reflect, before it begins.
+
+    Args:
+        instance: The Dagster instance that it is for; None: not known.
+
+    Raises:
+        RecordError: it cannot be written, or others moved it again and again.
+    """
+    _moved_by(repo, environment, lambda old: begun(repo, old, launch_id, launch, instance))
+
+
+def begun(repo: Repository, old: Record, launch_id: str, launch: Launch, instance: str | None) -> str:
+    """Returns the tree that :func:`begin` makes of the record ``old``. No ref is moved."""
+    new = replace(old.launching(launch_id, launch), instance=instance or old.instance)
+    return rewrite(repo, old.tree, _own_edits(repo, read_tree(repo, old.tree) or old, new))
+
+
+def _moved_by(repo: Repository, environment: str, after: Callable[[Record], str | None]) -> bool:
+    """Moves the record to the tree that is made of it, however often others move it meanwhile."""
     for _ in range(_TRIES):
         old = read(repo, environment)
-        if only_on is not None and (old is None or old.tree != only_on):
-            return False
         if old is None:
             raise no_more(environment)
-        new = promoted(repo, old, verdicts, seen, unsure, roots=roots, assume=assume)
+        new = after(old)
         if new is None or _move(repo, environment, new, old):
-            return True
+            return new is not None
         time.sleep(random.uniform(0, _PAUSE))
     raise RecordError(
         f"{PREFIX}{environment} is being moved by others all the time", "run `raw-trigger run` again"
@@ -302,32 +423,33 @@ def no_more(environment: str) -> RecordError:
 
 
 def promoted(
-    repo: Repository,
-    old: Record,
-    verdicts: Mapping[bytes, Verdict],
-    seen: Record | None = None,
-    unsure: Mapping[bytes, Iterable[str]] = MappingProxyType({}),
-    *,
-    roots: Sequence[str] = (),
-    assume: bool = False,
-) -> str | None:
-    """The tree that :func:`promote` makes of the record ``old``; None if nothing changes. No ref is moved."""
-    recorded = at(repo, old, list(verdicts)) if verdicts else {}
-    tracked = Tracked(repo, roots)
+    repo: Repository, old: Record, results: Results, *, roots: Sequence[str] = (), assume: bool = False
+) -> str:
+    """Returns the tree that :func:`promote` makes of the record ``old``. No ref is moved."""
+    recorded, tracked = at(repo, old, list(results.learnt)), Tracked(repo, roots)
     pointers = {
         path: one.entry
-        for path, one in verdicts.items()
+        for path, one in results.learnt.items()
         if points(tracked, path, one.entry, recorded.get(path))
     }
-    files = {path: verdict for path, verdict in verdicts.items() if path not in pointers}
-    moved, edits = _edits(repo, old, files, recorded, seen, unsure)
-    holds = old.data is not None
-    edits |= placed(repo, moved, beside=holds)
-    is_data = any(one is not None and one.mode == DVC_MODE for one in moved.values())
-    if pointers or is_data or (moved and holds):
-        edits |= followed(repo, tracked, old.tree, moved, pointers, partial(_stored, repo))
-    edits |= _assumptions(repo, old, files, moved, assume=assume)
-    return rewrite(repo, old.tree, edits) if edits else None
+    learnt = {path: one for path, one in results.learnt.items() if path not in pointers}
+    places = {place(path): path for path in learnt} | {path: path for path in learnt}
+    left_out: set[bytes] = set()
+    while True:
+        files = replace(results, learnt=learnt)
+        new, moved = old.after(files, recorded)
+        edits = _own_edits(repo, old, new) | placed(repo, moved, beside=old.data is not None)
+        is_data = any(one is not None and one.mode == DVC_MODE for one in moved.values())
+        if pointers or is_data or (moved and old.data is not None):
+            edits |= followed(repo, tracked, old.tree, moved, pointers, partial(_stored, repo))
+        edits |= _assumptions(repo, old, files, moved, assume=assume)
+        tree = rewrite(repo, old.tree, edits, left_out)
+        blocked = {places[path] for path in left_out if path in places}
+        if not any(learnt[path].targets for path in blocked):
+            return tree
+        # A file cannot stand where a folder stays, nor below a file: single targets reflect it all the same.
+        learnt |= {path: _apart(learnt[path]) for path in blocked}
+        left_out.clear()
 
 
 def at(repo: Repository, record: Record, paths: Sequence[bytes]) -> dict[bytes, Entry]:
@@ -336,48 +458,36 @@ def at(repo: Repository, record: Record, paths: Sequence[bytes]) -> dict[bytes, 
     return there if record.data is None else {**data_at(repo, record.tree, paths), **there}
 
 
-def _edits(
-    repo: Repository,
-    old: Record,
-    verdicts: Mapping[bytes, Verdict],
-    recorded: Mapping[bytes, Entry],
-    seen: Record | None,
-    unsure: Mapping[bytes, Iterable[str]],
-) -> tuple[dict[bytes, Entry | None], dict[bytes, Entry | None]]:
-    """The files that become others, and what else of the tree has to change."""
-    before: dict[bytes, Reflected] = dict(old.exceptions)
-    after = dict(before)
-    unknown = "0" * len(repo.empty_tree)
-    edited = seen is not None and takes_over(seen.rules, old.rules)
-    if seen is not None:
-        for path, reflected in seen.exceptions.items():
-            # What edited rules have made of it is not known of the record yet.
-            anew = {name: oid for name, oid in reflected.items() if edited and not is_content(oid)}
-            after[path] = {**reflected, **before.get(path, {}), **anew}
-    moved: dict[bytes, Entry | None] = {}
-    for path, verdict in verdicts.items():
-        entry, after[path] = verdict.judge(recorded.get(path), after.get(path, {}))
-        if entry != recorded.get(path):
-            moved[path] = entry
-    for path, targets in unsure.items():
-        # None would say that they reflect the path's absence.
-        after[path] = {**after.get(path, {}), **dict.fromkeys(targets, unknown)}
-    changed = {path: told for path, told in after.items() if told != before.get(path, {})}
-    edits: dict[bytes, Entry | None] = {_name(path): None for path, told in changed.items() if not told}
-    edits |= _stored(repo, {_name(path): _text(path, told) for path, told in changed.items() if told})
-    edits |= _contents(repo, before, after)
-    if seen is not None and seen.rules is not None and edited:
-        edits[_RULES.encode()] = _store(repo, seen.rules)
-    return moved, edits
+def _apart(learnt: Learnt) -> Learnt:
+    return replace(learnt, targets=None, reflects=dict.fromkeys(learnt.targets or (), learnt.entry))
+
+
+def _own_edits(repo: Repository, old: Record, new: Record) -> dict[bytes, Entry | None]:
+    """What changes in our own folder of the tree."""
+    edits: dict[bytes, Entry | None] = {}
+    texts: dict[bytes, str] = {}
+    for path in old.kept.keys() | new.kept.keys():
+        told = new.kept.get(path, {})
+        if not told:
+            edits[_name(path)] = None
+        elif told != old.kept.get(path, {}):
+            texts[_name(path)] = _text(path, told)
+    for launch_id in old.launches.keys() | new.launches.keys():
+        name = f"{_LAUNCHES}/{launch_id}.json".encode()
+        launch = new.launches.get(launch_id)
+        if launch is None:
+            edits[name] = None
+        elif launch != old.launches.get(launch_id):
+            texts[name] = _launch_text(launch)
+    if new.rules is not None and new.rules != old.rules:
+        texts[_RULES.encode()] = new.rules
+    if new.instance is not None and new.instance != old.instance:
+        texts[_INSTANCE.encode()] = new.instance + "\n"
+    return edits | _contents(repo, old.kept, new.kept) | _stored(repo, texts)
 
 
 def _assumptions(
-    repo: Repository,
-    old: Record,
-    verdicts: Mapping[bytes, Verdict],
-    moved: Mapping[bytes, Entry | None],
-    *,
-    assume: bool,
+    repo: Repository, old: Record, results: Results, moved: Mapping[bytes, Entry | None], *, assume: bool
 ) -> dict[bytes, Entry | None]:
     """What changes among the assumed files: one goes once everything was made from it, or it moved on."""
     if assume:
@@ -385,13 +495,13 @@ def _assumptions(
     elif old.assumed is None:
         return {}
     else:
-        made = {path for path, verdict in verdicts.items() if verdict.ran}
+        made = {path for path, one in results.learnt.items() if one.ran}
         # What differs in nothing that counts takes nothing away from what was said of it.
-        same = {path for path, verdict in verdicts.items() if verdict.is_alike} - made
+        same = {path for path, one in results.learnt.items() if one.differs_in_nothing} - made
         gone = (path for path, entry in moved.items() if entry is None or path not in same)
         now = dict.fromkeys([*gone, *made])
-    holds = old.data is not None
-    return {f"{_ASSUMED}/".encode() + path: one for path, one in placed(repo, now, beside=holds).items()}
+    placed_now = placed(repo, now, beside=old.data is not None)
+    return {f"{_ASSUMED}/".encode() + path: entry for path, entry in placed_now.items()}
 
 
 def _contents(
@@ -403,7 +513,6 @@ def _contents(
     new = sorted(now - was)
     if not new:
         return edits
-    # DVC's ids are no objects, and a submodule's is none of this repository.
     asked = "".join(f"{oid}\n" for oid in new).encode()
     kinds = repo.git.run("cat-file", "--batch-check=%(objecttype)", stdin=asked).splitlines()
     here = (oid for oid, kind in zip(new, kinds, strict=True) if kind == b"blob")
@@ -411,7 +520,9 @@ def _contents(
 
 
 def _oids(exceptions: Mapping[bytes, Reflected]) -> set[str]:
-    return {oid for reflected in exceptions.values() for oid in reflected.values() if is_content(oid)}
+    """The contents that are objects of this repository: neither DVC's nor a submodule's."""
+    told = {entry for reflected in exceptions.values() for entry in reflected.values() if entry is not None}
+    return {entry.oid for entry in told if entry != UNKNOWN and entry.mode not in (DVC_MODE, SUBMODULE_MODE)}
 
 
 def _move(repo: Repository, environment: str, new: str, old: Record | None) -> bool:
@@ -436,7 +547,8 @@ def _name(path: bytes) -> bytes:
 
 
 def _text(path: bytes, exceptions: Reflected) -> str:
-    return json.dumps({"path": show(path), "targets": exceptions}, sort_keys=True, indent=1) + "\n"
+    targets = {target: content_text(told) for target, told in exceptions.items()}
+    return json.dumps({"path": show(path), "targets": targets}, sort_keys=True, indent=1) + "\n"
 
 
 def _store(repo: Repository, text: str) -> Entry:

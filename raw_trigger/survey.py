@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from raw_trigger import state
 from raw_trigger.contents import Contents, Told
-from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
+from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
 from raw_trigger.feeding import Feeding, desired_paths, lacking
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.mapping.rules import Match, RuleBook, tells_catalog, unknown_asset
+from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, Target
-from raw_trigger.model.record import Record, Reflected
+from raw_trigger.model.record import EVERY, UNKNOWN, Record, Reflected
+from raw_trigger.model.rules import tells_catalog
+from raw_trigger.places import named_instance, shown_instance
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
-from raw_trigger.recording import Recorder, needed
+from raw_trigger.record.run import WorkingTree
 from raw_trigger.repo import diff
-from raw_trigger.repo.disk import in_the_way, not_the_content
+from raw_trigger.repo.disk import in_the_way, moment, not_the_content, still_there, touched_since
 from raw_trigger.repo.links import Links
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.roots import require_roots
 from raw_trigger.workspace import Workspace
 
-_GIT = re.compile(r"(?!0+$)([0-9a-f]{40}|[0-9a-f]{64})")
-"""An object of git's; DVC's ids are shorter."""
-
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the caller wants different from the configuration."""
+    """Says what the caller wants different from the configuration."""
 
     narrowing: Narrowing = field(default_factory=Narrowing)
     downstream: str | int | None = None
@@ -42,7 +40,7 @@ class Wishes:
 
 
 class Survey:
-    """Looks at one workspace; what it read of record and catalog is kept until :meth:`look_again`."""
+    """Knows one workspace; what it read of record and catalog is kept until :meth:`look_again`."""
 
     def __init__(self, workspace: Workspace, wishes: Wishes | None = None) -> None:
         self.workspace = workspace
@@ -55,6 +53,10 @@ class Survey:
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
         self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._recorded)
         self.links = Links(workspace.repo, workspace.roots)
+        self.checks_instance = True
+        """Whether it is an error that the record is about the assets of another Dagster instance."""
+        self.launch: str | None = None
+        """The launch, begun by another process, that this is a part of."""
         self.unfetched: Mapping[bytes, str] = {}
         """Files whose content was fetched in vain, and why."""
 
@@ -66,22 +68,23 @@ class Survey:
 
     @cached_property
     def record(self) -> Record | None:
-        """What is recorded for the environment; None if nothing is.
+        """Returns what is recorded for the environment; None if nothing is.
 
         Raises:
             RecordError: the ref names no recorded tree.
         """
-        return state.read(self.workspace.repo, self.workspace.environment)
+        found = state.read(self.workspace.repo, self.workspace.environment)
+        return None if found is None else found.without(self.launch)
 
     def look_again(self) -> None:
-        """Forget what may have changed while this waited: the record and the project's code."""
+        """Removes from memory what may have changed meanwhile: the record and the project's code."""
         self.__dict__.pop("record", None)
         self._known = None
 
     # Detecting
 
     def detect(self, base: Base, desired: Desired, only: frozenset[bytes] | None = None) -> ChangeSet:
-        """What differs under the raw roots.
+        """Returns what differs under the raw roots.
 
         Args:
             only: The paths that are looked at; None: all.
@@ -136,7 +139,8 @@ class Survey:
         gone = [replace(change, old_path=None) for change in before.values() if change.new is None]
         every = tuple(sorted((*found.changes, *gone), key=lambda change: change.path))
         recorded = {path: change.old for path, change in before.items() if change.old is not None}
-        return self._with_exceptions(replace(found, changes=every, recorded=recorded), record)
+        found = replace(found, changes=every, recorded=recorded)
+        return self._with_exceptions(found, record, self.rules_now())
 
     def _has_outs(self, desired: Desired) -> bool:
         """Whether DVC has files under a root of which git knows nothing there."""
@@ -145,7 +149,7 @@ class Survey:
     # Planning
 
     def plan(self, changes: ChangeSet, *, launching: bool = False) -> Plan:
-        """The plan for these changes, and for what edited rules newly map.
+        """Makes the plan for these changes, and for what edited rules newly map.
 
         The catalog is taken from the cache where that is enough. That a path is mapped to
         nothing, or an asset or partition unknown, is concluded only from one loaded just now.
@@ -159,6 +163,8 @@ class Survey:
         """
         is_about = changes.base.kind == "recorded" or changes.recorded is not None
         record = self.record if is_about else None
+        if record is not None and self.checks_instance:
+            self._require_instance(record)
         if not self.wishes.use_catalog or not self._needs_catalog(changes, record):
             return self._made(changes, None, record, launching)
         catalog = self.known_catalog()
@@ -171,9 +177,26 @@ class Survey:
             certain = False
         return plan if certain else self._made(changes, self.catalog(), record, launching)
 
+    def _require_instance(self, record: Record) -> None:
+        workspace = self.workspace
+        if record.instance is None or record.instance == self.instance():
+            return
+        recorded, here = shown_instance(workspace.repo, record.instance), workspace.project.home()
+        raise RecordError(
+            f"'{workspace.environment}' is recorded for the Dagster instance at {recorded}, not at {here}",
+            f"set DAGSTER_HOME={recorded}, give this instance an --environment of its own, or say with "
+            "`raw-trigger adopt` that everything is materialized there",
+        )
+
+    def instance(self) -> str | None:
+        """Returns what the record names the Dagster instance by; None where that is not recorded."""
+        workspace = self.workspace
+        return named_instance(workspace.repo, workspace.project.home()) if self.checks_instance else None
+
     def counted(self, plan: Plan) -> Plan:
-        """The plan with what there is to tell of the changes' contents: what they do to the rows of tables,
-        as far as that is quickly counted, and which are Git LFS's.
+        """Returns the plan with what there is to tell of the changes' contents.
+
+        That is what they do to the rows of tables, if it is quickly counted, and which are Git LFS's.
         """
         if not plan.changes:
             return plan
@@ -190,13 +213,13 @@ class Survey:
         return replace(plan, changes=tuple(told))
 
     def catalog(self) -> Catalog:
-        """The catalog, loaded afresh once."""
+        """Returns the catalog, loaded afresh once."""
         if self._fresh is None:
             self._fresh = self.workspace.project.catalog(fresh=True)
         return self._fresh
 
     def known_catalog(self) -> Catalog:
-        """The catalog, from the cache where that is still valid; read once."""
+        """Returns the catalog, from the cache where that is still valid; read once."""
         if self._fresh is not None:
             return self._fresh
         if self._known is None:
@@ -208,7 +231,7 @@ class Survey:
         return self._fresh is not None or (self._known is not None and self._known.fresh)
 
     def rules(self, catalog: Catalog | None) -> RuleBook:
-        """The rules in force."""
+        """Returns the rules in force."""
         if self._book is None or self._book.catalog is not catalog:
             top = str(self.workspace.repo.top)
             config, pointer_of = self.workspace.config, self.tracked.pointer_of
@@ -218,7 +241,7 @@ class Survey:
     def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:
         """Whether the file's rules alone do not settle it: that nothing is made from any changed path."""
         narrowing = self.wishes.narrowing
-        if narrowing.assets or narrowing.partitions or (record is not None and record.exceptions):
+        if narrowing.assets or narrowing.partitions or (record is not None and record.doubtful):
             return True
         rules = self.rules(None)
         before = None if record is None else record.rules
@@ -237,8 +260,8 @@ class Survey:
             _require_known(rules, catalog, self.wishes.narrowing)
             self._require_partitions(catalog)
         if record is not None:
-            record = self._by_todays(rules, record)
-            changes = self._with_exceptions(changes, record)
+            record = self.record_under(rules, record)
+            changes = self._with_exceptions(changes, record, rules)
         looks = launching or changes.desired.kind != "revision"
         with self.contents(changes, rules, record) as contents:
             feeds = Feeding(workspace.repo, self.tracked, changes, rules, contents)
@@ -251,7 +274,6 @@ class Survey:
                 fed=feeds.assets,
                 compare=contents,
                 record=record,
-                everything=changes.recorded is not None,
             )
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
             plan = replace(plan, record=None)
@@ -315,8 +337,8 @@ class Survey:
         before = (entry for change in asked for entry in (change.old, recorded.get(change.path)))
         old = {entry.oid for entry in before if entry is not None and entry.mode != DVC_MODE}
         if record is not None:
-            seen = (record.apart(change.path).values() for change in asked)
-            old.update(oid for oids in seen for oid in oids if oid is not None and _GIT.fullmatch(oid))
+            seen = (told for change in asked for told in record.exceptions_of(change.path).values())
+            old.update(t.oid for t in seen if t is not None and t != UNKNOWN and t.mode != DVC_MODE)
         if old:
             self.obtain(sorted(old))
         return Contents(self.workspace.repo, changes, self._told)
@@ -343,12 +365,8 @@ class Survey:
         except ProjectError:  # told by what plans
             return self.rules(None)
 
-    def recorded_for(self, rules: RuleBook) -> Record | None:
-        """What is recorded, seen by these rules; None if nothing is."""
-        return None if self.record is None else self._by_todays(rules, self.record)
-
-    def _by_todays(self, rules: RuleBook, record: Record) -> Record:
-        """The record under today's rules: what a path newly feeds has seen nothing of it yet."""
+    def record_under(self, rules: RuleBook, record: Record) -> Record:
+        """Returns the record as these rules read it: nobody knows what a path newly feeds reflects of it."""
         if rules.catalog is None and record.rules is not None and rules.same_file(record.rules):
             return record
         today = rules.describe()
@@ -356,12 +374,15 @@ class Survey:
             before = RuleBook.described(record.rules)
             files = dict(self.tracked.files(record.tree))
             newly = rules.newly_fed(before, files)
-            record = record.with_new_targets(self._made_from(self._fed(newly, files, rules), rules))
-            record = record.with_new_targets(self._newly_reached(before, files, rules))
-            for path, (then, now) in rules.edited(before, {*files, *record.exceptions}).items():
-                record = self._with_edited(record, path, then, now, rules)
+            record = record.under(None, self._made_from(self._fed(newly, files, rules), rules))
+            record = record.under(None, self._newly_reached(before, files, rules))
+            edited = rules.edited(before, {*files, *record.doubtful})
+            # What is no longer there may be in what they reflect.
+            record = record.forgetting({path: record.kept.get(path, {}) for path in edited})
+            # Should a rule give it back one day, it may be gone by then.
+            record = record.forgetting(dict.fromkeys(rules.taken_away(before, files), (EVERY,)))
         record = self._with_rows(record, rules)
-        return record if rules.catalog is None else replace(record, rules=today)
+        return record if rules.catalog is None else record.under(today, {})
 
     def _newly_reached(
         self, before: RuleBook, files: Mapping[bytes, Entry], rules: RuleBook
@@ -376,17 +397,9 @@ class Survey:
                 found.setdefault(place, []).extend(new)
         return found
 
-    def _with_edited(self, record: Record, path: bytes, then: Match, now: Match, rules: RuleBook) -> Record:
-        """The record where something else of a path's content counts than before."""
-        made = self._made_from({path: then.targets}, rules).values()
-        fed = {name.partition("|")[0] for names in made for name in names}
-        before, after = (None if one.clause is None else one.clause.partition for one in (then, now))
-        renamed = {target.asset for target in now.targets} if before != after else ()
-        return record.with_other_contents(path, fed, renamed)
-
     def _with_rows(self, record: Record, rules: RuleBook) -> Record:
         """The record with the partitions of tables that could not be read when a rule newly fed them."""
-        found = {} if rules.catalog is None else record.exceptions
+        found = {} if rules.catalog is None else record.kept
         places = [path for path, reflected in found.items() if _may_be_unread(path, reflected, rules)]
         if not places:
             return record
@@ -396,34 +409,35 @@ class Survey:
         for path in files:
             match = rules.match(path)
             targets = () if match is None or not match.by_row else match.targets
-            newly = tuple(target for target in targets if target.text in record.exceptions[path])
+            newly = tuple(target for target in targets if target.text in record.kept[path])
             if match is not None and newly:
                 unread[path] = replace(match, targets=newly)
         fed = self._fed(unread, files, rules)
         known = {
             path: targets for path, targets in fed.items() if not set(targets) & set(unread[path].targets)
         }
-        record = record.with_new_targets(self._made_from(known, rules))
-        exceptions = dict(record.exceptions)
+        record = record.under(None, self._made_from(known, rules))
+        exceptions = dict(record.kept)
         for path in known:
             told = {target.text for target in unread[path].targets}
             exceptions[path] = {name: oid for name, oid in exceptions[path].items() if name not in told}
-        return replace(record, exceptions=exceptions)
+        return replace(record, kept=exceptions)
 
     def _made_from(self, fed: Mapping[bytes, Iterable[Target]], rules: RuleBook) -> dict[bytes, list[str]]:
-        """What may be made from these targets, by file."""
-        options = self._options()
+        """What may be made from these targets, by file, whatever depth is asked for this time."""
+        downstream, now = self.workspace.config.downstream, time.time()
         found: dict[bytes, list[str]] = {}
         for path, targets in fed.items():
-            made = (made_from(t, rules.catalog, options.downstream, options.now) for t in targets)
+            made = (made_from(t, rules.catalog, downstream, now) for t in targets)
             found.setdefault(path, []).extend(t.text for each in made for t in each)
         return found
 
     def _fed(
         self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry], rules: RuleBook
     ) -> dict[bytes, tuple[Target, ...]]:
-        """What recorded files feed, as their rows tell where those name it; where they cannot be read, the
-        assets without a partition.
+        """What recorded files feed, as their rows tell where those name it.
+
+        Where they cannot be read, that is the assets without a partition.
         """
         by_row = tuple(Change(path, files[path], None) for path, match in matches.items() if match.by_row)
         recorded = ChangeSet(Base("recorded", "", None, ""), Desired("revision", ""), by_row)
@@ -440,9 +454,11 @@ class Survey:
                 for path, match in matches.items()
             }
 
-    def _with_exceptions(self, changes: ChangeSet, record: Record) -> ChangeSet:
+    def _with_exceptions(self, changes: ChangeSet, record: Record, rules: RuleBook) -> ChangeSet:
         """Also the paths whose content is as recorded, but not all of whose targets reflect it."""
-        return self._with_paths(changes, record, record.exceptions)
+        return self._with_paths(
+            changes, record, (path for path in record.doubtful if self._may_feed(path, rules))
+        )
 
     def _with_paths(self, changes: ChangeSet, record: Record, paths: Iterable[bytes]) -> ChangeSet:
         """Also these paths, as they are recorded."""
@@ -454,54 +470,77 @@ class Survey:
         self.tracked.find(record.tree, (path for path, entry in entries.items() if entry.mode == DVC_MODE))
         return changes.extended({path: entries.get(path) for path in further})
 
-    def recorder(self, further: Collection[bytes] = ()) -> Recorder:
-        """Compares the disk before and after a run with the record, under today's rules.
+    def _may_feed(self, path: bytes, rules: RuleBook) -> bool:
+        """Whether anything may be made from it by these rules: of what else nobody asks who has seen it."""
+        match = rules.match(path)
+        return rules.catalog is None if match is None else not match.ignore
+
+    def working_tree(self, further: Collection[bytes] = (), without: str | None = None) -> WorkingTree:
+        """Returns what compares the disk with the record before and after a run, under today's rules.
 
         Args:
             further: Paths to be looked at even if they are as recorded.
+            without: A launch that is looked at as if it had never begun.
         """
-        catalog = self.known_catalog()
-        rules = self.rules(catalog)
-        record = self.recorded_for(rules)
-        base = Base("recorded", "", None if record is None else record.tree, "")
+        survey = Survey(self.workspace)._sharing(self)
+        assert survey.record is not None
+        return _WorkingTree(survey, survey.record.without(without), further)
 
-        def snapshot() -> ChangeSet:
-            seen = self.detect(base, Desired("worktree", WORKTREE))
-            seen = seen.overlaid(diff.hidden(self.workspace.repo, self.workspace.roots))
-            return seen if record is None else self._with_paths(seen, record, {*further, *record.exceptions})
+    def _sharing(self, other: Survey) -> Survey:
+        """Takes over what the other has read."""
+        self._fresh, self._known, self.obtain = other._fresh, other._known, other.obtain
+        self.__dict__["record"] = other.record
+        return self
 
-        def planned(seen: ChangeSet, made: Set[Target], *, everything: bool) -> Plan:
-            workspace = self.workspace
-            options = Survey(workspace)._options()
-            disk = not_the_content(workspace.repo, self.tracked, seen, rules.feeds)
-            with self.contents(seen, rules, record) as contents:
-                feeds = Feeding(workspace.repo, self.tracked, seen, rules, contents)
-                return make_plan(
-                    seen,
-                    rules,
-                    options,
-                    disk=disk,
-                    feeds=feeds,
-                    compare=contents,
-                    record=record,
-                    everything=everything,
-                    made=made,
-                )
 
-        def late(seen: ChangeSet, made: Set[Target]) -> dict[bytes, frozenset[str]]:
-            return needed(planned(seen, made, everything=False))
+class _WorkingTree:
+    """See :class:`raw_trigger.record.run.WorkingTree`."""
 
-        def due(seen: ChangeSet, made: Set[Target]) -> dict[bytes, frozenset[str]]:
-            # Of any other path a target is due unless it reflects just this content.
-            inside = tuple(change for change in seen.changes if rules.looks_inside(change.path))
-            found: dict[bytes, frozenset[str]] = {change.path: frozenset() for change in inside}
-            return {**found, **late(replace(seen, changes=inside), made)}
+    def __init__(self, survey: Survey, record: Record, further: Collection[bytes]) -> None:
+        self._survey = survey
+        self._further = further
+        self._rules = survey.rules(survey.known_catalog())
+        self._record = survey.record_under(self._rules, record)
+        self._began = moment(survey.workspace.repo)
 
-        def below(target: Target) -> Callable[[Target], bool]:
-            options = Survey(self.workspace)._options()
-            return may_be_made_from(target, catalog, options.downstream, options.now)
+    def now(self) -> ChangeSet:
+        survey, record = self._survey, self._record
+        seen = survey.detect(Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE))
+        seen = seen.overlaid(diff.hidden(survey.workspace.repo, survey.workspace.roots))
+        seen = survey._with_paths(seen, record, self._further)
+        return survey._with_exceptions(seen, record, self._rules)
 
-        return Recorder(snapshot, partial(planned, everything=True), due, late, below)
+    def touched(self, seen: ChangeSet) -> Mapping[bytes, Change]:
+        workspace = self._survey.workspace
+        gone = [change.path for change in seen.changes if change.new is None]
+        paths = touched_since(workspace.repo, workspace.roots, self._began, gone)
+        known = {change.path: replace(change, old_path=None) for change in seen.changes}
+        further = [path for path in paths if path not in known and self._rules.feeds(path)]
+        recorded = state.at(workspace.repo, self._record, further)
+        found = {path: Change(path, entry, entry) for path, entry in recorded.items()}
+        return found | {path: known[path] for path in paths if path in known}
+
+    def plan(self, seen: ChangeSet, made: Collection[Target]) -> Plan:
+        survey, rules = self._survey, self._rules
+        repo = survey.workspace.repo
+        disk = not_the_content(repo, survey.tracked, seen, rules.feeds)
+        # Git may have been told to ignore it, and to forget it.
+        disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
+        with survey.contents(seen, rules, self._record) as contents:
+            return make_plan(
+                seen,
+                rules,
+                survey._options(),
+                disk=disk,
+                feeds=Feeding(repo, survey.tracked, seen, rules, contents),
+                compare=contents,
+                record=self._record,
+                made=made,
+            )
+
+    def below(self, target: Target) -> Callable[[Target], bool]:
+        options, catalog = self._survey._options(), self._rules.catalog
+        return may_be_made_from(target, catalog, options.downstream, options.now)
 
 
 def _may_be_unread(path: bytes, reflected: Reflected, rules: RuleBook) -> bool:
@@ -509,7 +548,7 @@ def _may_be_unread(path: bytes, reflected: Reflected, rules: RuleBook) -> bool:
     match = rules.match(path)
     if match is not None:
         return match.by_row and any(target.text in reflected for target in match.targets)
-    return rules.looks_inside_any and None in reflected.values()
+    return rules.looks_inside_any and UNKNOWN in reflected.values()
 
 
 def _doubtful(plan: Plan) -> bool:

@@ -10,24 +10,31 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raw_trigger import state, unmade
 from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
-from raw_trigger.lock import left_behind, locked
+from raw_trigger.ledger.owner import this_process
+from raw_trigger.lock import locked
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.mapping.rules import RuleBook, tells_catalog
+from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import NOTHING, WORKTREE, Base, Change, ChangeSet, Desired, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
-from raw_trigger.model.record import Assumptions, Results, Verdict
+from raw_trigger.model.record import (
+    UNKNOWN,
+    Assumptions,
+    Launch,
+    Learnt,
+    Results,
+    edited_between,
+)
+from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planning import is_wanted, made_from, make_plan, path_filter
 from raw_trigger.project import Watching
-from raw_trigger.promotion import pointers, promote
-from raw_trigger.recording import Recorder, needed, settled, unsteady
+from raw_trigger.record.run import Fate, Run, fate_of, feeding, pointers, settled, unsteady
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
 from raw_trigger.survey import Survey, Wishes
@@ -42,7 +49,7 @@ Waiting = Callable[[str], None]
 
 
 class Trigger(Survey):
-    """Plans and runs in one workspace.
+    """Carries plans out in one workspace.
 
     Args:
         records: Whether what ran is recorded; else the run leaves no trace but in Dagster and the ledger.
@@ -52,6 +59,7 @@ class Trigger(Survey):
         warnings: What the user should be told at the end.
         unsteady: Those of them that are about files which changed while they were read.
         results: What the run came to, as it was recorded here; None if nothing was.
+        begun: Whether anything of a plan was launched.
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class Trigger(Survey):
         self.warnings: list[str] = []
         self.unsteady: list[str] = []
         self.results: Results | None = None
+        self.begun = False
         self._records = records
         self._thorough = thorough
 
@@ -77,11 +86,11 @@ class Trigger(Survey):
         return Bookkeeper(self.workspace, self.warnings.append)
 
     def failed(self) -> FailedContents:
-        """What failed when it was last run."""
+        """Returns what failed when it was last run."""
         return self._books.failed()
 
     def failures(self) -> Sequence[Failure]:
-        """Why what failed when it was last run did so; nothing where finding that out takes its time."""
+        """Says why what failed when it was last run did so; nothing where finding that out takes its time."""
         return self._books.failures()
 
     def assumptions(self) -> Assumptions:
@@ -111,8 +120,7 @@ class Trigger(Survey):
         made: dict[Target, list[Target]] = {}
 
         def made_of(target: Target) -> list[Target]:
-            asset = catalog.assets.get(target.asset)
-            wanted = rules.below([target.asset]) | set(asset.execution_set if asset is not None else ())
+            wanted = rules.below([target.asset])
             every = made_from(target, catalog, options.downstream, options.now) if wanted else [target]
             return [one for one in every if one == target or one.asset in wanted]
 
@@ -147,7 +155,7 @@ class Trigger(Survey):
         return self.workspace.project.never_materialized(assets)
 
     def without_failed(self, spared: Set[bytes] = frozenset()) -> Trigger:
-        """One that does not try again what failed last time with the same content.
+        """Returns one that does not try again what failed last time with the same content.
 
         Args:
             spared: Paths whose targets are tried again all the same.
@@ -156,14 +164,15 @@ class Trigger(Survey):
         return self.narrowed(replace(self.wishes.narrowing, not_again=failed))
 
     def only_failed(self) -> Trigger:
-        """One that tries again what failed last time, and nothing else."""
+        """Returns one that tries again what failed last time, and nothing else."""
         return self.narrowed(replace(self.wishes.narrowing, failed=self.failed()))
 
     def narrowed(self, narrowing: Narrowing) -> Trigger:
         """Returns one that wants this of the plan."""
         other = Trigger(self.workspace, replace(self.wishes, narrowing=narrowing))
         other.warnings += self.warnings
-        other._known, other._fresh = self._known, self._fresh
+        other._known, other._fresh, other.launch = self._known, self._fresh, self.launch
+        other.checks_instance = self.checks_instance
         return other
 
     # Running
@@ -179,8 +188,10 @@ class Trigger(Survey):
         waiting: Waiting = lambda _: None,
         ready: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Plan]:
-        """The plan to be carried out inside the block: where something is to be done, under the
-        environment's lock, and made after that was had and what was interrupted before is settled.
+        """Yields the plan to be carried out inside the block.
+
+        Where something is to be done, it is made under the environment's lock, after what was killed before
+        is settled.
 
         Args:
             face: Who asks, for others to see.
@@ -194,8 +205,7 @@ class Trigger(Survey):
         from raw_trigger import settling
 
         plan = self._fetched(self.plan(self.detect(base, desired, only), launching=True), only)
-        # Where a file was changed back after the interruption only the ledger knows that something is due.
-        if not plan.actionable and not self._was_interrupted():
+        if not plan.actionable:
             yield plan
             return
         with locked(self.workspace.locks, self.workspace.environment, face, waiting):
@@ -227,14 +237,6 @@ class Trigger(Survey):
         except ProjectError:
             return None
 
-    def _was_interrupted(self) -> bool:
-        """Whether a launch was cut off, as far as that can be told without asking a database elsewhere."""
-        from raw_trigger import settling
-
-        found = settling.has_interrupted(self.workspace)
-        workspace = self.workspace
-        return left_behind(workspace.locks, workspace.environment) if found is None else found
-
     def run(
         self,
         plan: Plan,
@@ -243,7 +245,7 @@ class Trigger(Survey):
         face: str,
         on_target: Callable[[TargetOutcome], None] = lambda _: None,
     ) -> Outcome:
-        """Carry the plan out and record what the assets reflect then.
+        """Carries the plan out and records what the assets reflect then.
 
         What succeeded is recorded even if the launch ended early, also by an interrupt.
 
@@ -255,52 +257,52 @@ class Trigger(Survey):
             if self._records and self.record is not None:
                 # Without the environment's lock: whoever recorded something meanwhile knows better.
                 with_record = plan.record or self.record
-                self._promote(nothing_to_run, plan, only_on=with_record.tree)
+                learnt = {**pointers(plan), **nothing_to_run}
+                self._promote(learnt, plan, launch=self.launch, only_on=with_record.tree)
             return Outcome("nothing")
         if self._records:
             require_room(self.workspace.repo)
             self.ensure_record(plan.base, self.rules(self.known_catalog()))
         started = time.monotonic()
-        recorder: Recorder | None = None
-        launch: str | None = None
+        launch = self.launch or str(uuid.uuid4())
+        run: Run | None = None
         order: Order | None = None
-        done: dict[Target, TargetOutcome] = {}
-        told: dict[Target, datetime] = {}
+        told = _Told(on_target)
 
         def prepare() -> Order:
-            nonlocal recorder, launch, order
-            # What the record was not asked about may be as recorded, and fail all the same.
-            asked = [p.change.path for p in plan.changes if p.disposition == "planned"]
-            further = asked if plan.record is None else ()
-            recorder = self.recorder(further) if self._records else None
+            nonlocal run, order
+            if self._records:
+                run = self._begin(plan, launch, face)
             order = self._order(plan, face)
-            launch = self._books.begin(order, face)
+            self._books.begin(launch, order, face)
             return order
-
-        def finished(outcome: TargetOutcome) -> None:
-            done[outcome.target] = outcome
-            told[outcome.target] = datetime.now(timezone.utc)
-            on_target(outcome)
 
         report = Report()
         problem: BaseException | None = None
         try:
-            report = launcher.launch(prepare, finished)
+            report = launcher.launch(prepare, told.finished, told.batches.add)
             problem = report.problem
         except BaseException as error:
             problem = error
+            if not isinstance(error, RawTriggerError):  # what the runner said last was not heard any more
+                told.batches.update(one.batch for one in plan.actionable)
             raise
         finally:
-            unopened = {} if recorder is None else self._learn(recorder, plan, done, nothing_to_run)
-            if launch is not None:
-                outcomes = tuple({**done, **unopened}.values())
-                catalog = self.known_catalog()
+            known = {**told.outcomes, **self._unopened(plan, told.outcomes)}
+            if run is not None:
+                self._learn(run, plan, launch, {**told.fates(plan), **_fates(known)}, nothing_to_run)
+            if order is not None:
                 self._books.finish(
-                    launch, outcomes, told=told, error=problem, log=report.log, catalog=catalog
+                    launch,
+                    tuple(known.values()),
+                    told=told.times,
+                    error=problem,
+                    log=report.log,
+                    catalog=order.catalog,
                 )
         if report.problem is not None:
             raise report.problem
-        outcomes = self._outcomes(plan, done)
+        outcomes = self._outcomes(plan, told.outcomes)
         self.warnings += self.unsteady
         if report.lacks and order is not None:
             failed = any(outcome.status != "success" for outcome in outcomes)
@@ -309,22 +311,33 @@ class Trigger(Survey):
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
 
+    def _begin(self, plan: Plan, launch: str, face: str) -> Run:
+        """Looks at the disk, and records that nobody knows what the targets reflect until this is over."""
+        # What the record was not asked about may be as recorded, and fail all the same.
+        asked = [p.change.path for p in plan.changes if p.disposition == "planned"]
+        run = Run(
+            self.working_tree(asked if plan.record is None else ()), [one.target for one in plan.actionable]
+        )
+        self.begun = True
+        now = datetime.now(timezone.utc).isoformat()
+        mark = Launch(run.unknown, face, now, this_process())
+        state.begin(self.workspace.repo, self.workspace.environment, launch, mark, self.instance())
+        return run
+
     def _learn(
         self,
-        recorder: Recorder,
+        run: Run,
         plan: Plan,
-        done: Mapping[Target, TargetOutcome],
-        nothing_to_run: Mapping[bytes, Verdict],
-    ) -> dict[Target, TargetOutcome]:
-        """Record what the run made; returns what succeeded and cannot have read its files, as failed."""
-        unopened = self._unopened(plan, done)
-        succeeded = {target for target, outcome in done.items() if outcome.status == "success"}
-        succeeded -= unopened.keys()
-        made = recorder.after(succeeded, _unmade(plan, succeeded) if plan.record is None else {})
-        unsure = _with_refuted(made.unsure, plan, done)
-        self._promote({**nothing_to_run, **made.verdicts}, plan, unsure, made.whole)
-        self.unsteady += unsteady(made.moved, self.rules(self.known_catalog()).relative)
-        return unopened
+        launch: str,
+        fates: Mapping[Target, Fate],
+        nothing_to_run: Mapping[bytes, Learnt],
+    ) -> None:
+        """Record what the run taught."""
+        after = run.after(fates)
+        learnt = {**pointers(run.plan), **nothing_to_run, **after.learnt}
+        made = [target.text for target, fate in fates.items() if fate != "not made"]
+        self._promote(learnt, plan, launch=launch, made=made)
+        self.unsteady += unsteady(after.moved, self.rules(self.known_catalog()).relative)
 
     def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
         """What came of the plan, after what the launcher found lacking above it and made first."""
@@ -426,7 +439,7 @@ class Trigger(Survey):
     # Recording
 
     def ensure_record(self, base: Base, rules: RuleBook) -> None:
-        """With nothing recorded yet, the event's own base is what the assets reflect.
+        """Records the event's own base as what the assets reflect, if nothing is recorded yet.
 
         Args:
             rules: Those in force: what is newly fed by edited ones is pending then.
@@ -440,32 +453,49 @@ class Trigger(Survey):
         base_tree = base.oid or repo.empty_tree
         tree = state.raw_tree(repo, base_tree, self.tracked.watched(base_tree))
         data = self.tracked.to_record(base_tree)
-        state.adopt(repo, self.workspace.environment, tree, rules.describe(), None, data)
+        state.adopt(repo, self.workspace.environment, tree, rules.describe(), None, data, self.instance())
         self.look_again()
 
     def _promote(
         self,
-        verdicts: Mapping[bytes, Verdict],
+        learnt: Mapping[bytes, Learnt],
         plan: Plan,
-        unsure: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
-        whole: Plan | None = None,
         *,
+        launch: str | None = None,
+        made: Iterable[str] = (),
         only_on: str | None = None,
     ) -> None:
-        seen = plan.record or self.record
+        record = self.record
+        assert record is not None
+        seen = plan.record or record
         if plan.errors:  # rules that somebody still has to mend are not in force
-            seen = self.record
-        elif (
-            seen is not None
-            and (plan.actionable or self._known is not None or self._fresh is not None)
-            and (plan.record is None or not _are_whole(seen.rules))
+            seen = record
+        elif (plan.actionable or self._known is not None or self._fresh is not None) and (
+            plan.record is None or not _are_whole(seen.rules)
         ):
-            rules = self.rules(self.known_catalog())
-            seen = replace(self._by_todays(rules, seen), rules=rules.describe())
-        made = promote(self, verdicts, whole or plan, seen, unsure, only_on=only_on)
-        if made is not None and self.record is not None:
-            first = {} if plan.base.kind == "recorded" else needed(plan)
-            self.results = Results.of(self.record, seen, made, unsure, first)
+            seen = self.record_under(self.rules(self.known_catalog()), record)
+        results = Results(
+            planned_with=record.tree,
+            learnt=state.kept_contents(self.workspace.repo, learnt),
+            launch=launch,
+            made=dict.fromkeys(made, record.tree),
+            rules_before=record.rules,
+            rules=seen.rules,
+            edited=edited_between(record, seen),
+        )
+        if self._record(results, only_on=only_on):
+            self.results = results
+
+    def _record(self, results: Results, *, only_on: str | None = None, assume: bool = False) -> bool:
+        workspace = self.workspace
+        return state.promote(
+            workspace.repo,
+            workspace.environment,
+            results,
+            roots=workspace.roots,
+            only_on=only_on,
+            assume=assume,
+        )
 
     def _sees_all(self) -> bool:
         """Whether plans have everything that the configuration wants made from a path."""
@@ -473,7 +503,7 @@ class Trigger(Survey):
         return self.wishes.use_catalog and wanted in (None, self.workspace.config.downstream)
 
     def record_made(self, made: set[Target], before: Mapping[bytes, Entry]) -> None:
-        """Record what targets reflect that were made just now, by rules that were not there yet then.
+        """Records what targets reflect that were made just now, by rules that were not there yet then.
 
         Args:
             before: Paths, and what was there before the targets were made. What is another one now is left.
@@ -481,19 +511,28 @@ class Trigger(Survey):
         Raises:
             RecordError: it cannot be written.
         """
-        if self.record is None:
+        record = self.record
+        if record is None:
             return
-        now = self.recorder(before.keys()).after(made)
-        verdicts = {
-            path: verdict
-            for path, verdict in now.verdicts.items()
-            if path not in now.unsure and path in before and before[path] == verdict.entry
-        }
-        seen = self._by_todays(self.rules(self.known_catalog()), self.record)
-        promote(self, verdicts, now.whole, seen)
+        run = Run(self.working_tree(before.keys()), made)
+        fates: dict[Target, Fate] = dict.fromkeys(made, "made")
+        learnt = {
+            path: one
+            for path, one in run.after(fates).learnt.items()
+            if path in before and before[path] == one.entry
+        } | pointers(run.plan)
+        seen = self.record_under(self.rules(self.known_catalog()), record)
+        results = Results(
+            record.tree,
+            state.kept_contents(self.workspace.repo, learnt),
+            rules_before=record.rules,
+            rules=seen.rules,
+            edited=edited_between(record, seen),
+        )
+        self._record(results)
 
     def adopt(self, tree: str, globs: tuple[str, ...] = ()) -> dict[bytes, frozenset[str]]:
-        """Record a tree's raw files as materialized, without running anything.
+        """Records a tree's raw files as materialized, without running anything.
 
         Args:
             tree: A tree or commit.
@@ -505,7 +544,7 @@ class Trigger(Survey):
         Raises:
             RecordError: the record cannot be written.
         """
-        repo, environment, roots = self.workspace.repo, self.workspace.environment, self.workspace.roots
+        repo, environment = self.workspace.repo, self.workspace.environment
         rules = self.rules(self.known_catalog() if self.wishes.use_catalog else None)
         old = repo.empty_tree if self.record is None else self.record.tree
         differ = diff.between_trees(repo, old, tree, self.tracked.watched(old, tree))
@@ -514,15 +553,18 @@ class Trigger(Survey):
         changes = ChangeSet(base, desired, seen, pointers=moved)
         record = self.record
         if record is not None:
-            changes = self._with_exceptions(changes, record)
+            changes = self._with_exceptions(changes, record, rules)
         if globs:
             if record is None:  # then nothing else counts as materialized
                 self.ensure_record(Base("empty", "", None, ""), rules)
             plan = make_plan(changes, rules, replace(self._options(), narrowing=Narrowing(paths=globs)))
-            fed = needed(plan)
+            fed = feeding(plan)
             chosen = {c.path: fed.get(c.path, frozenset()) for c in (p.change for p in plan.changes)}
             entries = {planned.change.path: planned.change.new for planned in plan.changes}
-            done = {path: Verdict(entries[path], targets, targets) for path, targets in chosen.items()}
+            done = {
+                path: Learnt(entries[path], names, dict.fromkeys(names, entries[path]))
+                for path, names in chosen.items()
+            }
             with self.contents(changes, rules, record) as contents:
                 everything = make_plan(changes, rules, self._options(), compare=contents, record=record)
             known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
@@ -530,11 +572,11 @@ class Trigger(Survey):
             done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
             done |= pointers(everything)
             only_on = None if record is None else record.tree
-            if not state.promote(repo, environment, done, roots=roots, only_on=only_on, assume=True):
+            if not self._record(Results(old, done), only_on=only_on, assume=True):
                 raise _moved()
             return chosen
         new, data = state.raw_tree(repo, tree, self.tracked.watched(tree)), self.tracked.to_record(tree)
-        if not state.adopt(repo, environment, new, rules.describe(), self.record, data):
+        if not state.adopt(repo, environment, new, rules.describe(), self.record, data, self.instance()):
             raise _moved()
         return {change.path: frozenset() for change in changes.changes}
 
@@ -555,7 +597,7 @@ class Trigger(Survey):
         )
 
     def forget(self) -> dict[bytes, frozenset[str]]:
-        """Record that nobody knows what the targets reflect that are asked for: they are pending then.
+        """Records that nobody knows what the targets reflect that are asked for: they are pending then.
 
         Returns:
             The recorded paths that they are made from, each with the targets as text.
@@ -588,30 +630,36 @@ class Trigger(Survey):
                 f"nothing that was asked for is recorded for '{environment}'",
                 "`raw-trigger explain PATH` says what is made from a file, and what is recorded of it",
             )
-        if not state.promote(repo, environment, {}, unsure=forgotten, only_on=record.tree):
+        learnt = {
+            path: Learnt(None, None, dict.fromkeys(names, UNKNOWN)) for path, names in forgotten.items()
+        }
+        if not self._record(Results(record.tree, learnt), only_on=record.tree):
             raise _moved()
         return forgotten
 
 
-def _unmade(plan: Plan, succeeded: Set[Target]) -> dict[bytes, frozenset[str]]:
-    """Returns the planned paths with the targets that were to be made from them and were not."""
-    found: dict[bytes, frozenset[str]] = {}
-    for planned in plan.actionable:
-        for path in () if planned.target in succeeded else planned.paths:
-            found[path] = found.get(path, frozenset()) | {planned.target.text}
-    return found
+class _Told:
+    """Takes what the launcher tells of a plan."""
+
+    def __init__(self, on_target: Callable[[TargetOutcome], None]) -> None:
+        self._on_target = on_target
+        self.outcomes: dict[Target, TargetOutcome] = {}
+        self.times: dict[Target, datetime] = {}
+        self.batches: set[int] = set()
+
+    def finished(self, outcome: TargetOutcome) -> None:
+        """Takes the outcome of a target."""
+        self.outcomes[outcome.target] = outcome
+        self.times[outcome.target] = datetime.now(timezone.utc)
+        self._on_target(outcome)
+
+    def fates(self, plan: Plan) -> dict[Target, Fate]:
+        """Returns the fates of the targets without an outcome: some of a begun batch may have been made."""
+        return {one.target: "broken" if one.batch in self.batches else "not made" for one in plan.actionable}
 
 
-def _with_refuted(
-    unsure: Mapping[bytes, frozenset[str]], plan: Plan, done: Mapping[Target, TargetOutcome]
-) -> dict[bytes, frozenset[str]]:
-    """Of which files nobody knows what the targets have read, with those whose checks failed."""
-    found = dict(unsure)
-    for planned in plan.targets:
-        outcome = done.get(planned.target)
-        for path in planned.paths if outcome is not None and outcome.refuted else ():
-            found[path] = found.get(path, frozenset()) | {planned.target.text}
-    return found
+def _fates(outcomes: Mapping[Target, TargetOutcome]) -> dict[Target, Fate]:
+    return {target: fate_of(outcome) for target, outcome in outcomes.items()}
 
 
 def _are_whole(rules: str | None) -> bool:

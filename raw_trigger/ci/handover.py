@@ -36,11 +36,12 @@ class Handover:
     """Holds what is handed on.
 
     Attributes:
-        commit: The commit that was checked out when it was found out what to compare.
-        base: None if there is nothing to do.
-        unrecorded: Why the run is not recorded; None if it is.
-        only: The paths that are looked at; None for all.
-        results: The results of the run when it is over; None if there is nothing to record.
+        commit: What was checked out when it was found out what to compare.
+        base: None where there is nothing to do.
+        unrecorded: Why it is not recorded; None if it is.
+        only: The paths that are looked at; None: all.
+        launch: The launch that was begun; None: it was not.
+        results: What the run came to, once it is over; None if there is nothing to record.
     """
 
     commit: str
@@ -51,6 +52,7 @@ class Handover:
     unrecorded: str | None = None
     only: frozenset[bytes] | None = None
     warnings: tuple[str, ...] = ()
+    launch: str | None = None
     results: Results | None = None
     comment: Comment | None = None
 
@@ -73,6 +75,7 @@ def write(handed: Handover, file: Path) -> None:
         "unrecorded": handed.unrecorded,
         "only": None if handed.only is None else sorted(map(show, handed.only)),
         "warnings": handed.warnings,
+        "launch": handed.launch,
         "results": None if handed.results is None else json.loads(travelling.dumps(handed.results)),
         "comment": comment and {"body": comment.body, "create": comment.create},
     }
@@ -122,6 +125,7 @@ def _read(document: Any, file: Path, roots: Sequence[str]) -> Handover:
         unrecorded=document["unrecorded"],
         only=None if only is None else frozenset(map(to_bytes, only)),
         warnings=tuple(document["warnings"]),
+        launch=None if document["launch"] is None else str(document["launch"]),
         results=None if kept is None else travelling.loads(json.dumps(kept), file.name, roots),
         comment=None if comment is None else Comment(str(comment["body"]), comment["create"] is True),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +25,7 @@ from raw_trigger.mapping.tables import kind_of
 from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
-from raw_trigger.model.record import Results
+from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Results
 from raw_trigger.places import require_own_environment
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
@@ -34,6 +36,8 @@ from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace import Workspace
 
 FACE = "ci"
+_TRIES = 3
+"""Times that what is recorded may turn out to be another run's."""
 
 Mode = Literal["plan", "run", "record"]
 Step = Literal["all", "fetch", "work", "publish"]
@@ -77,7 +81,8 @@ class Situation:
     Attributes:
         base: None if there is nothing to do; ``reason`` says why.
         unrecorded: Why what runs is not recorded; None if it is.
-        only: The paths that are looked at; None for all.
+        only: The paths that are looked at; None: all.
+        launch: The launch that was begun on origin; None: it was not.
     """
 
     event: CiEvent
@@ -88,6 +93,7 @@ class Situation:
     unrecorded: str | None = None
     only: frozenset[bytes] | None = None
     warnings: tuple[str, ...] = ()
+    launch: str | None = None
 
     @property
     def records(self) -> bool:
@@ -157,11 +163,14 @@ def attend(
     if found.base is None:
         # Later jobs read the plan file in this case too.
         if request.mode == "plan":
-            _write_plan(request.plan_file, nothing(found), None, ())
+            _write_plan(request.plan_file, nothing(found), None, (), None)
         return Done(found, nothing(found), None if request.mode == "plan" else Outcome("nothing"))
     if request.mode == "record":
         return _record(found, request)
+    if request.step == "all" and request.batch is None:
+        found = _begun(found, request, wishes)
     trigger = _trigger(found, request, wishes)
+    trigger.warnings += found.warnings
     if request.mode == "plan":
         return _plan(found, trigger, request, on_plan)
     return _run(found, trigger, request, launcher, on_plan, on_target, waiting)
@@ -269,6 +278,8 @@ def _not_back(
 def _trigger(found: Situation, request: Request, wishes: Wishes) -> Trigger:
     trigger = Trigger(found.workspace, wishes, records=found.records)
     trigger.obtain = partial(_obtain, found, request)
+    trigger.launch = found.launch
+    trigger.checks_instance = False  # a runner's instance may be thrown away with it
     return trigger
 
 
@@ -281,12 +292,8 @@ def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
     head = repo.head()
     assert head is not None
     assert head.commit is not None
-    told: list[str] = []
-    if found.base is not None:
-        trigger = _trigger(found, request, replace(wishes, use_catalog=False))
-        _counted(found, trigger, request, trigger.plan(trigger.detect(found.base, found.desired, found.only)))
-        if request.mode == "run" and request.batch is None:
-            told = _begin(found, request, trigger)
+    if found.base is not None and request.mode != "record" and request.batch is None:
+        found = _begun(found, request, wishes)
     handed = handover.Handover(
         head.commit,
         found.workspace.environment,
@@ -295,10 +302,11 @@ def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
         found.reason,
         found.unrecorded,
         found.only,
-        (*found.warnings, *told),
+        found.warnings,
+        found.launch,
     )
     handover.write(handed, _handover_file(found.workspace))
-    return Done(found, nothing(found), warnings=tuple(told))
+    return Done(found, nothing(found))
 
 
 def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
@@ -313,6 +321,7 @@ def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) 
         handed.unrecorded,
         handed.only,
         handed.warnings,
+        handed.launch,
     )
 
 
@@ -356,11 +365,14 @@ def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callabl
     plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
     plan = _counted(found, trigger, request, plan)
     on_plan(plan)
+    if found.launch is not None and not plan.pending:  # no job comes after this one
+        _leave_nothing(found, trigger, request)
+        found = replace(found, launch=None)
     batches: Sequence[matrix.Batch] = ()
     if request.most is not None:
         catalog = trigger.known_catalog() if trigger.wishes.use_catalog and plan.changes else None
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
-    _write_plan(request.plan_file, plan, None, batches)
+    _write_plan(request.plan_file, plan, None, batches, found.launch)
     return Done(found, plan, batches=batches, warnings=tuple(trigger.warnings))
 
 
@@ -395,17 +407,15 @@ def _run(
     assert found.base is not None
     only, number = found.only, None
     warnings: list[str] = trigger.warnings
-    if request.batch is None:
-        warnings += _begin(found, request, trigger)
-    else:
+    if request.batch is not None:
         text = _read(request.plan_file)
         _require_same(found, documents.read_plan(text, request.plan_file.name), request.plan_file.name)
         assigned = matrix.read_assignment(text)
         number = matrix.number_of(request.batch, assigned)
+        trigger.launch = assigned.launch
         whole = trigger.plan(trigger.detect(found.base, found.desired, only))
         catalog = trigger.known_catalog() if whole.changes else None
         only = matrix.share(whole, assigned, number, catalog=catalog)
-        _ensure_record(found, trigger)
     outcome: Outcome | None = None
     with trigger.planned(
         found.base, found.desired, face=FACE, only=only, waiting=waiting, ready=launcher.ready
@@ -415,7 +425,9 @@ def _run(
         try:
             outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=on_target))
         finally:
-            # Also after a failure or a cancellation: what succeeded before must not be lost.
+            # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
+            if trigger.results is None and found.launch is not None and not trigger.begun:
+                _leave_nothing(found, trigger, request)
             if number is not None:
                 _leave(request, documents.Part(number, plan, outcome, trigger.results))
             elif trigger.results is not None and request.step == "work":
@@ -423,42 +435,75 @@ def _run(
             elif trigger.results is not None:
                 warnings += _publish(found, request, [trigger.results])
     if number is None:
-        _write_plan(request.plan_file, plan, outcome, ())
+        _write_plan(request.plan_file, plan, outcome, (), None)
     return Done(found, plan, outcome, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _begin(found: Situation, request: Request, trigger: Trigger) -> list[str]:
-    """Records the event's base if nothing is recorded yet: targets that fail or are killed stay pending.
+def _begun(found: Situation, request: Request, wishes: Wishes) -> Situation:
+    """Records on origin that nobody knows what reflects the changed files until the launch is over.
 
-    Returns sentences about it.
+    So whatever fails, is cancelled or killed is still to do then. The project's code is not asked what is
+    made from them. Where nothing was recorded, the base of the event is recorded with it, unless another run
+    was the first: then what that one has recorded is the base.
     """
-    if not found.records or trigger.record is not None:
-        return []
-    _ensure_record(found, trigger)
-    begun = trigger.record
-    assert begun is not None
-    told = _publish(found, request, [Results(begun.tree)])
-    # Another run may have recorded first meanwhile. This one still plans with its own base; the results of
-    # both are merged.
-    publishing.keep(found.workspace.repo, state.PREFIX + found.workspace.environment, begun.tree)
-    return told
-
-
-def _ensure_record(found: Situation, trigger: Trigger) -> None:
-    """Takes the event's base for the record where there is none.
-
-    It holds the file's rules alone: so it is the same tree for every batch and for the job that publishes
-    their results, which runs none of the project's code.
-    """
-    if found.records:
+    launch = str(uuid.uuid4())
+    for _ in range(_TRIES):
         assert found.base is not None
+        trigger = _trigger(found, request, replace(wishes, use_catalog=False))
+        plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
+        _counted(found, trigger, request, plan)
+        changed = [one.change.path for one in plan.changes if one.disposition != "ignored"]
+        known = trigger.record
+        if not found.records or (known is not None and not changed):
+            return found
+        # The file's rules alone: the project's code is not asked.
         trigger.ensure_record(found.base, trigger.rules(None))
+        assert trigger.record is not None
+        now = datetime.now(timezone.utc).isoformat()
+        begun = sharing.begin(
+            found.workspace.repo,
+            found.workspace.environment,
+            REMOTE,
+            launch,
+            Launch(dict.fromkeys(changed, frozenset({EVERY})), FACE, now),
+            None if known is not None else trigger.record.tree,
+            roots=found.workspace.roots,
+            token=request.token,
+        )
+        found = replace(found, warnings=(*found.warnings, *_published_as(found, begun)))
+        if begun.status != "done":
+            return found
+        found = replace(found, launch=launch if changed else None)
+        base = recorded(found.workspace.repo, found.workspace.environment)
+        if known is not None or base is None or _same_files(found, base):
+            return found
+        found = replace(found, base=replace(base, reason=found.reason))
+    return found
+
+
+def _leave_nothing(found: Situation, trigger: Trigger, request: Request) -> None:
+    """Takes back that a launch was begun which has not come to anything."""
+    if trigger.record is None:
+        return
+    results = Results(trigger.record.tree, launch=found.launch)
+    if request.step == "work":
+        _leave_to_publish(found, results=results)
+    else:
+        trigger.warnings += _publish(found, request, [results])
+
+
+def _same_files(found: Situation, known: Base) -> bool:
+    """Whether what is recorded is what the event compares with: no other run was the first."""
+    repo, base = found.workspace.repo, found.base
+    assert base is not None
+    assert known.oid is not None
+    watched = Tracked(repo, found.workspace.roots).watched(known.oid, base.oid)
+    return not diff.between_trees(repo, base.oid or repo.empty_tree, known.oid, watched)
 
 
 def _record(found: Situation, request: Request) -> Done:
-    trigger = Trigger(found.workspace)
     if not request.plan_file.exists():
-        return Done(found, nothing(found), warnings=tuple(_begin(found, request, trigger)), unplanned=True)
+        return Done(found, nothing(found), unplanned=True)
     text = _read(request.plan_file)
     assigned = matrix.read_assignment(text)
     parts = []
@@ -471,21 +516,23 @@ def _record(found: Situation, request: Request) -> Done:
     plan, outcome = documents.united(planned, parts)
     missing = tuple(sorted(set(range(1, assigned.count + 1)) - {part.batch for part in parts}))
     outcome = judged(plan, outcome or Outcome("nothing"), missing=bool(missing))
-    results = [part.results for part in parts if part.results is not None]
     warnings: list[str] = []
-    if found.records and found.base is not None:
-        if not results:
-            warnings = _begin(found, request, trigger)
-        else:
-            if trigger.record is None and found.base.oid != planned.base.oid:
-                raise UsageError(
-                    f"the plan compares with {planned.base.name}, and this job with {found.base.name}",
-                    "give the same --base to each step",
-                )
-            _ensure_record(found, trigger)
+    results = [part.results for part in parts if part.results is not None]
+    if found.records and found.base is not None and assigned.launch is not None:
+        record = state.read(found.workspace.repo, found.workspace.environment)
+        if record is not None:
+            lost = _unknown(planned, assigned, missing)
+            results.append(Results(record.tree, lost, assigned.launch))
             warnings = _publish(found, request, results)
-    lost = _lost(missing, assigned.count)
-    return Done(found, plan, outcome, missing=lost, warnings=tuple(warnings))
+    lost_words = _lost(missing, assigned.count)
+    return Done(found, plan, outcome, missing=lost_words, warnings=tuple(warnings))
+
+
+def _unknown(planned: Plan, assigned: matrix.Assignment, missing: Sequence[int]) -> dict[bytes, Learnt]:
+    """What the batches without results leave unknown."""
+    due = planned.due
+    found = (path for path, number in assigned.numbers.items() if number in missing)
+    return {path: Learnt(None, None, dict.fromkeys(due.get(path) or [EVERY], UNKNOWN)) for path in found}
 
 
 def _lost(missing: Sequence[int], count: int) -> tuple[str, ...]:
@@ -521,6 +568,19 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
     done = sharing.publish(
         workspace.repo, workspace.environment, REMOTE, results, roots=workspace.roots, token=request.token
     )
+    told = _published_as(found, done)
+    if not told and done.pending:
+        named = words.sample([words.printable(path) for path in done.pending])
+        told = [f"another run recorded something else of the same files, which stay pending: {named}"]
+    return told
+
+
+def _published_as(found: Situation, done: sharing.Publication) -> list[str]:
+    """What is to be told of a publication.
+
+    Raises:
+        GitError: origin could not be reached.
+    """
     if done.status == "unreachable":
         raise GitError(
             f"what was materialized could not be recorded on {REMOTE}: {done.words}",
@@ -529,16 +589,9 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
     if done.status == "refused":
         return [
             f"what was materialized is not recorded: {REMOTE} does not let this job push "
-            f"refs/raw-trigger/{workspace.environment} ({done.words}); give the job `contents: write`. "
+            f"refs/raw-trigger/{found.workspace.environment} ({done.words}); give the job `contents: write`. "
             "Until then each event's own range is compared"
         ]
-    own = [one.unsure for one in results]
-    others = [
-        path for path, fed in done.pending.items() if fed - frozenset().union(*(u.get(path, ()) for u in own))
-    ]
-    if others:
-        named = words.sample([words.printable(path) for path in others])
-        return [f"another run recorded something else of the same files, which stay pending: {named}"]
     return []
 
 
@@ -552,12 +605,15 @@ def _seconds(workspace: Workspace) -> dict[str, float]:
         return {}
 
 
-def _write_plan(file: Path, plan: Plan, outcome: Outcome | None, batches: Sequence[matrix.Batch]) -> None:
+def _write_plan(
+    file: Path, plan: Plan, outcome: Outcome | None, batches: Sequence[matrix.Batch], launch: str | None
+) -> None:
     from raw_trigger.render.json import render
 
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="ascii") as stream:
-        stream.writelines(matrix.with_matrix(documents.with_told(render(plan, outcome), plan), batches))
+        told = documents.with_told(render(plan, outcome), plan)
+        stream.writelines(matrix.with_matrix(told, batches, launch))
 
 
 def _leave(request: Request, part: documents.Part) -> None:

@@ -47,10 +47,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Says which batch every changed path was given to; ``count`` is the number of batches."""
+    """Says which batch every changed path was given to; ``count`` is the number of batches.
+
+    ``launch`` is the launch that all of them are a part of; None: what they do is not recorded.
+    """
 
     count: int
     numbers: Mapping[bytes, int]
+    launch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +206,19 @@ def number_of(batch: str, assigned: Assignment) -> int:
     return int(number)
 
 
-def with_matrix(document: Iterable[str], batches: Iterable[Batch]) -> Iterator[str]:
-    """Yields the pieces of a plan's JSON document with one more key: ``matrix``, the paths of every batch."""
+def with_matrix(
+    document: Iterable[str], batches: Iterable[Batch], launch: str | None = None
+) -> Iterator[str]:
+    """Yields the pieces of a plan's JSON document with two more keys.
+
+    These are ``launch``, and ``matrix``, the paths of every batch.
+    """
     held = ""
     for piece in document:
         yield held
         held = piece
     end = held.rfind("}")
-    yield held[:end] + f',\n "{_KEY}": ['
+    yield held[:end] + f',\n "launch": {json.dumps(launch)},\n "{_KEY}": ['
     separator = "\n  "
     for batch in batches:
         yield separator + json.dumps({"batch": batch.number, "paths": [show(path) for path in batch.paths]})
@@ -246,7 +255,10 @@ def read_assignment(document: str | bytes) -> Assignment:
             if path in numbers:
                 raise _unreadable(f"{words.printable(path)} is in it twice")
             numbers[path] = position
-    return Assignment(len(found[_KEY]), numbers)
+    launch = found.get("launch")
+    if launch is not None and not isinstance(launch, str):
+        raise _unreadable("its launch has no name")
+    return Assignment(len(found[_KEY]), numbers, launch)
 
 
 def _path(text: Any) -> bytes | None:

@@ -60,11 +60,17 @@ class Launcher(Protocol):
         """
         ...
 
-    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(
+        self,
+        prepare: Callable[[], Order],
+        on_target: Callable[[TargetOutcome], None],
+        on_batch: Callable[[int], None],
+    ) -> Report:
         """Materializes and reports what the plan says, batch after batch; goes on after a failure.
 
         Args:
-            prepare: Returns the order. Called once, after what takes time was started and before anything
-                runs.
+            prepare: Gives the order. Called once, when everything has been set going that takes its time;
+                nothing is run before.
+            on_batch: Told the number of a batch before anything of it can have been made.
         """
         ...

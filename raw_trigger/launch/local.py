@@ -14,6 +14,7 @@ from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.outcome import Lack, TargetOutcome
 from raw_trigger.model.plan import PlannedTarget, Target, kind_of
 from raw_trigger.project import (
+    BatchStarted,
     DagsterProject,
     Execute,
     Left,
@@ -51,7 +52,12 @@ class LocalLauncher:
             finally:
                 self._started = None
 
-    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(
+        self,
+        prepare: Callable[[], Order],
+        on_target: Callable[[TargetOutcome], None],
+        on_batch: Callable[[int], None],
+    ) -> Report:
         """Carries out the order; see :class:`raw_trigger.launch.base.Launcher`.
 
         Raises:
@@ -62,6 +68,8 @@ class LocalLauncher:
         lacks: list[Lack] = []
 
         def heard(event: RunnerEvent) -> None:
+            if isinstance(event, BatchStarted):
+                on_batch(event.batch)
             if isinstance(event, Left):
                 lacks.append(event.lack)
             if not isinstance(event, TargetFinished):
@@ -77,6 +85,7 @@ class LocalLauncher:
                     error=None if event.error is None else _words(event.error),
                     checks=event.checks,
                     reads=event.reads,
+                    materialized=event.materialized,
                     first=event.first,
                 )
             )

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from raw_trigger.model.history import BatchRecord, FileVersion, LaunchRecord, Owner, Rows, TargetRecord
+from raw_trigger.model.history import BatchRecord, FileVersion, LaunchRecord, Rows, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Target
 
 Document = dict[str, Any]

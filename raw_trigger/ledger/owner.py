@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from raw_trigger.model.history import Owner
+from raw_trigger.model.owner import Owner
 
 _PROC = Path("/proc")
 _START_FIELD = 19

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raw_trigger.mapping.patterns import Template
-from raw_trigger.model.changes import Entry
 from raw_trigger.model.plan import Target
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.model.settings import Fingerprint, Rows
@@ -79,8 +78,3 @@ class Affected:
     missing: str | None = None
     note: str | None = None
     alone: bool = False
-
-
-def at_content(entry: Entry | None, oid: str | None) -> Entry | None:
-    """Returns the entry with another content; None if the id is None, which stands for no file."""
-    return None if oid is None else Entry("100644" if entry is None else entry.mode, oid)

@@ -31,6 +31,7 @@ from raw_trigger.mapping.patterns import (
 from raw_trigger.model.assets import JOB, Asset, Catalog
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Target
+from raw_trigger.model.rules import same_file
 from raw_trigger.model.settings import Config, PartitionText, Position, Rows, Rule
 
 CONVENTION = "convention"
@@ -103,14 +104,14 @@ class RuleBook:
         catalog = None
         if self.catalog is not None:
             assert self._below is not None
-            below = {"levels": self._below.levels, "children": self._below.children}
+            below = asdict(self._below)
             catalog = {"paths": self._metadata.named, "raw": self._convention.keys, "below": below}
         document = {"version": 1, "roots": self.roots, "rules": file, "catalog": catalog}
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
     def same_file(self, text: str) -> bool:
         """Says whether :meth:`describe` wrote this text of the same rules of the file, by any catalog."""
-        return _same_file(text, self.describe())
+        return same_file(text, self.describe())
 
     def _beside(self, before: RuleBook) -> None:
         """Completes earlier rules: what their description lacks is taken from these."""
@@ -150,7 +151,10 @@ class RuleBook:
                 book._metadata = _MetadataRules([(path, key) for path, key in document["catalog"]["paths"]])
                 book._convention = _Convention([tuple(parts) for parts in document["catalog"]["raw"]])
                 below = document["catalog"].get("below")
-                book._below = None if below is None else _Below(int(below["levels"]), dict(below["children"]))
+                if below is not None:
+                    book._below = _Below(
+                        int(below["levels"]), dict(below["children"]), dict(below["together"])
+                    )
         except (ValueError, KeyError, TypeError, ConfigError):
             return unknown
         return book
@@ -173,11 +177,20 @@ class RuleBook:
                 found[path] = replace(now, targets=new)
         return found
 
-    def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
-        """Returns the assets that by these rules are downstream of these paths, and were not ``before``.
+    def taken_away(self, before: RuleBook, paths: Iterable[bytes]) -> list[bytes]:
+        """Returns those of the paths from which something was made before, and nothing is any more."""
+        self._beside(before)
+        found = []
+        for path in paths:
+            then, now = before.match(path), self.match(path)
+            if then is not None and not then.ignore and (now is None or now.ignore):
+                found.append(path)
+        return found
 
-        Only assets count that a path fed before: an asset that it newly feeds brings its own downstream
-        assets along.
+    def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
+        """Returns the assets that by these rules are made with or from these paths', and were not ``before``.
+
+        Only assets count that a path fed before: an asset that it newly feeds brings its own along.
         """
         found: dict[bytes, frozenset[str]] = {}
         self._beside(before)
@@ -194,7 +207,7 @@ class RuleBook:
         return found
 
     def below(self, assets: Iterable[str]) -> frozenset[str]:
-        """Returns the assets downstream of these, as far as `downstream:` goes."""
+        """Returns what is made with these assets, and downstream as far as `downstream:` goes."""
         return frozenset() if self._below is None else self._below.reached(assets)
 
     def edited(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, tuple[Match, Match]]:
@@ -325,36 +338,6 @@ class RuleBook:
         return list(unused.values())
 
 
-def tells_catalog(text: str) -> bool:
-    """Says whether :meth:`RuleBook.describe` knew the catalog too."""
-    try:
-        return bool(json.loads(text)["catalog"] is not None)
-    except (ValueError, KeyError, TypeError):
-        return True
-
-
-def takes_over(text: str | None, before: str | None) -> bool:
-    """Says whether rules are recorded in the place of others: they are others, and tell no less."""
-    if text is None or text == before:
-        return False
-    return before is None or tells_catalog(text) or not tells_catalog(before)
-
-
-def agree(one: str | None, other: str | None) -> bool:
-    """Says whether these may be the same rules, as far as both were told."""
-    if one is None or other is None or one == other:
-        return True
-    return not (tells_catalog(one) and tells_catalog(other)) and _same_file(one, other)
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        then, now = json.loads(one), json.loads(other)
-        return all(then[name] == now[name] for name in ("version", "roots", "rules"))
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
 def unknown_asset(key: str, catalog: Catalog) -> str:
     """Returns the sentence that the asset is unknown, with the nearest known name."""
     kind, names = "asset", list(catalog.assets)
@@ -394,10 +377,14 @@ _EVERY_LEVEL = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class _Below:
-    """Says which assets are downstream of one that files feed: ``levels`` levels of ``children``."""
+    """Says which assets are made from one that files feed: ``levels`` levels of ``children``.
+
+    What one function makes is made ``together``.
+    """
 
     levels: int
     children: Mapping[str, Sequence[str]]
+    together: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, catalog: Catalog, downstream: str | int) -> _Below:
@@ -406,21 +393,23 @@ class _Below:
         for key, below in catalog.children.items() if levels else ():
             parent = catalog.assets.get(key)
             if downstream != "auto" or (parent is not None and parent.kind != "materializable"):
-                # Assets of the same function as a child are made together with it.
-                together = (mate for child in below for mate in (child, *catalog.assets[child].execution_set))
-                children[key] = sorted(set(together))
-        return cls(int(levels), children)
+                children[key] = sorted(below)
+        sets = ((key, asset.execution_set) for key, asset in catalog.assets.items())
+        return cls(int(levels), children, {key: sorted(mates) for key, mates in sets if mates})
 
     def reached(self, assets: Iterable[str]) -> frozenset[str]:
         known = set(assets)
         found: set[str] = set()
-        frontier = known
+        frontier = self._with_mates(known)
         for _ in range(self.levels):
-            frontier = {child for key in frontier for child in self.children.get(key, ())} - found - known
+            found |= frontier
+            frontier = self._with_mates(c for key in frontier for c in self.children.get(key, ())) - found
             if not frontier:
                 break
-            found |= frontier
-        return frozenset(found)
+        return frozenset((found | frontier) - known)
+
+    def _with_mates(self, assets: Iterable[str]) -> set[str]:
+        return {mate for key in assets for mate in (key, *self.together.get(key, ()))}
 
 
 @dataclass(frozen=True, slots=True)

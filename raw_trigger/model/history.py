@@ -7,26 +7,13 @@ from datetime import datetime
 from typing import Literal
 
 from raw_trigger.model.outcome import CheckResult
+from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Action, Target
 
 RunStatus = Literal["started", "success", "failed"]
 TargetState = Literal["started", "success", "failed", "skipped"]
 FileVersion = tuple[bytes, str | None]
 """A path relative to the repository's top, and the id of its content; None for a deleted file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Identifies the process that a launch belongs to.
-
-    ``namespace`` is the PID namespace in which ``pid`` counts, empty if the system has none. ``started``
-    distinguishes the process from a later one with the same number.
-    """
-
-    host: str
-    namespace: str
-    pid: int
-    started: str
 
 
 @dataclass(frozen=True, slots=True)

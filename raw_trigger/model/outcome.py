@@ -62,6 +62,7 @@ class Lack:
 class TargetOutcome:
     """Says what became of one target. ``seconds`` is None if no step ran, ``reads`` if nobody watched.
 
+    ``materialized`` says that Dagster has a materialization of it from this run, however it ended.
     ``first``: the target is not in the plan, but one that is is made from it, and it was never made here.
     """
 
@@ -72,6 +73,7 @@ class TargetOutcome:
     error: str | None = None
     checks: tuple[CheckResult, ...] = ()
     reads: Reads | None = None
+    materialized: bool = False
     first: bool = False
 
     @property

@@ -85,9 +85,11 @@ class PlannedChange:
 class PlannedTarget:
     """Describes one target of a plan. ``after`` are the plan's targets that have to be done before it.
 
-    ``above`` are the plan's targets that it is directly made from, even if they are skipped for now.
-    ``settles``: the target is skipped, and nothing is left to do for its paths. ``unknown``: its asset has no
-    such partition. ``ready``: when the asset will have it, in seconds since 1970.
+    ``paths`` are those changed paths that it is made from and does not reflect; ``feeds`` all of them, and
+    ``reads`` those of these that it is made from directly, not only through something above it.
+    ``above`` are those of its plan that it is directly made from, also those that are skipped for now.
+    ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
+    has no such partition, ``ready`` at which moment it will have (seconds since 1970).
     """
 
     target: Target
@@ -96,6 +98,8 @@ class PlannedTarget:
     batch: int
     reason: str | None = None
     paths: tuple[bytes, ...] = ()
+    feeds: tuple[bytes, ...] = ()
+    reads: frozenset[bytes] = frozenset()
     after: tuple[Target, ...] = ()
     above: tuple[Target, ...] = ()
     settles: bool = False
@@ -123,10 +127,12 @@ def kind_of(batch: Sequence[PlannedTarget]) -> Literal["materialize", "report", 
 class Plan:
     """Says what to materialize, what to report, what to skip, each with its reason.
 
-    ``left_out`` counts the changed paths that were not asked for. ``record`` is the record that was compared
-    with, None if there was none. ``errors`` keep a path from being planned until the user acts: they fail a
-    run. ``pointers`` are DVC's files that stand for some of the changes, as desired. ``fingerprint`` is the
-    same for the same contents, rules and targets, whatever the names of the commits.
+    ``reflecting`` are the targets that are made from a changed path and reflect all that there is already.
+    ``left_out`` counts the changed paths that were not asked for. ``record`` is what it was
+    compared with, where that was a record. ``errors`` are what keeps a path from being planned
+    until somebody acts: they fail a run.
+    ``pointers`` are DVC's files that stand for some of the changes, as desired.
+    ``fingerprint`` is the same for the same contents, rules and targets, whatever the commits' names.
     """
 
     environment: str
@@ -134,6 +140,7 @@ class Plan:
     desired: Desired
     changes: tuple[PlannedChange, ...] = ()
     targets: tuple[PlannedTarget, ...] = ()
+    reflecting: tuple[PlannedTarget, ...] = ()
     fingerprint: str = ""
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()

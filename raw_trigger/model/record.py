@@ -2,103 +2,351 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, TypeGuard
+from typing import Literal
 
-from raw_trigger.model.changes import Entry
+from raw_trigger.model.changes import DVC_MODE, Entry
+from raw_trigger.model.owner import Owner
+from raw_trigger.model.rules import agree, takes_over
 
-Reflected = Mapping[str, "str | None"]
-"""Target, as text → object id of the content that it reflects; None: it never saw the path; an id of zeros:
-nobody knows."""
+UNKNOWN = Entry("000000", "0" * 40)
+"""In a content's place: nobody knows what is reflected. No content equals it, nor that a path is gone."""
+
+EVERY = "*"
+"""In a target's place: everything that a path feeds. No asset key has this character."""
+
+Reflected = Mapping[str, "Entry | None"]
+"""Target, as text → the content that it reflects; None: that the path is gone; or :data:`UNKNOWN`."""
+
+Fed = Mapping[bytes, frozenset[str]]
+"""Path → targets, as text; :data:`EVERY` among them stands for all of them."""
 
 Again = Literal["new rule", "unknown", "other content"]
-"""The targets never saw the path, nobody knows what they reflect of it, or they reflect another content."""
+"""Edited rules newly feed the targets from the path, nobody knows what they reflect of it, or they reflect
+another content.
+"""
 
 _NONE: Mapping[bytes, Reflected] = MappingProxyType({})
+_FILE = "100644"
+_CONTENT = re.compile(r"(?:(100755|120000|160000) )?([0-9a-f]{40}|[0-9a-f]{64})|([0-9a-f]{32}(?:\.dir)?)")
+"""An object's id, with its mode if that is no plain file's; or an id of DVC's."""
 
 
-def is_content(oid: str | None) -> TypeGuard[str]:
-    """Whether an object id of :data:`Reflected` is that of some content."""
-    return oid is not None and bool(oid.strip("0"))
+def content_text(entry: Entry | None) -> str | None:
+    """Returns a content as it is written; None: the path is gone."""
+    if entry is None or entry == UNKNOWN or entry.mode in (_FILE, DVC_MODE):
+        return None if entry is None else entry.oid
+    return f"{entry.mode} {entry.oid}"
+
+
+def read_content(value: object) -> Entry | None:
+    """Returns what :func:`content_text` wrote.
+
+    Raises:
+        ValueError: it did not.
+    """
+    if value is None:
+        return None
+    found = _CONTENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{str(value)[:100]!r} is no content")
+    mode, oid, md5 = found.groups()
+    if md5 is not None:
+        return Entry(DVC_MODE, md5)
+    return Entry(mode or _FILE, oid) if oid.strip("0") else UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Describes a launch whose outcome is not recorded yet: nobody knows what its targets reflect.
+
+    Attributes:
+        paths: The paths, each with the targets.
+        face: Who launched it.
+        started: When, in ISO 8601.
+        owner: Its process; None: it is a job of CI.
+        contested: Those of the paths and targets of which another launch, begun before this one, has made
+            something meanwhile.
+    """
+
+    paths: Fed
+    face: str = ""
+    started: str = ""
+    owner: Owner | None = None
+    contested: Fed = field(default_factory=dict)
+
+    def has(self, path: bytes, target: str) -> bool:
+        """Returns whether nobody but this launch may say what the target reflects of the path."""
+        return not self.paths.get(path, frozenset()).isdisjoint((target, EVERY))
+
+    def is_alone(self, path: bytes, target: str) -> bool:
+        """Returns whether nobody else has made the target from the path meanwhile."""
+        return self.has(path, target) and target not in self.contested.get(path, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Holds what somebody came to know of one path.
+
+    Attributes:
+        entry: Its content; None: it is gone.
+        targets: Everything that it feeds. Where that is nothing, it is settled by looking at it, but for what
+            it once fed; None: not everything is known.
+        reflects: What some of them reflect of it now.
+        alike: What others reflect, which differs from ``entry`` in nothing that counts for them.
+    """
+
+    entry: Entry | None
+    targets: frozenset[str] | None = frozenset()
+    reflects: Reflected = field(default_factory=dict)
+    alike: Reflected = field(default_factory=dict)
+
+    @property
+    def ran(self) -> bool:
+        """Says whether everything that the path feeds was made from it."""
+        return bool(self.targets) and self.targets == self._made
+
+    @property
+    def differs_in_nothing(self) -> bool:
+        """Says whether the targets that were not made from it differ from it in nothing that counts."""
+        return self.targets is not None and self.targets <= self._made | self.alike.keys()
+
+    @property
+    def _made(self) -> frozenset[str]:
+        return frozenset(name for name, told in self.reflects.items() if told == self.entry)
+
+    def after(self, recorded: Entry | None, seen: Reflected) -> tuple[Entry | None, Reflected]:
+        """Returns the path's entry and its exceptions, from those before.
+
+        Args:
+            recorded: The path's entry in the tree.
+            seen: Its exceptions.
+        """
+        if self.targets is None:
+            now = {**seen, **self.reflects}
+        else:
+            rest = UNKNOWN if EVERY in seen else recorded
+            now = {**{name: seen.get(name, rest) for name in self.targets}, **self.reflects}
+            if all(told == self.entry or self._is_alike(name, told) for name, told in now.items()):
+                return self.entry, {} if self.targets or EVERY not in seen else {EVERY: UNKNOWN}
+        return recorded, {name: told for name, told in sorted(now.items()) if told != recorded}
+
+    def _is_alike(self, target: str, told: Entry | None) -> bool:
+        return target not in self.reflects and target in self.alike and self.alike[target] == told
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Holds what a run came to, or `adopt`, `forget` or a batch on CI; it can travel between jobs.
+
+    Attributes:
+        planned_with: Id of the recorded tree that was planned with.
+        learnt: What is known of each path now.
+        launch: Whose outcome this is: nothing is unknown any more because of it.
+        made: What it has made, as text, each with the recorded tree that this was planned with: others may
+            have made it at the same time.
+        rules_before: The rules that ``planned_with`` was recorded under; None: none were recorded.
+        rules: The rules in force, as ``RuleBook.describe`` gives them; None: not to be recorded.
+        edited: What nobody knows any more because the rules are not those from before.
+    """
+
+    planned_with: str
+    learnt: Mapping[bytes, Learnt] = field(default_factory=dict)
+    launch: str | None = None
+    made: Mapping[str, str] = field(default_factory=dict)
+    rules_before: str | None = None
+    rules: str | None = None
+    edited: Fed = field(default_factory=dict)
+
+
+def edited_between(record: Record, seen: Record) -> dict[bytes, frozenset[str]]:
+    """Returns what nobody knows any more of a record because edited rules read it otherwise."""
+    found = {}
+    for path, told in seen.kept.items():
+        before = record.kept.get(path, {})
+        new = frozenset(n for n, value in told.items() if value == UNKNOWN and before.get(n) != UNKNOWN)
+        if new:
+            found[path] = new
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The recorded tree, read.
+    """Holds the recorded tree, read.
 
-    The entry at a path of ``tree`` is what all targets of the path reflect, but for those that
-    ``exceptions`` has for it. ``rules`` are the rules in force when it was written, as
-    ``RuleBook.describe`` gives them; None if they were not recorded. ``data`` is the tree of what DVC has;
-    None: it has nothing. ``assumed`` is a tree of those of the
-    files that somebody said to be materialized, and that not everything was made from here; None: of none.
+    Attributes:
+        tree: Its id. The entry at a path is what all targets of the path reflect, but for the exceptions.
+        kept: The exceptions as they stand in the tree.
+        rules: The rules in force when it was written, as ``RuleBook.describe`` gives them; None if they
+            were not recorded.
+        launches: The launches whose outcome is not known, by their ids.
+        instance: The Dagster instance of whose assets it speaks; None: of any.
+        data: The tree of the files that DVC has; None: it has none.
+        assumed: A tree of those of the files that somebody said to be materialized, and that not everything
+            was made from here; None: of none.
+        fresh: Paths that feed something by edited rules, as :meth:`under` has seen.
     """
 
     tree: str
-    exceptions: Mapping[bytes, Reflected] = field(default_factory=lambda: _NONE)
+    kept: Mapping[bytes, Reflected] = field(default_factory=lambda: _NONE)
     rules: str | None = None
+    launches: Mapping[str, Launch] = field(default_factory=dict)
+    instance: str | None = None
     data: str | None = None
     assumed: str | None = None
+    fresh: frozenset[bytes] = frozenset()
+    _marked: dict[bytes, dict[str, Entry | None]] = field(init=False, repr=False, compare=False)
 
-    def apart(self, path: bytes) -> Reflected:
-        """The exceptions of a path that is planned."""
-        return self.exceptions.get(path, {})
+    def __post_init__(self) -> None:
+        marked: dict[bytes, dict[str, Entry | None]] = {}
+        for launch in self.launches.values():
+            for path, targets in launch.paths.items():
+                marked.setdefault(path, {}).update(dict.fromkeys(targets, UNKNOWN))
+        object.__setattr__(self, "_marked", marked)
 
-    def again(self, path: bytes, targets: Iterable[str]) -> Again:
-        """Why these targets are due of a path whose content is as recorded."""
-        seen = self.apart(path)
-        values = {seen[name] for name in targets if name in seen}
-        if any(map(is_content, values)):
-            return "other content"
-        return "unknown" if values - {None} else "new rule"
+    @property
+    def doubtful(self) -> Collection[bytes]:
+        """Returns the paths that not all targets reflect as they are recorded."""
+        return self.kept.keys() | self._marked.keys()
 
-    def reflects(self, path: bytes, target: str, recorded: Entry | None, desired: Entry | None) -> bool:
-        """Whether the target has been made from just this content of the path.
+    def exceptions_of(self, path: bytes) -> Reflected:
+        """Returns what single targets reflect of the path where that is not the recorded content."""
+        kept, marked = self.kept.get(path, {}), self._marked.get(path)
+        return {**kept, **marked} if marked else kept
+
+    def reflected(self, path: bytes, target: str, recorded: Entry | None) -> Entry | None:
+        """Returns the content of the path that a target reflects.
 
         Args:
             target: The target as text.
             recorded: The entry of the path in the tree.
-            desired: What it should reflect; None: that the path is gone.
         """
-        seen = self.apart(path)
-        if target not in seen:
-            return recorded == desired
-        return seen[target] == (None if desired is None else desired.oid)
+        seen = self.exceptions_of(path)
+        return UNKNOWN if EVERY in seen else seen.get(target, recorded)
 
-    def with_new_targets(self, feeds: Mapping[bytes, Iterable[str]]) -> Record:
-        """The same record where these paths feed further targets, which have seen nothing of them yet."""
-        if not feeds:
+    def again(self, path: bytes, targets: Iterable[str]) -> Again:
+        """Says why these targets are due of a path whose content is as recorded."""
+        seen = self.exceptions_of(path)
+        if any(seen.get(name, UNKNOWN) not in (None, UNKNOWN) for name in targets):
+            return "other content"
+        return "new rule" if path in self.fresh else "unknown"
+
+    def without(self, launch_id: str | None) -> Record:
+        """Returns the record as if this launch had never begun."""
+        if launch_id not in self.launches:
             return self
-        exceptions = dict(self.exceptions)
-        for path, targets in feeds.items():
-            exceptions[path] = {**exceptions.get(path, {}), **dict.fromkeys(targets)}
-        return replace(self, exceptions=exceptions)
+        return replace(self, launches={key: one for key, one in self.launches.items() if key != launch_id})
 
-    def with_other_contents(self, path: bytes, before: Collection[str], renamed: Collection[str]) -> Record:
-        """The same record where something else of the path's content counts now than when its targets saw it.
+    def forgetting(self, unknown: Mapping[bytes, Iterable[str]]) -> Record:
+        """Returns the record where nobody knows what these targets reflect of these paths."""
+        kept = dict(self.kept)
+        for path, targets in unknown.items():
+            kept[path] = {**kept.get(path, {}), **dict.fromkeys(targets, UNKNOWN)}
+        return replace(self, kept=kept) if unknown else self
 
-        Of those it is not known what they reflect of that; what is no longer there may be in them.
+    def under(self, rules: str | None, edited: Mapping[bytes, Iterable[str]]) -> Record:
+        """Returns the record as edited rules read it.
 
         Args:
-            before: The assets that it fed before; none of what it newly feeds has seen anything of it.
-            renamed: The assets whose partitions it names otherwise now: these have seen nothing of it either.
+            rules: These rules; None: they are not to be recorded.
+            edited: Paths, and targets that they feed by these rules and did not before, or not in this way:
+                nobody knows what these reflect.
         """
-        unknown = "0" * len(self.tree)
+        known = self.forgetting(edited)
+        return replace(known, rules=rules or self.rules, fresh=self.fresh | edited.keys())
 
-        def now(name: str, oid: str | None) -> str | None:
-            asset = name.partition("|")[0]
-            if asset in renamed:
-                return None if is_content(oid) else oid
-            return unknown if oid is not None or asset in before else None
+    def launching(self, launch_id: str, launch: Launch) -> Record:
+        """Returns the record where nobody knows what the targets of a launch reflect until it has ended.
 
-        told = {name: now(name, oid) for name, oid in self.exceptions.get(path, {}).items()}
-        return replace(self, exceptions={**self.exceptions, path: told}) if told else self
+        What earlier launches left unknown of its targets is its own business from now on.
+        """
+        asked = frozenset[str]().union(*launch.paths.values()) - {EVERY}
+        paths, kept = dict(launch.paths), dict(self.kept)
+        launches = {}
+        for key, other in self.launches.items():
+            left: dict[bytes, frozenset[str]] = {}
+            for path, targets in other.paths.items():
+                taken = targets if key == launch_id or EVERY in paths.get(path, ()) else targets & asked
+                if taken:
+                    paths[path] = paths.get(path, frozenset()) | taken
+                    if key != launch_id:  # whatever becomes of this launch
+                        kept[path] = {**kept.get(path, {}), **dict.fromkeys(taken, UNKNOWN)}
+                if targets - taken:
+                    left[path] = targets - taken
+            if left:
+                launches[key] = replace(other, paths=left)
+        contested = self.launches[launch_id].contested if launch_id in self.launches else {}
+        launches[launch_id] = replace(launch, paths=paths, contested=contested)
+        return replace(self, kept=kept, launches=launches)
+
+    def after(
+        self, results: Results, entries: Mapping[bytes, Entry]
+    ) -> tuple[Record, dict[bytes, Entry | None]]:
+        """Returns the record after somebody came to know something, and the entries of the paths that moved.
+
+        Others may have recorded something since the results were planned. What is certain of a target is
+        recorded: where two launches made it at the same time, nobody knows which of them came last.
+
+        Args:
+            entries: The recorded entries of the paths that the results are about.
+        """
+        same_rules = results.rules_before == self.rules or agree(results.rules, self.rules)
+        record = self
+        # Under rules that others have recorded meanwhile, they know what these newly feed.
+        if same_rules and (self.rules == results.rules_before or takes_over(results.rules, self.rules)):
+            rules = results.rules if takes_over(results.rules, self.rules) else None
+            record = self.under(rules, results.edited)
+        mine = None if results.launch is None else record.launches.get(results.launch)
+        kept, others = dict(record.kept), dict(record.launches)
+        moved: dict[bytes, Entry | None] = {}
+        for path, learnt in results.learnt.items():
+            recorded, seen = entries.get(path), kept.get(path, {})
+            told = dict(learnt.reflects)
+            for name, value in learnt.reflects.items():
+                if name not in results.made:
+                    continue
+                rival = next(
+                    (k for k, one in others.items() if one is not mine and one.has(path, name)), None
+                )
+                alone = results.made[name] == self.tree or (mine is not None and mine.is_alone(path, name))
+                if rival is not None:  # the same content would be no conflict
+                    others[rival] = _contested(others[rival], path, name)
+                elif not alone and value != (UNKNOWN if EVERY in seen else seen.get(name, recorded)):
+                    told[name] = UNKNOWN
+            # By others' rules other targets may be made from it.
+            targets = learnt.targets if same_rules else None
+            entry, kept[path] = replace(learnt, targets=targets, reflects=told).after(recorded, seen)
+            if entry != recorded:
+                moved[path] = entry
+            if results.launch is None and path in self._marked:
+                others = {key: _without(one, path, learnt) for key, one in others.items()}
+        if results.launch is not None:
+            others.pop(results.launch, None)
+        kept = {path: seen for path, seen in kept.items() if seen}
+        others = {key: one for key, one in others.items() if one.paths}
+        return replace(record, kept=kept, launches=others, fresh=frozenset()), moved
+
+
+def _without(launch: Launch, path: bytes, learnt: Learnt) -> Launch:
+    """The launch without what somebody else has said of its path since."""
+    is_all = learnt.targets is not None and learnt.targets <= learnt.reflects.keys()
+    told = learnt.reflects.keys() | ({EVERY} if is_all else set())
+    left = launch.paths.get(path, frozenset()) - told
+    paths = {one: names for one, names in launch.paths.items() if one != path}
+    return replace(launch, paths={**paths, path: left} if left else paths)
+
+
+def _contested(launch: Launch, path: bytes, target: str) -> Launch:
+    names = launch.contested.get(path, frozenset()) | {target}
+    return replace(launch, contested={**launch.contested, path: names})
 
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What is recorded because somebody said so, and did not run here.
+    """Holds what is recorded because somebody said so, and did not run here.
 
     Attributes:
         files: The assumed files, each with the ids of its content when that was said, and as recorded now:
@@ -115,95 +363,3 @@ class Assumptions:
         if path not in self.files or contents is None:
             return path in self.files
         return path in contents and contents[path] not in self.files[path]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a run came to for one path.
-
-    ``targets`` is everything that the path feeds, ``succeeded`` what of it reflects ``entry`` now
-    (None: that the path is gone). ``alike`` are those that reflect another content which differs from it
-    in nothing that counts for them. A path without targets is settled by looking at it.
-    """
-
-    entry: Entry | None
-    targets: frozenset[str] = frozenset()
-    succeeded: frozenset[str] = frozenset()
-    alike: frozenset[str] = frozenset()
-
-    @property
-    def ran(self) -> bool:
-        """Whether everything that the path feeds was made from it."""
-        return bool(self.targets) and self.targets <= self.succeeded
-
-    @property
-    def is_alike(self) -> bool:
-        """Whether everything that was not made from it reflects what differs in nothing that counts."""
-        return self.targets <= self.succeeded | self.alike
-
-    def judge(self, recorded: Entry | None, seen: Reflected) -> tuple[Entry | None, Reflected]:
-        """The path's entry and exceptions after the run, from those before it.
-
-        Args:
-            recorded: The path's entry in the tree.
-            seen: Its exceptions.
-        """
-        if self.is_alike:
-            return self.entry, {}
-        default = None if recorded is None else recorded.oid
-        now = None if self.entry is None else self.entry.oid
-        if all(name in seen and seen[name] == now for name in self.targets - self.succeeded - self.alike):
-            return self.entry, {}
-        after = {name: now if name in self.succeeded else seen.get(name, default) for name in self.targets}
-        return recorded, {name: oid for name, oid in sorted(after.items()) if oid != default}
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What one run came to, as a value that can travel from one job to another.
-
-    Attributes:
-        planned_with: Id of the recorded tree that was planned with.
-        verdicts: For each path what its targets reflect now.
-        unsure: For a path the targets of which nobody knows what they reflect of it.
-        rules: The rules in force, as ``RuleBook.describe`` gives them; None: not to be recorded.
-        newly_fed: For a path the targets that it feeds by these rules, and did not by those recorded, or did
-            with another clause: nobody knows what these reflect until a verdict says so.
-        planned: For a path everything that was to be made from it. To be given where nothing had been
-            recorded and the event's own base was taken for it: then only this tells what is still to do,
-            should another run have recorded another base meanwhile.
-    """
-
-    planned_with: str
-    verdicts: Mapping[bytes, Verdict] = field(default_factory=dict)
-    unsure: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
-    rules: str | None = None
-    newly_fed: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
-    planned: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        record: Record,
-        seen: Record | None,
-        verdicts: Mapping[bytes, Verdict],
-        unsure: Mapping[bytes, frozenset[str]],
-        planned: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
-    ) -> Results:
-        """What a run came to.
-
-        Args:
-            record: The record as it was read before planning.
-            seen: The same under today's rules, as it was planned with; None: they are not in force.
-        """
-        newly_fed = {}
-        for path, reflected in seen.exceptions.items() if seen is not None else ():
-            before = record.exceptions.get(path, {})
-            edited = {
-                name for name, oid in reflected.items() if not is_content(oid) and before.get(name) != oid
-            }
-            new = frozenset(reflected) - frozenset(before) | edited
-            if new:
-                newly_fed[path] = new
-        rules = None if seen is None else seen.rules
-        return cls(record.tree, dict(verdicts), dict(unsure), rules, newly_fed, dict(planned))

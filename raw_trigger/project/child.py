@@ -124,16 +124,19 @@ def _converse(
     def wait() -> None:
         child.wait()
         # Written after everything of the child's, which may end in the middle of a line.
-        os.write(writing, b"\n" + _ENDED + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # we were interrupted, and nobody reads any more
+            os.write(writing, b"\n" + _ENDED + b"\n")
         os.close(writing)
 
-    threads = [threading.Thread(target=job, daemon=True) for job in (feed, wait)]
+    waiting = threading.Thread(target=wait, daemon=True)
+    unfed = [threading.Thread(target=feed, daemon=True)]
     with _passing_on_termination(child):
-        for thread in threads:
-            thread.start()
+        waiting.start()
         interrupted: BaseException | None = None
         while True:
             try:
+                while unfed:  # in here, as the child may do anything from now on, and we may be interrupted
+                    unfed.pop().start()
                 if _read(answers, on_document):
                     break
             except BaseException as error:
@@ -143,7 +146,7 @@ def _converse(
                 if not isinstance(error, KeyboardInterrupt):
                     child.terminate()
                 threading.Thread(target=_hurry, args=(child,), daemon=True).start()
-        threads[1].join()
+        waiting.join()
     if interrupted is not None:
         raise interrupted
     return child.returncode

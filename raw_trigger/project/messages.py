@@ -132,6 +132,7 @@ class TargetFinished:
     error: RunError | None = None
     checks: tuple[CheckResult, ...] = ()
     reads: Reads | None = None
+    materialized: bool = False
     first: bool = False
 
 
@@ -178,6 +179,7 @@ def parse_event(document: Mapping[str, Any]) -> RunnerEvent | None:
                 for one in document["checks"]
             ),
             reads=parse_reads(document["reads"]),
+            materialized=bool(document["materialized"]),
             first=document["first"],
         )
     if kind == "left":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.planning import Disk
@@ -42,9 +43,7 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
         dirty |= {
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
-    for path, change in changed.items():
-        if change.new is None and _is_there(repo, change):
-            dirty[path] = f"it is deleted in {name}, but still on disk"
+    dirty |= still_there(repo, changes, name)
     missing, hidden = {}, diff.hidden(repo, watched)
     for path in changed if hidden else ():
         pointer = tracked.pointer_of(path)
@@ -100,6 +99,17 @@ def not_the_content(
             elif reasons[1] is not None:
                 dirty[path] = reasons[1]
     return Disk(dirty, missing)
+
+
+def still_there(repo: Repository, changes: ChangeSet, name: str) -> dict[bytes, str]:
+    """Returns the deleted paths at which there is a file all the same, for assets to read, with the reason.
+
+    Args:
+        name: What they are deleted in.
+    """
+    gone = (change for change in changes.changes if change.new is None)
+    reason = f"it is deleted in {name}, but still on disk"
+    return {change.path: reason for change in gone if _is_there(repo, change)}
 
 
 class _Wrong:
@@ -162,3 +172,56 @@ def _is_file(repo: Repository, path: bytes) -> bool:
 
 def _full(repo: Repository, path: bytes) -> bytes:
     return os.fsencode(repo.top) + b"/" + path
+
+
+def moment(repo: Repository) -> int:
+    """Returns the file system's own time, in nanoseconds: its clock is coarser than the system's."""
+    with tempfile.NamedTemporaryFile(dir=repo.git_dir, prefix="raw-trigger-") as file:
+        return os.fstat(file.fileno()).st_ctime_ns
+
+
+def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iterable[bytes]) -> list[bytes]:
+    """Returns the files under the roots that were written, renamed or put in place after a :func:`moment`.
+
+    Their content may be as before: whoever read them meanwhile may have read another one. The time of the
+    last change of an inode is what no program sets.
+
+    Args:
+        gone: Paths that are not there, and may have been meanwhile: those in whose folder something was put
+            or taken away are touched too.
+    """
+    top = os.fsencode(repo.top) + b"/"
+    folders = [_full(repo, os.fsencode(root)) if root != "." else top.rstrip(b"/") for root in roots]
+    found = [path for path in gone if _folder_changed(top + path) > since]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as listed:
+                for one in listed:
+                    if one.is_dir(follow_symlinks=False):
+                        if one.name != b".git":
+                            folders.append(one.path)
+                    elif _changed(one) > since:
+                        found.append(one.path.removeprefix(top))
+        except OSError:
+            continue
+    return found
+
+
+def _folder_changed(path: bytes) -> int:
+    """When something was put into the nearest folder that is there, or taken away from it."""
+    while path:
+        path = path.rpartition(b"/")[0]
+        try:
+            return os.lstat(path).st_ctime_ns
+        except OSError:
+            continue
+    return 0
+
+
+def _changed(file: os.DirEntry[bytes]) -> int:
+    """When the file, or what a link leads to, was last changed."""
+    own = file.stat(follow_symlinks=False).st_ctime_ns
+    try:
+        return max(own, file.stat().st_ctime_ns) if file.is_symlink() else own
+    except OSError:
+        return own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
 from raw_trigger.errors import GitError
@@ -13,16 +13,23 @@ from raw_trigger.repo.repository import Repository
 TREE_MODE = "040000"
 
 
-def rewrite(repo: Repository, tree: str, edits: Mapping[bytes, Entry | None]) -> str:
+def rewrite(
+    repo: Repository, tree: str, edits: Mapping[bytes, Entry | None], left_out: set[bytes] | None = None
+) -> str:
     """Returns ``tree`` with every path of ``edits`` set to its entry, or removed if that is None.
 
     An entry may be a whole subtree (mode ``040000``). Only trees along the edited paths are read and written.
     A path cannot be a file and a folder at once: if an edit would make it so, what is there unedited wins,
     and the edit is left out.
 
+    Args:
+        left_out: Takes the paths of these edits.
+
     Raises:
         GitError: a tree is missing, or the object database cannot be written.
     """
+    if not edits:
+        return tree
     root = _Node()
     for path, entry in edits.items():
         node = root
@@ -30,7 +37,7 @@ def rewrite(repo: Repository, tree: str, edits: Mapping[bytes, Entry | None]) ->
             node = node.children.setdefault(part, _Node())
         node.edited, node.entry = True, entry
     with _Objects(repo) as objects:
-        built = _build(objects, tree, root)
+        built = _build(objects, tree, root, b"", set() if left_out is None else left_out)
     return built or repo.empty_tree
 
 
@@ -43,22 +50,32 @@ class _Node:
         self.entry: Entry | None = None
 
 
-def _build(objects: _Objects, tree: str | None, node: _Node) -> str | None:
+def _build(objects: _Objects, tree: str | None, node: _Node, at: bytes, left_out: set[bytes]) -> str | None:
     entries = {} if tree is None else objects.read(tree)
     for name, child in node.children.items():
-        present = entries.get(name)
+        present, path = entries.get(name), at + name
         if present is not None and present.mode != TREE_MODE and not child.edited:
+            left_out.update(_added(child, path))
             continue
         below = present.oid if present is not None and present.mode == TREE_MODE else None
         if child.children:
-            below = _build(objects, below, child)
+            below = _build(objects, below, child, path + b"/", left_out)
         if child.edited and child.entry is not None and (below is None or child.entry.mode == TREE_MODE):
             entries[name] = child.entry
         elif below is not None:
             entries[name] = Entry(TREE_MODE, below)
+            if child.entry is not None:
+                left_out.add(path)
         elif child.edited or child.children:
             entries.pop(name, None)
     return objects.write(entries) if entries else None
+
+
+def _added(node: _Node, path: bytes) -> Iterator[bytes]:
+    if node.entry is not None:
+        yield path
+    for name, child in node.children.items():
+        yield from _added(child, path + b"/" + name)
 
 
 class _Objects:

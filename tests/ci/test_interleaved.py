@@ -17,8 +17,6 @@ from tests.support.forks import Program
 from tests.support.jobs import CI, Jobs, Matrix
 from tests.support.project import ROOT
 
-NOT_MENDED = frozenset(("L2", "L8"))
-"""What today's code cannot bear, see ``tests/git/test_losses.py``: left out until it is mended and taken off."""
 SERIES, STEPS = 3, 9
 
 FILES = ("a.csv", "b.csv", "up.csv", "ext.csv")
@@ -49,9 +47,8 @@ RULES = """
 class Server:
     """An origin, its workflows, and what each target was last made from."""
 
-    def __init__(self, folder: Path, program: Program, seed: object, broken: frozenset[str]) -> None:
+    def __init__(self, folder: Path, program: Program, seed: object) -> None:
         self.draw = random.Random(f"{seed}")
-        self.broken = broken
         self.jobs = Jobs(folder, program)
         self.open: list[tuple[Matrix, list[str]]] = []
         self.done: list[Matrix] = []
@@ -72,9 +69,8 @@ class Server:
         self.event = self.jobs.push_raw({file: self.draw.choice(new)})
 
     def plan(self) -> None:
-        if not self.open or "L8" not in self.broken:
-            matrix = self.jobs.matrix(self.event)
-            self.open.append((matrix, list(matrix.batches)))
+        matrix = self.jobs.matrix(self.event)
+        self.open.append((matrix, list(matrix.batches)))
 
     def batch(self) -> None:
         """The next job of a workflow."""
@@ -84,10 +80,9 @@ class Server:
                 matrix.run_batch(left.pop(self.draw.randrange(len(left))))
 
     def record(self) -> None:
-        """The last job of a workflow, whose batches have all run or were lost."""
-        ready = [one for one in self.open if not one[1] or "L2" not in self.broken]
-        if ready:
-            one = self.draw.choice(ready)
+        """The last job of a workflow, whose batches have run or were lost."""
+        if self.open:
+            one = self.draw.choice(self.open)
             self.open.remove(one)
             self.done.append(one[0])
             one[0].record()
@@ -98,7 +93,7 @@ class Server:
 
     def again(self) -> None:
         """All jobs of a workflow but the first, of an older commit."""
-        if self.done and (not self.open or "L8" not in self.broken):
+        if self.done:
             matrix = self.draw.choice(self.done)
             matrix.run()
             matrix.record()
@@ -115,8 +110,7 @@ class Server:
 
     def job(self) -> None:
         """A workflow of one job."""
-        if not self.open or "L8" not in self.broken:
-            self.jobs.job(self.event)
+        self.jobs.job(self.event)
 
     def killed(self) -> None:
         when = self.draw.choice(("read", "materialized", "told", "end"))
@@ -131,10 +125,7 @@ class Server:
 
     def take(self) -> None:
         kinds = {"push": 7, "plan": 6, "batch": 8, "record": 4, "again": 1, "job": 2, "fail": 1}
-        if "L2" not in self.broken:
-            kinds |= {"cancel": 2, "killed": 2}
-        if "L8" not in self.broken:
-            kinds["overlap"] = 3
+        kinds |= {"cancel": 2, "killed": 2, "overlap": 3}
         kind = self.draw.choices(list(kinds), list(kinds.values()))[0]
         self.trace.append(kind)
         getattr(self, kind)()
@@ -197,11 +188,9 @@ class Server:
         return found
 
 
-def play(
-    folder: Path, program: Program, seed: object, steps: int, broken: frozenset[str] = NOT_MENDED
-) -> None:
+def play(folder: Path, program: Program, seed: object, steps: int) -> None:
     """A series of steps in a world of their own."""
-    server = Server(folder, program, seed, broken)
+    server = Server(folder, program, seed)
     for _ in range(steps):
         server.take()
         server.ask()

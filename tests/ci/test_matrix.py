@@ -172,13 +172,13 @@ def test_written_and_read_back(made: Plan) -> None:
     assert text.isascii()
     assert matrix.read_assignment(text) == matrix.read_assignment(text.encode()) == assignment(batches)
     loaded = json.loads(text)
-    assert list(loaded) == [*json.loads("".join(as_json.render(made))), "matrix"]
+    assert list(loaded) == [*json.loads("".join(as_json.render(made))), "launch", "matrix"]
 
 
 def test_as_text() -> None:
     batches = (matrix.Batch(1, "x", (b"a\xff", b"b"), (), 1.0), matrix.Batch(2, "y", (b"c",), (), 1.0))
     assert document(plan(book()), batches).endswith(
-        ' "outcome": null,\n "matrix": [\n'
+        ' "outcome": null,\n "launch": null,\n "matrix": [\n'
         '  {"batch": 1, "paths": ["a\\udcff", "b"]},\n  {"batch": 2, "paths": ["c"]}]}\n'
     )
 

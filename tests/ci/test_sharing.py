@@ -17,7 +17,7 @@ import pytest
 from raw_trigger import sharing, state
 from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
-from raw_trigger.model.record import Record, Results, Verdict
+from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.results import dumps, loads, united
@@ -85,6 +85,8 @@ class Run:
         self.clone = clone
         self.repo = clone.open()
         self.planned_with = ""
+        self.first: str | None = None
+        self.launch: str | None = None
         self.config = (clone.top / ".git/config").read_bytes()
 
     def begin(self, base: str | None = None) -> Record | None:
@@ -96,6 +98,7 @@ class Run:
             tree = state.raw_tree(self.repo, base, ROOTS)
             assert state.adopt(self.repo, "production", tree, FILE_RULES, None)
             found = state.read(self.repo, "production")
+            self.first = None if found is None else found.tree
         self.planned_with = found.tree if found else ""
         return found
 
@@ -111,17 +114,32 @@ class Run:
     def entry(self, path: bytes) -> Entry | None:
         return diff.entries_at(self.repo, "HEAD", [path]).get(path)
 
-    def verdict(self, path: bytes, targets: str = "x", succeeded: str | None = None) -> Verdict:
-        done = targets if succeeded is None else succeeded
-        return Verdict(self.entry(path), frozenset(targets.split()), frozenset(done.split()))
+    def mark(self, *paths: bytes) -> sharing.Publication:
+        """Say that a launch for these paths begins."""
+        self.launch = f"launch-{self.clone.top.name}"
+        launch = Launch(dict.fromkeys(paths, frozenset({EVERY})), "ci", "2026-01-31")
+        done = sharing.begin(self.repo, "production", "origin", self.launch, launch, self.first, roots=ROOTS)
+        self.planned_with = done.tree or ""
+        return done
+
+    def learnt(self, path: bytes, targets: str = "x", made: str | None = None) -> Learnt:
+        done = targets if made is None else made
+        entry = self.entry(path)
+        return Learnt(entry, frozenset(targets.split()), dict.fromkeys(done.split(), entry))
 
     def results(self, *paths: bytes, **more: object) -> Results:
         """Everything that these paths feed succeeded."""
-        verdicts = {path: self.verdict(path) for path in paths}
-        return Results(**{"planned_with": self.planned_with, "verdicts": verdicts, **more})  # type: ignore[arg-type]
+        learnt = {path: self.learnt(path) for path in paths}
+        own = {
+            "planned_with": self.planned_with,
+            "learnt": learnt,
+            "launch": self.launch,
+            "made": dict.fromkeys("xyz", self.planned_with),
+        }
+        return Results(**{**own, **more})  # type: ignore[arg-type]
 
     def publish(self, *results: Results, token: str | None = None) -> sharing.Publication:
-        return sharing.publish(self.repo, "production", "origin", results, roots=ROOTS, token=token)
+        return sharing.publish(self.repo, "production", "origin", list(results), roots=ROOTS, token=token)
 
 
 @pytest.fixture
@@ -180,17 +198,15 @@ def test_exceptions_and_rules_travel(origin: Origin) -> None:
     origin.push({A: "a2\n", B: "b2\n"})
     run = origin.clone("one")
     run.begin(origin.base)
-    half = {A: run.verdict(A, "x y", "x"), B: run.verdict(B)}
-    run.publish(run.results(verdicts=half, rules=RULES, newly_fed={C: frozenset("z")}))
-    new = run.entry(A)
-    assert new is not None
+    half = {A: run.learnt(A, "x y", "x"), B: run.learnt(B)}
+    run.publish(run.results(learnt=half, rules=RULES, edited={C: frozenset("z")}))
     found = origin.record()
-    assert (found.exceptions, found.rules) == ({A: {"x": new.oid}, C: {"z": "0" * 40}}, RULES)
+    assert (found.kept, found.rules) == ({A: {"x": run.entry(A)}, C: {"z": UNKNOWN}}, RULES)
     after = origin.clone("two")
     after.begin()
-    after.publish(after.results(verdicts={A: after.verdict(A, "x y", "y")}, rules=RULES))
+    after.publish(after.results(learnt={A: after.learnt(A, "x y", "y")}, rules_before=RULES, rules=RULES))
     found = origin.record()
-    assert (found.exceptions, found.rules) == ({C: {"z": "0" * 40}}, RULES)
+    assert (found.kept, found.rules) == ({C: {"z": UNKNOWN}}, RULES)
     assert origin.recorded() == {A: "a2\n", B: "b2\n", C: "c1\n"}
 
 
@@ -211,20 +227,22 @@ def test_two_runs_at_once_merge_path_by_path(origin: Origin, first_time: bool) -
     two = origin.clone("two")
     one.begin(origin.base)
     two.begin(origin.base)
+    one.mark(A)
+    two.mark(B, C)
     assert one.publish(one.results(A)).pending == {}
     assert two.publish(two.results(B, C)).pending == {}
     assert origin.recorded() == {A: "a2\n", B: "b2\n"}
-    assert origin.record().exceptions == {}
+    assert (origin.record().kept, origin.record().launches) == ({}, {})
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["planned with is known", "planned with is gone"])
+@pytest.mark.parametrize("last", ["one", "two"])
 @pytest.mark.parametrize(
     ("theirs", "ours"), [("a2\n", "a3\n"), (None, "a3\n"), ("a2\n", None), ("a2\n", "a1\n")]
 )
 def test_a_path_that_both_touched_differently_is_pending(
-    origin: Origin, theirs: str | None, ours: str | None, known: bool
+    origin: Origin, theirs: str | None, ours: str | None, last: str
 ) -> None:
-    """Whatever is desired next: nobody knows what the target reflects."""
+    """Whatever is desired next: nobody knows which of them came last."""
     published(origin)
     origin.push({A: theirs, B: "b2\n"})
     one = origin.clone("one")
@@ -232,19 +250,16 @@ def test_a_path_that_both_touched_differently_is_pending(
     two = origin.clone("two")
     one.begin()
     two.begin()
-    one.publish(one.results(A, B))
-    if not known:
-        origin.bare.git("gc", "-q", "--prune=now")
-        two.clone.git("update-ref", "-d", REF)
-        two.clone.git("gc", "-q", "--prune=now")
-    done = two.publish(two.results(A, C))
-    assert done.status == "done"
-    assert done.pending[A] == {"x"}
-    assert ("b2\n", C in done.pending) == (origin.recorded()[B], not known)
+    one.mark(A, B)
+    two.mark(A, C)
+    runs = [(one, one.results(A, B)), (two, two.results(A, C))]
+    for run, results in runs if last == "two" else runs[::-1]:
+        done = run.publish(results)
+    assert (done.status, done.pending) == ("done", {A: {"x"}})
+    assert (origin.recorded()[B], origin.recorded()[C]) == ("b2\n", "c2\n")
     found = origin.record()
-    recorded = diff.entries_at(two.repo, found.tree, [A]).get(A)
-    for desired in (one.entry(A), two.entry(A), None, recorded):
-        assert not found.reflects(A, "x", recorded, desired)
+    recorded = diff.entries_at(run.repo, found.tree, [A]).get(A)
+    assert (found.reflected(A, "x", recorded), found.launches) == (UNKNOWN, {})
 
 
 def test_the_same_content_twice_is_no_conflict(origin: Origin) -> None:
@@ -254,17 +269,17 @@ def test_the_same_content_twice_is_no_conflict(origin: Origin) -> None:
     one, two = origin.clone("one"), origin.clone("two")
     one.begin()
     two.begin()
-    one.publish(one.results(verdicts={A: one.verdict(A), B: one.verdict(B, "x y", "x"), C: one.verdict(C)}))
-    done = two.publish(
-        two.results(verdicts={A: two.verdict(A), B: two.verdict(B, "x y", "y"), C: two.verdict(C)})
-    )
+    one.mark(A, B, C)
+    two.mark(A, B, C)
+    one.publish(one.results(learnt={A: one.learnt(A), B: one.learnt(B, "x y", "x"), C: one.learnt(C)}))
+    done = two.publish(two.results(learnt={A: two.learnt(A), B: two.learnt(B, "x y", "y"), C: two.learnt(C)}))
     assert done.pending == {}
     assert origin.recorded() == {A: "a2\n", B: "b2\n"}
-    assert origin.record().exceptions == {}
+    assert origin.record().kept == {}
 
 
 def test_a_target_that_both_made_from_other_contents_is_pending(origin: Origin) -> None:
-    """The path's entry is the same for both, the exceptions are not."""
+    """Of what only the second one made, there is no doubt."""
     published(origin)
     origin.push({A: "a2\n"})
     one = origin.clone("one")
@@ -272,10 +287,32 @@ def test_a_target_that_both_made_from_other_contents_is_pending(origin: Origin) 
     two = origin.clone("two")
     one.begin()
     two.begin()
-    one.publish(one.results(verdicts={A: one.verdict(A, "x y", "x")}))
-    done = two.publish(two.results(verdicts={A: two.verdict(A, "x y", "x y")}))
-    assert done.pending == {A: {"x", "y"}}
+    one.mark(A)
+    two.mark(A)
+    one.publish(one.results(learnt={A: one.learnt(A, "x y", "x")}))
+    done = two.publish(two.results(learnt={A: two.learnt(A, "x y", "x y")}))
+    assert done.pending == {A: {"x"}}
+    assert origin.record().kept == {A: {"x": UNKNOWN, "y": two.entry(A)}}
     assert origin.recorded()[A] == "a1\n"
+
+
+def test_a_run_that_is_cut_off_leaves_what_it_was_for_unknown(origin: Origin) -> None:
+    """Also where the next push takes the change back; that one takes over, and it is settled."""
+    published(origin)
+    origin.push({A: "a2\n"})
+    one = origin.clone("one")
+    one.begin()
+    one.mark(A)
+    origin.push({A: "a1\n"})
+    two = origin.clone("two")
+    found = two.begin()
+    assert found is not None
+    assert (found.reflected(A, "x", two.entry(A)), list(found.doubtful)) == (UNKNOWN, [A])
+    two.mark(A)
+    assert two.publish(two.results(A)).pending == {}
+    assert (origin.record().kept, origin.record().launches) == ({}, {})
+    # It was slow, not dead.
+    assert one.publish(one.results(A)).pending == {A: {"x"}}
 
 
 def test_other_rules_meanwhile(origin: Origin) -> None:
@@ -285,33 +322,38 @@ def test_other_rules_meanwhile(origin: Origin) -> None:
     one, two, three = (origin.clone(name) for name in ("one", "two", "three"))
     for run in (one, two, three):
         run.begin()
-    one.publish(one.results(A, rules=RULES, newly_fed={C: frozenset("z")}))
+    one.mark(A)
+    two.mark(B)
+    one.publish(one.results(A, rules=RULES, edited={C: frozenset("z")}))
     one.begin()
-    assert one.publish(one.results(verdicts={C: one.verdict(C, "x z")}, rules=RULES)).pending == {}
-    assert (origin.record().exceptions, origin.record().rules) == ({}, RULES)
-    assert two.publish(two.results(B, rules=OTHER_RULES, newly_fed={C: frozenset("q")})).pending == {B: {"x"}}
+    one.mark(C)
+    whole = {C: one.learnt(C, "x z")}
+    assert one.publish(one.results(learnt=whole, rules_before=RULES, rules=RULES)).pending == {}
+    assert (origin.record().kept, origin.record().rules) == ({}, RULES)
+    assert two.publish(two.results(B, rules=OTHER_RULES, edited={C: frozenset("q")})).pending == {}
     found = origin.record()
-    assert (found.rules, set(found.exceptions)) == (RULES, {B})
+    assert (found.rules, found.kept) == (RULES, {B: {"x": two.entry(B)}})
     assert origin.recorded() == {A: "a2\n", B: "b1\n", C: "c1\n"}
-    same = three.results(B, rules=RULES, newly_fed={C: frozenset("z")})
-    assert set(three.publish(same).pending) == {B}, "two has left B unknown"
-    assert set(origin.record().exceptions) == {B}, "C has been made by the same rules since"
+    three.mark(B)
+    assert three.publish(three.results(B, rules=RULES, edited={C: frozenset("z")})).pending == {}
+    assert origin.record().kept == {}, "C has been made by the same rules since"
 
 
-def test_what_failed_stays_to_do_where_another_run_took_a_later_base(origin: Origin) -> None:
-    """Nothing is recorded yet; the second push's run takes for granted what the first one's failed to make."""
+def test_nobody_takes_the_plan_of_another_first_run_for_done(origin: Origin) -> None:
+    """Nothing is recorded yet; the second push's run takes for granted what the first one's fails to make."""
     first = origin.push({A: "a2\n", B: "b2\n"})
     one = origin.clone("one")
     origin.push({C: "c2\n"})
     two = origin.clone("two")
     one.begin(origin.base)
     two.begin(first)
+    two.mark(C)
+    one.mark(A, B)
     two.publish(two.results(C))
-    planned = {A: frozenset({"x"}), B: frozenset({"x"})}
-    assert one.publish(one.results(A, planned=planned)).pending == {B: {"x"}}
+    one.publish(one.results(learnt={A: one.learnt(A)}))
     found = origin.record()
-    assert not found.reflects(B, "x", one.entry(B), one.entry(B))
-    assert found.reflects(A, "x", one.entry(A), one.entry(A))
+    assert found.reflected(B, "x", one.entry(B)) == UNKNOWN
+    assert found.reflected(A, "x", one.entry(A)) == one.entry(A)
 
 
 _PUBLISH = """
@@ -335,8 +377,9 @@ def test_processes_that_publish_at_the_same_time(origin: Origin) -> None:
     own = {f"data/1_raw/{at}.csv".encode(): f"{at}\n" for at in range(6)}
     origin.push({**own, A: "a2\n"})
     runs = [origin.clone(f"run-{at}") for at in range(6)]
-    for run in runs:
+    for run, path in zip(runs, own, strict=True):
         run.begin()
+        run.mark(path, A)
     texts = [dumps(run.results(path, A)) for run, path in zip(runs, own, strict=True)]
 
     def publish(at: int) -> str:
@@ -530,12 +573,12 @@ def test_every_kind_of_clone(origin: Origin, clone: str) -> None:
     origin.push({A: "a2\n", B: "b2\n"})
     run = origin.clone("one", *CLONES[clone])
     run.begin(origin.base)
-    run.publish(run.results(verdicts={A: run.verdict(A, "x y", "x")}, rules=RULES))
+    run.publish(run.results(learnt={A: run.learnt(A, "x y", "x")}, rules=RULES))
     assert (run.clone.top / ".git/config").read_bytes() == run.config
     after = origin.clone("two", *CLONES[clone])
     found = after.begin()
     assert found is not None
-    assert (set(found.exceptions), found.rules) == ({A}, RULES)
+    assert (set(found.kept), found.rules) == ({A}, RULES)
     assert after.publish(after.results(A, B)).status == "done"
     assert origin.recorded() == {**OLD, A: "a2\n", B: "b2\n"}
     origin.bare.git("fsck", "--strict")
@@ -572,13 +615,19 @@ def test_results_travel_as_a_file(origin: Origin) -> None:
     run = origin.clone("one")
     run.begin(origin.base)
     odd = b"data/1_raw/\xff\n\"$(x)'::error::.csv"
+    entry = run.entry(A)
     results = Results(
         run.planned_with,
-        {A: run.verdict(A, "x y|2026-01-31", "x"), odd: Verdict(None), B: Verdict(Entry("120000", "a" * 40))},
-        {C: frozenset({"x"})},
+        {
+            A: Learnt(entry, frozenset({"x", "y|2026-01-31"}), {"x": entry}, {"y|2026-01-31": None}),
+            odd: Learnt(None),
+            B: Learnt(Entry("120000", "a" * 40), None, {"x": UNKNOWN}),
+        },
+        "launch",
+        {"x": "c" * 40},
+        "rules before",
         "rules",
         {A: frozenset({"new"})},
-        {A: frozenset({"x"})},
     )
     text = dumps(results)
     assert text.isascii()
@@ -596,8 +645,9 @@ def test_results_travel_as_a_file(origin: Origin) -> None:
         ({"planned_with": "0" * 40}, "is not an object id"),
         ({"planned_with": None}, "None is not an object id"),
         ({"rules": 1}, "rules is 1"),
-        ({"verdicts": {}}, "verdicts is"),
-        ({"verdicts": [1]}, "a verdict is 1"),
+        ({"launch": 1}, "the launch is 1"),
+        ({"learnt": {}}, "what was learnt is"),
+        ({"learnt": [1]}, "one of its paths is 1"),
         ({"path": "data/2_out/a"}, "under no raw root"),
         ({"path": "data/1_raw/../../x"}, "not a path of a repository"),
         ({"path": "data/1_raw/.Git/x"}, "not a path of a repository"),
@@ -606,30 +656,25 @@ def test_results_travel_as_a_file(origin: Origin) -> None:
         ({"path": "data/1_raw/\0"}, "not a path of a repository"),
         ({"path": "data/1_raw/\ud800"}, "surrogates not allowed"),
         ({"path": None}, "a path is None"),
-        ({"mode": "040000"}, "not the mode of a file"),
-        ({"mode": []}, "unhashable"),
-        ({"oid": "--upload-pack=x"}, "is not an object id"),
-        ({"oid": 1}, "is not an object id"),
+        ({"content": f"040000 {'a' * 40}"}, "is no content"),
+        ({"content": []}, "is no content"),
+        ({"content": "--upload-pack=x"}, "is no content"),
+        ({"content": "0" * 40}, "is not known"),
         ({"targets": "x"}, "targets is 'x'"),
-        ({"succeeded": ["other"]}, "none of its targets"),
-        ({"unsure": [{"path": "x", "targets": []}]}, "under no raw root"),
-        ({"planned": "x"}, "a list of paths is 'x'"),
+        ({"reflects": {"other": None}}, "a target that is none of it"),
+        ({"reflects": {"x": "HEAD"}}, "is no content"),
+        ({"alike": {"other": None}}, "a target that is none of it"),
+        ({"edited": [{"path": "x", "targets": []}]}, "under no raw root"),
+        ({"edited": "x"}, "what was edited is 'x'"),
     ],
 )
 def test_a_file_that_holds_something_else(change: object, said: str) -> None:
-    verdict = {
-        "path": "data/1_raw/a",
-        "mode": "100644",
-        "oid": "a" * 40,
-        "targets": ["x"],
-        "succeeded": [],
-        "alike": [],
-    }
+    learnt = {"path": "data/1_raw/a", "content": "a" * 40, "targets": ["x"], "reflects": {}, "alike": {}}
     document = json.loads(dumps(Results("b" * 40)))
     if isinstance(change, dict):
-        verdict.update({name: value for name, value in change.items() if name in verdict})
-        document["verdicts"] = [verdict]
-        document.update({name: value for name, value in change.items() if name not in verdict})
+        learnt.update({name: value for name, value in change.items() if name in learnt})
+        document["learnt"] = [learnt]
+        document.update({name: value for name, value in change.items() if name not in learnt})
     text = "" if change is None else json.dumps(document if isinstance(change, dict) else change)
     with pytest.raises(RecordError, match=r"results-1\.json does not hold the results") as caught:
         loads(text, "results-1.json", ROOTS)
@@ -638,27 +683,47 @@ def test_a_file_that_holds_something_else(change: object, said: str) -> None:
 
 
 def test_a_missing_key_and_a_path_that_is_there_twice() -> None:
-    document = json.loads(dumps(Results("b" * 40, {A: Verdict(None)})))
-    document["verdicts"] *= 2
+    document = json.loads(dumps(Results("b" * 40, {A: Learnt(None)})))
+    document["learnt"] *= 2
     with pytest.raises(RecordError, match="is there twice"):
         loads(json.dumps(document), "r", ROOTS)
-    del document["unsure"]
-    document["verdicts"] = []
-    with pytest.raises(RecordError, match="'unsure' is missing"):
+    del document["edited"]
+    document["learnt"] = []
+    with pytest.raises(RecordError, match="'edited' is missing"):
         loads(json.dumps(document), "r", ROOTS)
 
 
 def test_what_several_jobs_came_to() -> None:
     one, other = Entry("100644", "1" * 40), Entry("100644", "2" * 40)
-    both, x, y = frozenset("xy"), frozenset("x"), frozenset("y")
+    both = frozenset("xy")
+    unsure = Learnt(None, None, {"x": UNKNOWN})
     jobs = [
-        Results("a" * 40, {A: Verdict(one, both, x), B: Verdict(one, both, x)}, {D: x}),
-        Results("a" * 40, {A: Verdict(one, both, y), B: Verdict(other, both, y), C: Verdict(None)}, {D: y}),
+        Results(
+            "a" * 40, {A: Learnt(one, both, {"x": one}), B: Learnt(one, both, {"x": one}), D: unsure}, "l"
+        ),
+        Results(
+            "b" * 40,
+            {
+                A: Learnt(one, both, {"y": one}, {"x": other}),
+                B: Learnt(other, both, {"y": other}),
+                C: Learnt(None),
+                D: Learnt(one, both, {"y": one}),
+            },
+            "l",
+            edited={C: frozenset("x")},
+        ),
     ]
-    together = Results("a" * 40, {A: Verdict(one, both, both), C: Verdict(None)}, {B: both, D: both})
-    assert united(jobs) == [together]
-    assert united([*jobs, Results("b" * 40)]) == [together, Results("b" * 40)]
-    assert united([]) == []
+    assert united(jobs) == Results(
+        "a" * 40,
+        {
+            A: Learnt(one, both, {"x": one, "y": one}),
+            B: Learnt(None, None, {"x": UNKNOWN, "y": UNKNOWN}),
+            C: Learnt(None),
+            D: Learnt(one, both, {"x": UNKNOWN, "y": one}),
+        },
+        "l",
+        edited={C: frozenset("x")},
+    )
 
 
 def test_jobs_that_planned_with_different_records(origin: Origin) -> None:
@@ -667,9 +732,12 @@ def test_jobs_that_planned_with_different_records(origin: Origin) -> None:
     origin.push({A: "a2\n", B: "b2\n", C: "c2\n"})
     one, two, other = (origin.clone(name) for name in ("one", "two", "other"))
     one.begin()
+    one.mark(A, B)
     other.begin()
+    other.mark(C)
     other.publish(other.results(C))
     two.begin()
+    two.launch = one.launch
     assert one.planned_with != two.planned_with
     assert two.publish(one.results(A), two.results(B)).pending == {}
     assert origin.recorded() == {A: "a2\n", B: "b2\n", C: "c2\n"}
@@ -682,8 +750,9 @@ def test_contents_that_are_nowhere_are_not_recorded(origin: Origin) -> None:
     run = origin.clone("one")
     run.begin()
     x = frozenset("x")
-    lost = {B: Verdict(Entry("100644", "1" * 40), x, x), C: Verdict(Entry("100644", run.planned_with), x, x)}
-    done = run.publish(run.results(verdicts={A: run.verdict(A), **lost}))
+    nowhere, no_file = Entry("100644", "1" * 40), Entry("100644", run.planned_with)
+    lost = {B: Learnt(nowhere, x, {"x": nowhere}), C: Learnt(no_file, x, {"x": no_file})}
+    done = run.publish(run.results(learnt={A: run.learnt(A), **lost}))
     assert (done.status, done.pending) == ("done", {B: x, C: x})
     assert origin.recorded() == {A: "a2\n", B: "b1\n", C: "c1\n"}
 

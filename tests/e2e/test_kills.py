@@ -169,11 +169,18 @@ def kill_the_parent_alone(project: Project, name: str) -> subprocess.Popen[bytes
 
 def kill_before_the_ref_moves(project: Project, runs: int = 1) -> Path:
     """Returns the ref's lock file, which an interrupted git would leave behind too."""
-    lock = project.top / ".git/refs/raw-trigger/local.lock"
-    lock.touch()
+    lock, before = project.top / ".git/refs/raw-trigger/local.lock", launches(project)
     with running(project):
+        wait_for(lambda: launches(project) - before)
+        lock.touch()
         wait_for(lambda: statuses(project) == ["SUCCESS"] * runs)
     return lock
+
+
+def launches(project: Project) -> set[str]:
+    """Those that are not over, by the record."""
+    listed = project.try_git("ls-tree", "--name-only", "refs/raw-trigger/local", ".raw-trigger/launches/")
+    return set(listed.stdout.split())
 
 
 def statuses(project: Project) -> list[str]:
@@ -379,9 +386,9 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
     flag, running_now = (shop.top / ".git" / word for word in ("halt-a", "a-is-running"))
     flag.touch()
     lock = shop.top / ".git/refs/raw-trigger/local.lock"
-    lock.touch()
     with running(shop):
         wait_for(running_now.exists)
+        lock.touch()
         shop.write({R + "a.csv": "other"})
         shop.write({R + "a.csv": "2"})
         flag.unlink()
@@ -408,14 +415,14 @@ def test_a_file_that_was_changed_back_since_is_read_again(shop: Project, halted:
 
 
 def test_one_that_is_still_running_is_not_settled(shop: Project) -> None:
-    """Neither by the next command, which has to wait for it, nor by one that has nothing to do."""
+    """Until it is over nobody knows what the asset reflects, also where its file is as it was before."""
     shop.write({R + "a.csv": "2"})
     flag, running_now = (shop.top / ".git" / word for word in ("halt-a", "a-is-running"))
     flag.touch()
     with running(shop) as child:
         wait_for(running_now.exists)
         shop.write({R + "a.csv": "a.csv\n"})
-        run(shop)
+        assert shop.tool("diff", "--exit-code").returncode == 1
         assert [status for status, _ in history(shop)] == ["started"]
         shop.write({R + "a.csv": "2"})
         flag.unlink()

@@ -13,16 +13,13 @@ import random
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tests.support.forks import Program
 from tests.support.project import FILE, ROOT, StandInProject, name, pending
-
-NOT_MENDED = frozenset(("L1", "L3", "L4", "L5", "L6", "L7", "L9", "L10", "L11"))
-"""What today's code cannot bear, see ``test_losses.py``: left out, until it is mended and taken off."""
 
 PATHS = (
     "pair.csv",
@@ -130,31 +127,20 @@ CODES = (
 KEYS = sorted({key for code in CODES for key in code})
 
 BEHAVIOURS = {
-    "before": ("read", "fail", ""),
-    "late": ("materialized", "fail", "L1"),
-    "check": ("check", "fail", ""),
-    "exit": ("materialized", "exit", "L3"),
-    "killed": ("read", "kill", "L3"),
-    "killed late": ("materialized", "kill", "L3"),
-    "killed in a check": ("check", "kill", "L3"),
-    "all killed": ("read", "kill all", "L3"),
-    "all killed late": ("materialized", "kill all", "L3"),
-    "all killed at the end": ("end", "kill all", "L3"),
-    "interrupted": ("read", "interrupt", ""),
-    "interrupted late": ("materialized", "interrupt", "L1"),
+    "before": ("read", "fail"),
+    "late": ("materialized", "fail"),
+    "check": ("check", "fail"),
+    "exit": ("materialized", "exit"),
+    "killed": ("read", "kill"),
+    "killed late": ("materialized", "kill"),
+    "killed in a check": ("check", "kill"),
+    "all killed": ("read", "kill all"),
+    "all killed late": ("materialized", "kill all"),
+    "all killed at the end": ("end", "kill all"),
+    "interrupted": ("read", "interrupt"),
+    "interrupted late": ("materialized", "interrupt"),
 }
-"""What goes wrong → when, what, and the loss that it shows."""
-
-LOSSES = {
-    "stashed_meanwhile": "L4",
-    "other_instance": "L5",
-    "use_code": "L7",
-    "run_below": "L9",
-    "ignore": "L10",
-    "look_again": "L10",
-    "mode": "L11",
-}
-"""Kinds of steps that show a loss."""
+"""What goes wrong → when, and what."""
 
 Step = tuple[Any, ...]
 
@@ -178,15 +164,12 @@ class State:
 
 
 NEVER = State()
-ANY = "any content"
-"""What is assumed where today's code does not say that it does not know."""
 
 
 class World:
     """A repository, its linked worktree, and what each target was last made from."""
 
-    def __init__(self, folder: Path, program: Program, fixed: Iterable[str] = ()) -> None:
-        self.broken = NOT_MENDED - set(fixed)
+    def __init__(self, folder: Path, program: Program) -> None:
         self.folder = folder
         self.home, self.other = folder / "home", folder / "other home"
         control = folder / "control"
@@ -306,13 +289,7 @@ class World:
         rules = next(n for n, one in enumerate(RULES) if self._text(one) == text)
         defined = json.loads((self.main.top / FILE).read_text())["assets"]
         code = next(n for n, one in enumerate(CODES) if json.loads(json.dumps(one)) == defined)
-        if (rules, code) != (self.rules, self.code):
-            before = {path: self.fed(path) for path in (*PATHS, KEPT)}
-            self.rules, self.code = rules, code
-            for path, fed in before.items() if "L6" in self.broken else ():
-                for target in fed ^ self.fed(path):
-                    state = self.states.get(target, NEVER)
-                    self.states[target] = replace(state, assumed={**state.assumed, path: ANY})
+        self.rules, self.code = rules, code
 
     def _text(self, one: Rules) -> str:
         text = "\n".join(rule.text for rule in one.rules if rule.text)
@@ -374,9 +351,7 @@ class World:
 
     def reflects(self, state: State, target: str, path: str, now: str | None) -> bool:
         """Whether what a target was made from is what is there now."""
-        if path in state.assumed and (
-            state.assumed[path] == ANY or self.same(path, state.assumed[path], now)
-        ):
+        if path in state.assumed and self.same(path, state.assumed[path], now):
             return True
         if state.own is None:
             return now is None
@@ -416,11 +391,6 @@ class World:
         living = {one for left in files for one in self.named(left)}
         return not self.named(path) & (living | {"ext"})
 
-    def stale(self, target: str, files: Mapping[str, str]) -> bool:
-        """Whether all files of its own are gone."""
-        own = [path for path in PATHS if target in self.named(path)]
-        return bool(own) and not any(path in files for path in own)
-
     def ignored(self) -> set[str]:
         """The files on disk that git does not look at."""
         if not (self.main.top / ".git/info/exclude").read_text():
@@ -439,7 +409,7 @@ class World:
                     continue
                 if now is None and self.settled(path, target, files):
                     continue
-                if path in ignored or ("L9" in self.broken and self.stale(target, files)):
+                if path in ignored:
                     continue
                 found.setdefault(target, []).append(path)
         return found
@@ -550,12 +520,11 @@ def waiting_paths(plan: Mapping[str, Any]) -> set[str]:
 # Steps -------------------------------------------------------------------------------------------
 
 
-def draw_steps(seed: object, count: int, broken: frozenset[str] = NOT_MENDED) -> list[Step]:
+def draw_steps(seed: object, count: int) -> list[Step]:
     """A series of steps; those of a seed are always the same."""
     draw = random.Random(str(seed))
     path, content = (lambda: draw.choice(PATHS)), (lambda: draw.choice(CONTENTS))
     branch = lambda: draw.choice(("main", "one", "two"))  # noqa: E731
-    behaviours = [how for how, (_, _, loss) in BEHAVIOURS.items() if loss not in broken]
     kinds: dict[str, tuple[float, Callable[[], Step]]] = {
         "edit": (12, lambda: (path(), content())),
         "delete": (4, lambda: (path(),)),
@@ -579,7 +548,7 @@ def draw_steps(seed: object, count: int, broken: frozenset[str] = NOT_MENDED) ->
         "use_rules": (3, lambda: (draw.randrange(len(RULES)),)),
         "use_code": (2, lambda: (draw.randrange(len(CODES)),)),
         "fail": (3, lambda: tuple(sorted(draw.sample(KEYS, draw.randrange(4))))),
-        "trouble": (8, lambda: (draw.choice(behaviours), draw.choice(("*", draw.choice(KEYS))))),
+        "trouble": (8, lambda: (draw.choice(list(BEHAVIOURS)), draw.choice(("*", draw.choice(KEYS))))),
         "meanwhile": (2, lambda: (path(), draw.choice((None, *CONTENTS)))),
         "stashed_meanwhile": (2, tuple),
         "elsewhere": (3, lambda: (path(), content())),
@@ -588,9 +557,6 @@ def draw_steps(seed: object, count: int, broken: frozenset[str] = NOT_MENDED) ->
         "ignore": (2, lambda: (path(),)),
         "look_again": (1, tuple),
     }
-    for kind, loss in LOSSES.items():
-        if loss in broken:
-            del kinds[kind]
     names = list(kinds)
     weights = [kinds[kind][0] for kind in names]
     return [(kind, *kinds[kind][1]()) for kind in draw.choices(names, weights, k=count)]
@@ -749,7 +715,7 @@ class Player:
 
     def trouble(self, how: str, target: str) -> None:
         """At the next launch."""
-        when, do, _ = BEHAVIOURS[how]
+        when, do = BEHAVIOURS[how]
         self._behave({"target": target, "when": when, "do": do, "times": 1})
 
     def meanwhile(self, path: str, content: str | None) -> None:
@@ -778,9 +744,7 @@ class Player:
         self.world.run(DAGSTER_HOME=str(self.world.other))
 
 
-def play(
-    folder: Path, program: Program, seed: object, steps: Sequence[Step], fixed: Iterable[str] = ()
-) -> World:
+def play(folder: Path, program: Program, seed: object, steps: Sequence[Step]) -> World:
     """Take the steps in a world of their own.
 
     Raises:
@@ -788,7 +752,7 @@ def play(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    world = World(folder, program, fixed)
+    world = World(folder, program)
     player = Player(world, seed)
     try:
         world.start(adopted=random.Random(str(seed)).random() < 0.5)
@@ -801,14 +765,12 @@ def play(
     return world
 
 
-def shorten(
-    folder: Path, program: Program, seed: object, steps: list[Step], fixed: Iterable[str]
-) -> list[Step]:
+def shorten(folder: Path, program: Program, seed: object, steps: list[Step]) -> list[Step]:
     """Leave out what is not needed for a loss."""
 
     def loses(some: list[Step]) -> str:
         try:
-            play(folder, program, seed, some, fixed)
+            play(folder, program, seed, some)
         except AssertionError as error:
             return str(error.__cause__ or error).split(":")[0]
         return ""

@@ -73,6 +73,9 @@ class _Project:
         self._keys = tuple(keys)
         self._edited = edited
 
+    def home(self) -> Path:
+        return Path("/home")
+
     def catalog(self, fresh: bool = False) -> Catalog:
         assets = {key: Asset(key, (key,), "here") for key in self._keys}
         assets["keyed"] = Asset("keyed", ("keyed",), "here", partitions=Partitions("dynamic", name="keys"))
@@ -96,7 +99,12 @@ class Reader:
     meanwhile: Callable[[], object]
     made: list[str] = field(default_factory=list)
 
-    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(
+        self,
+        prepare: Callable[[], Order],
+        on_target: Callable[[TargetOutcome], None],
+        on_batch: Callable[[int], None],
+    ) -> Report:
         order = prepare()
         self.meanwhile()
         for planned in order.plan.actionable:
@@ -190,10 +198,7 @@ class DvcRepo(Repo):
     def settled(self) -> bool:
         """Whether the record is just what HEAD has, pointer files and all."""
         there = self.git("ls-tree", "-r", "HEAD", "--", "data")
-        return (
-            self.git("ls-tree", "-r", self.record().tree, "--", "data") == there
-            and not self.record().exceptions
-        )
+        return self.git("ls-tree", "-r", self.record().tree, "--", "data") == there and not self.record().kept
 
 
 def shown(plan: Plan) -> list[str]:

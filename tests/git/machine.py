@@ -24,6 +24,7 @@ from raw_trigger.events.hooks import hook_events
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.changes import Entry
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.repo.repository import Repository
@@ -172,6 +173,9 @@ class StandInProject:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    def home(self) -> Path:
+        return Path("/home")
 
     def catalog(self, fresh: bool = False) -> Catalog:
         return Catalog(CATALOG, fresh=fresh)
@@ -407,7 +411,12 @@ class World:
     def ready(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(
+        self,
+        prepare: Callable[[], Order],
+        on_target: Callable[[TargetOutcome], None],
+        on_batch: Callable[[int], None],
+    ) -> Report:
         """Read what is on disk, target after target, as assets would."""
         self.launches += 1
         order = prepare()
@@ -416,21 +425,19 @@ class World:
             self.declare(order.plan.base.oid, strict=False)
         self._needless(order)
         bad: set[str] = set()
+        told: set[str] = set()
         mischief = self.mischief
         self.interfered = mischief is not None and mischief.write is not None
         for number, planned in enumerate(
             sorted(order.plan.actionable, key=lambda t: (t.batch, len(t.after)))
         ):
+            on_batch(planned.batch)
             if mischief is not None and mischief.after == number:
-                if mischief.write is not None:
-                    self.write(*mischief.write)
-                if mischief.end == "interrupt":
-                    raise KeyboardInterrupt
-                if mischief.end == "killed":
-                    return Report(problem=KilledError("killed"))
-                if mischief.end == "raised":
-                    raise KilledError("raised")
+                ended = self._meddle(mischief, order, planned.batch, told)
+                if ended is not None:
+                    return ended
             name = planned.target.text
+            told.add(name)
             if any(above.text in bad for above in planned.after):
                 bad.add(name)
                 on_target(TargetOutcome(planned.target, "skipped"))
@@ -447,6 +454,20 @@ class World:
         if mischief is not None and mischief.write is not None and mischief.after >= 3:
             self.write(*mischief.write)
         return Report()
+
+    def _meddle(self, mischief: Mischief, order: Order, batch: int, told: set[str]) -> Report | None:
+        """Something goes wrong after these targets, in this batch."""
+        if mischief.end is not None:
+            # Nobody knows whether they were begun.
+            begun = {one.target.text for one in order.plan.actionable if one.batch == batch} - told
+            self.doubtful |= {(path, one) for one in begun for path in self.paths_of(one)}
+        if mischief.write is not None:
+            self.write(*mischief.write)
+        if mischief.end == "interrupt":
+            raise KeyboardInterrupt
+        if mischief.end == "raised":
+            raise KilledError("raised")
+        return Report(problem=KilledError("killed")) if mischief.end == "killed" else None
 
     def _needless(self, order: Order) -> None:
         """Complain of targets that reflect everything already."""
@@ -503,9 +524,10 @@ class World:
         assert plan.record is not None
         tree = self.listed(plan.record.tree)
         for path in (*PATHS, KEPT):
-            exceptions = plan.record.exceptions.get(f"{ROOT}/{path}".encode(), {})
+            here = None if path not in tree else Entry("100644", tree[path])
             for target in sorted(feeds(self.rules, path)):
-                claimed = exceptions.get(target, tree.get(path))
+                entry = plan.record.reflected(f"{ROOT}/{path}".encode(), target, here)
+                claimed = None if entry is None else entry.oid
                 had = self.reflected(path, target)
                 if claimed is None and had is not None:
                     # A deletion that was skipped with a warning: it runs when the file comes back.

@@ -40,6 +40,9 @@ class Project:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def home(self) -> Path:
+        return self.directory / ".git/raw-trigger/dagster_home"
+
     def catalog(self, fresh: bool = False) -> Catalog:
         return Catalog(CATALOG, fresh=fresh, jobs={"nightly": "here"})
 

@@ -41,7 +41,12 @@ def run_all(ground: Ground, *failing: str, wishes: Wishes | None = None) -> None
     trigger = ground.trigger(wishes)
 
     class Launcher:
-        def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+        def launch(
+            self,
+            prepare: Callable[[], Order],
+            on_target: Callable[[TargetOutcome], None],
+            on_batch: Callable[[int], None],
+        ) -> Report:
             for planned in prepare().plan.actionable:
                 status = "failed" if planned.target.text in failing else "success"
                 on_target(TargetOutcome(planned.target, status))  # type: ignore[arg-type]

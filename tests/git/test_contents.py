@@ -48,6 +48,9 @@ class Project:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def home(self) -> Path:
+        return Path("/home")
+
     def catalog(self, fresh: bool = False) -> Catalog:
         return Catalog(CATALOG, fresh=fresh)
 
@@ -96,7 +99,10 @@ class Ground:
 
         class Launcher:
             def launch(
-                self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]
+                self,
+                prepare: Callable[[], Order],
+                on_target: Callable[[TargetOutcome], None],
+                on_batch: Callable[[int], None],
             ) -> Report:
                 bad = set()
                 for planned in prepare().plan.actionable:
@@ -115,7 +121,12 @@ class Ground:
 class Nobody:
     """A launcher that is not to be asked."""
 
-    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(
+        self,
+        prepare: Callable[[], Order],
+        on_target: Callable[[TargetOutcome], None],
+        on_batch: Callable[[int], None],
+    ) -> Report:
         raise AssertionError("there is nothing to launch")
 
 

@@ -54,6 +54,9 @@ class Project:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def home(self) -> Path:
+        return Path("/home")
+
     def catalog(self, fresh: bool = False) -> Catalog:
         return Catalog(CATALOG, fresh=fresh)
 

@@ -45,6 +45,9 @@ class Project:
         self.directory = directory
         self.loaded = 0
 
+    def home(self) -> Path:
+        return Path("/home")
+
     def catalog(self, fresh: bool = False) -> Catalog:
         self.loaded += fresh
         assets: Mapping[str, Asset] = {**CATALOG, NEW.key: NEW} if fresh else CATALOG

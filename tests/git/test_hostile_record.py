@@ -71,7 +71,7 @@ KINDS = {
             *exception(targets=targets)[:1],
             FILE,
             exception(targets=targets)[1],
-            "its targets are no contents",
+            "is no content",
         )
         for targets in (
             [],

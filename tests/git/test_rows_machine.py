@@ -164,7 +164,10 @@ class World:
 
         class Launcher:
             def launch(
-                self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]
+                self,
+                prepare: Callable[[], Order],
+                on_target: Callable[[TargetOutcome], None],
+                on_batch: Callable[[int], None],
             ) -> Report:
                 bad = set()
                 for planned in sorted(prepare().plan.actionable, key=lambda one: one.batch):

@@ -19,8 +19,6 @@ from tests.conftest import SOAK
 from tests.support.forks import Program
 from tests.support.project import ROOT, StandInProject
 
-NOT_MENDED = frozenset(("L9",))
-"""Cases that today's code cannot bear are left out, see :meth:`Case.is_lost`."""
 SAMPLE = 24
 HALVES = 2
 
@@ -48,14 +46,6 @@ class Case:
     asset: str | None
     fails: tuple[str, str] | None
     back: tuple[str, ...]
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether today's code loses something, or may."""
-        late = self.fails is not None and self.fails[1] == "materialized"
-        # What is below something changed, while its own file is deleted, it is not asked for, or fails.
-        below = any(below == self.fed for _, below in self.edges)
-        return late or (below and (self.gone or self.asset is not None or self.fails is not None))
 
 
 def cases() -> Iterator[Case]:
@@ -145,7 +135,7 @@ def tell(folder: Path, program: Program, case: Case) -> None:
 
 @pytest.mark.parametrize("half", range(HALVES))
 def test_nothing_is_lost_in_any_shape(half: int, tmp_path: Path, program: Program) -> None:
-    kept = [case for case in cases() if not (case.is_lost and NOT_MENDED)]
+    kept = list(cases())
     if not SOAK:
         kept = random.Random(1).sample(kept, SAMPLE)
     for number, case in enumerate(kept[half::HALVES]):

@@ -20,7 +20,7 @@ from raw_trigger.learn.learning import learned
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.outcome import Reads
 from raw_trigger.model.plan import Target
-from raw_trigger.model.record import Results, Verdict
+from raw_trigger.model.record import Learnt, Results
 from raw_trigger.reads import Reading
 from raw_trigger.render.json import render
 from tests.git.dvc_kit import DvcRepo, R, entry, folder_list, lock, md5, pointer, shown
@@ -85,7 +85,7 @@ def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -
     both_change(dvc)
     dvc.failing = frozenset({"b"})
     assert dvc.run().made == ["a"]
-    assert (dvc.held(), dvc.record().exceptions) == ({"a.csv": md5("2"), "b.csv": md5("1")}, {})
+    assert (dvc.held(), dvc.record().kept) == ({"a.csv": md5("2"), "b.csv": md5("1")}, {})
     again = dvc.run()
     assert (again.made, shown(again.plan)) == ([], ["M b.csv b"])
     held = dvc.held()
@@ -191,8 +191,8 @@ def test_one_of_two_and_then_something_else(dvc: DvcRepo, then: str) -> None:
 def test_what_is_recorded_without_its_pointer_file_is_not_lost(dvc: DvcRepo) -> None:
     """Another run recorded another version meanwhile, or the file could not be stored."""
     two_stages(dvc)
-    new = {path: Verdict(Entry("dvc", md5("2"))) for path in (f"{R}a.csv".encode(), f"{R}c.csv".encode())}
-    state.promote(dvc.open(), "local", new, roots=["data/1_raw"])
+    new = {path: Learnt(Entry("dvc", md5("2"))) for path in (f"{R}a.csv".encode(), f"{R}c.csv".encode())}
+    state.promote(dvc.open(), "local", Results("", new), roots=["data/1_raw"])
     assert shown(dvc.plan()) == ["M a.csv a", "D c.csv c"]
     assert dvc.run().made == ["a"]
     assert shown(dvc.plan()) == []
@@ -515,9 +515,8 @@ def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
         state.adopt(dvc.open(), "local", before.tree, before.rules or "", dvc.record())
     (dvc.top / R / "a.csv").unlink()
     for results, moves in ((told[:1], False), (told, True)):
-        united = travelling.united(results)[0]
-        tree = state.promoted(dvc.open(), before, united.verdicts, None, united.unsure, roots=["data/1_raw"])
-        assert tree is not None
+        united = travelling.united(results)
+        tree = state.promoted(dvc.open(), before, united, roots=["data/1_raw"])
         same = dvc.git("rev-parse", f"{tree}:data/dvc.lock") == dvc.git("rev-parse", "HEAD:data/dvc.lock")
         assert same == moves
 

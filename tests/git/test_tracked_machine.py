@@ -11,7 +11,7 @@ import pytest
 from raw_trigger import state
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.changes import Base, Change, Desired, Entry, show
-from raw_trigger.model.record import Verdict
+from raw_trigger.model.record import Learnt, Results
 from tests.conftest import SOAK
 from tests.git.dvc_kit import DvcRepo, R, lock, md5, pointer
 
@@ -189,10 +189,10 @@ class Versions:
         """Some of it, and perhaps not all of its pointer files."""
         chosen = [one for one in changes if self.random.random() < share]
         files = {
-            path: Verdict(one) for path, one in pointers.items() if self.random.random() < 0.8 or share > 1
+            path: Learnt(one) for path, one in pointers.items() if self.random.random() < 0.8 or share > 1
         }
-        verdicts = {one.path: Verdict(one.new) for one in chosen}
-        state.promote(self.dvc.open(), "local", {**verdicts, **files}, roots=["data/1_raw"])
+        learnt = {one.path: Learnt(one.new) for one in chosen}
+        state.promote(self.dvc.open(), "local", Results("", {**learnt, **files}), roots=["data/1_raw"])
         for one in chosen:
             if one.new is None:
                 del self.recorded[show(one.path)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from raw_trigger import state
 from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
-from raw_trigger.model.record import Record, Verdict
+from raw_trigger.model.owner import Owner
+from raw_trigger.model.record import UNKNOWN, Launch, Learnt, Record, Results
 from raw_trigger.repo import diff
+from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.trees import rewrite
 from tests.conftest import Repo
 
@@ -72,6 +75,11 @@ def test_what_others_have_below_a_path_is_not_lost(repo: Repo) -> None:
     assert listed(repo, tree) == {b"x": entry.oid}
 
 
+def learn(repo: Repository, learnt: Mapping[bytes, Learnt]) -> None:
+    """Record what nobody is at work on."""
+    state.promote(repo, "local", Results("", learnt))
+
+
 def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     repo.commit({"data/1_raw/a": "1", "data/2_out/b": "2", "code.py": "3"})
     opened = repo.open()
@@ -85,7 +93,7 @@ def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     assert found == Record(found.tree, rules=rules(1), assumed=tree)
     assert state.raw_tree(opened, found.tree, ("data/1_raw",)) == tree
     assert not state.adopt(opened, "local", state.raw_tree(opened, head.tree, ("code.py",)), rules(1), None)
-    state.promote(opened, "local", {b"data/1_raw/b": Verdict(blob(repo, "b"))})
+    learn(opened, {b"data/1_raw/b": Learnt(blob(repo, "b"))})
     new = state.environments(opened)["local"]
     assert set(listed(repo, new)) == {
         b"data/1_raw/a",
@@ -113,24 +121,69 @@ def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> Non
         assert found is not None
         return found
 
-    state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/a"}))})
-    assert recorded().exceptions == {path: {"raw/a": new.oid}}
-    assert diff.entries_at(opened, recorded().tree, [path])[path].oid == old.oid
-    assert recorded().reflects(path, "raw/a", old, new)
-    assert not recorded().reflects(path, "raw/b|2026-01-31", old, new)
-    assert not recorded().reflects(path, "raw/a", old, old), "the change was taken back"
+    one, other = (dict.fromkeys(names, new) for names in (["raw/a"], ["raw/b|2026-01-31"]))
+    learn(opened, {path: Learnt(new, both, one)})
+    assert recorded().kept == {path: one}
+    assert diff.entries_at(opened, recorded().tree, [path])[path] == old
+    assert recorded().reflected(path, "raw/a", old) == new
+    assert recorded().reflected(path, "raw/b|2026-01-31", old) == old
 
-    state.promote(opened, "local", {path: Verdict(old, both, both)})
-    assert recorded() == replace(recorded(), exceptions={}, rules=rules(1))
+    learn(opened, {path: Learnt(old, both, dict.fromkeys(both, old))})
+    assert recorded() == replace(recorded(), kept={}, rules=rules(1))
 
-    seen = replace(recorded().with_new_targets({path: ["raw/c"]}), rules=rules(2))
-    state.promote(opened, "local", {}, seen)
-    assert (recorded().exceptions, recorded().rules) == ({path: {"raw/c": None}}, rules(2))
-    state.promote(opened, "local", {b"data/1_raw/x": Verdict(new, both, frozenset({"raw/a"}))})
-    assert recorded().exceptions == {path: {"raw/c": None}, b"data/1_raw/x": {"raw/a": new.oid}}
-    state.promote(opened, "local", {path: Verdict(old), b"data/1_raw/x": Verdict(None)})
-    assert recorded().exceptions == {}
+    edited = {path: frozenset({"raw/c"})}
+    state.promote(opened, "local", Results("", rules_before=rules(1), rules=rules(2), edited=edited))
+    assert (recorded().kept, recorded().rules) == ({path: {"raw/c": UNKNOWN}}, rules(2))
+    learn(opened, {b"data/1_raw/x": Learnt(new, both, other)})
+    assert recorded().kept == {path: {"raw/c": UNKNOWN}, b"data/1_raw/x": other}
+    learn(opened, {path: Learnt(old), b"data/1_raw/x": Learnt(None)})
+    assert recorded().kept == {}
     assert set(listed(repo, recorded().tree)) == {path, b".raw-trigger/rules"}
+
+
+def test_a_launch_stands_in_the_record_until_it_is_over(repo: Repo) -> None:
+    repo.commit({"data/1_raw/a": "1", "data/1_raw/b": "1"})
+    opened, paths = repo.open(), (b"data/1_raw/a", b"data/1_raw/b", b"data/1_raw/caf\xe9")
+    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
+    owner = Owner("host", "pid:[1]", 17, "boot/3")
+    launch = Launch(
+        dict.fromkeys(paths, frozenset({"raw/a", "raw/b|x"})),
+        "post-commit",
+        "2026-01-31T00:00:00+00:00",
+        owner,
+        {paths[0]: frozenset({"raw/a"})},
+    )
+    for instance in (None, "home"):
+        state.begin(opened, "local", "launch-1", replace(launch, contested={}), instance)
+    found = state.read(opened, "local")
+    assert found is not None
+    assert (found.launches, found.instance) == ({"launch-1": replace(launch, contested={})}, "home")
+    assert repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw") == ""
+    state.promote(opened, "local", Results(found.tree, launch="launch-1"))
+    found = state.read(opened, "local")
+    assert found is not None
+    assert (found.launches, found.kept, found.instance) == ({}, {}, "home")
+
+
+@pytest.mark.parametrize("first", ["data/1_raw/x", "data/1_raw/x/y"])
+def test_a_file_that_takes_the_place_of_a_folder(repo: Repo, first: str) -> None:
+    """What one of them feeds is made, what the other feeds fails."""
+    second = {"data/1_raw/x": "data/1_raw/x/y", "data/1_raw/x/y": "data/1_raw/x"}[first]
+    repo.commit({first: "1"})
+    opened = repo.open()
+    state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
+    new = blob(repo, "2")
+    learnt = Learnt(new, frozenset({"b"}), {"b": new})
+    learn(opened, {first.encode(): Learnt(None, frozenset({"a"})), second.encode(): learnt})
+    found = state.read(opened, "local")
+    assert found is not None
+    assert found.reflected(second.encode(), "b", None) == new
+    assert diff.entries_at(opened, found.tree, [first.encode()])
+    learn(opened, {first.encode(): Learnt(None, frozenset({"a"}), {"a": None}), second.encode(): learnt})
+    found = state.read(opened, "local")
+    assert found is not None
+    assert found.kept == {}
+    assert set(listed(repo, found.tree)) == {second.encode(), b".raw-trigger/rules"}
 
 
 @pytest.mark.parametrize("garbage", ["HEAD", "HEAD:data/1_raw/a", "file"])
@@ -153,7 +206,7 @@ def test_two_at_once_lose_nothing(repo: Repo) -> None:
     entries = [blob(repo, str(i)) for i in range(12)]
     with ThreadPoolExecutor(4) as pool:
         futures = [
-            pool.submit(state.promote, opened, "local", {f"data/1_raw/{i}".encode(): Verdict(entry)})
+            pool.submit(learn, opened, {f"data/1_raw/{i}".encode(): Learnt(entry)})
             for i, entry in enumerate(entries)
         ]
     for future in futures:
@@ -169,14 +222,11 @@ def test_one_target_after_the_other_makes_a_path_whole(repo: Repo) -> None:
     opened = repo.open()
     state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     new, both, path = blob(repo, "2"), frozenset({"raw/a", "raw/b"}), b"data/1_raw/a"
-    state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/a"}))})
-    state.promote(opened, "local", {path: Verdict(new, both, frozenset({"raw/b"}))})
+    learn(opened, {path: Learnt(new, both, {"raw/a": new})})
+    learn(opened, {path: Learnt(new, both, {"raw/b": new})})
     found = state.read(opened, "local")
     assert found is not None
-    assert (found.exceptions, listed(repo, found.tree)) == (
-        {},
-        {path: new.oid, b".raw-trigger/rules": repo.git("rev-parse", f"{found.tree}:.raw-trigger/rules")},
-    )
+    assert (found.kept, listed(repo, found.tree)[path]) == ({}, new.oid)
 
 
 @pytest.mark.parametrize("recorded", ["1", None])
@@ -186,13 +236,13 @@ def test_what_nobody_knows_is_pending_whatever_is_desired(repo: Repo, recorded: 
     opened, path = repo.open(), b"data/1_raw/a"
     state.adopt(opened, "local", state.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     if recorded is None:
-        state.promote(opened, "local", {path: Verdict(None)})
-    state.promote(opened, "local", {}, None, {path: ["raw/a"]})
+        learn(opened, {path: Learnt(None)})
+    learn(opened, {path: Learnt(None, None, {"raw/a": UNKNOWN})})
     found = state.read(opened, "local")
     assert found is not None
     entry = diff.entries_at(opened, found.tree, [path]).get(path)
     for desired in (blob(repo, "1"), blob(repo, "2"), None):
-        assert not found.reflects(path, "raw/a", entry, desired)
+        assert found.reflected(path, "raw/a", entry) != desired
 
 
 def test_a_folder_that_git_cannot_write_is_an_error(repo: Repo) -> None:

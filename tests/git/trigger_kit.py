@@ -29,6 +29,9 @@ class Project:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def home(self) -> Path:
+        return Path("/home")
+
     def catalog(self, fresh: bool = False) -> Catalog:
         return Catalog(CATALOG, fresh=fresh)
 
@@ -78,7 +81,12 @@ class Pretended:
         self.during = during
         self.ran: list[str] = []
 
-    def launch(self, prepare: Callable[[], Order], on_target: Callable[[TargetOutcome], None]) -> Report:
+    def launch(
+        self,
+        prepare: Callable[[], Order],
+        on_target: Callable[[TargetOutcome], None],
+        on_batch: Callable[[int], None],
+    ) -> Report:
         for planned in prepare().plan.actionable:
             self.ran.append(planned.target.text)
             on_target(TargetOutcome(planned.target, "success"))

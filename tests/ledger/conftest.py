@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from raw_trigger.ledger import Ledger
-from raw_trigger.model.history import BatchRecord, LaunchRecord, Owner, TargetRecord
+from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import CheckResult, TargetOutcome
+from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Target
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)

@@ -392,6 +392,7 @@ class Runner:
         run: str | None = None,
         seconds: float | None = None,
         checks: list[Document] | None = None,
+        tried: bool = False,
     ) -> None:
         self.states["/".join(target["asset"]), target["partition"]] = status
         if status != "success":
@@ -408,9 +409,16 @@ class Runner:
                 "error": error,
                 "checks": checks or [],
                 "reads": None,
+                "materialized": tried or self._is_made(run, target),
                 "first": target.get("first", False),
             }
         )
+
+    def _is_made(self, run: str | None, target: Document) -> bool:
+        """Whether there is a materialization of it from the run."""
+        own = (event for event in self.place.events() if run is not None and event["run"] == run)
+        made = ((event["asset"], event["partition"]) for event in own if event["type"] == "made")
+        return ("/".join(target["asset"]), target["partition"]) in made
 
     @contextlib.contextmanager
     def _bracket(self, number: int, run: str | None) -> Iterator[list[str]]:
@@ -441,7 +449,7 @@ class Runner:
         """Reports, and partitions that are deleted: no runs."""
         with self._bracket(batch["number"], None) as statuses:
             for target in batch["targets"]:
-                error, status, key = None, "success", "/".join(target["asset"])
+                error, status, key, tried = None, "success", "/".join(target["asset"]), False
                 above = self._failed_above(target)
                 if above is not None:
                     status, error = "skipped", plain(f"upstream {above} failed")
@@ -450,12 +458,13 @@ class Runner:
                 else:
                     try:
                         self.misbehave("before", target)
+                        tried = True
                         self._do_at_once(batch["kind"], key, target)
                         self.misbehave("materialized", target)
                     except InjectedError as problem:
                         status, error = "failed", raised(str(problem))
                 statuses.append(status)
-                self._tell(batch["number"], target, status, error)
+                self._tell(batch["number"], target, status, error, tried=tried and status == "failed")
 
     def _do_at_once(self, kind: str, key: str, target: Document) -> None:
         if kind == "report":

@@ -27,5 +27,5 @@ def test_a_project_that_cannot_be_started_is_an_error_of_the_launch(tmp_path: Pa
     with launcher.ready():
         shown.append("the plan")
         with pytest.raises(ProjectError, match="nowhere does not exist"):
-            launcher.launch(prepare, lambda _: None)
+            launcher.launch(prepare, lambda _: None, lambda _: None)
     assert shown == ["the plan"]

@@ -1,4 +1,4 @@
-"""The lock of an environment: what its last holder leaves behind."""
+"""The lock of an environment, after its last holder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger.lock import left_behind, locked
+from raw_trigger.lock import locked
 
 HOLDER = """
 import os, sys
@@ -19,12 +19,9 @@ with locked(Path(sys.argv[1]), "local", "cli", print):
 """
 
 
-@pytest.mark.parametrize(("end", "left"), [("os._exit(9)", True), ("pass", False), ("sys.exit(1)", False)])
-def test_whether_the_last_holder_let_go(tmp_path: Path, end: str, left: bool) -> None:
-    """Only one that was killed, or ended like that, is told of, and only until the next one lets go."""
-    assert not left_behind(tmp_path, "local")
+@pytest.mark.parametrize("end", ["os._exit(9)", "pass", "sys.exit(1)"])
+def test_a_holder_that_is_gone_keeps_nobody_out(tmp_path: Path, end: str) -> None:
     subprocess.run([sys.executable, "-c", HOLDER.format(end=end), str(tmp_path)], check=False)
-    assert left_behind(tmp_path, "local") is left
-    with locked(tmp_path, "local", "cli", print):
-        assert not left_behind(tmp_path, "local")
-    assert not left_behind(tmp_path, "local")
+    waited: list[str] = []
+    with locked(tmp_path, "local", "cli", waited.append):
+        assert waited == []

@@ -76,7 +76,7 @@ def test_a_file_that_only_waits_is_not_told_every_time() -> None:
     path = b"data/1_raw/days/2026-01-08"
     entry = Entry("100644", "1")
     reflecting = ("days|2026-01-08", "weekly|2026-01-05", "two_days|2026-01-08", "two_days|2026-01-09")
-    record = Record("tree", {path: dict.fromkeys((*reflecting, "both", "after_weekly"), "1")})
+    record = Record("tree", {path: dict.fromkeys((*reflecting, "both", "after_weekly"), entry)})
     seen = ChangeSet(Base("recorded", "", "tree", ""), Desired("worktree", ""), (Change(path, None, entry),))
     made = make_plan(seen, PARTS, Options("local", downstream="all", now=NOW), record=record)
     assert {t.target.text: t.action for t in made.targets} == {

@@ -1,20 +1,18 @@
-"""What is recorded of launches that were killed."""
+"""Of which targets of killed launches it is known from what they were made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timezone
 
 import pytest
 
-from raw_trigger.model.changes import Entry
-from raw_trigger.model.history import BatchRecord, LaunchRecord, Owner, TargetRecord
-from raw_trigger.model.plan import Target
-from raw_trigger.model.record import Verdict
-from raw_trigger.settling import Attempt, settlement
+from raw_trigger.model.changes import Base, Change, Desired, Entry
+from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
+from raw_trigger.model.owner import Owner
+from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.settling import Attempt, certain
 
 PATH = b"data/1_raw/c.csv"
-A, B = "concepts|A", "concepts|B"
 
 
 def attempt(made: float | None) -> Attempt:
@@ -33,26 +31,41 @@ def attempt(made: float | None) -> Attempt:
     return Attempt(launch, record, "run", made)
 
 
-def verdict(oid: str, *targets: str) -> Verdict:
-    return Verdict(Entry("100644", oid), frozenset(targets), frozenset(targets))
+def plan(**contents: str) -> Plan:
+    """What is on disk other than recorded, and what it feeds."""
+    changes = tuple(
+        PlannedChange(Change(PATH, Entry("100644", "0" * 39 + "1"), Entry("100644", oid)), "planned")
+        for oid in contents.values()
+    )
+    targets = (
+        (PlannedTarget(Target("concepts", "A"), "materialize", "raw", 1, feeds=(PATH,)),) if changes else ()
+    )
+    return Plan("local", Base("recorded", "", "tree", ""), Desired("worktree", ""), changes, targets)
 
 
-@pytest.mark.parametrize("made", [1001.0, None], ids=["made", "cut off"])
 @pytest.mark.parametrize(
-    ("verdicts", "others"),
-    [({}, set()), ({PATH: verdict("2" * 40, B)}, {B}), ({PATH: verdict("2" * 40, A, B)}, {B})],
-    ids=["as recorded", "but for another row", "another version of it"],
+    ("made", "on_disk", "changed", "known"),
+    [
+        (1001.0, plan(), 1005.0, False),
+        (1001.0, plan(disk="2" * 40), 1005.0, False),
+        (1001.0, plan(disk="2" * 40), 900.0, False),
+        (1001.0, plan(disk="1" * 40), 900.0, True),
+        (1001.0, plan(disk="1" * 40), 1000.5, False),
+        (1001.0, plan(disk="1" * 40), 1005.0, True),
+        (None, plan(disk="1" * 40), 900.0, False),
+    ],
+    ids=[
+        "as recorded",
+        "another version",
+        "another one, older",
+        "what it was",
+        "written meanwhile",
+        "written later",
+        "cut off",
+    ],
 )
-def test_a_file_that_is_another_one_by_now(
-    made: float | None, verdicts: Mapping[bytes, Verdict], others: set[str]
+def test_of_what_it_is_known_from_what_it_was_made(
+    made: float | None, on_disk: Plan, changed: float, *, known: bool
 ) -> None:
-    """Also where nothing that counts for the target differs from what was recorded before."""
-    found = settlement([attempt(made)], verdicts, feeding=lambda _: [PATH], changed_at=lambda _: 1005.0)
-    assert found.certain == {}
-    assert found.unknown == {PATH: {A, *others}}
-
-
-def test_a_file_that_is_what_it_was() -> None:
-    verdicts = {PATH: verdict("1" * 40, A)}
-    found = settlement([attempt(1001.0)], verdicts, feeding=lambda _: [PATH], changed_at=lambda _: 900.0)
-    assert (found.certain, found.unknown) == (verdicts, {})
+    found = certain([attempt(made)], on_disk, feeding=lambda _: [PATH], changed_at=lambda _: changed)
+    assert found == ({Target("concepts", "A")} if known else set())

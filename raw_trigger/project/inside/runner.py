@@ -205,6 +205,7 @@ class Run:
                 error=error_of,
                 checks=[one for _, one in sorted(self.checks.get(key, {}).items())],
                 reads=reads,
+                materialized=is_made if any(made) else key in self.materialized,
             )
 
     def _reads(self, key: Any) -> Document | None:
@@ -266,12 +267,14 @@ class JobRun:
 
     def __init__(self) -> None:
         self.interrupted = False
+        self.materialized = False
         self.error: Any = None
         self.step_error: Any = None
 
     def on_event(self, event: Document) -> None:
         """Takes in one event; the first step that failed says why the run failed."""
         self.interrupted = self.interrupted or event.get("interrupted", False)
+        self.materialized = self.materialized or event["type"] == "ASSET_MATERIALIZATION"
         if event["type"] == "STEP_FAILURE" and self.step_error is None:
             self.step_error = event["error"]
         elif event["type"] == "PIPELINE_FAILURE":
@@ -351,6 +354,7 @@ class Runner:
         error: Document | None = None,
         checks: list[Document] | None = None,
         reads: Document | None = None,
+        materialized: bool = False,
     ) -> None:
         """Sends the outcome of one target, and remembers it for later targets."""
         self.states[_identity(target)] = status
@@ -367,6 +371,7 @@ class Runner:
                 "error": error,
                 "checks": checks or [],
                 "reads": reads,
+                "materialized": materialized,
             }
         )
 
@@ -391,7 +396,7 @@ class Runner:
         with self._bracket(number, None) as statuses:
             for target in self._after_the_failed(number, batch["targets"], statuses):
                 key = self.compat.asset_key(target["asset"])
-                error = None
+                error, tried = None, False  # what fails late may be stored all the same
                 if key not in self.node_of:  # Dagster would add an asset of this name
                     error = self.plain(f"{_text(target['asset'])} is not in the Dagster project")
                 else:
@@ -406,15 +411,16 @@ class Runner:
                         )
                     except Exception as raised:
                         error = self.session.error_of(raised)
+                        tried = True
                 status = "failed" if error else "success"
                 statuses.append(status)
-                self.tell(number, target, status, error=error)
+                self.tell(number, target, status, error=error, materialized=tried)
 
     def _delete(self, batch: Document) -> None:
         number = batch["number"]
         with self._bracket(number, None) as statuses:
             for target in self._after_the_failed(number, batch["targets"], statuses):
-                error = None
+                error, tried = None, False
                 node = self.node_of.get(self.compat.asset_key(target["asset"]))
                 if node is None:
                     error = self.plain(f"{_text(target['asset'])} is not in the Dagster project")
@@ -425,9 +431,10 @@ class Runner:
                         self.compat.delete_partition(self.instance, node.partitions, target["partition"])
                     except Exception as raised:
                         error = self.session.error_of(raised)
+                        tried = True
                 status = "failed" if error else "success"
                 statuses.append(status)
-                self.tell(number, target, status, error=error)
+                self.tell(number, target, status, error=error, materialized=tried)
 
     # Runs -----------------------------------------------------------------------------------------
 
@@ -809,6 +816,7 @@ class Runner:
                 run_id=run_id,
                 seconds=time.monotonic() - began,
                 error=error,
+                materialized=run.materialized,
             )
         if run.interrupted:
             raise Interrupted(signal.SIGINT)
