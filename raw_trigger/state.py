@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -143,8 +144,9 @@ def _understood(repo: Repository, tree: str) -> Record:
                 about, reflected = _exception(path, text)
                 exceptions[about] = reflected
             else:
-                launches[_launch_id(path)] = _launch(text)
-        except (ValueError, TypeError, KeyError) as error:
+                launch_id = _launch_id(path)
+                launches[launch_id] = _launch(text)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{show(path)}: {error}") from error
     rules, instance, data, assumed = (own.get(name.encode()) for name in (_RULES, _INSTANCE, DATA, _ASSUMED))
     return Record(
@@ -152,7 +154,7 @@ def _understood(repo: Repository, tree: str) -> Record:
         exceptions,
         None if rules is None else _told_rules(told[_RULES.encode()]),
         launches,
-        None if instance is None else told[_INSTANCE.encode()].decode().strip(),
+        None if instance is None else _told_instance(told[_INSTANCE.encode()]),
         None if data is None else data.oid,
         None if assumed is None else assumed.oid,
     )
@@ -191,6 +193,13 @@ def _told_rules(text: bytes) -> str:
         raise ValueError(f"{_RULES}: {error}") from error
 
 
+def _told_instance(text: bytes) -> str:
+    try:
+        return text.decode().strip()
+    except ValueError as error:
+        raise ValueError(f"{_INSTANCE}: {error}") from error
+
+
 def _exception(name: bytes, text: bytes) -> tuple[bytes, Reflected]:
     document = load_json(text)
     if not isinstance(document, dict) or document.keys() != {"path", "targets"}:
@@ -218,11 +227,13 @@ def _launch_id(path: bytes) -> str:
 
 def _launch(text: bytes) -> Launch:
     document: Any = load_json(text)
-    owner = document["owner"]
+    owner, started = document["owner"], document["started"]
+    if datetime.fromisoformat(started).tzinfo is None:
+        raise ValueError(f"{started!r} has no time zone")
     return Launch(
         paths=_fed(document["unknown"]),
         face=str(document["face"]),
-        started=str(document["started"]),
+        started=started,
         owner=None
         if owner is None
         else Owner(str(owner["host"]), str(owner["namespace"]), int(owner["pid"]), str(owner["started"])),

@@ -31,6 +31,7 @@ def exception(path: str = "data/1_raw/a", targets: object = NEVER, **more: objec
 
 
 NAME = exception()[0]
+NOW = "2026-01-31T00:00:00+00:00"
 KINDS = {
     "exception no JSON": (NAME, FILE, "{", f"{NAME}: Expecting property name"),
     "exception no UTF-8": (NAME, FILE, b"\xff", f"{NAME}: 'utf-8' codec"),
@@ -109,6 +110,38 @@ KINDS = {
         "rules: its version is 2, not 1",
     ),
     "rules too deep": ("rules", FILE, "[" * 100_000, "rules: it is nested too deeply"),
+    **{
+        f"launch {document!r:.40}": (
+            "launches/one.json",
+            FILE,
+            json.dumps(
+                {"face": "cli", "started": NOW, "owner": None, "unknown": [], "contested": []} | document
+            )
+            if isinstance(document, dict)
+            else document,
+            "launches/one.json: ",
+        )
+        for document in (
+            "",
+            "[]",
+            '"x"',
+            "{}",
+            {"started": "yesterday"},
+            {"started": "2026-01-31T00:00:00"},
+            {"started": 1},
+            {"owner": "me"},
+            {"owner": {"host": "h"}},
+            {"owner": {"host": "h", "namespace": "", "pid": "x", "started": ""}},
+            {"unknown": None},
+            {"unknown": "x"},
+            {"unknown": [1]},
+            {"unknown": [{"targets": ["a"], "paths": ["../x"]}]},
+            {"unknown": [{"targets": 1, "paths": []}]},
+            {"contested": {"targets": []}},
+        )
+    },
+    "launch of another name": ("launches/one", FILE, "{}", "it is not named after a launch"),
+    "instance no UTF-8": ("instance", FILE, b"\xff", "codec can't decode"),
     "something newer": (
         "marks/x",
         FILE,
