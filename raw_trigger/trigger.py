@@ -202,14 +202,14 @@ class Trigger(Survey):
             LockError: the lock was not had in time.
             RecordError: what is settled cannot be recorded.
         """
-        from raw_trigger import settling
+        from raw_trigger import interrupted
 
         plan = self._fetched(self.plan(self.detect(base, desired, only), launching=True), only)
         if not plan.actionable:
             yield plan
             return
         with locked(self.workspace.locks, self.workspace.environment, face, waiting):
-            settling.settle(self, self.warnings.append)
+            interrupted.settle(self, self.warnings.append)
             # Others were at work meanwhile, perhaps on the code too.
             self.look_again()
             if base.kind == "recorded" and self.record is not None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raw_trigger import results as travelling
 from raw_trigger.documents import load_json
 from raw_trigger.errors import UsageError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Base, Change, Desired, Entry, to_bytes
@@ -15,6 +14,7 @@ from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome, summa
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.model.record import Results
 from raw_trigger.model.rows import RowCounts
+from raw_trigger.record import results as travelling
 from raw_trigger.render import json as rendered
 
 _AGAIN = "run the whole workflow again"

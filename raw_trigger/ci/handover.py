@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raw_trigger import results as travelling
 from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.errors import UsageError
 from raw_trigger.model.changes import Base, Desired, show, to_bytes
 from raw_trigger.model.record import Results
 from raw_trigger.model.settings import folder_name
+from raw_trigger.record import results as travelling
 from raw_trigger.repo.repository import Repository
 
 _AGAIN = "begin with `raw-trigger ci --step fetch` in the same job"

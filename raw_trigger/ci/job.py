@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from raw_trigger import sharing, state
+from raw_trigger import state
 from raw_trigger.ci import documents, handover, matrix
 from raw_trigger.counting import FILES_LIMIT
 from raw_trigger.documents import read_bytes
@@ -27,6 +27,7 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Results
 from raw_trigger.places import require_own_environment
+from raw_trigger.record import origin as shared
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
@@ -201,7 +202,7 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
         why = _unrecorded(event, head)
         return Situation(event, workspace, base, head.desired, base.reason, why, None, (*told, *more))
     workspace = replace(workspace, environment=environment)
-    sharing.fetch(workspace.repo, environment, REMOTE, request.token)
+    shared.fetch(workspace.repo, environment, REMOTE, request.token)
     # Outside of a known CI system, --base stands for the event: it does not replace the record.
     instead = event.given_base is not None and event.system != "other"
     known = None if instead else recorded(workspace.repo, environment)
@@ -460,7 +461,7 @@ def _begun(found: Situation, request: Request, wishes: Wishes) -> Situation:
         trigger.ensure_record(found.base, trigger.rules(None))
         assert trigger.record is not None
         now = datetime.now(timezone.utc).isoformat()
-        begun = sharing.begin(
+        begun = shared.begin(
             found.workspace.repo,
             found.workspace.environment,
             REMOTE,
@@ -565,7 +566,7 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
     if not found.records:
         return []
     workspace = found.workspace
-    done = sharing.publish(
+    done = shared.publish(
         workspace.repo, workspace.environment, REMOTE, results, roots=workspace.roots, token=request.token
     )
     told = _published_as(found, done)
@@ -575,7 +576,7 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
     return told
 
 
-def _published_as(found: Situation, done: sharing.Publication) -> list[str]:
+def _published_as(found: Situation, done: shared.Publication) -> list[str]:
     """What is to be told of a publication.
 
     Raises:

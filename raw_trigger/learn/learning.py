@@ -113,11 +113,11 @@ def run(
     Raises:
         RawTriggerError: nothing could be run or recorded.
     """
-    from raw_trigger import settling
+    from raw_trigger import interrupted
 
     workspace = trigger.workspace
     with locked(workspace.locks, workspace.environment, FACE, waiting):
-        settling.settle(trigger, trigger.warnings.append)
+        interrupted.settle(trigger, trigger.warnings.append)
         trigger.look_again()
         files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
         base = recorded(workspace.repo, workspace.environment) or EMPTY

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger import sharing, state
+from raw_trigger import state
 from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
+from raw_trigger.record import origin as sharing
+from raw_trigger.record.results import dumps, loads, united
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.repository import Repository
-from raw_trigger.results import dumps, loads, united
 from tests.ci.smart_http import serving
 from tests.conftest import REPOSITORY_TOP, Repo
 
@@ -359,9 +360,9 @@ def test_nobody_takes_the_plan_of_another_first_run_for_done(origin: Origin) -> 
 _PUBLISH = """
 import sys
 from pathlib import Path
-from raw_trigger import sharing
+from raw_trigger.record import origin as sharing
 from raw_trigger.repo.repository import Repository
-from raw_trigger.results import loads
+from raw_trigger.record.results import loads
 repo = Repository.discover(Path(sys.argv[1]))
 results = loads(sys.stdin.read(), "stdin", ["data/1_raw"])
 sys.stdout.write("ready\\n")

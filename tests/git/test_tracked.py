@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger import results as travelling
 from raw_trigger import state
 from raw_trigger.arguments import Words, understood
 from raw_trigger.documents import MOST_TEXT
@@ -22,6 +21,7 @@ from raw_trigger.model.outcome import Reads
 from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Learnt, Results
 from raw_trigger.reads import Reading
+from raw_trigger.record import results as travelling
 from raw_trigger.render.json import render
 from tests.git.dvc_kit import DvcRepo, R, entry, folder_list, lock, md5, pointer, shown
 

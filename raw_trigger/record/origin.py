@@ -20,12 +20,12 @@ from raw_trigger import state
 from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
+from raw_trigger.record.results import united
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.dvc_entries import FOLDER
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.repo.trees import TREE_MODE, rewrite
-from raw_trigger.results import united
 
 _TRIES = 30
 _PAUSE = 0.1

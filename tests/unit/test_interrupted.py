@@ -6,11 +6,11 @@ from datetime import datetime, timezone
 
 import pytest
 
+from raw_trigger.interrupted import Attempt, certain
 from raw_trigger.model.changes import Base, Change, Desired, Entry
 from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, PlannedChange, PlannedTarget, Target
-from raw_trigger.settling import Attempt, certain
 
 PATH = b"data/1_raw/c.csv"
 
