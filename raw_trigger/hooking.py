@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from raw_trigger import background, state
+from raw_trigger import background
 from raw_trigger.background import Job
 from raw_trigger.config.loader import NAMES, require_readable
 from raw_trigger.errors import RawTriggerError
@@ -38,6 +38,7 @@ from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.model.settings import below
 from raw_trigger.places import Place, all_places, staged_configurations
 from raw_trigger.project.presence import has_project
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.trigger import Trigger
@@ -154,7 +155,7 @@ def reconcile(
         return Attended()
     base = recorded(repo, workspace.environment)
     if base is None:
-        raise state.no_more(workspace.environment)
+        raise recorded_tree.no_more(workspace.environment)
     event = HookEvent(name, base, revision_desired(head))
     return _carry_out(Trigger(workspace), event, launcher, on_plan, on_target, tell)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from raw_trigger import state
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.errors import LedgerError, ProjectError
 from raw_trigger.feeding import Feeding
@@ -25,6 +24,7 @@ from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import Launch, Results
 from raw_trigger.project.project import DagsterRun
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Survey
@@ -114,8 +114,8 @@ def _record(survey: Survey, launch_id: str, launch: Launch, tried: Sequence[Atte
     for one in tried:
         target = one.record.target
         fates[target] = "not made" if not one.begun else "made" if target in known else "broken"
-    learnt = state.kept_contents(repo, {**pointers(run.plan), **run.after(fates).learnt})
-    state.promote(
+    learnt = recorded_tree.kept_contents(repo, {**pointers(run.plan), **run.after(fates).learnt})
+    recorded_tree.promote(
         repo,
         survey.workspace.environment,
         Results(record.tree, learnt, launch_id),

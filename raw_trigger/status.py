@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raw_trigger import background, state
+from raw_trigger import background
 from raw_trigger.background import Job
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.install import missing_warning
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.places import environments_of_others
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
 from raw_trigger.trigger import Trigger
@@ -98,7 +99,7 @@ def status_of(trigger: Trigger) -> Status:
     is_foreign, is_gone = environments_of_others(repo, workspace.config), of_missing_worktrees(repo)
     found = tuple(
         EnvironmentStatus(name, tree, _behind(trigger, tree, tip))
-        for name, tree in sorted(state.environments(repo).items())
+        for name, tree in sorted(recorded_tree.environments(repo).items())
         if name == workspace.environment or not (is_foreign(name) or is_gone(name))
     )
     name = None if head is None or head.commit is None else headline(repo, head.commit)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from raw_trigger import state
 from raw_trigger.contents import Contents, Told
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
 from raw_trigger.feeding import Feeding, desired_paths, lacking
@@ -21,6 +20,7 @@ from raw_trigger.model.record import EVERY, UNKNOWN, Record, Reflected
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.places import named_instance, shown_instance
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import WorkingTree
 from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, moment, not_the_content, still_there, touched_since
@@ -73,7 +73,7 @@ class Survey:
         Raises:
             RecordError: the ref names no recorded tree.
         """
-        found = state.read(self.workspace.repo, self.workspace.environment)
+        found = recorded_tree.read(self.workspace.repo, self.workspace.environment)
         return None if found is None else found.without(self.launch)
 
     def look_again(self) -> None:
@@ -403,7 +403,7 @@ class Survey:
         places = [path for path, reflected in found.items() if _may_be_unread(path, reflected, rules)]
         if not places:
             return record
-        files = state.at(self.workspace.repo, record, places)
+        files = recorded_tree.at(self.workspace.repo, record, places)
         self.tracked.find(record.tree, (path for path, entry in files.items() if entry.mode == DVC_MODE))
         unread: dict[bytes, Match] = {}
         for path in files:
@@ -466,7 +466,7 @@ class Survey:
         further = [path for path in paths if path not in known]
         if not further:
             return changes
-        entries = state.at(self.workspace.repo, record, further)
+        entries = recorded_tree.at(self.workspace.repo, record, further)
         self.tracked.find(record.tree, (path for path, entry in entries.items() if entry.mode == DVC_MODE))
         return changes.extended({path: entries.get(path) for path in further})
 
@@ -516,7 +516,7 @@ class _WorkingTree:
         paths = touched_since(workspace.repo, workspace.roots, self._began, gone)
         known = {change.path: replace(change, old_path=None) for change in seen.changes}
         further = [path for path in paths if path not in known and self._rules.feeds(path)]
-        recorded = state.at(workspace.repo, self._record, further)
+        recorded = recorded_tree.at(workspace.repo, self._record, further)
         found = {path: Change(path, entry, entry) for path, entry in recorded.items()}
         return found | {path: known[path] for path in paths if path in known}
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raw_trigger import state, unmade
+from raw_trigger import unmade
 from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
@@ -34,6 +34,7 @@ from raw_trigger.model.record import (
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planning import is_wanted, made_from, make_plan, path_filter
 from raw_trigger.project import Watching
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, fate_of, feeding, pointers, settled, unsteady
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
@@ -321,7 +322,7 @@ class Trigger(Survey):
         self.begun = True
         now = datetime.now(timezone.utc).isoformat()
         mark = Launch(run.unknown, face, now, this_process())
-        state.begin(self.workspace.repo, self.workspace.environment, launch, mark, self.instance())
+        recorded_tree.begin(self.workspace.repo, self.workspace.environment, launch, mark, self.instance())
         return run
 
     def _learn(
@@ -451,9 +452,11 @@ class Trigger(Survey):
             return
         repo = self.workspace.repo
         base_tree = base.oid or repo.empty_tree
-        tree = state.raw_tree(repo, base_tree, self.tracked.watched(base_tree))
+        tree = recorded_tree.raw_tree(repo, base_tree, self.tracked.watched(base_tree))
         data = self.tracked.to_record(base_tree)
-        state.adopt(repo, self.workspace.environment, tree, rules.describe(), None, data, self.instance())
+        recorded_tree.adopt(
+            repo, self.workspace.environment, tree, rules.describe(), None, data, self.instance()
+        )
         self.look_again()
 
     def _promote(
@@ -476,7 +479,7 @@ class Trigger(Survey):
             seen = self.record_under(self.rules(self.known_catalog()), record)
         results = Results(
             planned_with=record.tree,
-            learnt=state.kept_contents(self.workspace.repo, learnt),
+            learnt=recorded_tree.kept_contents(self.workspace.repo, learnt),
             launch=launch,
             made=dict.fromkeys(made, record.tree),
             rules_before=record.rules,
@@ -488,7 +491,7 @@ class Trigger(Survey):
 
     def _record(self, results: Results, *, only_on: str | None = None, assume: bool = False) -> bool:
         workspace = self.workspace
-        return state.promote(
+        return recorded_tree.promote(
             workspace.repo,
             workspace.environment,
             results,
@@ -524,7 +527,7 @@ class Trigger(Survey):
         seen = self.record_under(self.rules(self.known_catalog()), record)
         results = Results(
             record.tree,
-            state.kept_contents(self.workspace.repo, learnt),
+            recorded_tree.kept_contents(self.workspace.repo, learnt),
             rules_before=record.rules,
             rules=seen.rules,
             edited=edited_between(record, seen),
@@ -575,8 +578,9 @@ class Trigger(Survey):
             if not self._record(Results(old, done), only_on=only_on, assume=True):
                 raise _moved()
             return chosen
-        new, data = state.raw_tree(repo, tree, self.tracked.watched(tree)), self.tracked.to_record(tree)
-        if not state.adopt(repo, environment, new, rules.describe(), self.record, data, self.instance()):
+        new = recorded_tree.raw_tree(repo, tree, self.tracked.watched(tree))
+        data, told = self.tracked.to_record(tree), rules.describe()
+        if not recorded_tree.adopt(repo, environment, new, told, self.record, data, self.instance()):
             raise _moved()
         return {change.path: frozenset() for change in changes.changes}
 

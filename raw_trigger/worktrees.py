@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from raw_trigger import state
 from raw_trigger.model.settings import is_of_worktree
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 
 
@@ -20,9 +20,9 @@ def tidy(repo: Repository) -> None:
     """Deletes the records of worktrees that are gone, and notes this one."""
     for note in _notes(repo):
         if not (_git_dir(repo, note.name) / repo.private_dir.name).is_dir():
-            for environment in state.environments(repo):
+            for environment in recorded_tree.environments(repo):
                 if is_of_worktree(environment, note.name):
-                    repo.git.attempt("update-ref", "-d", f"{state.PREFIX}{environment}")
+                    repo.git.attempt("update-ref", "-d", f"{recorded_tree.PREFIX}{environment}")
             note.unlink(missing_ok=True)
     name = repo.worktree_name
     # An error is ignored: if nothing can be written, nothing can be recorded either.

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from raw_trigger import state
 from raw_trigger.ci import documents, handover, matrix
 from raw_trigger.counting import FILES_LIMIT
 from raw_trigger.documents import read_bytes
@@ -28,6 +27,7 @@ from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Results
 from raw_trigger.places import require_own_environment
 from raw_trigger.record import origin as shared
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
@@ -520,7 +520,7 @@ def _record(found: Situation, request: Request) -> Done:
     warnings: list[str] = []
     results = [part.results for part in parts if part.results is not None]
     if found.records and found.base is not None and assigned.launch is not None:
-        record = state.read(found.workspace.repo, found.workspace.environment)
+        record = recorded_tree.read(found.workspace.repo, found.workspace.environment)
         if record is not None:
             lost = _unknown(planned, assigned, missing)
             results.append(Results(record.tree, lost, assigned.launch))

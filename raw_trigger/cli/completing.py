@@ -100,12 +100,12 @@ def _partitions(ctx: typer.Context, incomplete: str) -> Proposals:
 
 
 def _environments(ctx: typer.Context) -> Proposals:
-    from raw_trigger import state
+    from raw_trigger.record import tree as recorded_tree
 
     for workspace in _workspaces(ctx):
         yield workspace.environment
         yield from (name for name, _ in workspace.config.ci_environments)
-        yield from state.environments(workspace.repo)
+        yield from recorded_tree.environments(workspace.repo)
 
 
 def _runs(ctx: typer.Context) -> Proposals:

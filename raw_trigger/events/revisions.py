@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from raw_trigger import state
 from raw_trigger.errors import GitError, UsageError
 from raw_trigger.model.changes import INDEX, WORKTREE, Base, Desired
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository, Revision
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def is_revision(repo: Repository, word: str) -> bool:
 
 def recorded(repo: Repository, environment: str) -> Base | None:
     """Returns the recorded tree as a base; None if nothing is recorded."""
-    record = state.read(repo, environment)
+    record = recorded_tree.read(repo, environment)
     if record is None:
         return None
-    return Base("recorded", state.PREFIX + environment, record.tree, "")
+    return Base("recorded", recorded_tree.PREFIX + environment, record.tree, "")
 
 
 def revision_base(revision: Revision, reason: str) -> Base:

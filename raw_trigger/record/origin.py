@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from raw_trigger import state
 from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.results import united
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.dvc_entries import FOLDER
@@ -96,7 +96,7 @@ def begin(
             return start.tree
         is_others = first is not None and start.tree != first
         unknown = dict.fromkeys(launch.paths, frozenset({EVERY})) if is_others else {}
-        return state.begun(repo, start.forgetting(unknown), launch_id, launch, None)
+        return recorded_tree.begun(repo, start.forgetting(unknown), launch_id, launch, None)
 
     return _moved(publishing.connected(repo, remote, token), environment, remote, first, roots, begun)
 
@@ -132,9 +132,9 @@ def publish(
         remote,
         told.planned_with,
         roots,
-        lambda start: state.promoted(repo, start, told, roots=roots),
+        lambda start: recorded_tree.promoted(repo, start, told, roots=roots),
     )
-    recorded = None if done.tree is None else state.read_tree(repo, done.tree)
+    recorded = None if done.tree is None else recorded_tree.read_tree(repo, done.tree)
     return done if recorded is None else replace(done, pending=_unsettled(repo, said, recorded))
 
 
@@ -147,7 +147,7 @@ def _moved(
     after: Callable[[Record], str],
 ) -> Publication:
     """Moves the remote's record to the tree that is made of it, however often others move it meanwhile."""
-    ref = state.PREFIX + environment
+    ref = recorded_tree.PREFIX + environment
     try:
         for tries in range(1, _TRIES + 1):
             latest = _fetch(repo, environment, remote)
@@ -183,12 +183,12 @@ def _unsettled(repo: Repository, told: Results, recorded: Record) -> dict[bytes,
 
 
 def _fetch(repo: Repository, environment: str, remote: str) -> Record | None:
-    ref = state.PREFIX + environment
+    ref = recorded_tree.PREFIX + environment
     before = publishing.local(repo, ref)
     if publishing.fetch(repo, remote, ref) is None:
         return None
     try:
-        return state.read(repo, environment)
+        return recorded_tree.read(repo, environment)
     except RecordError as error:
         publishing.keep(repo, ref, before)
         raise RecordError(
@@ -199,10 +199,10 @@ def _fetch(repo: Repository, environment: str, remote: str) -> Record | None:
 
 def _recorded(repo: Repository, remote: str, tree: str) -> Record | None:
     """The recorded tree of this id, from the remote where it is not here any more."""
-    found = state.read_tree(repo, tree)
+    found = recorded_tree.read_tree(repo, tree)
     if found is None:
         publishing.obtain(repo, remote, [tree])
-        found = state.read_tree(repo, tree)
+        found = recorded_tree.read_tree(repo, tree)
     return found
 
 
@@ -215,7 +215,7 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
             "record its base before the results are published: `raw-trigger ci` does with the same event",
         )
     watched = Tracked(repo, roots).watched(tree)
-    raw = state.raw_tree(repo, tree, watched)
+    raw = recorded_tree.raw_tree(repo, tree, watched)
     own = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", FOLDER)
     if own:
         raw = rewrite(repo, raw, {FOLDER.encode(): Entry(TREE_MODE, own.split()[2].split(b"\t")[0].decode())})

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger import state
 from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
 from raw_trigger.record import origin as sharing
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.results import dumps, loads, united
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.repository import Repository
@@ -96,9 +96,9 @@ class Run:
         if found is None and base is not None:
             if self.clone.try_git("cat-file", "-e", base).returncode:
                 self.fetch_trees(base)
-            tree = state.raw_tree(self.repo, base, ROOTS)
-            assert state.adopt(self.repo, "production", tree, FILE_RULES, None)
-            found = state.read(self.repo, "production")
+            tree = recorded_tree.raw_tree(self.repo, base, ROOTS)
+            assert recorded_tree.adopt(self.repo, "production", tree, FILE_RULES, None)
+            found = recorded_tree.read(self.repo, "production")
             self.first = None if found is None else found.tree
         self.planned_with = found.tree if found else ""
         return found
@@ -425,7 +425,7 @@ def test_a_token_lets_write_and_is_nowhere_to_be_seen(origin: Origin, private: s
     with pytest.raises(GitError, match="cannot be read"):
         run.begin(origin.base)
     assert run.publish(run.results()).status == "unreachable"
-    tree = state.raw_tree(run.repo, "HEAD", ROOTS)
+    tree = recorded_tree.raw_tree(run.repo, "HEAD", ROOTS)
     trace = origin.tmp_path / "trace"
     traced = Repository.discover(
         run.clone.top, {**os.environ, "GIT_TRACE": str(trace), "GIT_TRACE_SETUP": "1"}
@@ -451,7 +451,7 @@ def test_a_token_takes_the_place_of_what_checkout_left(origin: Origin, private: 
     run = private_clone(origin, private)
     server = private.removesuffix("origin.git")
     run.clone.git("config", f"http.{server}.extraheader", "AUTHORIZATION: basic eDpy")
-    tree = state.raw_tree(run.repo, "HEAD", ROOTS)
+    tree = recorded_tree.raw_tree(run.repo, "HEAD", ROOTS)
     refused = run.publish(Results(tree))
     assert (refused.status, "403" in refused.words) == ("refused", True)
     assert run.publish(Results(tree), token="w").status == "done"
@@ -504,7 +504,7 @@ def test_an_origin_that_is_not_there_is_no_empty_record(origin: Origin, where: s
     run.clone.git("remote", "set-url", "origin", where)
     with pytest.raises(GitError, match="origin cannot be read"):
         sharing.fetch(run.repo, "production", "origin")
-    assert state.read(run.repo, "production") == before
+    assert recorded_tree.read(run.repo, "production") == before
     done = run.publish(run.results(A))
     assert (done.status, bool(done.words)) == ("unreachable", True)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raw_trigger import state
 from raw_trigger.config import load_config
 from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
@@ -18,6 +17,7 @@ from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.model.record import Record
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
@@ -181,7 +181,7 @@ class DvcRepo(Repo):
         return len(self.trigger().adopt(self.git("rev-parse", f"{revision}^{{tree}}"), globs))
 
     def record(self) -> Record:
-        found = state.read(self.open(), "local")
+        found = recorded_tree.read(self.open(), "local")
         assert found is not None
         return found
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from raw_trigger import hooking, state
+from raw_trigger import hooking
 from raw_trigger.config import Config, load_config
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.events.hooks import hook_events
@@ -27,6 +27,7 @@ from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
@@ -341,7 +342,7 @@ class World:
                 found[name] = path.read_bytes()
         for path in (git_dir / "refs").rglob("*"):
             name = str(path.relative_to(git_dir))
-            if path.is_file() and not name.startswith(state.PREFIX):
+            if path.is_file() and not name.startswith(recorded_tree.PREFIX):
                 found[name] = path.read_bytes()
         return found
 

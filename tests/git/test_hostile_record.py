@@ -10,10 +10,10 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner
 
-from raw_trigger import state
 from raw_trigger.cli.app import app
 from raw_trigger.errors import RecordError
 from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.tracked import Tracked
 from tests.conftest import Repo
 
@@ -177,7 +177,7 @@ def test_what_is_damaged_is_told_with_the_way_out(repo: Repo, kind: str) -> None
     name, mode, content, said = KINDS[kind]
     record(repo, name, mode, content)
     with pytest.raises(RecordError) as caught:
-        state.read(repo.open(), "local")
+        recorded_tree.read(repo.open(), "local")
     assert caught.value.message.startswith(f"{REF} cannot be read: .raw-trigger"), caught.value.message
     assert said in caught.value.message
     assert caught.value.hint is not None and f"git update-ref -d {REF}" in caught.value.hint
@@ -218,7 +218,7 @@ def test_rules_that_this_version_refuses_are_none_that_are_known(repo: Repo) -> 
     rule = {"path": "{p:(?!x).*}", "assets": ["a"], "ignore": False, "partition": None}
     text = json.dumps({"version": 1, "roots": ["data/1_raw/"], "rules": [rule], "catalog": None})
     record(repo, "rules", FILE, text)
-    found = state.read(repo.open(), "local")
+    found = recorded_tree.read(repo.open(), "local")
     assert found is not None and found.rules == text
     assert RuleBook.described(text).match(b"data/1_raw/a") is None
 

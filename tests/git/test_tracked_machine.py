@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger import state
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.changes import Base, Change, Desired, Entry, show
 from raw_trigger.model.record import Learnt, Results
+from raw_trigger.record import tree as recorded_tree
 from tests.conftest import SOAK
 from tests.git.dvc_kit import DvcRepo, R, lock, md5, pointer
 
@@ -192,7 +192,9 @@ class Versions:
             path: Learnt(one) for path, one in pointers.items() if self.random.random() < 0.8 or share > 1
         }
         learnt = {one.path: Learnt(one.new) for one in chosen}
-        state.promote(self.dvc.open(), "local", Results("", {**learnt, **files}), roots=["data/1_raw"])
+        recorded_tree.promote(
+            self.dvc.open(), "local", Results("", {**learnt, **files}), roots=["data/1_raw"]
+        )
         for one in chosen:
             if one.new is None:
                 del self.recorded[show(one.path)]
