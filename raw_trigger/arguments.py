@@ -16,8 +16,8 @@ from raw_trigger.mapping.patterns import PatternError, compile_glob
 from raw_trigger.mapping.rules import target_named, unknown_asset
 from raw_trigger.model.changes import Base, Desired, is_pointer, show, to_bytes
 from raw_trigger.model.plan import Narrowing, Target
+from raw_trigger.planner import Planner
 from raw_trigger.roots import spellings
-from raw_trigger.survey import Survey
 
 _GLOB = re.compile(r"[*?\[]")
 _REVISION = re.compile(r"(?!job:|\.{0,2}/).*([~^:]|@\{|\.\.)|[0-9a-f]{7,64}\Z")
@@ -42,7 +42,7 @@ class Asked:
 
 
 def understood(
-    survey: Survey, words: Words, start: Path, *, staged: bool = False, everything: bool = False
+    planner: Planner, words: Words, start: Path, *, staged: bool = False, everything: bool = False
 ) -> Asked:
     """Returns what the words mean. A word that is both a revision and a file is an error, as in git.
 
@@ -55,15 +55,15 @@ def understood(
         UsageError: a word is neither, or could be both.
         ProjectError: the project does not load, so it is unknown whether a word is an asset.
     """
-    repo, environment = survey.workspace.repo, survey.workspace.environment
+    repo, environment = planner.workspace.repo, planner.workspace.environment
 
     def sides(revisions: Sequence[str]) -> tuple[Base, Desired]:
         return from_arguments(repo, environment, revisions, staged=staged, everything=everything)
 
     revisions, names = words.first, words.named
     if names is not None:
-        return _Reader(survey, start, *sides(revisions)).asked(names)
-    here = [_is_here(survey, word, start) for word in revisions]
+        return _Reader(planner, start, *sides(revisions)).asked(names)
+    here = [_is_here(planner, word, start) for word in revisions]
     count = here.index(True) if True in here else len(revisions)
     if count < len(revisions) and is_revision(repo, revisions[count]):
         raise UsageError(
@@ -78,12 +78,12 @@ def understood(
             raise
         count = known.index(False)
         base, desired = sides(revisions[:count])
-    return _Reader(survey, start, base, desired, sides).asked(revisions[count:])
+    return _Reader(planner, start, base, desired, sides).asked(revisions[count:])
 
 
-def _is_here(survey: Survey, word: str, start: Path) -> bool:
+def _is_here(planner: Planner, word: str, start: Path) -> bool:
     """Says whether the word is a raw file, or a folder in, of or above raw files, as seen from here."""
-    workspace = survey.workspace
+    workspace = planner.workspace
     if not word or not os.path.lexists(start / word):
         return False
     found = spellings(workspace.repo, (), word, start)
@@ -108,20 +108,20 @@ class _Reader:
 
     def __init__(
         self,
-        survey: Survey,
+        planner: Planner,
         start: Path,
         base: Base,
         desired: Desired,
         sides: Callable[[Sequence[str]], object] | None = None,
     ) -> None:
-        self._survey = survey
-        self._repo = survey.workspace.repo
-        self._roots = survey.workspace.roots
+        self._planner = planner
+        self._repo = planner.workspace.repo
+        self._roots = planner.workspace.roots
         self._start = start
         self._base, self._desired, self._sides = base, desired, sides
 
     def asked(self, names: Sequence[str]) -> Asked:
-        narrowing = self._survey.wishes.narrowing
+        narrowing = self._planner.wishes.narrowing
         paths, targets = list(narrowing.paths), []
         for name in names:
             globs = self._globs(name)
@@ -151,9 +151,9 @@ class _Reader:
     @cached_property
     def _known(self) -> frozenset[bytes]:
         """Returns every raw file that differs between the two sides or that the second side has."""
-        survey = self._survey
-        changed = survey.detect(self._base, self._desired).changes
-        there = desired_paths(self._repo, survey.tracked, self._desired)
+        planner = self._planner
+        changed = planner.detect(self._base, self._desired).changes
+        there = desired_paths(self._repo, planner.tracked, self._desired)
         return frozenset((*(change.path for change in changed), *(path for path, _ in there)))
 
     def _globs(self, name: str) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ class _Reader:
         raw, full = to_bytes(path), self._repo.top / path
         if os.path.lexists(full):
             if is_pointer(raw):
-                tracked = self._survey.tracked
+                tracked = self._planner.tracked
                 outs = filter(None, map(tracked.out, self._known))
                 for inside in sorted({out.path for out in outs if out.pointer == raw}):
                     yield from _whole(show(inside))
@@ -189,14 +189,14 @@ class _Reader:
         Args:
             certain: Whether the name can be nothing else, so that the project as it is now decides.
         """
-        survey = self._survey
-        if not survey.wishes.use_catalog:
+        planner = self._planner
+        if not planner.wishes.use_catalog:
             return None
         looks_like_revision = self._sides is not None and _REVISION.match(name) is not None
         try:
-            found = target_named(name, survey.known_catalog())
+            found = target_named(name, planner.known_catalog())
             if found is None and certain and not looks_like_revision:
-                found = target_named(name, survey.catalog())
+                found = target_named(name, planner.catalog())
         except ProjectError:
             if certain and not looks_like_revision:
                 raise
@@ -214,8 +214,8 @@ class _Reader:
                 f"'{name}' is no raw file (the raw roots are {', '.join(self._roots)})",
                 "name a file below one of them that git does not ignore",
             )
-        survey = self._survey
-        asset = f": {unknown_asset(name, survey.known_catalog())}" if survey.wishes.use_catalog else ""
+        planner = self._planner
+        asset = f": {unknown_asset(name, planner.known_catalog())}" if planner.wishes.use_catalog else ""
         kinds = "no raw file and no asset" if self._sides is None else "no revision, no raw file and no asset"
         return UsageError(
             f"'{name}' is {kinds}{asset}",

@@ -23,11 +23,11 @@ from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import Launch, Results
+from raw_trigger.planner import Planner
 from raw_trigger.project.project import DagsterRun
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.repo.repository import Repository
-from raw_trigger.survey import Survey
 from raw_trigger.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
@@ -57,7 +57,7 @@ class Attempt:
         return self.record.target.text
 
 
-def settle(survey: Survey, warn: Callable[[str], None]) -> None:
+def settle(planner: Planner, warn: Callable[[str], None]) -> None:
     """Records what launches had finished whose process was killed; what else they were for is pending.
 
     Args:
@@ -66,8 +66,8 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
     Raises:
         RecordError: it cannot be written; to run anything would be in vain.
     """
-    workspace = survey.workspace
-    killed = {} if survey.record is None else interrupted(survey.record.launches)
+    workspace = planner.workspace
+    killed = {} if planner.record is None else interrupted(planner.record.launches)
     if not killed:
         return
     attempted: dict[str, list[Attempt]] = {}
@@ -84,22 +84,22 @@ def settle(survey: Survey, warn: Callable[[str], None]) -> None:
         return
     here = reads_here(workspace)
     for launch_id, mark in sorted(killed.items(), key=lambda one: one[1].started):
-        _record(survey, launch_id, mark, attempted.get(launch_id, []) if here else [])
-        survey.look_again()
+        _record(planner, launch_id, mark, attempted.get(launch_id, []) if here else [])
+        planner.look_again()
 
 
-def _record(survey: Survey, launch_id: str, launch: Launch, tried: Sequence[Attempt]) -> None:
+def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[Attempt]) -> None:
     """Records what became of one of them."""
-    repo, record = survey.workspace.repo, survey.record
+    repo, record = planner.workspace.repo, planner.record
     assert record is not None
     tried = [one for one in tried if any(launch.has(path, one.name) for path, _ in one.record.files)]
     run = Run(
-        survey.working_tree(launch.paths, without=launch_id),
+        planner.working_tree(launch.paths, without=launch_id),
         [one.record.target for one in tried if one.begun],
     )
-    rules = survey.rules(survey.known_catalog())
-    with survey.contents(NOTHING, rules) as contents:
-        feeding = Feeding(repo, survey.tracked, NOTHING, rules, contents)
+    rules = planner.rules(planner.known_catalog())
+    with planner.contents(NOTHING, rules) as contents:
+        feeding = Feeding(repo, planner.tracked, NOTHING, rules, contents)
         known = certain(
             [one for one in tried if one.begun],
             run.plan,
@@ -117,9 +117,9 @@ def _record(survey: Survey, launch_id: str, launch: Launch, tried: Sequence[Atte
     learnt = recorded_tree.kept_contents(repo, {**pointers(run.plan), **run.after(fates).learnt})
     recorded_tree.promote(
         repo,
-        survey.workspace.environment,
+        planner.workspace.environment,
         Results(record.tree, learnt, launch_id),
-        roots=survey.workspace.roots,
+        roots=planner.workspace.roots,
     )
 
 

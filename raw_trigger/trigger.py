@@ -32,13 +32,13 @@ from raw_trigger.model.record import (
     edited_between,
 )
 from raw_trigger.model.rules import tells_catalog
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.planning import is_wanted, made_from, make_plan, path_filter
 from raw_trigger.project import Watching
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, fate_of, feeding, pointers, settled, unsteady
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
-from raw_trigger.survey import Survey, Wishes
 from raw_trigger.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Waiting = Callable[[str], None]
 """Told whom a command waits for."""
 
 
-class Trigger(Survey):
+class Trigger(Planner):
     """Carries plans out in one workspace.
 
     Args:
@@ -117,7 +117,7 @@ class Trigger(Survey):
         """
         catalog = self.known_catalog()
         rules = self.rules(catalog)
-        options = Survey(self.workspace)._options()
+        options = Planner(self.workspace)._options()
         made: dict[Target, list[Target]] = {}
 
         def made_of(target: Target) -> list[Target]:

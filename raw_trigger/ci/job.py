@@ -26,13 +26,13 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Results
 from raw_trigger.places import require_own_environment
+from raw_trigger.planner import Wishes
 from raw_trigger.record import origin as shared
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.repo.tracked import Tracked
-from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace import Workspace
 

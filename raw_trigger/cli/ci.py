@@ -291,8 +291,8 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
     """Does the job, and prints its progress."""
     from raw_trigger.ci.job import attend
     from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.planner import Wishes
     from raw_trigger.record.tree import PREFIX
-    from raw_trigger.survey import Wishes
 
     workspace, request = known.workspace, known.request
     assert workspace is not None

@@ -280,7 +280,7 @@ def trigger_of(
 ) -> Trigger:
     """Returns a trigger with the command's wishes."""
     from raw_trigger.model.plan import Narrowing
-    from raw_trigger.survey import Wishes
+    from raw_trigger.planner import Wishes
     from raw_trigger.trigger import Trigger
 
     narrowing = Narrowing(tuple(assets or ()), globs(paths), ranges(partitions))

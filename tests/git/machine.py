@@ -27,9 +27,9 @@ from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.planner import Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
-from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 

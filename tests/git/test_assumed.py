@@ -11,8 +11,8 @@ from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.changes import WORKTREE, Base, Desired, show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing
+from raw_trigger.planner import Wishes
 from raw_trigger.status import status_of
-from raw_trigger.survey import Wishes
 from tests.conftest import Repo
 from tests.git.dvc_kit import DvcRepo, R
 from tests.git.test_contents import ROWS, START, Ground

@@ -20,9 +20,9 @@ from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
+from raw_trigger.planner import Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
-from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 from tests.conftest import REPOSITORY_TOP, SOAK, Repo

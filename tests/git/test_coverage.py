@@ -16,10 +16,10 @@ from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import NOTHING, Base, Desired
 from raw_trigger.model.plan import Narrowing
+from raw_trigger.planner import Wishes
 from raw_trigger.render.text import TextRenderer
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
-from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 from tests.conftest import Repo

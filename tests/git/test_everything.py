@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.survey import Wishes
+from raw_trigger.planner import Wishes
 from tests.conftest import Repo
 from tests.git.dvc_kit import DvcRepo, pointer, shown
 from tests.git.test_contents import ROWS, START, Ground

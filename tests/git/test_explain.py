@@ -13,9 +13,9 @@ from raw_trigger.events.revisions import from_arguments
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.plan import Narrowing
+from raw_trigger.planner import Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
-from raw_trigger.survey import Wishes
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace import Workspace
 from tests.conftest import Repo

@@ -13,7 +13,7 @@ from raw_trigger.events.hooks import HookEvent
 from raw_trigger.events.revisions import head_base, revision_desired
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.survey import Wishes
+from raw_trigger.planner import Wishes
 from raw_trigger.trigger import Trigger
 from tests.conftest import Repo
 from tests.git import test_contents

@@ -9,7 +9,7 @@ import pytest
 from raw_trigger.errors import UsageError
 from raw_trigger.explain import AssetExplanation, Explainer
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.survey import Wishes
+from raw_trigger.planner import Wishes
 from tests.conftest import Repo
 from tests.git.dvc_kit import DvcRepo
 from tests.git.test_contents import ROWS, START, Ground

@@ -12,7 +12,7 @@ from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.survey import Wishes
+from raw_trigger.planner import Wishes
 from tests.conftest import SOAK, Repo
 from tests.git.test_contents import Ground
 

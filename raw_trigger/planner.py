@@ -39,7 +39,7 @@ class Wishes:
     use_catalog: bool = True
 
 
-class Survey:
+class Planner:
     """Knows one workspace; what it read of record and catalog is kept until :meth:`look_again`."""
 
     def __init__(self, workspace: Workspace, wishes: Wishes | None = None) -> None:
@@ -482,11 +482,11 @@ class Survey:
             further: Paths to be looked at even if they are as recorded.
             without: A launch that is looked at as if it had never begun.
         """
-        survey = Survey(self.workspace)._sharing(self)
-        assert survey.record is not None
-        return _WorkingTree(survey, survey.record.without(without), further)
+        planner = Planner(self.workspace)._sharing(self)
+        assert planner.record is not None
+        return _WorkingTree(planner, planner.record.without(without), further)
 
-    def _sharing(self, other: Survey) -> Survey:
+    def _sharing(self, other: Planner) -> Planner:
         """Takes over what the other has read."""
         self._fresh, self._known, self.obtain = other._fresh, other._known, other.obtain
         self.__dict__["record"] = other.record
@@ -496,22 +496,22 @@ class Survey:
 class _WorkingTree:
     """See :class:`raw_trigger.record.run.WorkingTree`."""
 
-    def __init__(self, survey: Survey, record: Record, further: Collection[bytes]) -> None:
-        self._survey = survey
+    def __init__(self, planner: Planner, record: Record, further: Collection[bytes]) -> None:
+        self._planner = planner
         self._further = further
-        self._rules = survey.rules(survey.known_catalog())
-        self._record = survey.record_under(self._rules, record)
-        self._began = moment(survey.workspace.repo)
+        self._rules = planner.rules(planner.known_catalog())
+        self._record = planner.record_under(self._rules, record)
+        self._began = moment(planner.workspace.repo)
 
     def now(self) -> ChangeSet:
-        survey, record = self._survey, self._record
-        seen = survey.detect(Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE))
-        seen = seen.overlaid(diff.hidden(survey.workspace.repo, survey.workspace.roots))
-        seen = survey._with_paths(seen, record, self._further)
-        return survey._with_exceptions(seen, record, self._rules)
+        planner, record = self._planner, self._record
+        seen = planner.detect(Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE))
+        seen = seen.overlaid(diff.hidden(planner.workspace.repo, planner.workspace.roots))
+        seen = planner._with_paths(seen, record, self._further)
+        return planner._with_exceptions(seen, record, self._rules)
 
     def touched(self, seen: ChangeSet) -> Mapping[bytes, Change]:
-        workspace = self._survey.workspace
+        workspace = self._planner.workspace
         gone = [change.path for change in seen.changes if change.new is None]
         paths = touched_since(workspace.repo, workspace.roots, self._began, gone)
         known = {change.path: replace(change, old_path=None) for change in seen.changes}
@@ -521,25 +521,25 @@ class _WorkingTree:
         return found | {path: known[path] for path in paths if path in known}
 
     def plan(self, seen: ChangeSet, made: Collection[Target]) -> Plan:
-        survey, rules = self._survey, self._rules
-        repo = survey.workspace.repo
-        disk = not_the_content(repo, survey.tracked, seen, rules.feeds)
+        planner, rules = self._planner, self._rules
+        repo = planner.workspace.repo
+        disk = not_the_content(repo, planner.tracked, seen, rules.feeds)
         # Git may have been told to ignore it, and to forget it.
         disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
-        with survey.contents(seen, rules, self._record) as contents:
+        with planner.contents(seen, rules, self._record) as contents:
             return make_plan(
                 seen,
                 rules,
-                survey._options(),
+                planner._options(),
                 disk=disk,
-                feeds=Feeding(repo, survey.tracked, seen, rules, contents),
+                feeds=Feeding(repo, planner.tracked, seen, rules, contents),
                 compare=contents,
                 record=self._record,
                 made=made,
             )
 
     def below(self, target: Target) -> Callable[[Target], bool]:
-        options, catalog = self._survey._options(), self._rules.catalog
+        options, catalog = self._planner._options(), self._rules.catalog
         return may_be_made_from(target, catalog, options.downstream, options.now)
 
 
