@@ -61,6 +61,9 @@ _OWN = frozenset(
 )
 """What this version knows the meaning of; what else a record holds was written by a newer one."""
 _TEXTS = (_RULES.encode(), _INSTANCE.encode())
+_READ: dict[tuple[Path, str], Record] = {}
+"""What was read of trees, by their ids: one command asks for the same record a dozen times."""
+_READ_AT_MOST = 8
 _TRIES = 50
 _PAUSE = 0.05
 """Seconds between two tries, at most: another promotion takes about as long."""
@@ -98,11 +101,17 @@ def _read(repo: Repository, name: str) -> Record | None:
     tree, *kind = show(out).split()
     if kind != ["tree"]:
         return None
+    known = _READ.get((repo.common_dir, tree))
+    if known is not None:
+        return known
     try:
-        return _understood(repo, tree)
+        found = _READ[repo.common_dir, tree] = _understood(repo, tree)
     except (GitError, ValueError) as error:
         said = error.message if isinstance(error, GitError) else str(error)
         raise damaged(name, f"cannot be read: {said}") from error
+    while len(_READ) > _READ_AT_MOST:
+        del _READ[next(iter(_READ))]
+    return found
 
 
 def _understood(repo: Repository, tree: str) -> Record:
