@@ -27,6 +27,7 @@ from raw_trigger.planner import Planner
 from raw_trigger.project.project import DagsterRun
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
+from raw_trigger.repo.disk import folder_changed
 from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace import Workspace
 
@@ -191,7 +192,7 @@ def certain(
     plan: Plan,
     *,
     feeding: Callable[[Target], Iterable[bytes]],
-    changed_at: Callable[[bytes], float | None],
+    changed_at: Callable[[bytes], float],
 ) -> set[Target]:
     """Returns the targets of which it is known from which contents they were made.
 
@@ -199,7 +200,7 @@ def certain(
         tried: One attempt for each target.
         plan: Of what is on disk other than recorded.
         feeding: The files on disk that a target is made from.
-        changed_at: When a path was last changed, in seconds since 1970; None: it is not there.
+        changed_at: When a path was last changed, put in place or taken away, in seconds since 1970.
     """
     now = {planned.change.path: planned.change.new for planned in plan.changes}
     fed = {one.target: one.feeds for one in (*plan.targets, *plan.reflecting)}
@@ -207,13 +208,11 @@ def certain(
 
     def is_known(attempt: Attempt, path: bytes, files: Mapping[bytes, str | None]) -> bool:
         """Whether what is at the path now was there when the target was made."""
-        started, changed = attempt.launch.started.timestamp() - _TICK, changed_at(path)
-        if path not in files:
-            return changed is not None and changed < started
         entry = now.get(path)
-        if path not in now or (None if entry is None else entry.oid) != files[path]:
+        if path in files and (path not in now or (None if entry is None else entry.oid) != files[path]):
             return False
-        return changed is None or attempt.made is None or not started <= changed <= attempt.made
+        # What was touched since may be as it was, and have been another one meanwhile.
+        return changed_at(path) < attempt.launch.started.timestamp() - _TICK
 
     def is_certain(attempt: Attempt) -> bool:
         if attempt.made is None:
@@ -256,11 +255,12 @@ def outcomes(tried: Iterable[Attempt]) -> tuple[list[TargetOutcome], dict[Target
     return done, {target: moment for target, (_, moment) in made.items()}
 
 
-def last_change(repo: Repository, path: bytes) -> float | None:
-    """Returns when a file was last changed or renamed, in seconds since 1970; None if it is not there."""
+def last_change(repo: Repository, path: bytes) -> float:
+    """Returns when a file was last changed or renamed, or may have been taken away, in seconds since 1970."""
+    full = os.fsencode(repo.top) + b"/" + path
     try:
-        status = os.lstat(os.fsencode(repo.top) + b"/" + path)
+        status = os.lstat(full)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return folder_changed(full) / 1e9
     # What is in a folder (a submodule) can change without it.
     return float("inf") if stat.S_ISDIR(status.st_mode) else status.st_ctime

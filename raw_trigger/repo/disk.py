@@ -192,7 +192,7 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
     """
     top = os.fsencode(repo.top) + b"/"
     folders = [_full(repo, os.fsencode(root)) if root != "." else top.rstrip(b"/") for root in roots]
-    found = [path for path in gone if _folder_changed(top + path) > since]
+    found = [path for path in gone if folder_changed(top + path) > since]
     while folders:
         try:
             with os.scandir(folders.pop()) as listed:
@@ -207,8 +207,8 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
     return found
 
 
-def _folder_changed(path: bytes) -> int:
-    """When something was put into the nearest folder that is there, or taken away from it."""
+def folder_changed(path: bytes) -> int:
+    """Returns when something was last put into a path's nearest folder, or taken away, in nanoseconds."""
     while path:
         path = path.rpartition(b"/")[0]
         try:

@@ -189,6 +189,23 @@ def test_a_file_that_is_new_or_gone_but_for_a_while(begun: Begun, now: str | Non
     assert project.pending() == []
 
 
+@pytest.mark.parametrize("now", ["2", None], ids=["modified", "gone"])
+def test_a_file_that_is_another_one_while_a_run_is_on_that_is_killed(begun: Begun, now: str | None) -> None:
+    """L4: and as it was before the run by the time that this is found out."""
+    project = begun({"sum": {}}, '{path: "*.csv", asset: sum}', {"x.csv": "1", "y.csv": "1"})
+    project.raw({"y.csv": now})
+    project.behave(
+        {"target": "sum", "when": "before", "do": "run", "arg": "git stash -q", "times": 1},
+        {"target": "sum", "when": "told", "do": "run", "arg": "git stash pop -q", "times": 1},
+        {"target": "*", "when": "end", "do": "kill all", "times": 1},
+    )
+    assert project.tool("run").returncode < 0
+    assert project.made() == ["sum"]
+    project.tool("run")
+    assert project.made() == ["sum"]
+    assert project.pending() == []
+
+
 def test_another_instance_is_an_error(begun: Begun, tmp_path: Path) -> None:
     """L5: the record speaks of the instance that it was made with."""
     other = tmp_path / "other home"

@@ -51,7 +51,7 @@ def plan(**contents: str) -> Plan:
         (1001.0, plan(disk="2" * 40), 900.0, False),
         (1001.0, plan(disk="1" * 40), 900.0, True),
         (1001.0, plan(disk="1" * 40), 1000.5, False),
-        (1001.0, plan(disk="1" * 40), 1005.0, True),
+        (1001.0, plan(disk="1" * 40), 1005.0, False),
         (None, plan(disk="1" * 40), 900.0, False),
     ],
     ids=[
@@ -60,7 +60,7 @@ def plan(**contents: str) -> Plan:
         "another one, older",
         "what it was",
         "written meanwhile",
-        "written later",
+        "written later, and perhaps meanwhile",
         "cut off",
     ],
 )
