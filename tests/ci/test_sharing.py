@@ -118,7 +118,7 @@ class Run:
     def mark(self, *paths: bytes) -> sharing.Publication:
         """Say that a launch for these paths begins."""
         self.launch = f"launch-{self.clone.top.name}"
-        launch = Launch(dict.fromkeys(paths, frozenset({EVERY})), "ci", "2026-01-31")
+        launch = Launch(dict.fromkeys(paths, frozenset({EVERY})), "ci", "2026-01-31T00:00:00+00:00")
         done = sharing.begin(self.repo, "production", "origin", self.launch, launch, self.first, roots=ROOTS)
         self.planned_with = done.tree or ""
         return done
