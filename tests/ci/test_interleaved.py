@@ -17,7 +17,7 @@ from tests.support.forks import Program
 from tests.support.jobs import CI, Jobs, Matrix
 from tests.support.project import ROOT
 
-SERIES, STEPS = 3, 9
+SERIES, STEPS = 1, 9
 
 FILES = ("a.csv", "b.csv", "up.csv", "ext.csv")
 FED = {
