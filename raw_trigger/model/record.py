@@ -96,13 +96,13 @@ class Learnt:
         targets: Everything that it feeds. Where that is nothing, it is settled by looking at it, but for what
             it once fed; None: not everything is known.
         reflects: What some of them reflect of it now.
-        alike: What others reflect, which differs from ``entry`` in nothing that counts for them.
+        equivalent: What others reflect, which differs from ``entry`` in nothing that counts for them.
     """
 
     entry: Entry | None
     targets: frozenset[str] | None = frozenset()
     reflects: Reflected = field(default_factory=dict)
-    alike: Reflected = field(default_factory=dict)
+    equivalent: Reflected = field(default_factory=dict)
 
     @property
     def ran(self) -> bool:
@@ -112,7 +112,7 @@ class Learnt:
     @property
     def differs_in_nothing(self) -> bool:
         """Says whether the targets that were not made from it differ from it in nothing that counts."""
-        return self.targets is not None and self.targets <= self._made | self.alike.keys()
+        return self.targets is not None and self.targets <= self._made | self.equivalent.keys()
 
     @property
     def _made(self) -> frozenset[str]:
@@ -130,12 +130,12 @@ class Learnt:
         else:
             rest = UNKNOWN if EVERY in seen else recorded
             now = {**{name: seen.get(name, rest) for name in self.targets}, **self.reflects}
-            if all(told == self.entry or self._is_alike(name, told) for name, told in now.items()):
+            if all(told == self.entry or self._is_equivalent(name, told) for name, told in now.items()):
                 return self.entry, {} if self.targets or EVERY not in seen else {EVERY: UNKNOWN}
         return recorded, {name: told for name, told in sorted(now.items()) if told != recorded}
 
-    def _is_alike(self, target: str, told: Entry | None) -> bool:
-        return target not in self.reflects and target in self.alike and self.alike[target] == told
+    def _is_equivalent(self, target: str, told: Entry | None) -> bool:
+        return target not in self.reflects and target in self.equivalent and self.equivalent[target] == told
 
 
 @dataclass(frozen=True, slots=True)

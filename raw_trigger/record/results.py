@@ -32,7 +32,7 @@ def dumps(results: Results) -> str:
                 "content": content_text(one.entry),
                 "targets": None if one.targets is None else sorted(one.targets),
                 "reflects": {name: content_text(told) for name, told in sorted(one.reflects.items())},
-                "alike": {name: content_text(told) for name, told in sorted(one.alike.items())},
+                "equivalent": {name: content_text(told) for name, told in sorted(one.equivalent.items())},
             }
             for path, one in sorted(results.learnt.items())
         ],
@@ -118,22 +118,24 @@ def _together(each: Sequence[Learnt]) -> Learnt:
     if len({one.entry for one in whole}) != 1:
         return Learnt(None, None, reflects if not whole else dict.fromkeys(reflects, UNKNOWN))
     targets = frozenset[str]().union(*(one.targets or () for one in whole))
-    alike = {name: told for one in whole for name, told in one.alike.items() if name not in reflects}
-    return Learnt(whole[0].entry, targets, reflects, alike)
+    equivalent = {
+        name: told for one in whole for name, told in one.equivalent.items() if name not in reflects
+    }
+    return Learnt(whole[0].entry, targets, reflects, equivalent)
 
 
 def _learnt(item: dict[str, Any]) -> Learnt:
     targets = None if item["targets"] is None else _targets(item["targets"])
-    reflects, alike = (
+    reflects, equivalent = (
         {_of(str, name, "a target"): read_content(told) for name, told in _of(dict, item[key], key).items()}
-        for key in ("reflects", "alike")
+        for key in ("reflects", "equivalent")
     )
-    if targets is not None and not reflects.keys() | alike.keys() <= targets:
+    if targets is not None and not reflects.keys() | equivalent.keys() <= targets:
         raise ValueError(f"something is said of {item['path']!r} of a target that is none of it")
     entry = read_content(item["content"])
     if entry == UNKNOWN:
         raise ValueError(f"the content of {item['path']!r} is not known")
-    return Learnt(entry, targets, reflects, alike)
+    return Learnt(entry, targets, reflects, equivalent)
 
 
 def _text(value: object, what: str) -> str | None:

@@ -147,13 +147,13 @@ def learnt_from(
     for path, targets in fed.items():
         reflects = {one.target.text: lineage.value(one.target, path) for one in targets if lineage.tells(one)}
         if reflects:
-            alike = {
+            equivalent = {
                 one.target.text: lineage.before(one.target, path)
                 for one in targets
                 if one.target.text not in reflects and path not in one.paths
             }
             names = frozenset(one.target.text for one in targets)
-            found[path] = Learnt(lineage.content(path), names, reflects, alike)
+            found[path] = Learnt(lineage.content(path), names, reflects, equivalent)
     return found
 
 
@@ -253,8 +253,8 @@ def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Lea
             and (whole or not plan.record.exceptions_of(path))
         ):
             names = fed.get(path, frozenset())
-            alike = {name: plan.record.reflected(path, name, planned.change.old) for name in names}
-            found[path] = Learnt(new, names, alike=alike)
+            equivalent = {name: plan.record.reflected(path, name, planned.change.old) for name in names}
+            found[path] = Learnt(new, names, equivalent=equivalent)
     return found
 
 

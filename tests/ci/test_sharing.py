@@ -664,13 +664,13 @@ def test_results_travel_as_a_file(origin: Origin) -> None:
         ({"targets": "x"}, "targets is 'x'"),
         ({"reflects": {"other": None}}, "a target that is none of it"),
         ({"reflects": {"x": "HEAD"}}, "is no content"),
-        ({"alike": {"other": None}}, "a target that is none of it"),
+        ({"equivalent": {"other": None}}, "a target that is none of it"),
         ({"edited": [{"path": "x", "targets": []}]}, "under no raw root"),
         ({"edited": "x"}, "what was edited is 'x'"),
     ],
 )
 def test_a_file_that_holds_something_else(change: object, said: str) -> None:
-    learnt = {"path": "data/1_raw/a", "content": "a" * 40, "targets": ["x"], "reflects": {}, "alike": {}}
+    learnt = {"path": "data/1_raw/a", "content": "a" * 40, "targets": ["x"], "reflects": {}, "equivalent": {}}
     document = json.loads(dumps(Results("b" * 40)))
     if isinstance(change, dict):
         learnt.update({name: value for name, value in change.items() if name in learnt})

@@ -51,22 +51,22 @@ PATHS: Mapping[str, Row] = {
     "none is known": (OLD, {}, Learnt(NEW, AB, {"a": UNKNOWN}), OLD, {"a": UNKNOWN}),
     "what nobody knew is made": (OLD, {"a": UNKNOWN}, Learnt(OLD, AB, {"a": OLD}), OLD, {}),
     "what nobody knew stays": (OLD, {"b": UNKNOWN}, A_ONLY, OLD, {"a": NEW, "b": UNKNOWN}),
-    "the other is alike": (OLD, {}, Learnt(NEW, AB, {"a": NEW}, {"b": OLD}), NEW, {}),
-    "the other was alike, and was made since": (
+    "the other is equivalent": (OLD, {}, Learnt(NEW, AB, {"a": NEW}, {"b": OLD}), NEW, {}),
+    "the other was equivalent, and was made since": (
         OLD,
         {"b": THIRD},
         Learnt(NEW, AB, {"a": NEW}, {"b": OLD}),
         OLD,
         {"a": NEW, "b": THIRD},
     ),
-    "the other was alike, and nobody knows it any more": (
+    "the other was equivalent, and nobody knows it any more": (
         OLD,
         {"b": UNKNOWN},
         Learnt(NEW, AB, {"a": NEW}, {"b": OLD}),
         OLD,
         {"a": NEW, "b": UNKNOWN},
     ),
-    "both are alike": (OLD, {"b": THIRD}, Learnt(NEW, AB, {}, {"a": OLD, "b": THIRD}), NEW, {}),
+    "both are equivalent": (OLD, {"b": THIRD}, Learnt(NEW, AB, {}, {"a": OLD, "b": THIRD}), NEW, {}),
     "there is nothing to make": (OLD, {"a": THIRD}, Learnt(NEW), NEW, {}),
     "there is nothing to make of what is gone": (OLD, {"a": THIRD}, Learnt(None), None, {}),
     "it feeds a target less": (OLD, {"c": NEW}, WHOLE, NEW, {}),
@@ -103,7 +103,9 @@ def test_a_path(
     assert moved == ({} if then == entry else {PATH: then})
     again = replace(record, kept=after.kept)
     entries = {} if then is None else {PATH: then}
-    assert again.after(Results("tree", {PATH: replace(learnt, alike={})}), entries)[0].kept.keys() <= {PATH}
+    assert again.after(Results("tree", {PATH: replace(learnt, equivalent={})}), entries)[0].kept.keys() <= {
+        PATH
+    }
 
 
 def mark(*targets: str, **more: object) -> Launch:
