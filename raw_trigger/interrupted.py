@@ -109,7 +109,7 @@ def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[At
         )
     fates: dict[Target, Fate] = {
         one.target: "broken"
-        for one in (*run.plan.targets, *run.plan.reflecting)
+        for one in run.plan.made_from_changes
         if any(launch.has(path, one.target.text) for path in one.feeds)
     }
     for one in tried:
@@ -203,7 +203,7 @@ def certain(
         changed_at: When a path was last changed, put in place or taken away, in seconds since 1970.
     """
     now = {planned.change.path: planned.change.new for planned in plan.changes}
-    fed = {one.target: one.feeds for one in (*plan.targets, *plan.reflecting)}
+    fed = {one.target: one.feeds for one in plan.made_from_changes}
     relatives = _relatives(tried)
 
     def is_known(attempt: Attempt, path: bytes, files: Mapping[bytes, str | None]) -> bool:

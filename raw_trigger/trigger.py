@@ -24,7 +24,6 @@ from raw_trigger.model.changes import NOTHING, WORKTREE, Base, Change, ChangeSet
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import NOT_ASKED, FailedContents, Narrowing, Plan, Target
 from raw_trigger.model.record import (
-    UNKNOWN,
     Assumptions,
     Launch,
     Learnt,
@@ -215,7 +214,7 @@ class Trigger(Planner):
             self.look_again()
             if base.kind == "recorded" and self.record is not None:
                 base = replace(base, oid=self.record.tree)
-            soon = bool(plan.actionable) and self.wishes.use_catalog
+            soon = self.wishes.use_catalog
             if soon:
                 self.known_catalog()  # with the interpreter that it was read with it will be run
             with ready() if soon else nullcontext():
@@ -634,9 +633,7 @@ class Trigger(Planner):
                 f"nothing that was asked for is recorded for '{environment}'",
                 "`raw-trigger explain PATH` says what is made from a file, and what is recorded of it",
             )
-        learnt = {
-            path: Learnt(None, None, dict.fromkeys(names, UNKNOWN)) for path, names in forgotten.items()
-        }
+        learnt = {path: Learnt.unknown(names) for path, names in forgotten.items()}
         if not self._record(Results(record.tree, learnt), only_on=record.tree):
             raise _moved()
         return forgotten

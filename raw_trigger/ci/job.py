@@ -24,7 +24,7 @@ from raw_trigger.mapping.tables import kind_of
 from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
-from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Results
+from raw_trigger.model.record import EVERY, Launch, Learnt, Results
 from raw_trigger.places import require_own_environment
 from raw_trigger.planner import Wishes
 from raw_trigger.record import origin as shared
@@ -533,7 +533,7 @@ def _unknown(planned: Plan, assigned: matrix.Assignment, missing: Sequence[int])
     """What the batches without results leave unknown."""
     due = planned.due
     found = (path for path, number in assigned.numbers.items() if number in missing)
-    return {path: Learnt(None, None, dict.fromkeys(due.get(path) or [EVERY], UNKNOWN)) for path in found}
+    return {path: Learnt.unknown(due.get(path) or [EVERY]) for path in found}
 
 
 def _lost(missing: Sequence[int], count: int) -> tuple[str, ...]:

@@ -149,6 +149,11 @@ class Plan:
     pointers: Mapping[bytes, Entry | None] = field(default_factory=dict)
 
     @property
+    def made_from_changes(self) -> tuple[PlannedTarget, ...]:
+        """Returns the targets that are made from a changed path, whether or not they reflect it already."""
+        return (*self.targets, *self.reflecting)
+
+    @property
     def actionable(self) -> tuple[PlannedTarget, ...]:
         """Returns the targets with something to do."""
         return tuple(t for t in self.targets if t.action != "skip")

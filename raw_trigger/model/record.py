@@ -104,6 +104,11 @@ class Learnt:
     reflects: Reflected = field(default_factory=dict)
     equivalent: Reflected = field(default_factory=dict)
 
+    @classmethod
+    def unknown(cls, targets: Iterable[str]) -> Learnt:
+        """Returns that it is unknown what these targets reflect of the path; the rest stays as recorded."""
+        return cls(None, None, dict.fromkeys(targets, UNKNOWN))
+
     @property
     def ran(self) -> bool:
         """Says whether everything that the path feeds was made from it."""

@@ -236,7 +236,7 @@ def _with_contents(repo: Repository, remote: str, results: Results) -> Results:
     """The results, where nobody knows what reflects contents that are nowhere: no tree can name them."""
     lacking = _absent(repo, remote, {one.entry for one in results.learnt.values() if one.entry is not None})
     learnt = {
-        path: Learnt(None, None, dict.fromkeys(one.reflects, UNKNOWN)) if one.entry in lacking else one
+        path: Learnt.unknown(one.reflects) if one.entry in lacking else one
         for path, one in results.learnt.items()
         if one.entry not in lacking or one.reflects
     }

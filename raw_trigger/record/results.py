@@ -116,7 +116,7 @@ def _together(each: Sequence[Learnt]) -> Learnt:
             name: told if reflects.get(name, told) == told else UNKNOWN for name, told in one.reflects.items()
         }
     if len({one.entry for one in whole}) != 1:
-        return Learnt(None, None, reflects if not whole else dict.fromkeys(reflects, UNKNOWN))
+        return Learnt.unknown(reflects) if whole else Learnt(None, None, reflects)
     targets = frozenset[str]().union(*(one.targets or () for one in whole))
     equivalent = {
         name: told for one in whole for name, told in one.equivalent.items() if name not in reflects

@@ -90,9 +90,7 @@ class Run:
                 below = [self._tree.below(target) for target in planned.targets]
                 read = frozenset(one.text for one in made if any(is_below(one) for is_below in below))
                 unknown[planned.change.path] = unknown.get(planned.change.path, frozenset()) | read
-        learnt |= {
-            path: Learnt(None, None, dict.fromkeys(targets, UNKNOWN)) for path, targets in unknown.items()
-        }
+        learnt |= {path: Learnt.unknown(targets) for path, targets in unknown.items()}
         return AfterRun(learnt, moved)
 
     def _moving(self) -> Plan | None:
@@ -162,7 +160,7 @@ class _Lineage:
 
     def __init__(self, plan: Plan, fates: Mapping[Target, Fate], moved: Set[bytes]) -> None:
         assert plan.record is not None
-        self.targets = {one.target: one for one in (*plan.targets, *plan.reflecting)}
+        self.targets = {one.target: one for one in plan.made_from_changes}
         self._record: Record = plan.record
         self._fates = fates
         self._moved = moved
@@ -213,7 +211,7 @@ class _Lineage:
 def feeding(plan: Plan) -> dict[bytes, frozenset[str]]:
     """Returns every target that is made from each path of the plan, downstream included."""
     found: dict[bytes, set[str]] = {}
-    for one in (*plan.targets, *plan.reflecting):
+    for one in plan.made_from_changes:
         for path in one.feeds if not one.settles else ():
             found.setdefault(path, set()).add(one.target.text)
     return {path: frozenset(names) for path, names in found.items()}

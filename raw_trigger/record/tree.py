@@ -394,9 +394,7 @@ def kept_contents(repo: Repository, learnt: Mapping[bytes, Learnt]) -> dict[byte
     """
     stored = diff.store(repo, {path: one.entry for path, one in learnt.items() if one.targets is not None})
     return {
-        path: one
-        if one.targets is None or path in stored
-        else Learnt(None, None, dict.fromkeys(one.reflects, UNKNOWN))
+        path: one if one.targets is None or path in stored else Learnt.unknown(one.reflects)
         for path, one in learnt.items()
     }
 
