@@ -17,7 +17,7 @@ from raw_trigger.mapping.rules import target_named, unknown_asset
 from raw_trigger.model.changes import Base, Desired, is_pointer, show, to_bytes
 from raw_trigger.model.plan import Narrowing, Target
 from raw_trigger.planner import Planner
-from raw_trigger.roots import spellings
+from raw_trigger.workspace.roots import spellings
 
 _GLOB = re.compile(r"[*?\[]")
 _REVISION = re.compile(r"(?!job:|\.{0,2}/).*([~^:]|@\{|\.\.)|[0-9a-f]{7,64}\Z")

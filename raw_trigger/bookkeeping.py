@@ -18,7 +18,7 @@ from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 
 
 def open_ledger(workspace: Workspace) -> Ledger:

@@ -28,8 +28,8 @@ from raw_trigger.model.changes import (
 from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.model.record import Again
 from raw_trigger.repo import diff
-from raw_trigger.roots import spellings
 from raw_trigger.trigger import Trigger
+from raw_trigger.workspace.roots import spellings
 
 # The path is planned as if it had just been added; then only a file without rows is unchanged.
 _REASONS = {"ignored": "ignored by its rule", "unchanged": "nothing, as it has no row"}

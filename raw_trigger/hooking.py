@@ -36,13 +36,13 @@ from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.model.settings import below
-from raw_trigger.places import Place, all_places, staged_configurations
 from raw_trigger.project.presence import has_project
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace, open_place, places_of
+from raw_trigger.workspace.places import Place, all_places, staged_configurations
+from raw_trigger.workspace.workspace import Workspace, open_place, places_of
 
 _FRAMEWORK = ("PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY", "PREK_RUNNING_LEGACY")
 """Variables that the frameworks set for the hooks that they call."""

@@ -29,7 +29,7 @@ from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.repo.disk import folder_changed
 from raw_trigger.repo.repository import Repository
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
 """A launch of which nobody can tell whether it still runs is given up after this time."""

@@ -18,7 +18,6 @@ from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSe
 from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, Target
 from raw_trigger.model.record import EVERY, UNKNOWN, Record, Reflected
 from raw_trigger.model.rules import tells_catalog
-from raw_trigger.places import named_instance, shown_instance
 from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import WorkingTree
@@ -26,8 +25,9 @@ from raw_trigger.repo import diff
 from raw_trigger.repo.disk import in_the_way, moment, not_the_content, still_there, touched_since
 from raw_trigger.repo.links import Links
 from raw_trigger.repo.tracked import Tracked
-from raw_trigger.roots import require_roots
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.places import named_instance, shown_instance
+from raw_trigger.workspace.roots import require_roots
+from raw_trigger.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

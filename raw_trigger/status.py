@@ -10,12 +10,12 @@ from raw_trigger.events.revisions import from_arguments
 from raw_trigger.install import missing_warning
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan, Target
-from raw_trigger.places import environments_of_others
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
 from raw_trigger.trigger import Trigger
-from raw_trigger.worktrees import of_missing_worktrees
+from raw_trigger.workspace.places import environments_of_others
+from raw_trigger.workspace.worktrees import of_missing_worktrees
 
 
 @dataclass(frozen=True, slots=True)

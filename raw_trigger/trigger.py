@@ -38,7 +38,7 @@ from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, fate_of, feeding, pointers, settled, unsteady
 from raw_trigger.repo import diff
 from raw_trigger.repo.room import require_room
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from raw_trigger.bookkeeping import Bookkeeper

@@ -25,7 +25,6 @@ from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, Launch, Learnt, Results
-from raw_trigger.places import require_own_environment
 from raw_trigger.planner import Wishes
 from raw_trigger.record import origin as shared
 from raw_trigger.record import tree as recorded_tree
@@ -34,7 +33,8 @@ from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.trigger import Trigger, Waiting
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.places import require_own_environment
+from raw_trigger.workspace.workspace import Workspace
 
 FACE = "ci"
 _TRIES = 3

@@ -16,8 +16,8 @@ from raw_trigger.ci.matrix import MOST_BATCHES
 from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.errors import UsageError
 from raw_trigger.model.settings import folder_name
-from raw_trigger.places import Place
 from raw_trigger.render import words
+from raw_trigger.workspace.places import Place
 
 _WRITTEN = re.compile(r"^([a-z-]+)<<(raw_trigger_[0-9a-f]{32})\n(.*?)\n\2$", re.MULTILINE | re.DOTALL)
 _WORST = ("failed", "partial", "success", "nothing")

@@ -24,8 +24,8 @@ def check(
     from raw_trigger.feeding import desired_paths
     from raw_trigger.install import missing_warning
     from raw_trigger.model.changes import NOTHING
-    from raw_trigger.places import require_own_environment
     from raw_trigger.unseen import unseen
+    from raw_trigger.workspace.places import require_own_environment
 
     trigger = trigger_of(context)
     workspace = trigger.workspace

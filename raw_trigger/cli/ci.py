@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from raw_trigger.ci.job import Done, Request, Situation
     from raw_trigger.model.plan import Plan
-    from raw_trigger.places import Place
-    from raw_trigger.workspace import Workspace
+    from raw_trigger.workspace.places import Place
+    from raw_trigger.workspace.workspace import Workspace
 
 
 class Mode(str, Enum):
@@ -83,8 +83,8 @@ def ci(
     """Plan or run what an event on a CI system changed."""
     from raw_trigger.ci import github
     from raw_trigger.ci.secrecy import take_token
-    from raw_trigger.places import several
     from raw_trigger.repo.environment import TOKEN
+    from raw_trigger.workspace.places import several
 
     # Here and not in the child processes: with several projects these run the projects' code.
     token = take_token(os.environ)
@@ -180,8 +180,8 @@ def _says(step: Step) -> bool:
 
 def _several(chosen: Globals) -> tuple[Place, ...]:
     """Returns the projects that the job is about if there are several; else none."""
-    from raw_trigger.places import all_places
     from raw_trigger.repo.repository import Repository
+    from raw_trigger.workspace.places import all_places
 
     if chosen.config is not None or chosen.project is not None:
         return ()
@@ -201,7 +201,7 @@ def _own(
 ) -> tuple[Path, Path | None]:
     """Returns the plan file and the results folder of this project, which may be one of several."""
     from raw_trigger.ci.several import own_plan, own_results, take_plan
-    from raw_trigger.places import Place
+    from raw_trigger.workspace.places import Place
 
     if plan_file is None:
         return workspace.repo.private_dir / "plan.json", results

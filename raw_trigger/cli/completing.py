@@ -15,7 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from raw_trigger.model.assets import Catalog
-    from raw_trigger.workspace import Workspace
+    from raw_trigger.workspace.workspace import Workspace
 
 _MOST = 500
 """The most proposals."""
@@ -55,7 +55,7 @@ def _quietly(propose: Callable[[], Proposals]) -> Proposals:
 
 def _workspaces(ctx: typer.Context) -> Iterator[Workspace]:
     from raw_trigger.repo.repository import Repository
-    from raw_trigger.workspace import open_place, places_of
+    from raw_trigger.workspace.workspace import open_place, places_of
 
     given = ctx.find_root().params
     start = Path(given.get("directory") or os.curdir).absolute()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from raw_trigger.hooking import Attended, Projects
     from raw_trigger.model.plan import Plan, Target
     from raw_trigger.render.text import TextRenderer
-    from raw_trigger.workspace import Workspace
+    from raw_trigger.workspace.workspace import Workspace
 
 REFUSED = {
     "pre-commit": "the commit is refused; `git commit --no-verify` commits all the same",

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from raw_trigger.model.history import Failure
     from raw_trigger.model.outcome import Outcome
     from raw_trigger.model.plan import Plan
-    from raw_trigger.places import Place
     from raw_trigger.render.text import TextRenderer
     from raw_trigger.repo.repository import Repository
     from raw_trigger.trigger import Trigger
-    from raw_trigger.workspace import Workspace
+    from raw_trigger.workspace.places import Place
+    from raw_trigger.workspace.workspace import Workspace
 
 
 _NAMED = "raw_trigger.named"
@@ -134,8 +134,8 @@ def workspace_of(context: typer.Context, environment: str | None = None) -> Work
     Raises:
         UsageError: it could be several.
     """
-    from raw_trigger.places import several
-    from raw_trigger.workspace import open_place
+    from raw_trigger.workspace.places import several
+    from raw_trigger.workspace.workspace import open_place
 
     chosen: Globals = context.obj
     if chosen.found is None:
@@ -160,7 +160,7 @@ def _that_holds(
     repo: Repository, places: Sequence[Place], names: Sequence[str], start: Path
 ) -> Sequence[Place]:
     """Returns the one of several projects that contains all of these files; empty if there is none."""
-    from raw_trigger.places import that_holds
+    from raw_trigger.workspace.places import that_holds
 
     top, start = repo.top.resolve(), start.resolve()
     paths = [Path(os.path.relpath(start / name, top)).as_posix() for name in names]
@@ -174,7 +174,7 @@ def history_of(context: typer.Context) -> Workspace:
     Raises:
         UsageError: they do not, and no project was named.
     """
-    from raw_trigger.workspace import open_place
+    from raw_trigger.workspace.workspace import open_place
 
     chosen: Globals = context.obj
     repo, places = found_from(chosen)
@@ -188,7 +188,7 @@ def history_of(context: typer.Context) -> Workspace:
 def found_from(chosen: Globals) -> tuple[Repository, Sequence[Place]]:
     """Returns the repository and the projects that a command is about."""
     from raw_trigger.repo.repository import Repository
-    from raw_trigger.workspace import places_of
+    from raw_trigger.workspace.workspace import places_of
 
     repo = Repository.discover(chosen.directory)
     return repo, places_of(repo, chosen.directory, config_file=chosen.config, folder=chosen.project)
@@ -217,7 +217,7 @@ def each_project(verb: Callable[..., None]) -> Callable[..., None]:
         form = options.get("form")
         named = chosen.module_name or chosen.python_file or chosen.workspace
         if (form is not None and form.value != "text") or options.get("environment") or named:
-            from raw_trigger.places import several
+            from raw_trigger.workspace.places import several
 
             raise several(places)
         from raw_trigger.render.words import printable

@@ -13,7 +13,7 @@ from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository, Revision
 from raw_trigger.repo.tracked import Tracked
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 
 NAMES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout", "pre-push")
 

@@ -15,8 +15,8 @@ from raw_trigger.initialize.text import scalar
 from raw_trigger.initialize.values import joined
 from raw_trigger.install.framework import REPOSITORY
 from raw_trigger.model.settings import folder_name
-from raw_trigger.places import all_places
 from raw_trigger.repo.repository import Repository
+from raw_trigger.workspace.places import all_places
 
 FILE = Path(".github/workflows/raw-data.yml")
 ENVIRONMENT = "production"

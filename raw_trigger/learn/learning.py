@@ -30,7 +30,7 @@ from raw_trigger.planning import Options, make_plan
 from raw_trigger.reads import Reading, recall
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 
 FACE = "learn"
 _NOWHERE = Change(b"", None, Entry("100644", ""))

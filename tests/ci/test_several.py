@@ -14,7 +14,7 @@ import pytest
 from raw_trigger.ci import outputs
 from raw_trigger.ci.several import merged, own_plan, read_outputs, take_plan, write_plans
 from raw_trigger.errors import UsageError
-from raw_trigger.places import Place
+from raw_trigger.workspace.places import Place
 from tests.ci import steps
 from tests.ci.ground import Ground
 from tests.e2e.conftest import DEFINITIONS

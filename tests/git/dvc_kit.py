@@ -21,7 +21,7 @@ from raw_trigger.planner import Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
 
 R = "data/1_raw/"

@@ -15,7 +15,7 @@ from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
 from tests.git.test_explain import R
 

@@ -24,7 +24,7 @@ from raw_trigger.planner import Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import REPOSITORY_TOP, SOAK, Repo
 
 DYNAMIC = Partitions("dynamic", name="concepts")

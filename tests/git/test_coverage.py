@@ -21,7 +21,7 @@ from raw_trigger.render.text import TextRenderer
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
 
 DAYS = Partitions(

@@ -17,7 +17,7 @@ from raw_trigger.planner import Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
 
 REGIONS = Partitions("static", ("eu", "us"))

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from raw_trigger.hooking import is_news
-from raw_trigger.workspace import open_workspace
+from raw_trigger.workspace.workspace import open_workspace
 from tests.conftest import Repo
 
 TODAY, TOMORROW = date(2026, 1, 10), date(2026, 1, 11)

@@ -9,12 +9,12 @@ import pytest
 
 from raw_trigger.errors import ConfigError, UsageError
 from raw_trigger.model.settings import ENVIRONMENT_NAME, is_of_worktree, local_environment
-from raw_trigger.places import all_places
 from raw_trigger.repo.repository import Repository
 from raw_trigger.status import status_of
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace, open_place, open_workspace, places_of
-from raw_trigger.worktrees import of_missing_worktrees
+from raw_trigger.workspace.places import all_places
+from raw_trigger.workspace.workspace import Workspace, open_place, open_workspace, places_of
+from raw_trigger.workspace.worktrees import of_missing_worktrees
 from tests.conftest import Repo
 
 CONFIG = "raw-trigger.yaml"

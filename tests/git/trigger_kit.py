@@ -15,7 +15,7 @@ from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace import Workspace
+from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
 
 R = "data/1_raw/"

@@ -11,10 +11,10 @@ from raw_trigger.config import Config, default_config, find_config, load_config
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import UsageError
 from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, folder_name, local_environment
-from raw_trigger.places import Place, named_place, places_from, require_own_environment, several
 from raw_trigger.project import DagsterProject
 from raw_trigger.repo.repository import Repository
-from raw_trigger.worktrees import tidy
+from raw_trigger.workspace.places import Place, named_place, places_from, require_own_environment, several
+from raw_trigger.workspace.worktrees import tidy
 
 
 @dataclass(frozen=True)

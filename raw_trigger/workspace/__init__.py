@@ -1,0 +1,1 @@
+"""Which projects a repository has, and where one works: its roots, configuration, environment, worktrees."""
