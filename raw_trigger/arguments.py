@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 
 from raw_trigger.errors import ProjectError, UsageError
-from raw_trigger.events.revisions import from_arguments, is_revision
 from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.patterns import PatternError, compile_glob
 from raw_trigger.mapping.rules import target_named, unknown_asset
 from raw_trigger.model.changes import Base, Desired, is_pointer, show, to_bytes
 from raw_trigger.model.plan import Narrowing, Target
 from raw_trigger.planner import Planner
+from raw_trigger.revisions import from_arguments, is_revision
 from raw_trigger.workspace.roots import spellings
 
 _GLOB = re.compile(r"[*?\[]")

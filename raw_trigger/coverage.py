@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from raw_trigger.errors import UsageError
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import unknown_asset
 from raw_trigger.model.assets import Partitions
 from raw_trigger.model.plan import Plan, Target
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 
 CellState = Literal["recorded", "assumed", "pending", "failed", "no file", "no partition"]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger.errors import UsageError
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
@@ -28,6 +27,7 @@ from raw_trigger.model.changes import (
 from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.model.record import Again
 from raw_trigger.repo import diff
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.roots import spellings
 

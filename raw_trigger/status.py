@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raw_trigger import background
-from raw_trigger.background import Job
-from raw_trigger.events.revisions import from_arguments
+from raw_trigger.hooks import background
+from raw_trigger.hooks.background import Job
 from raw_trigger.install import missing_warning
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.places import environments_of_others
 from raw_trigger.workspace.worktrees import of_missing_worktrees

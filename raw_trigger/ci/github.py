@@ -9,7 +9,7 @@ from raw_trigger.ci import comment as comments
 from raw_trigger.ci import outputs, summary
 from raw_trigger.ci.annotations import Annotation, commands, remarks
 from raw_trigger.ci.handover import Comment
-from raw_trigger.ci.job import Done, Request, Situation, leave_comment
+from raw_trigger.ci.job import Comparison, JobResult, Request, leave_comment
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.rows import RowCounts
 
@@ -28,13 +28,13 @@ def begin(environ: Mapping[str, str]) -> None:
         outputs.write(outputs.UNKNOWN, Path(file))
 
 
-def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment: bool) -> Iterator[str]:
+def publish(done: JobResult, request: Request, environ: Mapping[str, str], *, comment: bool) -> Iterator[str]:
     """Writes the outputs, the summary and the comment, and yields the commands to print.
 
     Args:
         comment: Whether a comment on the pull request was asked for.
     """
-    found, plan = done.situation, done.plan
+    found, plan = done.comparison, done.plan
     values = _outputs(plan, done, request)
     if file := environ.get("GITHUB_OUTPUT"):
         outputs.write(values, Path(file))
@@ -66,7 +66,7 @@ def publish(done: Done, request: Request, environ: Mapping[str, str], *, comment
     yield from commands(told)
 
 
-def publish_rest(done: Done, request: Request, environ: Mapping[str, str]) -> Iterator[str]:
+def publish_rest(done: JobResult, request: Request, environ: Mapping[str, str]) -> Iterator[str]:
     """Publishes the results of a step without the token, and yields the commands to print.
 
     These are the comment of that step, and warnings.
@@ -77,13 +77,13 @@ def publish_rest(done: Done, request: Request, environ: Mapping[str, str]) -> It
     annotations = list(map(_warning, told))
     if done.comment is not None:
         left = done.comment
-        annotations += _comment(done.situation, request, left.body, environ, create=left.create)
+        annotations += _comment(done.comparison, request, left.body, environ, create=left.create)
     yield from commands(annotations)
 
 
 def publish_error(
     error: str,
-    found: Situation | None,
+    found: Comparison | None,
     plan: Plan | None,
     request: Request | None,
     environ: Mapping[str, str],
@@ -99,7 +99,7 @@ def publish_error(
     """
     report = None
     if plan is not None and found is not None and request is not None:
-        values = {**_outputs(plan, Done(found, plan), request), "outcome": "failed"}
+        values = {**_outputs(plan, JobResult(found, plan), request), "outcome": "failed"}
         if file := environ.get("GITHUB_OUTPUT"):
             outputs.write(values, Path(file))
         report = summary.Report(plan, rows=_rows(plan), run_url=_run_url(environ), project=request.project)
@@ -116,7 +116,7 @@ def _rows(plan: Plan) -> dict[bytes, RowCounts]:
     return {planned.change.path: planned.rows for planned in plan.changes if planned.rows is not None}
 
 
-def _outputs(plan: Plan, done: Done, request: Request) -> dict[str, str]:
+def _outputs(plan: Plan, done: JobResult, request: Request) -> dict[str, str]:
     return outputs.outputs(
         plan,
         batches=done.batches,
@@ -139,7 +139,7 @@ def _run_url(environ: Mapping[str, str]) -> str | None:
 
 
 def _comment(
-    found: Situation, request: Request, body: str, environ: Mapping[str, str], *, create: bool
+    found: Comparison, request: Request, body: str, environ: Mapping[str, str], *, create: bool
 ) -> list[Annotation]:
     """Keeps the comment up to date; returns a warning if that failed."""
     event = found.event

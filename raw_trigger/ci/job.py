@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from raw_trigger.ci import documents, handover, matrix
+from raw_trigger.ci.event import CiEvent, read_event
+from raw_trigger.ci.sides import Head, event_base, event_head, event_origin
 from raw_trigger.counting import FILES_LIMIT
 from raw_trigger.documents import read_bytes
 from raw_trigger.errors import GitError, LedgerError, UsageError
-from raw_trigger.events.ci import CiEvent, read_event
-from raw_trigger.events.revisions import recorded
-from raw_trigger.events.sides import Head, event_base, event_head, event_origin
 from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.mapping.tables import kind_of
@@ -32,6 +31,7 @@ from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.repo.tracked import Tracked
+from raw_trigger.revisions import recorded
 from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace.places import require_own_environment
 from raw_trigger.workspace.workspace import Workspace
@@ -76,7 +76,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class Comparison:
     """Says what the event means in this repository.
 
     Attributes:
@@ -103,17 +103,17 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class JobResult:
     """Says what the job did.
 
     Attributes:
-        plan: A plan without changes if there was nothing to do; the situation's ``reason`` says why.
+        plan: A plan without changes if there was nothing to do; the comparison's ``reason`` says why.
         missing: Sentences about batches that left no results.
         unplanned: There is no plan to record the results of.
         comment: The comment that another step left for the pull request.
     """
 
-    situation: Situation
+    comparison: Comparison
     plan: Plan
     outcome: Outcome | None = None
     batches: Sequence[matrix.Batch] = ()
@@ -129,22 +129,22 @@ class Done:
         return ran_badly or self.unplanned or bool(self.missing or self.plan.errors)
 
 
-def attend(
+def run_job(
     workspace: Workspace,
     request: Request,
     environ: Mapping[str, str],
     wishes: Wishes,
     launcher: Launcher,
     *,
-    on_situation: Callable[[Situation], None],
+    on_comparison: Callable[[Comparison], None],
     on_plan: Callable[[Plan], None],
     on_target: Callable[[TargetOutcome], None],
     waiting: Waiting,
-) -> Done:
+) -> JobResult:
     """Does what the job was asked for.
 
     Args:
-        on_situation: Called with what is compared, and why, before anything is planned.
+        on_comparison: Called with what is compared, and why, before anything is planned.
         on_plan: Called with the plan before anything runs.
 
     Raises:
@@ -155,17 +155,17 @@ def attend(
     if request.step == "work":
         found = _handed(workspace, request, environ)
     else:
-        found = situation(workspace, request, environ)
+        found = compare(workspace, request, environ)
     if request.step == "publish":
         return _published(found, request)
-    on_situation(found)
+    on_comparison(found)
     if request.step == "fetch":
         return _fetched(found, request, wishes)
     if found.base is None:
         # Later jobs read the plan file in this case too.
         if request.mode == "plan":
             _write_plan(request.plan_file, nothing(found), None, (), None)
-        return Done(found, nothing(found), None if request.mode == "plan" else Outcome("nothing"))
+        return JobResult(found, nothing(found), None if request.mode == "plan" else Outcome("nothing"))
     if request.mode == "record":
         return _record(found, request)
     if request.step == "all" and request.batch is None:
@@ -177,7 +177,7 @@ def attend(
     return _run(found, trigger, request, launcher, on_plan, on_target, waiting)
 
 
-def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
+def compare(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Comparison:
     """Returns the event and the two sides to compare; fetches what the clone lacks.
 
     Raises:
@@ -194,13 +194,13 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
             "check that commit out, or use `--mode plan`",
         )
     if head.gone is not None:
-        return Situation(event, workspace, None, head.desired, head.gone, head.gone, None, told)
+        return Comparison(event, workspace, None, head.desired, head.gone, head.gone, None, told)
     environment = request.environment or _environment(workspace, head)
     queue = workspace.config.merge_group
     if environment is None:
         base, more = event_base(origin, event, head, queue=queue)
         why = _unrecorded(event, head)
-        return Situation(event, workspace, base, head.desired, base.reason, why, None, (*told, *more))
+        return Comparison(event, workspace, base, head.desired, base.reason, why, None, (*told, *more))
     workspace = replace(workspace, environment=environment)
     shared.fetch(workspace.repo, environment, REMOTE, request.token)
     # Outside of a known CI system, --base stands for the event: it does not replace the record.
@@ -210,15 +210,15 @@ def situation(workspace: Workspace, request: Request, environ: Mapping[str, str]
         base, more = event_base(origin, event, head, queue=queue)
         reason = base.reason if instead else f"{base.reason}; '{environment}' has no record yet"
         base = replace(base, reason=reason)
-        return Situation(event, workspace, base, head.desired, reason, None, None, (*told, *more))
+        return Comparison(event, workspace, base, head.desired, reason, None, None, (*told, *more))
     reason = f"what is recorded as materialized in '{environment}'"
     only, note = _not_back(workspace, origin, head, known)
     told = told if note is None else (*told, note)
     known = replace(known, reason=reason)
-    return Situation(event, workspace, known, head.desired, reason, None, only, told)
+    return Comparison(event, workspace, known, head.desired, reason, None, only, told)
 
 
-def nothing(found: Situation) -> Plan:
+def nothing(found: Comparison) -> Plan:
     """Returns a plan without changes."""
     base = found.base or Base("empty", "nothing", None, found.reason)
     return Plan(found.workspace.environment, base, found.desired)
@@ -276,7 +276,7 @@ def _not_back(
     return frozenset(change.path for change in behind), note
 
 
-def _trigger(found: Situation, request: Request, wishes: Wishes) -> Trigger:
+def _trigger(found: Comparison, request: Request, wishes: Wishes) -> Trigger:
     trigger = Trigger(found.workspace, wishes, records=found.records)
     trigger.obtain = partial(_obtain, found, request)
     trigger.launch = found.launch
@@ -287,7 +287,7 @@ def _trigger(found: Situation, request: Request, wishes: Wishes) -> Trigger:
 # In steps of their own
 
 
-def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
+def _fetched(found: Comparison, request: Request, wishes: Wishes) -> JobResult:
     """Fetches everything for the next step, which has no token, and hands the plan's inputs on to it."""
     repo = found.workspace.repo
     head = repo.head()
@@ -307,13 +307,13 @@ def _fetched(found: Situation, request: Request, wishes: Wishes) -> Done:
         found.launch,
     )
     handover.write(handed, _handover_file(found.workspace))
-    return Done(found, nothing(found))
+    return JobResult(found, nothing(found))
 
 
-def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Situation:
-    """Returns the situation as the step that fetches found it."""
+def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Comparison:
+    """Returns the comparison as the step that fetches found it."""
     handed = handover.read(_handover_file(workspace), workspace.repo, workspace.roots)
-    return Situation(
+    return Comparison(
         read_event(environ, base=request.base, head=request.head),
         replace(workspace, environment=handed.environment),
         handed.base,
@@ -326,7 +326,7 @@ def _handed(workspace: Workspace, request: Request, environ: Mapping[str, str]) 
     )
 
 
-def _published(found: Situation, request: Request) -> Done:
+def _published(found: Comparison, request: Request) -> JobResult:
     """Publishes the results of the step before, which has no token."""
     workspace = found.workspace
     file = _handover_file(workspace)
@@ -341,19 +341,19 @@ def _published(found: Situation, request: Request) -> Done:
             )
         told = _publish(found, request, [handed.results])
     file.unlink()
-    return Done(found, nothing(found), warnings=tuple(told), comment=handed.comment)
+    return JobResult(found, nothing(found), warnings=tuple(told), comment=handed.comment)
 
 
 def _handover_file(workspace: Workspace) -> Path:
     return handover.place(workspace.repo, workspace.config.folder)
 
 
-def leave_comment(found: Situation, comment: handover.Comment) -> None:
+def leave_comment(found: Comparison, comment: handover.Comment) -> None:
     """Leaves the comment to the step that has the token."""
     _leave_to_publish(found, comment=comment)
 
 
-def _leave_to_publish(found: Situation, **known: Any) -> None:
+def _leave_to_publish(found: Comparison, **known: Any) -> None:
     workspace = found.workspace
     handover.leave(_handover_file(workspace), workspace.repo, workspace.roots, **known)
 
@@ -361,7 +361,9 @@ def _leave_to_publish(found: Situation, **known: Any) -> None:
 # The work
 
 
-def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callable[[Plan], None]) -> Done:
+def _plan(
+    found: Comparison, trigger: Trigger, request: Request, on_plan: Callable[[Plan], None]
+) -> JobResult:
     assert found.base is not None
     plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
     plan = _counted(found, trigger, request, plan)
@@ -374,10 +376,10 @@ def _plan(found: Situation, trigger: Trigger, request: Request, on_plan: Callabl
         catalog = trigger.known_catalog() if trigger.wishes.use_catalog and plan.changes else None
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
     _write_plan(request.plan_file, plan, None, batches, found.launch)
-    return Done(found, plan, batches=batches, warnings=tuple(trigger.warnings))
+    return JobResult(found, plan, batches=batches, warnings=tuple(trigger.warnings))
 
 
-def _counted(found: Situation, trigger: Trigger, request: Request, plan: Plan) -> Plan:
+def _counted(found: Comparison, trigger: Trigger, request: Request, plan: Plan) -> Plan:
     """Returns the plan with the counts of rows; fetches a few old contents that a shallow clone lacks."""
     tables = [p.change for p in plan.changes if kind_of(show(p.change.path)) is not None][:FILES_LIMIT]
     old = [change.old.oid for change in tables if change.old is not None and change.old.content == "blob"]
@@ -386,7 +388,7 @@ def _counted(found: Situation, trigger: Trigger, request: Request, plan: Plan) -
     return trigger.counted(plan)
 
 
-def _obtain(found: Situation, request: Request, oids: list[str]) -> None:
+def _obtain(found: Comparison, request: Request, oids: list[str]) -> None:
     """Fetches contents that a shallow clone lacks.
 
     Without them rows are not counted, or all of them count as changed.
@@ -397,14 +399,14 @@ def _obtain(found: Situation, request: Request, oids: list[str]) -> None:
 
 
 def _run(
-    found: Situation,
+    found: Comparison,
     trigger: Trigger,
     request: Request,
     launcher: Launcher,
     on_plan: Callable[[Plan], None],
     on_target: Callable[[TargetOutcome], None],
     waiting: Waiting,
-) -> Done:
+) -> JobResult:
     assert found.base is not None
     only, number = found.only, None
     warnings: list[str] = trigger.warnings
@@ -437,10 +439,10 @@ def _run(
                 warnings += _publish(found, request, [trigger.results])
     if number is None:
         _write_plan(request.plan_file, plan, outcome, (), None)
-    return Done(found, plan, outcome, warnings=tuple(dict.fromkeys(warnings)))
+    return JobResult(found, plan, outcome, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _begun(found: Situation, request: Request, wishes: Wishes) -> Situation:
+def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
     """Records on origin that nobody knows what reflects the changed files until the launch is over.
 
     So whatever fails, is cancelled or killed is still to do then. The project's code is not asked what is
@@ -482,7 +484,7 @@ def _begun(found: Situation, request: Request, wishes: Wishes) -> Situation:
     return found
 
 
-def _leave_nothing(found: Situation, trigger: Trigger, request: Request) -> None:
+def _leave_nothing(found: Comparison, trigger: Trigger, request: Request) -> None:
     """Takes back that a launch was begun which has not come to anything."""
     if trigger.record is None:
         return
@@ -493,7 +495,7 @@ def _leave_nothing(found: Situation, trigger: Trigger, request: Request) -> None
         trigger.warnings += _publish(found, request, [results])
 
 
-def _same_files(found: Situation, known: Base) -> bool:
+def _same_files(found: Comparison, known: Base) -> bool:
     """Whether what is recorded is what the event compares with: no other run was the first."""
     repo, base = found.workspace.repo, found.base
     assert base is not None
@@ -502,9 +504,9 @@ def _same_files(found: Situation, known: Base) -> bool:
     return not diff.between_trees(repo, base.oid or repo.empty_tree, known.oid, watched)
 
 
-def _record(found: Situation, request: Request) -> Done:
+def _record(found: Comparison, request: Request) -> JobResult:
     if not request.plan_file.exists():
-        return Done(found, nothing(found), unplanned=True)
+        return JobResult(found, nothing(found), unplanned=True)
     text = _read(request.plan_file)
     assigned = matrix.read_assignment(text)
     parts = []
@@ -526,7 +528,7 @@ def _record(found: Situation, request: Request) -> Done:
             results.append(Results(record.tree, lost, assigned.launch))
             warnings = _publish(found, request, results)
     lost_words = _lost(missing, assigned.count)
-    return Done(found, plan, outcome, missing=lost_words, warnings=tuple(warnings))
+    return JobResult(found, plan, outcome, missing=lost_words, warnings=tuple(warnings))
 
 
 def _unknown(planned: Plan, assigned: matrix.Assignment, missing: Sequence[int]) -> dict[bytes, Learnt]:
@@ -543,7 +545,7 @@ def _lost(missing: Sequence[int], count: int) -> tuple[str, ...]:
     return tuple(f"Batch {number} left no results: it failed, or was cancelled." for number in missing)
 
 
-def _require_same(found: Situation, plan: Plan, what: str) -> None:
+def _require_same(found: Comparison, plan: Plan, what: str) -> None:
     """Raises an error unless all steps are for one environment: what ran would be recorded for another.
 
     Raises:
@@ -557,7 +559,7 @@ def _require_same(found: Situation, plan: Plan, what: str) -> None:
         )
 
 
-def _publish(found: Situation, request: Request, results: Sequence[Results]) -> list[str]:
+def _publish(found: Comparison, request: Request, results: Sequence[Results]) -> list[str]:
     """Pushes the results of the runs; returns sentences about it.
 
     Raises:
@@ -576,7 +578,7 @@ def _publish(found: Situation, request: Request, results: Sequence[Results]) -> 
     return told
 
 
-def _published_as(found: Situation, done: shared.Publication) -> list[str]:
+def _published_as(found: Comparison, done: shared.Publication) -> list[str]:
     """What is to be told of a publication.
 
     Raises:

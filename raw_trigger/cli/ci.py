@@ -30,7 +30,7 @@ from raw_trigger.errors import RawTriggerError, UsageError
 if TYPE_CHECKING:
     from subprocess import Popen
 
-    from raw_trigger.ci.job import Done, Request, Situation
+    from raw_trigger.ci.job import Comparison, JobResult, Request
     from raw_trigger.model.plan import Plan
     from raw_trigger.workspace.places import Place
     from raw_trigger.workspace.workspace import Workspace
@@ -155,7 +155,7 @@ def ci(
         error = told.error
         for line in github.publish_error(
             sentence(error).removeprefix("raw-trigger: "),
-            known.situation,
+            known.comparison,
             known.plan,
             known.request,
             os.environ,
@@ -283,13 +283,13 @@ class _Known:
 
     workspace: Workspace | None = None
     request: Request | None = None
-    situation: Situation | None = None
+    comparison: Comparison | None = None
     plan: Plan | None = None
 
 
-def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
+def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> JobResult:
     """Does the job, and prints its progress."""
-    from raw_trigger.ci.job import attend
+    from raw_trigger.ci.job import run_job
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.planner import Wishes
     from raw_trigger.record.tree import PREFIX
@@ -300,8 +300,8 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
     text = text_renderer()
     progress = text.progress(0)
 
-    def told(found: Situation) -> None:
-        known.situation = found
+    def told(found: Comparison) -> None:
+        known.comparison = found
         if request.project is not None:
             text.say(("project  ", "bold"), request.project)
         side = "nothing" if found.base is None else found.base.name
@@ -319,13 +319,13 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> Done:
         progress.expect(len(plan.actionable))
 
     with progress as finished:
-        done = attend(
+        done = run_job(
             workspace,
             request,
             os.environ,
             Wishes(downstream=depth(downstream), use_catalog=use_catalog),
             LocalLauncher(workspace.project, workspace.locks),
-            on_situation=told,
+            on_comparison=told,
             on_plan=planned,
             on_target=finished,
             waiting=text.say,

@@ -23,9 +23,10 @@ ALONE = "."
 """The name of the only project."""
 
 if TYPE_CHECKING:
-    from raw_trigger.background import Job
-    from raw_trigger.events.hooks import HookEvent
-    from raw_trigger.hooking import Attended, Projects
+    from raw_trigger.hooks.background import Job
+    from raw_trigger.hooks.event import HookEvent
+    from raw_trigger.hooks.projects import Projects
+    from raw_trigger.hooks.run import HookResult
     from raw_trigger.model.plan import Plan, Target
     from raw_trigger.render.text import TextRenderer
     from raw_trigger.workspace.workspace import Workspace
@@ -74,7 +75,8 @@ def hook(
     if os.environ.get("RAW_TRIGGER_SKIP", "0") not in ("", "0"):
         tell_stderr(f"{name} skipped (RAW_TRIGGER_SKIP)")
         return
-    from raw_trigger.hooking import is_seen, mark_known, mark_seen, untold, wrong_configurations
+    from raw_trigger.hooks.projects import is_seen, mark_known, mark_seen, wrong_configurations
+    from raw_trigger.hooks.run import untold
 
     text = text_renderer()
     wrong = wrong_configurations(context.obj.directory, context.obj.config) if name == "pre-commit" else []
@@ -118,8 +120,8 @@ def _attend_each(
     Returns:
         The worst exit code.
     """
-    from raw_trigger.events.hooks import hook_events
-    from raw_trigger.hooking import concerned, has_none, has_raw_data
+    from raw_trigger.hooks.event import hook_events
+    from raw_trigger.hooks.projects import concerned, has_none, has_raw_data
 
     if name.startswith("post-") and has_none(projects):
         if has_raw_data(projects):
@@ -139,7 +141,7 @@ def _attend_each(
 
 
 def _projects(context: typer.Context) -> Projects:
-    from raw_trigger.hooking import find_projects
+    from raw_trigger.hooks.projects import find_projects
 
     chosen: Globals = context.obj
     found = find_projects(chosen.directory, config_file=chosen.config, folder=chosen.project)
@@ -174,7 +176,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
     """Handles one event of one project; returns the exit code."""
     from datetime import date
 
-    from raw_trigger.hooking import attend, is_news
+    from raw_trigger.hooks.run import is_news, run_hook
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import asleep, standing
 
@@ -194,7 +196,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
         progress.expect(len(plan.actionable))
 
     with progress as finished:
-        done = attend(
+        done = run_hook(
             workspace,
             name,
             event,
@@ -212,7 +214,7 @@ def _titled(name: str, workspace: Workspace) -> str:
     return name if workspace.title is None else f"{name}  {workspace.title}"
 
 
-def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attended) -> int:
+def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: HookResult) -> int:
     """Writes the last lines; returns the exit code."""
     _tell_end(text, done)
     if done.job is not None:
@@ -239,7 +241,7 @@ def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: Attende
     return FAILED if done.failed else 0
 
 
-def _tell_end(text: TextRenderer, done: Attended) -> None:
+def _tell_end(text: TextRenderer, done: HookResult) -> None:
     from raw_trigger.render.words import standing
 
     plan = done.plan
@@ -260,7 +262,7 @@ def _tell_of(text: TextRenderer, projects: Projects, job: Job) -> None:
 
 
 def _tell_command(workspaces: Iterable[Workspace | None], job: Job) -> None:
-    from raw_trigger.hooking import tell_failure
+    from raw_trigger.hooks.run import tell_failure
     from raw_trigger.render.words import background, harmless
 
     for problem in tell_failure(filter(None, workspaces), job, harmless(background(job))):
@@ -276,7 +278,7 @@ def _command(chosen: Globals, name: str, log: Path) -> list[str]:
 
 def _work(context: typer.Context, name: str, log: Path) -> None:
     """Does the work that the hook left to a background process."""
-    from raw_trigger.background import work
+    from raw_trigger.hooks.background import work
     from raw_trigger.repo.repository import Repository
 
     chosen: Globals = context.obj
@@ -315,7 +317,7 @@ def _reconcile(context: typer.Context, name: str, left: dict[str, _Left]) -> str
     Args:
         left: By project, ``""`` where none could be found; brought up to date.
     """
-    from raw_trigger.hooking import has_none
+    from raw_trigger.hooks.projects import has_none
 
     text = text_renderer()
     try:
@@ -351,7 +353,7 @@ def _all_said(left: Mapping[str, _Left]) -> str | None:
 
 
 def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Left) -> _Left:
-    from raw_trigger.hooking import reconcile
+    from raw_trigger.hooks.run import reconcile
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import failed_by_now, left_undone
 

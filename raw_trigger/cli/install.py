@@ -23,9 +23,9 @@ def install(
     ] = None,
 ) -> None:
     """Install the git hooks. Hooks that are there already are kept and called first."""
-    from raw_trigger.events.revisions import head_base
-    from raw_trigger.hooking import find_projects, mark_seen, shim_settings
+    from raw_trigger.hooks.projects import find_projects, mark_seen, shim_settings
     from raw_trigger.install import HOOKS, hooks_folder, install_hooks
+    from raw_trigger.revisions import head_base
     from raw_trigger.trigger import Trigger
 
     chosen: Globals = context.obj

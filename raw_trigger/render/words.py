@@ -13,7 +13,7 @@ from raw_trigger.model.plan import NOT_ASKED, STILL_FAILS, Plan, PlannedChange, 
 from raw_trigger.model.record import Again
 
 if TYPE_CHECKING:
-    from raw_trigger.background import Job
+    from raw_trigger.hooks.background import Job
     from raw_trigger.model.history import Failure
 
 _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "type-changed": "T", "remapped": "="}

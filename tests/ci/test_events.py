@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
+from raw_trigger.ci.event import CiEvent, read_event
+from raw_trigger.ci.sides import event_base, event_head, event_origin
 from raw_trigger.errors import EventError, GitError, UsageError
-from raw_trigger.events.ci import CiEvent, read_event
-from raw_trigger.events.revisions import from_arguments
-from raw_trigger.events.sides import event_base, event_head, event_origin
 from raw_trigger.model.changes import Base, Desired
 from raw_trigger.model.settings import MergeGroup
 from raw_trigger.repo import diff
 from raw_trigger.repo.fetching import Origin
 from raw_trigger.repo.repository import Repository
+from raw_trigger.revisions import from_arguments
 from tests.ci.world import GONE, ROOT, World, of_clone, payload
 from tests.conftest import Repo
 

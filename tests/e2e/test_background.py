@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from raw_trigger.background import at_work, read
+from raw_trigger.hooks.background import at_work, read
 from tests.conftest import Repo
 from tests.e2e.conftest import Project
 from tests.e2e.test_kills import halting, wait_for

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger.hooking import find_projects, is_seen
+from raw_trigger.hooks.projects import find_projects, is_seen
 from tests.e2e.conftest import Project
 from tests.e2e.operations import Operation, Workshop, begin, judge, natively
 from tests.support.forks import Program

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raw_trigger.config import load_config
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import show
@@ -20,6 +19,7 @@ from raw_trigger.model.record import Record
 from raw_trigger.planner import Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo

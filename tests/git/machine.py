@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from raw_trigger import hooking
 from raw_trigger.config import Config, load_config
 from raw_trigger.errors import RawTriggerError
-from raw_trigger.events.hooks import hook_events
-from raw_trigger.events.revisions import from_arguments
+from raw_trigger.hooks.event import hook_events
+from raw_trigger.hooks.run import run_hook
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Entry
@@ -30,6 +29,7 @@ from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.planner import Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace
 
@@ -384,7 +384,7 @@ class World:
 
         def action(workspace: Workspace) -> object:
             return [
-                hooking.attend(
+                run_hook(
                     workspace,
                     name,
                     event,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.model.assets import Asset
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
+from raw_trigger.revisions import from_arguments
 from tests.conftest import Repo
 from tests.git.test_contents import CATALOG, Ground
 

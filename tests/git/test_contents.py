@@ -15,7 +15,6 @@ import pytest
 
 from raw_trigger.ci.annotations import remarks
 from raw_trigger.config import load_config
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.outcome import Outcome, TargetOutcome
@@ -23,6 +22,7 @@ from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.planner import Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import REPOSITORY_TOP, SOAK, Repo

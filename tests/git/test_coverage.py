@@ -132,7 +132,7 @@ def test_one_asset_as_values(shop: Repo) -> None:
 )
 def test_a_range_of_partitions(shop: Repo, ends: tuple[str, str], due: list[str]) -> None:
     narrowed = trigger(shop, Narrowing(partitions=(ends,)))
-    from raw_trigger.events.revisions import from_arguments
+    from raw_trigger.revisions import from_arguments
 
     base, desired = from_arguments(narrowed.workspace.repo, "local", [])
     plan = narrowed.plan(narrowed.detect(base, desired))

@@ -9,13 +9,13 @@ import pytest
 
 from raw_trigger.config import load_config
 from raw_trigger.errors import UsageError
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from raw_trigger import hooking
 from raw_trigger.errors import ProjectError, UsageError
-from raw_trigger.events.hooks import HookEvent
-from raw_trigger.events.revisions import head_base, revision_desired
+from raw_trigger.hooks.event import HookEvent
+from raw_trigger.hooks.run import run_hook
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
+from raw_trigger.revisions import head_base, revision_desired
 from raw_trigger.trigger import Trigger
 from tests.conftest import Repo
 from tests.git import test_contents
@@ -27,7 +27,7 @@ def hook(ground: Ground, name: str, action: str, *, anew: bool = False) -> None:
     head = workspace.repo.head()
     assert head is not None
     event = HookEvent(name, head_base(workspace.repo), revision_desired(head), starts_anew=anew)
-    hooking.attend(
+    run_hook(
         workspace,
         name,
         event,

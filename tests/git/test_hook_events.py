@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from raw_trigger.cli import hook
 from raw_trigger.cli.app import app
-from raw_trigger.events.hooks import hook_events
+from raw_trigger.hooks.event import hook_events
 from raw_trigger.lock import LockError
 from raw_trigger.workspace.workspace import open_workspace
 from tests.conftest import Repo

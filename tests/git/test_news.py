@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from raw_trigger.hooking import is_news
+from raw_trigger.hooks.run import is_news
 from raw_trigger.workspace.workspace import open_workspace
 from tests.conftest import Repo
 

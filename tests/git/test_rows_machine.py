@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from raw_trigger.errors import RawTriggerError
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
+from raw_trigger.revisions import from_arguments
 from tests.conftest import SOAK, Repo
 from tests.git.test_contents import Ground
 

@@ -11,8 +11,8 @@ import pytest
 from raw_trigger.arguments import Words, understood
 from raw_trigger.documents import MOST_TEXT
 from raw_trigger.errors import DocumentError, UsageError
-from raw_trigger.events.hooks import hook_events
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
+from raw_trigger.hooks.event import hook_events
 from raw_trigger.initialize import draft, find_place, look
 from raw_trigger.learn.learning import learned
 from raw_trigger.model.changes import Entry

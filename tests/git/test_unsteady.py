@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.events.revisions import from_arguments
-from raw_trigger.hooking import reconcile
+from raw_trigger.hooks.run import reconcile
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
 from raw_trigger.record.run import unsteady
 from raw_trigger.render.words import failed_by_now, left_undone
+from raw_trigger.revisions import from_arguments
 from tests.conftest import Repo
 from tests.git.trigger_kit import Ground, R
 

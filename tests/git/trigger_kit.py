@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from raw_trigger.config import load_config
-from raw_trigger.events.revisions import from_arguments
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan
 from raw_trigger.repo.repository import Repository
+from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from raw_trigger.ci.event import CiEvent, Kind
 from raw_trigger.errors import EventError, GitError, UsageError
-from raw_trigger.events.ci import CiEvent, Kind
 from raw_trigger.model.changes import Base, Desired
 from raw_trigger.model.settings import MergeGroup
 from raw_trigger.repo.fetching import Origin

@@ -1,1 +1,0 @@
-"""Turns an event into the two sides to compare: (recorded, desired)."""
