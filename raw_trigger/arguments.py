@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from raw_trigger.content.feeding import desired_paths
 from raw_trigger.errors import ProjectError, UsageError
-from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.patterns import PatternError, compile_glob
 from raw_trigger.mapping.rules import target_named, unknown_asset
 from raw_trigger.model.changes import Base, Desired, is_pointer, show, to_bytes

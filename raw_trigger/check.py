@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raw_trigger.mapping.contents import Affected
+from raw_trigger.mapping.clauses import Affected
+from raw_trigger.mapping.formats import no_text
 from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
 from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
-from raw_trigger.mapping.tables import no_text
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import Entry, show
 from raw_trigger.model.plan import Target

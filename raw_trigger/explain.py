@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raw_trigger.content.feeding import desired_paths
 from raw_trigger.errors import UsageError
-from raw_trigger.feeding import desired_paths
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import RuleBook, target_named, unknown_asset

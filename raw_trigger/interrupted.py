@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from raw_trigger.bookkeeping import open_ledger
+from raw_trigger.content.disk import folder_changed
+from raw_trigger.content.feeding import Feeding
 from raw_trigger.errors import LedgerError, ProjectError
-from raw_trigger.feeding import Feeding
 from raw_trigger.ledger import owner_alive
 from raw_trigger.model.changes import NOTHING
 from raw_trigger.model.history import LaunchRecord, TargetRecord
@@ -27,7 +28,6 @@ from raw_trigger.planner import Planner
 from raw_trigger.project.project import DagsterRun
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
-from raw_trigger.repo.disk import folder_changed
 from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace.workspace import Workspace
 

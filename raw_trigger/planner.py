@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from raw_trigger.contents import Contents, Told
+from raw_trigger.content.compared import Contents, Told
+from raw_trigger.content.disk import in_the_way, moment, not_the_content, still_there, touched_since
+from raw_trigger.content.feeding import Feeding, desired_paths, lacking
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
-from raw_trigger.feeding import Feeding, desired_paths, lacking
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
@@ -22,7 +23,6 @@ from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_mad
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import WorkingTree
 from raw_trigger.repo import diff
-from raw_trigger.repo.disk import in_the_way, moment, not_the_content, still_there, touched_since
 from raw_trigger.repo.links import Links
 from raw_trigger.repo.tracked import Tracked
 from raw_trigger.workspace.places import named_instance, shown_instance
@@ -201,7 +201,7 @@ class Planner:
         if not plan.changes:
             return plan
         # Imported here: most plans are over before anything has to be counted.
-        from raw_trigger.counting import Counting
+        from raw_trigger.content.counting import Counting
         from raw_trigger.repo.lfs import lfs_paths
 
         changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
@@ -282,8 +282,8 @@ class Planner:
     def _disk(self, changes: ChangeSet, rules: RuleBook) -> Disk:
         """What on disk stands in the way of the changes: in their own place, or beside them."""
         # Imported here: what is only planned does not look at the disk.
+        from raw_trigger.content.absent import absent, commands, may_lack
         from raw_trigger.mapping.deletions import shown
-        from raw_trigger.repo.absent import absent, commands, may_lack
 
         repo = self.workspace.repo
         disk = in_the_way(repo, self.tracked, changes, rules.feeds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from raw_trigger.mapping.asked import fed_above, left_behind, none_due, unfed, unmet
 from raw_trigger.mapping.batches import Item, batch_numbers
-from raw_trigger.mapping.contents import Affected
+from raw_trigger.mapping.clauses import Affected
 from raw_trigger.mapping.deletions import Deletion, Feeds, on_deletion, on_job_deletion, shown
 from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.order import Order

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raw_trigger import unmade
+from raw_trigger.content.feeding import Feeding, content_of, desired_paths
 from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
-from raw_trigger.feeding import Feeding, content_of, desired_paths
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.ledger.owner import this_process
 from raw_trigger.lock import locked
@@ -225,7 +225,7 @@ class Trigger(Planner):
         missing = {path for planned in plan.changes for path in planned.absent}
         if not missing or not self.workspace.config.fetch:
             return plan
-        from raw_trigger.repo.pulling import pull
+        from raw_trigger.content.pulling import pull
 
         self.unfetched = pull(self.workspace.repo, self.tracked, missing, self._beside_python)
         return self.plan(self.detect(plan.base, plan.desired, only), launching=True)

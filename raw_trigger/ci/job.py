@@ -14,12 +14,12 @@ from typing import Any, Literal
 from raw_trigger.ci import documents, handover, matrix
 from raw_trigger.ci.event import CiEvent, read_event
 from raw_trigger.ci.sides import Head, event_base, event_head, event_origin
-from raw_trigger.counting import FILES_LIMIT
+from raw_trigger.content.counting import FILES_LIMIT
 from raw_trigger.documents import read_bytes
 from raw_trigger.errors import GitError, LedgerError, UsageError
 from raw_trigger.launch.base import Launcher
+from raw_trigger.mapping.formats import kind_of
 from raw_trigger.mapping.patterns import compile_glob
-from raw_trigger.mapping.tables import kind_of
 from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan

@@ -20,8 +20,8 @@ def check(
     """Compare the rules with the Dagster project and the files."""
     from raw_trigger import check as checking
     from raw_trigger import checkouts
+    from raw_trigger.content.feeding import desired_paths
     from raw_trigger.errors import ConfigError
-    from raw_trigger.feeding import desired_paths
     from raw_trigger.install import missing_warning
     from raw_trigger.model.changes import NOTHING
     from raw_trigger.unseen import unseen

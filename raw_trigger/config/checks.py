@@ -7,8 +7,8 @@ from typing import Any
 from raw_trigger.config.document import Document
 from raw_trigger.config.fields import MAX_TEXT, hook_action
 from raw_trigger.config.problems import Problem, Problems, quoted
+from raw_trigger.mapping.formats import READABLE, no_text
 from raw_trigger.mapping.patterns import PatternError, compile_glob, compile_pattern
-from raw_trigger.mapping.tables import READABLE, no_text
 from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, Position, below
 
 _TARGETS = ("asset", "assets", "job", "ignore")

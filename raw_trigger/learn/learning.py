@@ -11,8 +11,8 @@ from pathlib import Path
 
 from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
+from raw_trigger.content.feeding import desired_paths
 from raw_trigger.errors import RawTriggerError, UsageError
-from raw_trigger.feeding import desired_paths
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
 from raw_trigger.learn.choosing import Asked, choose

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from raw_trigger.errors import ConfigError
-from raw_trigger.mapping.contents import Clause
+from raw_trigger.mapping.clauses import Clause
 from raw_trigger.mapping.jobs import RunConfig, compile_run_config, marked
 from raw_trigger.mapping.junk import junk
 from raw_trigger.mapping.patterns import (

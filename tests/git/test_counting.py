@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger import counting
-from raw_trigger.counting import Counting
+from raw_trigger.content import counting
+from raw_trigger.content.counting import Counting
+from raw_trigger.content.rows import Keyed
 from raw_trigger.errors import TableError
-from raw_trigger.mapping.tabular import Keyed
 from raw_trigger.model.changes import INDEX, WORKTREE, Base, Change, ChangeSet, Desired
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.repo import diff

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raw_trigger.feeding import desired_paths
+from raw_trigger.content.feeding import desired_paths
 from raw_trigger.model.changes import NOTHING
 from raw_trigger.unseen import unseen
 from tests.conftest import Repo

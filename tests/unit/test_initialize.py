@@ -16,7 +16,7 @@ from raw_trigger.check import check
 from raw_trigger.config.parsing import parse
 from raw_trigger.initialize import Draft, Findings, draft
 from raw_trigger.initialize.text import DOUBTFUL
-from raw_trigger.mapping.contents import Affected
+from raw_trigger.mapping.clauses import Affected
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import HOLE, KEY, Asset, Catalog, Partitions
 from raw_trigger.model.changes import Entry, to_bytes

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from raw_trigger.mapping.contents import Affected
+from raw_trigger.mapping.clauses import Affected
 from raw_trigger.mapping.rules import Match
 from raw_trigger.model.assets import Catalog, Partitions
 from raw_trigger.model.changes import Entry, show

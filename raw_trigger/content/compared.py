@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from raw_trigger.errors import TableError
-from raw_trigger.mapping.contents import Affected, Clause
+from raw_trigger.mapping.clauses import Affected, Clause
 from raw_trigger.mapping.rules import Match
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.repo.repository import Repository
 
 if TYPE_CHECKING:
-    from raw_trigger.counting import Counting
-    from raw_trigger.mapping.tables import Form
+    from raw_trigger.content.counting import Counting
+    from raw_trigger.content.tables import Form
 
 Told = dict[tuple[object, ...], Affected]
 
@@ -78,7 +78,7 @@ class Contents:
         return Affected(match.targets, note=_EVERYTHING if same is None else None)
 
     def _rows(self, change: Change, match: Match, clause: Clause) -> Affected:
-        from raw_trigger.mapping.tabular import Keyed
+        from raw_trigger.content.rows import Keyed
 
         assert clause.rows is not None
         keyed = Keyed(clause.rows.key, clause.rows.columns, clause.columns)
@@ -140,13 +140,13 @@ class Contents:
     @property
     def _counter(self) -> Counting:
         if self._counting is None:
-            from raw_trigger.counting import Counting
+            from raw_trigger.content.counting import Counting
 
             self._counting = self._open.enter_context(Counting(self._repo, self._changes))
         return self._counting
 
     def _form(self, path: bytes, clause: Clause) -> Form:
-        from raw_trigger.counting import form_of
+        from raw_trigger.content.counting import form_of
 
         assert clause.rows is not None
         return form_of(path, clause.rows.delimiter, clause.rows.encoding)

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from raw_trigger.content.rows import Fingerprint, Keyed, RowChanges, compare_rows, count_rows, fingerprint
+from raw_trigger.content.tables import Form, Table
 from raw_trigger.errors import GitError, TableError
-from raw_trigger.mapping.tables import Form, Table, kind_of
-from raw_trigger.mapping.tabular import Fingerprint, Keyed, RowChanges, compare_rows, count_rows, fingerprint
+from raw_trigger.mapping.formats import kind_of
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.repo.blobs import Blobs

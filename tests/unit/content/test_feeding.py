@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from raw_trigger.feeding import lacking
+from raw_trigger.content.feeding import lacking
 from raw_trigger.model.plan import Target
 from raw_trigger.planning import made_from
 from tests.unit.conftest import REGIONS, book, catalog, rule

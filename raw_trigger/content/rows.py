@@ -2,7 +2,7 @@
 
 A row is a mapping of its columns' names to values. So a new or renamed column changes every row, unless the
 comparison knows which columns count. Values count as they are written (``1`` is not ``1.0``), after
-unquoting, in JSON Lines as canonical JSON; see :mod:`raw_trigger.mapping.tables` for how files are read.
+unquoting, in JSON Lines as canonical JSON; see :mod:`raw_trigger.content.tables` for how files are read.
 
 Both sides are read once, in step. Rows that are equal at the same place cost only their reading; after an
 edit the place where the sides agree again is searched nearby. All other rows wait, as digests, for their
@@ -25,8 +25,7 @@ from itertools import chain, zip_longest
 from operator import itemgetter
 from typing import Any, Literal
 
-from raw_trigger.errors import TableError
-from raw_trigger.mapping.tables import (
+from raw_trigger.content.tables import (
     DOCUMENT_LIMIT,
     JSON,
     Cells,
@@ -42,6 +41,7 @@ from raw_trigger.mapping.tables import (
     text_of,
     told,
 )
+from raw_trigger.errors import TableError
 from raw_trigger.model.rows import RowCounts
 
 Fingerprint = Literal["bytes", "text", "json", "table"]

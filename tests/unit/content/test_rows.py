@@ -18,10 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raw_trigger.content import rows as tabular
+from raw_trigger.content import tables
+from raw_trigger.content.rows import Keyed, compare_rows, count_rows, fingerprint
+from raw_trigger.content.tables import Form, Table
 from raw_trigger.errors import TableError
-from raw_trigger.mapping import tables, tabular
-from raw_trigger.mapping.tables import Form, Kind, Table, kind_of
-from raw_trigger.mapping.tabular import Keyed, compare_rows, count_rows, fingerprint
+from raw_trigger.mapping.formats import Kind, kind_of
 from raw_trigger.model.rows import RowCounts
 
 
@@ -625,8 +627,8 @@ def test_tables_of_one_fingerprint_have_the_same_rows(old: list[list[str]], new:
 
 MEASURE = """
 import io, resource, sys
-from raw_trigger.mapping.tables import Form, Table
-from raw_trigger.mapping.tabular import Keyed, compare_rows
+from raw_trigger.content.tables import Form, Table
+from raw_trigger.content.rows import Keyed, compare_rows
 old, new = (Table(p, lambda p=p: open(p, "rb"), Form("csv")) for p in sys.argv[1:3])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 counts = compare_rows(old, new, Keyed(("id",), None, ("kind",))).counts

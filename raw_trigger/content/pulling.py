@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from raw_trigger.content.absent import Tool, absent
 from raw_trigger.errors import GitError
 from raw_trigger.repo import diff
-from raw_trigger.repo.absent import Tool, absent
 from raw_trigger.repo.environment import scrubbed
 from raw_trigger.repo.git import Git, words
 from raw_trigger.repo.pointers import DVC_FOLDER

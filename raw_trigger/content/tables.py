@@ -30,32 +30,14 @@ from operator import itemgetter
 from typing import Any, BinaryIO, Literal
 
 from raw_trigger.errors import TableError
+from raw_trigger.mapping.formats import READABLE, Kind
 
-Kind = Literal["csv", "tsv", "jsonl"]
 Side = Literal["old", "new"]
 Cells = tuple["str | None", ...]
 """The values of the wanted columns; None: the row has none there."""
 Label = tuple[str, int]
 """A column's name, and the number of columns of the same name before it."""
 
-SUFFIXES: dict[str, Kind] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
-NO_TEXT = {
-    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), "Excel"),
-    ".ods": "OpenDocument",
-    **dict.fromkeys((".parquet", ".pq"), "Parquet"),
-    **dict.fromkeys((".arrow", ".feather"), "Arrow"),
-    ".orc": "ORC",
-    ".avro": "Avro",
-    **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), "a database"),
-    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z"), "packed otherwise than with gzip"),
-}
-"""Suffixes of files that contain neither lines nor rows, with what these files are."""
 _BEGINNINGS = (
     (b"PK\x03\x04", "Excel, or another ZIP archive"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
@@ -72,7 +54,6 @@ _BEGINNINGS = (
 _CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 _HEAD = 8000
 """The bytes at the beginning in which git, too, searches for NUL to tell whether a file is text."""
-READABLE = "rows are those of CSV, TSV and JSON Lines, also as .gz"
 FIELD_LIMIT = 16 << 20
 """The most characters of a cell. More means an unclosed quote, which would take all the rest into memory."""
 RECORD_LIMIT = 2 * FIELD_LIMIT
@@ -129,18 +110,6 @@ class Table:
         place = self.name if line is None else f"{self.name}:{line}"
         version = " in the version compared with" if self.side == "old" else ""
         return TableError(place, f"{what}{version}", hint, self.side)
-
-
-def kind_of(path: str) -> Kind | None:
-    """Returns the kind of table by a file's suffix without ``.gz``, in any case; None if it is none."""
-    name = path.lower().removesuffix(".gz")
-    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
-
-
-def no_text(path: str) -> str | None:
-    """Returns what a file without text is, by its suffix; None if it may contain text."""
-    name = path.lower().removesuffix(".gz")
-    return next((what for end, what in NO_TEXT.items() if name.endswith(end)), None)
 
 
 class Records:
