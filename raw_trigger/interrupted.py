@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.content.disk import folder_changed
 from raw_trigger.content.feeding import Feeding
+from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import LedgerError, ProjectError
 from raw_trigger.ledger import owner_alive
 from raw_trigger.model.changes import NOTHING
@@ -120,7 +121,7 @@ def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[At
         repo,
         planner.workspace.environment,
         Results(record.tree, learnt, launch_id),
-        roots=planner.workspace.roots,
+        pointer_files=PointerFiles(repo, planner.workspace.roots),
     )
 
 

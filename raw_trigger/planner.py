@@ -10,6 +10,7 @@ from functools import cached_property
 from raw_trigger.content.compared import Contents, Told
 from raw_trigger.content.disk import in_the_way, moment, not_the_content, still_there, touched_since
 from raw_trigger.content.feeding import Feeding, desired_paths, lacking
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
 from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
@@ -24,7 +25,6 @@ from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import WorkingTree
 from raw_trigger.repo import diff
 from raw_trigger.repo.links import Links
-from raw_trigger.repo.tracked import Tracked
 from raw_trigger.workspace.places import named_instance, shown_instance
 from raw_trigger.workspace.roots import require_roots
 from raw_trigger.workspace.workspace import Workspace

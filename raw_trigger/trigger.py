@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from raw_trigger import unmade
 from raw_trigger.content.feeding import Feeding, content_of, desired_paths
+from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import ProjectError, RawTriggerError, UsageError
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.ledger.owner import this_process
@@ -494,7 +495,7 @@ class Trigger(Planner):
             workspace.repo,
             workspace.environment,
             results,
-            roots=workspace.roots,
+            pointer_files=PointerFiles(workspace.repo, workspace.roots),
             only_on=only_on,
             assume=assume,
         )

@@ -16,6 +16,8 @@ from raw_trigger.ci.event import CiEvent, read_event
 from raw_trigger.ci.sides import Head, event_base, event_head, event_origin
 from raw_trigger.content.counting import FILES_LIMIT
 from raw_trigger.documents import read_bytes
+from raw_trigger.dvc.pointer_files import PointerFiles
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import GitError, LedgerError, UsageError
 from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.formats import kind_of
@@ -30,7 +32,6 @@ from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
-from raw_trigger.repo.tracked import Tracked
 from raw_trigger.revisions import recorded
 from raw_trigger.trigger import Trigger, Waiting
 from raw_trigger.workspace.places import require_own_environment
@@ -470,7 +471,7 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
             launch,
             Launch(dict.fromkeys(changed, frozenset({EVERY})), FACE, now),
             None if known is not None else trigger.record.tree,
-            roots=found.workspace.roots,
+            pointer_files=partial(PointerFiles, roots=found.workspace.roots),
             token=request.token,
         )
         found = replace(found, warnings=(*found.warnings, *_published_as(found, begun)))
@@ -569,7 +570,12 @@ def _publish(found: Comparison, request: Request, results: Sequence[Results]) ->
         return []
     workspace = found.workspace
     done = shared.publish(
-        workspace.repo, workspace.environment, REMOTE, results, roots=workspace.roots, token=request.token
+        workspace.repo,
+        workspace.environment,
+        REMOTE,
+        results,
+        pointer_files=partial(PointerFiles, roots=workspace.roots),
+        token=request.token,
     )
     told = _published_as(found, done)
     if not told and done.pending:

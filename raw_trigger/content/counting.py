@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 from raw_trigger.content.rows import Fingerprint, Keyed, RowChanges, compare_rows, count_rows, fingerprint
 from raw_trigger.content.tables import Form, Table
+from raw_trigger.dvc.data import content
 from raw_trigger.errors import GitError, TableError
 from raw_trigger.mapping.formats import kind_of
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.repo.blobs import Blobs
-from raw_trigger.repo.dvc import content
 from raw_trigger.repo.repository import Repository
 
 FILE_LIMIT = 16 << 20

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 
 from raw_trigger.content.absent import absent
+from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.planning import Disk
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
-from raw_trigger.repo.tracked import Out, Tracked
 
 Feeds = Callable[[bytes], bool]
 """Says whether anything is made from a path."""
@@ -123,7 +123,7 @@ class _Wrong:
         """Returns why its content is not here, and why there is more than its content; None if neither."""
         key = (out.dvc.path, out.dvc.identity)
         if key not in self._found:
-            from raw_trigger.repo.dvc import missing_content, unknown_files
+            from raw_trigger.dvc.data import missing_content, unknown_files
 
             missing = missing_content(self._repo, out.dvc)
             self._found[key] = missing, None if missing else unknown_files(self._repo, out.dvc)

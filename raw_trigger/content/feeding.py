@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property
 
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.mapping.rules import Match, RuleBook
 from raw_trigger.model.changes import Change, ChangeSet, Desired, Entry, show
 from raw_trigger.model.plan import PlannedTarget, Target
 from raw_trigger.planning import Compare
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.tracked import Tracked
 
 
 class Feeding:

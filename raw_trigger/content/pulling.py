@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from raw_trigger.content.absent import Tool, absent
+from raw_trigger.dvc.outs import DVC_FOLDER
+from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.errors import GitError
 from raw_trigger.repo import diff
 from raw_trigger.repo.environment import scrubbed
 from raw_trigger.repo.git import Git, words
-from raw_trigger.repo.pointers import DVC_FOLDER
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import git_in
-from raw_trigger.repo.tracked import Out, Tracked
 
 _ARGUMENTS = 400
 _LENGTH = 300

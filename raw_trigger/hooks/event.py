@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.model.changes import INDEX, Base, Desired
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository, Revision
-from raw_trigger.repo.tracked import Tracked
 from raw_trigger.revisions import recorded, revision_base, revision_desired
 from raw_trigger.workspace.workspace import Workspace
 

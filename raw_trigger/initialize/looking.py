@@ -14,6 +14,7 @@ from typing import Literal
 from raw_trigger import __version__
 from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, UsageError
 from raw_trigger.initialize.drafting import draft
 from raw_trigger.initialize.finding import code
@@ -30,7 +31,6 @@ from raw_trigger.model.settings import Config
 from raw_trigger.project import Busy, DagsterProject
 from raw_trigger.project.presence import has_project
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.tracked import Tracked
 
 PRE_COMMIT = ".pre-commit-config.yaml"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from raw_trigger.dvc.outs import DVC_FOLDER, folders_above
 from raw_trigger.install.atomic import replace_file
-from raw_trigger.repo.pointers import DVC_FOLDER, folders_above
 
 _OPTIONS = ("-c", "core.quotePath=true", "--literal-pathspecs", "ls-tree", "--full-tree")
 _POINTERS = (b".dvc", b'.dvc"', b"\tdvc.lock", b"/dvc.lock", b'/dvc.lock"')

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raw_trigger.dvc.outs import DVC_FOLDER, escaped, folders_above
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.install.seen import pathspecs
-from raw_trigger.repo.pointers import DVC_FOLDER, escaped, folders_above
 
 _BEGIN = b"# settings:"
 _END = b"# end of settings"

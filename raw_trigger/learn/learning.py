@@ -12,6 +12,7 @@ from pathlib import Path
 from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.content.feeding import desired_paths
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import RawTriggerError, UsageError
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
@@ -27,7 +28,6 @@ from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.settings import Config
 from raw_trigger.planning import Options, make_plan
 from raw_trigger.reads import Reading, recall
-from raw_trigger.repo.tracked import Tracked
 from raw_trigger.revisions import EMPTY, recorded
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace

@@ -14,6 +14,7 @@ INDEX = ":INDEX:"
 """Names of the two sides that are no revisions; git allows no ref to begin with a colon."""
 
 SYMLINK_MODE = "120000"
+FILE_MODE = "100644"
 SUBMODULE_MODE = "160000"
 DVC_MODE = "dvc"
 """Instead of a mode: git has only a pointer file, and the id is DVC's MD5 of the content."""

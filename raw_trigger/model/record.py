@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from raw_trigger.model.changes import DVC_MODE, Entry
+from raw_trigger.model.changes import DVC_MODE, FILE_MODE, Entry
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.rules import agree, takes_over
 
@@ -30,14 +30,13 @@ another content.
 """
 
 _NONE: Mapping[bytes, Reflected] = MappingProxyType({})
-_FILE = "100644"
 _CONTENT = re.compile(r"(?:(100755|120000|160000) )?([0-9a-f]{40}|[0-9a-f]{64})|([0-9a-f]{32}(?:\.dir)?)")
 """An object's id, with its mode if that is no plain file's; or an id of DVC's."""
 
 
 def content_text(entry: Entry | None) -> str | None:
     """Returns a content as it is written; None: the path is gone."""
-    if entry is None or entry == UNKNOWN or entry.mode in (_FILE, DVC_MODE):
+    if entry is None or entry == UNKNOWN or entry.mode in (FILE_MODE, DVC_MODE):
         return None if entry is None else entry.oid
     return f"{entry.mode} {entry.oid}"
 
@@ -56,7 +55,7 @@ def read_content(value: object) -> Entry | None:
     mode, oid, md5 = found.groups()
     if md5 is not None:
         return Entry(DVC_MODE, md5)
-    return Entry(mode or _FILE, oid) if oid.strip("0") else UNKNOWN
+    return Entry(mode or FILE_MODE, oid) if oid.strip("0") else UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
 from raw_trigger.record import tree as recorded_tree
+from raw_trigger.record.data import FOLDER
 from raw_trigger.record.results import united
 from raw_trigger.repo import diff, publishing
-from raw_trigger.repo.dvc_entries import FOLDER
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.tracked import Tracked
 from raw_trigger.repo.trees import TREE_MODE, rewrite
 
 _TRIES = 30
@@ -32,6 +31,7 @@ _PAUSE = 0.1
 """Seconds between two tries, at most, times the number of tries: another publication takes about a second."""
 
 Fed = Mapping[bytes, frozenset[str]]
+PointerFilesOf = Callable[[Repository], recorded_tree.PointerFiles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def begin(
     launch: Launch,
     first: str | None,
     *,
-    roots: Sequence[str],
+    pointer_files: PointerFilesOf,
     token: str | None = None,
 ) -> Publication:
     """Records on the remote and here that nobody knows what a launch makes until it is over.
@@ -84,7 +84,7 @@ def begin(
         first: What is taken for recorded where nothing is; None: what is recorded was read. Should another be
             the first meanwhile, nobody knows what reflects the launch's files: the other may have taken them
             for made.
-        roots: The raw roots.
+        pointer_files: Makes what knows the pointer files of a repository.
 
     Raises:
         RecordError: as of :func:`publish`.
@@ -96,9 +96,9 @@ def begin(
             return start.tree
         is_others = first is not None and start.tree != first
         unknown = dict.fromkeys(launch.paths, frozenset({EVERY})) if is_others else {}
-        return recorded_tree.begun(repo, start.forgetting(unknown), launch_id, launch, None)
+        return recorded_tree.begun(repo, start, launch_id, launch, unknown=unknown)
 
-    return _moved(publishing.connected(repo, remote, token), environment, remote, first, roots, begun)
+    return _moved(publishing.connected(repo, remote, token), environment, remote, first, pointer_files, begun)
 
 
 def publish(
@@ -107,7 +107,7 @@ def publish(
     remote: str,
     results: Sequence[Results],
     *,
-    roots: Sequence[str],
+    pointer_files: PointerFilesOf,
     token: str | None = None,
 ) -> Publication:
     """Publishes what a launch came to, on top of what is recorded on the remote by now.
@@ -116,7 +116,7 @@ def publish(
 
     Args:
         results: Of every job of the launch.
-        roots: The raw roots.
+        pointer_files: Makes what knows the pointer files of a repository.
 
     Raises:
         RecordError: the remote's ref names no recorded tree, is moved by others again and again, or what was
@@ -131,8 +131,8 @@ def publish(
         environment,
         remote,
         told.planned_with,
-        roots,
-        lambda start: recorded_tree.promoted(repo, start, told, roots=roots),
+        pointer_files,
+        lambda start: recorded_tree.promoted(repo, start, told, pointer_files=pointer_files(repo)),
     )
     recorded = None if done.tree is None else recorded_tree.read_tree(repo, done.tree)
     return done if recorded is None else replace(done, pending=_unsettled(repo, said, recorded))
@@ -143,7 +143,7 @@ def _moved(
     environment: str,
     remote: str,
     first: str | None,
-    roots: Sequence[str],
+    pointer_files: PointerFilesOf,
     after: Callable[[Record], str],
 ) -> Publication:
     """Moves the remote's record to the tree that is made of it, however often others move it meanwhile."""
@@ -151,7 +151,7 @@ def _moved(
     try:
         for tries in range(1, _TRIES + 1):
             latest = _fetch(repo, environment, remote)
-            tree = after(latest or _first(repo, remote, first or repo.empty_tree, roots))
+            tree = after(latest or _first(repo, remote, first or repo.empty_tree, pointer_files))
             if latest is not None and tree == latest.tree:
                 return Publication("done", tree)
             pushed = publishing.push(repo, remote, ref, tree, latest.tree if latest else None)
@@ -206,7 +206,7 @@ def _recorded(repo: Repository, remote: str, tree: str) -> Record | None:
     return found
 
 
-def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Record:
+def _first(repo: Repository, remote: str, tree: str, pointer_files: PointerFilesOf) -> Record:
     """The record that was planned with, ready to be published: nothing but raw files, their contents here."""
     planned_with = _recorded(repo, remote, tree)
     if planned_with is None:
@@ -214,7 +214,7 @@ def _first(repo: Repository, remote: str, tree: str, roots: Sequence[str]) -> Re
             f"the tree {tree} that was planned with is neither here nor on {remote}",
             "record its base before the results are published: `raw-trigger ci` does with the same event",
         )
-    watched = Tracked(repo, roots).watched(tree)
+    watched = pointer_files(repo).watched(tree)
     raw = recorded_tree.raw_tree(repo, tree, watched)
     own = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", FOLDER)
     if own:

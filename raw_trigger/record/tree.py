@@ -14,19 +14,17 @@ import json
 import os
 import random
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from raw_trigger.documents import MOST_JSON, load_json
 from raw_trigger.errors import ROOM, GitError, RecordError
-from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry, is_below, show, to_bytes
+from raw_trigger.model.changes import DVC_MODE, FILE_MODE, SUBMODULE_MODE, Entry, is_below, show, to_bytes
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.record import (
     UNKNOWN,
@@ -39,14 +37,12 @@ from raw_trigger.model.record import (
     content_text,
     read_content,
 )
+from raw_trigger.record.data import DATA, FOLDER, Edits, damaged, edit, place, placed
+from raw_trigger.record.data import entries_at as data_at
 from raw_trigger.repo import diff
-from raw_trigger.repo.dvc_entries import DATA, FOLDER, damaged, edit, place
-from raw_trigger.repo.dvc_entries import entries_at as data_at
-from raw_trigger.repo.git import quoted, words
-from raw_trigger.repo.pointer_files import followed, placed, points
+from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.tracked import Tracked
-from raw_trigger.repo.trees import TREE_MODE, rewrite
+from raw_trigger.repo.trees import TREE_MODE, rewrite, store, stored
 
 PREFIX = "refs/raw-trigger/"
 _EXCEPTIONS = f"{FOLDER}/exceptions"
@@ -55,7 +51,6 @@ _RULES = f"{FOLDER}/rules"
 _ASSUMED = f"{FOLDER}/assumed"
 _LAUNCHES = f"{FOLDER}/launches"
 _INSTANCE = f"{FOLDER}/instance"
-_FILE = "100644"
 _OWN = frozenset(
     name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, DATA, _ASSUMED, _LAUNCHES, _INSTANCE)
 )
@@ -67,6 +62,19 @@ _READ_AT_MOST = 8
 _TRIES = 50
 _PAUSE = 0.05
 """Seconds between two tries, at most: another promotion takes about as long."""
+
+
+class PointerFiles(Protocol):
+    """Keeps the pointer files of a record in step with its data: each has all the data that it names."""
+
+    def watched(self, tree: str) -> Sequence[str]:
+        """Returns the raw roots, and the pointer files beside and above them that the tree has."""
+
+    def points(self, path: bytes, *versions: Entry | None) -> bool:
+        """Says whether the path is that of a pointer file in one of these versions."""
+
+    def followed(self, tree: str, moved: Edits, wanted: Edits) -> Edits:
+        """Returns further edits of a recorded tree that are needed after these files have changed."""
 
 
 def read(repo: Repository, environment: str) -> Record | None:
@@ -129,7 +137,7 @@ def _understood(repo: Repository, tree: str) -> Record:
         if path not in _OWN:
             said = "is not known to this version of raw-trigger; is there a newer one?"
             raise ValueError(f"{show(path)} {said}")
-        if entry.mode != (_FILE if path in _TEXTS else TREE_MODE):
+        if entry.mode != (FILE_MODE if path in _TEXTS else TREE_MODE):
             raise ValueError(f"{show(path)} has the mode {entry.mode}")
     texts = [own[path] for path in _TEXTS if path in own]
     files = {
@@ -138,7 +146,7 @@ def _understood(repo: Repository, tree: str) -> Record:
         for path, entry in (_listed(repo, own[folder.encode()].oid) if folder.encode() in own else {}).items()
     }
     for path, entry in files.items():
-        if entry.mode != _FILE:
+        if entry.mode != FILE_MODE:
             raise ValueError(f"{show(path)} has the mode {entry.mode}")
     blobs = [entry.oid for entry in (*texts, *files.values())]
     if sum(_sizes(repo, blobs)) > MOST_JSON:
@@ -334,9 +342,9 @@ def adopt(
     width = len(repo.empty_tree)
     if data:
         tree = rewrite(repo, tree, dict(edit(path, entry, width) for path, entry in data.items()))
-    edits: dict[bytes, Entry | None] = {_RULES.encode(): _store(repo, rules)}
+    edits: dict[bytes, Entry | None] = {_RULES.encode(): store(repo, rules)}
     if instance is not None:
-        edits[_INSTANCE.encode()] = _store(repo, instance + "\n")
+        edits[_INSTANCE.encode()] = store(repo, instance + "\n")
     assumed = tree if old is None else _assumed_beside(repo, tree, old)
     if assumed != repo.empty_tree:
         edits[_ASSUMED.encode()] = Entry(TREE_MODE, assumed)
@@ -358,14 +366,14 @@ def promote(
     environment: str,
     results: Results,
     *,
-    roots: Sequence[str] = (),
+    pointer_files: PointerFiles | None = None,
     only_on: str | None = None,
     assume: bool = False,
 ) -> bool:
     """Records what somebody came to know.
 
     Args:
-        roots: The raw roots; needed where some of the paths are DVC's, or its files.
+        pointer_files: Needed where some of the paths are DVC's, or its files.
         only_on: The recorded tree that this is about; nothing is recorded on any other. None: what others
             have recorded meanwhile is kept beside it.
         assume: Nothing ran: somebody said that the targets reflect this.
@@ -377,14 +385,10 @@ def promote(
         RecordError: it cannot be written, others moved it again and again, or it is there no more.
     """
 
-    def after(old: Record) -> str | None:
-        if only_on not in (None, old.tree):
-            return None
-        return promoted(repo, old, results, roots=roots, assume=assume)
+    def after(old: Record) -> str:
+        return promoted(repo, old, results, pointer_files=pointer_files, assume=assume)
 
-    if only_on is not None and environments(repo).get(environment) != only_on:
-        return False
-    return _moved_by(repo, environment, after)
+    return _moved_by(repo, environment, after, only_on)
 
 
 def kept_contents(repo: Repository, learnt: Mapping[bytes, Learnt]) -> dict[bytes, Learnt]:
@@ -411,21 +415,39 @@ def begin(repo: Repository, environment: str, launch_id: str, launch: Launch, in
     _moved_by(repo, environment, lambda old: begun(repo, old, launch_id, launch, instance))
 
 
-def begun(repo: Repository, old: Record, launch_id: str, launch: Launch, instance: str | None) -> str:
-    """Returns the tree that :func:`begin` makes of the record ``old``. No ref is moved."""
-    new = replace(old.launching(launch_id, launch), instance=instance or old.instance)
-    return rewrite(repo, old.tree, _own_edits(repo, read_tree(repo, old.tree) or old, new))
+def begun(
+    repo: Repository,
+    old: Record,
+    launch_id: str,
+    launch: Launch,
+    instance: str | None = None,
+    unknown: Fed = MappingProxyType({}),
+) -> str:
+    """Returns the tree that :func:`begin` makes of the record ``old``. No ref is moved.
+
+    Args:
+        unknown: Targets of paths of which nobody knows what they reflect, whatever becomes of the launch.
+    """
+    new = old.forgetting(unknown).launching(launch_id, launch)
+    return rewrite(repo, old.tree, _own_edits(repo, old, replace(new, instance=instance or old.instance)))
 
 
-def _moved_by(repo: Repository, environment: str, after: Callable[[Record], str | None]) -> bool:
-    """Moves the record to the tree that is made of it, however often others move it meanwhile."""
+def _moved_by(
+    repo: Repository, environment: str, after: Callable[[Record], str], only_on: str | None = None
+) -> bool:
+    """Moves the record to the tree that is made of it, however often others move it meanwhile.
+
+    Args:
+        only_on: The recorded tree that is moved; no other one is. None: any.
+    """
     for _ in range(_TRIES):
         old = read(repo, environment)
+        if only_on is not None and (old is None or old.tree != only_on):
+            return False
         if old is None:
             raise no_more(environment)
-        new = after(old)
-        if new is None or _move(repo, environment, new, old):
-            return new is not None
+        if _move(repo, environment, after(old), old):
+            return True
         time.sleep(random.uniform(0, _PAUSE))
     raise RecordError(
         f"{PREFIX}{environment} is being moved by others all the time", "run `raw-trigger run` again"
@@ -441,14 +463,19 @@ def no_more(environment: str) -> RecordError:
 
 
 def promoted(
-    repo: Repository, old: Record, results: Results, *, roots: Sequence[str] = (), assume: bool = False
+    repo: Repository,
+    old: Record,
+    results: Results,
+    *,
+    pointer_files: PointerFiles | None = None,
+    assume: bool = False,
 ) -> str:
     """Returns the tree that :func:`promote` makes of the record ``old``. No ref is moved."""
-    recorded, tracked = at(repo, old, list(results.learnt)), Tracked(repo, roots)
+    recorded = at(repo, old, list(results.learnt))
     pointers = {
         path: one.entry
         for path, one in results.learnt.items()
-        if points(tracked, path, one.entry, recorded.get(path))
+        if pointer_files is not None and pointer_files.points(path, one.entry, recorded.get(path))
     }
     learnt = {path: one for path, one in results.learnt.items() if path not in pointers}
     places = {place(path): path for path in learnt} | {path: path for path in learnt}
@@ -458,8 +485,9 @@ def promoted(
         new, moved = old.after(files, recorded)
         edits = _own_edits(repo, old, new) | placed(repo, moved, beside=old.data is not None)
         is_data = any(one is not None and one.mode == DVC_MODE for one in moved.values())
-        if pointers or is_data or (moved and old.data is not None):
-            edits |= followed(repo, tracked, old.tree, moved, pointers, partial(_stored, repo))
+        is_about_data = pointers or is_data or (moved and old.data is not None)
+        if pointer_files is not None and is_about_data:
+            edits |= pointer_files.followed(old.tree, moved, pointers)
         edits |= _assumptions(repo, old, files, moved, assume=assume)
         tree = rewrite(repo, old.tree, edits, left_out)
         blocked = {places[path] for path in left_out if path in places}
@@ -501,7 +529,7 @@ def _own_edits(repo: Repository, old: Record, new: Record) -> dict[bytes, Entry 
         texts[_RULES.encode()] = new.rules
     if new.instance is not None and new.instance != old.instance:
         texts[_INSTANCE.encode()] = new.instance + "\n"
-    return edits | _contents(repo, old.kept, new.kept) | _stored(repo, texts)
+    return edits | _contents(repo, old.kept, new.kept) | stored(repo, texts)
 
 
 def _assumptions(
@@ -534,7 +562,7 @@ def _contents(
     asked = "".join(f"{oid}\n" for oid in new).encode()
     kinds = repo.git.run("cat-file", "--batch-check=%(objecttype)", stdin=asked).splitlines()
     here = (oid for oid, kind in zip(new, kinds, strict=True) if kind == b"blob")
-    return edits | {f"{_CONTENTS}/{oid}".encode(): Entry(_FILE, oid) for oid in here}
+    return edits | {f"{_CONTENTS}/{oid}".encode(): Entry(FILE_MODE, oid) for oid in here}
 
 
 def _oids(exceptions: Mapping[bytes, Reflected]) -> set[str]:
@@ -567,22 +595,3 @@ def _name(path: bytes) -> bytes:
 def _text(path: bytes, exceptions: Reflected) -> str:
     targets = {target: content_text(told) for target, told in exceptions.items()}
     return json.dumps({"path": show(path), "targets": targets}, sort_keys=True, indent=1) + "\n"
-
-
-def _store(repo: Repository, text: str) -> Entry:
-    out = repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
-    return Entry(_FILE, out.decode().strip())
-
-
-def _stored(repo: Repository, texts: Mapping[bytes, str]) -> dict[bytes, Entry | None]:
-    """Many texts at once, by one process."""
-    if not texts:
-        return {}
-    with tempfile.TemporaryDirectory(prefix="raw-trigger-") as folder:
-        files = [Path(folder, str(number)) for number in range(len(texts))]
-        for file, text in zip(files, texts.values(), strict=True):
-            file.write_text(text, encoding="utf-8")
-        names = quoted([os.fsencode(file) for file in files])
-        out = repo.git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
-    oids = out.decode().split()
-    return {name: Entry(_FILE, oid) for name, oid in zip(texts, oids, strict=True)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 
 from raw_trigger.errors import GitError
-from raw_trigger.model.changes import Entry
-from raw_trigger.repo.git import failed
+from raw_trigger.model.changes import FILE_MODE, Entry
+from raw_trigger.repo.git import failed, quoted
 from raw_trigger.repo.repository import Repository
 
 TREE_MODE = "040000"
@@ -142,3 +145,23 @@ class _Objects:
             raise BrokenPipeError
         self._written.add(oid)
         return oid
+
+
+def store(repo: Repository, text: str) -> Entry:
+    """Puts a text into the object database."""
+    out = repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
+    return Entry(FILE_MODE, out.decode().strip())
+
+
+def stored(repo: Repository, texts: Mapping[bytes, str]) -> dict[bytes, Entry | None]:
+    """Puts many texts into the object database, by one process."""
+    if not texts:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="raw-trigger-") as folder:
+        files = [Path(folder, str(number)) for number in range(len(texts))]
+        for file, text in zip(files, texts.values(), strict=True):
+            file.write_text(text, encoding="utf-8")
+        names = quoted([os.fsencode(file) for file in files])
+        out = repo.git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
+    oids = out.decode().split()
+    return {name: Entry(FILE_MODE, oid) for name, oid in zip(texts, oids, strict=True)}

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from raw_trigger.cli.app import app
+from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import RecordError
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.record import tree as recorded_tree
-from raw_trigger.repo.tracked import Tracked
 from tests.conftest import Repo
 
 REF = "refs/raw-trigger/local"

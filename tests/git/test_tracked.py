@@ -10,6 +10,7 @@ import pytest
 
 from raw_trigger.arguments import Words, understood
 from raw_trigger.documents import MOST_TEXT
+from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import DocumentError, UsageError
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.hooks.event import hook_events
@@ -192,7 +193,9 @@ def test_what_is_recorded_without_its_pointer_file_is_not_lost(dvc: DvcRepo) -> 
     """Another run recorded another version meanwhile, or the file could not be stored."""
     two_stages(dvc)
     new = {path: Learnt(Entry("dvc", md5("2"))) for path in (f"{R}a.csv".encode(), f"{R}c.csv".encode())}
-    recorded_tree.promote(dvc.open(), "local", Results("", new), roots=["data/1_raw"])
+    recorded_tree.promote(
+        dvc.open(), "local", Results("", new), pointer_files=PointerFiles(dvc.open(), ["data/1_raw"])
+    )
     assert shown(dvc.plan()) == ["M a.csv a", "D c.csv c"]
     assert dvc.run().made == ["a"]
     assert shown(dvc.plan()) == []
@@ -516,7 +519,9 @@ def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
     (dvc.top / R / "a.csv").unlink()
     for results, moves in ((told[:1], False), (told, True)):
         united = travelling.united(results)
-        tree = recorded_tree.promoted(dvc.open(), before, united, roots=["data/1_raw"])
+        tree = recorded_tree.promoted(
+            dvc.open(), before, united, pointer_files=PointerFiles(dvc.open(), ["data/1_raw"])
+        )
         same = dvc.git("rev-parse", f"{tree}:data/dvc.lock") == dvc.git("rev-parse", "HEAD:data/dvc.lock")
         assert same == moves
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.changes import Base, Change, Desired, Entry, show
 from raw_trigger.model.record import Learnt, Results
@@ -193,7 +194,10 @@ class Versions:
         }
         learnt = {one.path: Learnt(one.new) for one in chosen}
         recorded_tree.promote(
-            self.dvc.open(), "local", Results("", {**learnt, **files}), roots=["data/1_raw"]
+            self.dvc.open(),
+            "local",
+            Results("", {**learnt, **files}),
+            pointer_files=PointerFiles(self.dvc.open(), ["data/1_raw"]),
         )
         for one in chosen:
             if one.new is None:

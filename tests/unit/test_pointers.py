@@ -6,14 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from raw_trigger.repo.pointers import (
-    DvcOut,
-    LfsPointer,
-    dvc_outs,
-    is_annex_pointer,
-    lfs_pointer,
-    stage_folders,
-)
+from raw_trigger.dvc.outs import DvcOut, dvc_outs, stage_folders
+from raw_trigger.repo.pointers import LfsPointer, is_annex_pointer, lfs_pointer
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12\n"
 MD5 = "b026324c6904b2a9cb4b88d6d61c81d1"

@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from raw_trigger.documents import load_json, read_bytes
+from raw_trigger.dvc.cache import cache_of
+from raw_trigger.dvc.outs import DvcOut
 from raw_trigger.model.changes import is_below, show
-from raw_trigger.repo.dvc_cache import cache_of
-from raw_trigger.repo.pointers import DvcOut
 from raw_trigger.repo.repository import Repository
 
 _CHUNK = 1 << 20

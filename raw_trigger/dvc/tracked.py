@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raw_trigger.documents import MOST_TEXT, read_bytes
+from raw_trigger.dvc.outs import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above, stage_folders
 from raw_trigger.errors import DocumentError
 from raw_trigger.model.changes import (
     DVC_LOCK,
@@ -27,9 +28,8 @@ from raw_trigger.model.changes import (
     show,
     to_bytes,
 )
+from raw_trigger.record.data import DATA, FOLDER, Held, held, parents
 from raw_trigger.repo import diff
-from raw_trigger.repo.dvc_entries import DATA, FOLDER, Held, held, parents
-from raw_trigger.repo.pointers import DVC_FOLDER, DvcOut, dvc_outs, escaped, folders_above, stage_folders
 from raw_trigger.repo.repository import Repository
 
 _BATCH = 2000
@@ -372,7 +372,7 @@ class Tracked:
             return {}
         if not out.dvc.folder:
             return {out.path: out.entry}
-        from raw_trigger.repo.dvc import listing
+        from raw_trigger.dvc.data import listing
 
         key = (out.path, out.entry.oid)
         if key not in self._members:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger.repo.dvc_cache import cache_of
+from raw_trigger.dvc.cache import cache_of
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 The MD5 is padded with zeros to the length of git's ids. Each file of a folder has an entry. The id of their
 list has one more, under a name that no file has. If the list is unknown, this entry stands alone for the
-folder as a
-whole.
+folder as a whole.
 """
 
 from __future__ import annotations
@@ -28,6 +27,10 @@ _MD5 = 32
 # git refuses .git, .gitmodules and .gitattributes in trees, however Windows and macOS may spell them
 # (fsck.c, path.c): with bytes that are skipped before the dot, as git~1, or behind a backslash.
 _REFUSED = re.compile(rb"[%~\\]|(?:(?<=/)|^)(?:[\x80-\xff]*\.)")
+
+
+Edits = Mapping[bytes, "Entry | None"]
+"""What a tree is to have at paths; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,23 @@ def edit(path: bytes, entry: Entry, width: int) -> tuple[bytes, Entry]:
     """
     link = Entry(SUBMODULE_MODE, entry.oid[:_MD5].ljust(width, "0"))
     return place(path, whole=entry.is_folder), link
+
+
+def placed(repo: Repository, moved: Edits, *, beside: bool) -> dict[bytes, Entry | None]:
+    """Returns the edits of a recorded tree that record these files.
+
+    Args:
+        beside: Whether the tree holds data of DVC: a path that DVC had may be git's now.
+    """
+    edits: dict[bytes, Entry | None] = {}
+    for path, entry in moved.items():
+        is_data = entry is not None and entry.mode == DVC_MODE
+        edits[path] = None if is_data else entry
+        if beside or is_data:
+            edits |= dict.fromkeys((place(path), place(path, whole=True)))
+        if entry is not None and is_data:
+            edits.update([edit(path, entry, len(repo.empty_tree))])
+    return edits
 
 
 def held(listed: Iterable[tuple[bytes, Entry]]) -> Held | None:

@@ -1,0 +1,1 @@
+"""What the pointer files of DVC stand for."""
