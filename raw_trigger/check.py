@@ -9,11 +9,10 @@ from typing import Any, Literal
 from raw_trigger.mapping.clauses import Affected
 from raw_trigger.mapping.formats import no_text
 from raw_trigger.mapping.partitions import KeyProblem, PartitionKeys, target_problem
-from raw_trigger.mapping.rules import RAW, Match, RuleBook, unknown_asset
+from raw_trigger.mapping.rules import RAW, Compare, Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import Entry, show
 from raw_trigger.model.plan import Target
-from raw_trigger.planning import Compare
 
 SHOWN = 5
 """The most partitions without a file that are named."""

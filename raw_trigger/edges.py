@@ -8,7 +8,7 @@ from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Reads, TargetOutcome
 from raw_trigger.model.plan import Plan, Target
-from raw_trigger.planning import made_from
+from raw_trigger.planning.lineage import Lineage
 
 MOST_WARNINGS = 5
 _MOST_PATHS = 3
@@ -27,9 +27,8 @@ def fed_by(rules: RuleBook, path: bytes, downstream: str | int) -> frozenset[str
         return frozenset()
     if match.ignore or any(target.job is not None for target in match.targets):
         return None
-    return frozenset(
-        t.asset for target in match.targets for t in made_from(target, rules.catalog, downstream)
-    )
+    lineage = Lineage(rules.catalog, downstream)
+    return frozenset(one.asset for target in match.targets for one in lineage.made_from(target))
 
 
 def by_step(outcomes: Iterable[TargetOutcome]) -> list[tuple[tuple[str, ...], list[Reads]]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from raw_trigger.content.feeding import desired_paths
 from raw_trigger.errors import UsageError
-from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import RuleBook, target_named, unknown_asset
 from raw_trigger.model.assets import Catalog
@@ -26,6 +25,7 @@ from raw_trigger.model.changes import (
 )
 from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.model.record import Again
+from raw_trigger.planning.asked import no_key
 from raw_trigger.repo import diff
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger

@@ -12,15 +12,16 @@ from raw_trigger.content.disk import in_the_way, moment, not_the_content, still_
 from raw_trigger.content.feeding import Feeding, desired_paths, lacking
 from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
-from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
 from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, Target
+from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange, Target
 from raw_trigger.model.record import EVERY, UNKNOWN, Record, Reflected
 from raw_trigger.model.rules import tells_catalog
-from raw_trigger.planning import Disk, Options, made_from, make_plan, may_be_made_from
+from raw_trigger.planning.asked import no_key
+from raw_trigger.planning.lineage import Lineage
+from raw_trigger.planning.plan import make_plan
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import WorkingTree
 from raw_trigger.repo import diff
@@ -264,15 +265,12 @@ class Planner:
             changes = self._with_exceptions(changes, record, rules)
         looks = launching or changes.desired.kind != "revision"
         with self.contents(changes, rules, record) as contents:
-            feeds = Feeding(workspace.repo, self.tracked, changes, rules, contents)
             plan = make_plan(
                 changes,
                 rules,
                 self._options(),
                 disk=self._disk(changes, rules) if looks else Disk(),
-                feeds=feeds,
-                fed=feeds.assets,
-                compare=contents,
+                files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 record=record,
             )
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
@@ -283,13 +281,12 @@ class Planner:
         """What on disk stands in the way of the changes: in their own place, or beside them."""
         # Imported here: what is only planned does not look at the disk.
         from raw_trigger.content.absent import absent, commands, may_lack
-        from raw_trigger.mapping.deletions import shown
+        from raw_trigger.planning.deletions import shown
 
         repo = self.workspace.repo
         disk = in_the_way(repo, self.tracked, changes, rules.feeds)
         if not changes.changes or not may_lack(repo):
             return disk
-        options = self._options()
         listed = desired_paths(repo, self.tracked, changes.desired)
         looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
         # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
@@ -298,7 +295,7 @@ class Planner:
             (change.path for change in changes.changes if disk.obstacle(change.path) is None),
             gone,
             rules,
-            lambda target: made_from(target, rules.catalog, options.downstream, options.now),
+            self._lineage(rules).made_from,
         )
         told = {
             path: f"what is made from it also reads {shown(others)}, whose content is not here: "
@@ -354,6 +351,10 @@ class Planner:
             narrowing=wishes.narrowing,
             now=time.time(),
         )
+
+    def _lineage(self, rules: RuleBook) -> Lineage:
+        options = self._options()
+        return Lineage(rules.catalog, options.downstream, options.now)
 
     def rules_now(self) -> RuleBook:
         """Returns the rules in force.
@@ -425,11 +426,10 @@ class Planner:
 
     def _made_from(self, fed: Mapping[bytes, Iterable[Target]], rules: RuleBook) -> dict[bytes, list[str]]:
         """What may be made from these targets, by file, whatever depth is asked for this time."""
-        downstream, now = self.workspace.config.downstream, time.time()
+        lineage = Lineage(rules.catalog, self.workspace.config.downstream, time.time())
         found: dict[bytes, list[str]] = {}
         for path, targets in fed.items():
-            made = (made_from(t, rules.catalog, downstream, now) for t in targets)
-            found.setdefault(path, []).extend(t.text for each in made for t in each)
+            found.setdefault(path, []).extend(one.text for t in targets for one in lineage.made_from(t))
         return found
 
     def _fed(
@@ -532,15 +532,13 @@ class _WorkingTree:
                 rules,
                 planner._options(),
                 disk=disk,
-                feeds=Feeding(repo, planner.tracked, seen, rules, contents),
-                compare=contents,
+                files=Feeding(repo, planner.tracked, seen, rules, contents),
                 record=self._record,
                 made=made,
             )
 
     def below(self, target: Target) -> Callable[[Target], bool]:
-        options, catalog = self._planner._options(), self._rules.catalog
-        return may_be_made_from(target, catalog, options.downstream, options.now)
+        return self._planner._lineage(self._rules).test_of(target)
 
 
 def _may_be_unread(path: bytes, reflected: Reflected, rules: RuleBook) -> bool:

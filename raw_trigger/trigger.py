@@ -33,7 +33,8 @@ from raw_trigger.model.record import (
 )
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planner import Planner, Wishes
-from raw_trigger.planning import is_wanted, made_from, make_plan, path_filter
+from raw_trigger.planning.asked import is_wanted, path_filter
+from raw_trigger.planning.plan import make_plan
 from raw_trigger.project import Watching
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, fate_of, feeding, pointers, settled, unsteady
@@ -117,12 +118,12 @@ class Trigger(Planner):
         """
         catalog = self.known_catalog()
         rules = self.rules(catalog)
-        options = Planner(self.workspace)._options()
+        lineage = Planner(self.workspace)._lineage(rules)
         made: dict[Target, list[Target]] = {}
 
         def made_of(target: Target) -> list[Target]:
             wanted = rules.below([target.asset])
-            every = made_from(target, catalog, options.downstream, options.now) if wanted else [target]
+            every = lineage.made_from(target) if wanted else [target]
             return [one for one in every if one == target or one.asset in wanted]
 
         with self.contents(NOTHING, rules) as contents:
@@ -569,7 +570,8 @@ class Trigger(Planner):
                 for path, names in chosen.items()
             }
             with self.contents(changes, rules, record) as contents:
-                everything = make_plan(changes, rules, self._options(), compare=contents, record=record)
+                files = Feeding(repo, self.tracked, changes, rules, contents)
+                everything = make_plan(changes, rules, self._options(), files=files, record=record)
             known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
             same = settled(everything, certain=False, whole=self._sees_all())
             done |= {path: same[path] for path in (known & same.keys()) - done.keys()}

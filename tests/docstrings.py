@@ -18,11 +18,11 @@ PACKAGE = Path(raw_trigger.__file__).parent
 COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
 """Their docstrings are help texts, which speak to the user in the imperative."""
 VERBS = """
-    Adds Appends Asks Begins Breaks Brings Builds Carries Chooses Closes Collects Combines Compares Compiles
-    Connects Deletes Describes Does Enters Explains Extracts Fetches Finds Handles Has Holds Identifies
-    Installs Keeps Knows Leaves Loads Makes Maps Marks Materializes Moves Opens Prints Proposes Publishes
-    Raises Reads Records Remembers Removes Repeats Replaces Reports Returns Runs Says Selects Sends Shows
-    Starts Stores Takes Tells Turns Watches Writes Yields
+    Adds Appends Asks Begins Breaks Brings Builds Carries Chooses Closes Collects Combines Compares
+    Compiles Connects Decides Deletes Describes Does Enters Explains Extracts Fetches Finds Follows
+    Handles Has Holds Identifies Installs Keeps Knows Leaves Loads Makes Maps Marks Materializes Moves
+    Notes Opens Prints Proposes Publishes Raises Reads Records Remembers Removes Repeats Replaces Reports
+    Returns Runs Says Selects Sends Shows Starts Stores Takes Tells Turns Warns Watches Writes Yields
 """
 """Add verbs, but none that is a common plural (Names, Changes, Results). "Records of …" does not pass either."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from raw_trigger.content.absent import absent
 from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
-from raw_trigger.planning import Disk
+from raw_trigger.model.plan import Disk
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited

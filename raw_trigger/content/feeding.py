@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property
 
 from raw_trigger.dvc.tracked import Tracked
-from raw_trigger.mapping.rules import Match, RuleBook
+from raw_trigger.mapping.clauses import Affected
+from raw_trigger.mapping.rules import Compare, Match, RuleBook
 from raw_trigger.model.changes import Change, ChangeSet, Desired, Entry, show
 from raw_trigger.model.plan import PlannedTarget, Target
-from raw_trigger.planning import Compare
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
 
@@ -37,7 +37,11 @@ class Feeding:
         self._rules = rules
         self._rows: dict[bytes, frozenset[Target]] = {}
 
-    def __call__(self, target: Target) -> bool:
+    def compare(self, path: bytes, match: Match, old: Entry | None, new: Entry | None) -> Affected:
+        """Tells how two versions of a path affect its targets."""
+        return self._compare(path, match, old, new)
+
+    def feeds(self, target: Target) -> bool:
         """Says whether some remaining file feeds the target."""
         return bool(self.paths(target))
 
@@ -51,7 +55,7 @@ class Feeding:
         ]
         return [*self._by_target.get(target, ()), *by_row]
 
-    def assets(self) -> frozenset[str]:
+    def fed(self) -> frozenset[str]:
         """Returns the assets that existing files feed, in any partition."""
         return frozenset(target.asset for _, _, match in self._mapped for target in match.targets)
 

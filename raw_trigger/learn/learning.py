@@ -24,9 +24,9 @@ from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import NOTHING, Change, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import Plan, Target
+from raw_trigger.model.plan import Options, Plan, Target
 from raw_trigger.model.settings import Config
-from raw_trigger.planning import Options, make_plan
+from raw_trigger.planning.plan import make_plan
 from raw_trigger.reads import Reading, recall
 from raw_trigger.revisions import EMPTY, recorded
 from raw_trigger.trigger import Trigger

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from raw_trigger.errors import ConfigError
-from raw_trigger.mapping.clauses import Clause
+from raw_trigger.mapping.clauses import Affected, Clause
 from raw_trigger.mapping.jobs import RunConfig, compile_run_config, marked
 from raw_trigger.mapping.junk import junk
 from raw_trigger.mapping.patterns import (
@@ -29,7 +29,7 @@ from raw_trigger.mapping.patterns import (
     compile_template,
 )
 from raw_trigger.model.assets import JOB, Asset, Catalog
-from raw_trigger.model.changes import show
+from raw_trigger.model.changes import Entry, show
 from raw_trigger.model.plan import Target
 from raw_trigger.model.rules import same_file
 from raw_trigger.model.settings import Config, PartitionText, Position, Rows, Rule
@@ -60,6 +60,10 @@ class Match:
     def by_row(self) -> bool:
         """Says whether the content tells which partitions the path feeds."""
         return self.clause is not None and self.clause.partition is not None
+
+
+Compare = Callable[[bytes, Match, Entry | None, Entry | None], Affected]
+"""Tells what two versions of a path make of its targets, where its rule says what of the content counts."""
 
 
 class RuleBook:

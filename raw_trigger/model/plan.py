@@ -53,6 +53,11 @@ class Target:
         """Returns ``raw/sales`` or ``raw/sales|2026-01-31``."""
         return self.asset if self.partition is None else f"{self.asset}|{self.partition}"
 
+    @property
+    def sort_key(self) -> tuple[str, str]:
+        """Returns what targets are listed by: asset, then partition."""
+        return (self.asset, self.partition or "")
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
@@ -227,3 +232,37 @@ class Narrowing:
     partitions: tuple[tuple[str, str], ...] = ()
     failed: FailedContents | None = None
     not_again: FailedContents = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Says how to plan. ``downstream`` is auto, none, all or a depth.
+
+    ``now`` is the moment that decides which time windows are past, in seconds since 1970; None: all are.
+    """
+
+    environment: str
+    downstream: str | int = "auto"
+    on_delete: str = "auto"
+    unmapped: str = "warn"
+    batch_size: int = 200
+    narrowing: Narrowing = field(default_factory=Narrowing)
+    now: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Holds paths that cannot be launched because of what is on disk, each with the reason.
+
+    ``lacks`` are those of which a target reads other files, too, whose content is not here, with these.
+    """
+
+    dirty: Mapping[bytes, str] = field(default_factory=dict)
+    missing: Mapping[bytes, str] = field(default_factory=dict)
+    lacks: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def obstacle(self, path: bytes) -> tuple[Disposition, str] | None:
+        """Returns what stands in the way of a path, and the reason."""
+        if path in self.dirty:
+            return "dirty", self.dirty[path]
+        return ("missing-content", self.missing[path]) if path in self.missing else None

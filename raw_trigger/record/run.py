@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from raw_trigger.mapping.order import upstream_first
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.record import UNKNOWN, Fed, Learnt, Record
+from raw_trigger.planning.order import upstream_first
 
 Fate = Literal["made", "broken", "not made"]
 """``broken``: something of the target was made, and it is not known to be what it should be."""

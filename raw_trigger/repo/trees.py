@@ -148,13 +148,13 @@ class _Objects:
 
 
 def store(repo: Repository, text: str) -> Entry:
-    """Puts a text into the object database."""
+    """Writes a text into the object database."""
     out = repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
     return Entry(FILE_MODE, out.decode().strip())
 
 
 def stored(repo: Repository, texts: Mapping[bytes, str]) -> dict[bytes, Entry | None]:
-    """Puts many texts into the object database, by one process."""
+    """Writes many texts into the object database, by one process."""
     if not texts:
         return {}
     with tempfile.TemporaryDirectory(prefix="raw-trigger-") as folder:

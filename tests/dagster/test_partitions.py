@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import raw_trigger
-from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Asset
+from raw_trigger.planning.downstream import partitions_below
 from raw_trigger.project.catalog import decode_mapping, decode_partitions
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Plan
+from raw_trigger.model.plan import Disk, Options, Plan, Target
 from raw_trigger.model.settings import Config, Position, Rule
-from raw_trigger.planning import Disk, Options, make_plan
+from raw_trigger.planning.files import NoFiles
+from raw_trigger.planning.plan import make_plan
 
 DAILY = Partitions("time", format="%Y-%m-%d", start="2026-01-01", cron="0 0 * * *", timezone="UTC")
 REGIONS = Partitions("static", keys=("eu", "us"))
@@ -55,9 +56,19 @@ def changes(*words: str) -> ChangeSet:
     )
 
 
+class Feeding(NoFiles):
+    """Says of a target whether a file feeds it."""
+
+    def __init__(self, feeds: Callable[[Target], bool]) -> None:
+        self._feeds = feeds
+
+    def feeds(self, target: Target) -> bool:
+        return self._feeds(target)
+
+
 def plan(rules: RuleBook, *words: str, disk: Disk | None = None, feeds: bool = False, **options: Any) -> Plan:
     made = Options(environment="local", **options)
-    return make_plan(changes(*words), rules, made, disk=disk, feeds=lambda _: feeds)
+    return make_plan(changes(*words), rules, made, disk=disk, files=Feeding(lambda _: feeds))
 
 
 def summary(plan: Plan) -> list[str]:

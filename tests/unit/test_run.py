@@ -10,9 +10,9 @@ import pytest
 
 from raw_trigger.model.changes import Base, Change, ChangeSet, Entry
 from raw_trigger.model.outcome import CheckResult, TargetOutcome
-from raw_trigger.model.plan import Narrowing, Plan, Target
+from raw_trigger.model.plan import Narrowing, Options, Plan, Target
 from raw_trigger.model.record import UNKNOWN, Record, Reflected
-from raw_trigger.planning import Options, make_plan
+from raw_trigger.planning.plan import make_plan
 from raw_trigger.record.run import Fate, Run, fate_of, settled
 from tests.unit.conftest import DAILY, book, catalog, changes, rule
 

@@ -8,7 +8,7 @@ import pytest
 
 from raw_trigger.content.feeding import lacking
 from raw_trigger.model.plan import Target
-from raw_trigger.planning import made_from
+from raw_trigger.planning.lineage import Lineage
 from tests.unit.conftest import REGIONS, book, catalog, rule
 
 ASSETS = catalog(
@@ -46,7 +46,7 @@ def paths(names: Iterable[str]) -> list[bytes]:
 )
 def test_what_waits_for_another_file(changed: str, absent: str, downstream: str, expected: str) -> None:
     def made(target: Target) -> list[Target]:
-        return made_from(target, ASSETS, downstream)
+        return Lineage(ASSETS, downstream).made_from(target)
 
     found = lacking(paths([changed]), paths(absent.split()), BOOK, made)
     assert [list(one) for one in found.values()] == ([paths(expected.split())] if expected else [])

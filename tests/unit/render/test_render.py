@@ -21,8 +21,8 @@ from raw_trigger.explain import PathExplanation
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import CheckResult, Outcome, TargetOutcome
-from raw_trigger.model.plan import Narrowing, Plan, PlannedChange, PlannedTarget, Target
-from raw_trigger.planning import Options, make_plan
+from raw_trigger.model.plan import Narrowing, Options, Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.planning.plan import make_plan
 from raw_trigger.render import json as as_json
 from raw_trigger.render import markdown, words
 from raw_trigger.render.text import TextRenderer

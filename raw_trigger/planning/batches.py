@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from raw_trigger.mapping.order import upstream_first
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.model.plan import Action, Target
+from raw_trigger.planning.order import upstream_first
 
 _Group = tuple[str, ...]
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Plan
-from raw_trigger.planning import Options, make_plan
+from raw_trigger.model.plan import Options, Plan
+from raw_trigger.planning.plan import make_plan
 from tests.unit.conftest import REGIONS, book, catalog, rule
 
 ASSETS = catalog(

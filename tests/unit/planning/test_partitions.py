@@ -13,12 +13,13 @@ from rich.console import Console
 from raw_trigger.check import check
 from raw_trigger.model.assets import PartitionMapping, Partitions
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Narrowing, Plan, Target
+from raw_trigger.model.plan import Narrowing, Options, Plan, Target
 from raw_trigger.model.record import Record
-from raw_trigger.planning import Options, made_from, make_plan
+from raw_trigger.planning.lineage import Lineage
+from raw_trigger.planning.plan import make_plan
 from raw_trigger.render import markdown, words
 from raw_trigger.render.text import TextRenderer
-from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
+from tests.unit.conftest import DAILY, REGIONS, Feeding, book, catalog, changes, plan, rule, summary
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=timezone.utc).timestamp()
 BOTH = Partitions("multi", dimensions=(("date", DAILY), ("region", REGIONS)))
@@ -245,7 +246,7 @@ def test_deletions(path: str, policy: str, fed: str, expected: str) -> None:
         changes("-" + path),
         DELETIONS,
         Options("local", on_delete=policy, downstream="none"),
-        feeds=lambda target: target.text == fed,
+        files=Feeding(lambda target: target.text == fed),
     )
     (one,) = made.targets
     stale = ": its last materialization is now stale"
@@ -388,7 +389,7 @@ def test_below_an_external_asset() -> None:
 
 
 def test_what_newly_feeds_a_day() -> None:
-    found = made_from(Target("days", "2026-01-02"), TIMES, "all", NOW)
+    found = Lineage(TIMES, "all", NOW).made_from(Target("days", "2026-01-02"))
     assert [t.text for t in found] == [
         "after_weekly",
         "both",
@@ -399,7 +400,7 @@ def test_what_newly_feeds_a_day() -> None:
         "two_days|2026-01-03",
         "weekly|2025-12-29",
     ]
-    assert made_from(Target("days", "2026-01-02"), TIMES, "auto") == [Target("days", "2026-01-02")]
+    assert Lineage(TIMES, "auto").made_from(Target("days", "2026-01-02")) == [Target("days", "2026-01-02")]
 
 
 RANGES = catalog(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raw_trigger.mapping.asked import no_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Partitions
+from raw_trigger.planning.asked import no_key
 from tests.unit.conftest import DAILY, REGIONS, catalog
 
 ASSETS = catalog(

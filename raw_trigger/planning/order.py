@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.plan import Target
+from raw_trigger.planning.downstream import partitions_below
 
 _Node = TypeVar("_Node")
 

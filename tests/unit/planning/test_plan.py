@@ -11,10 +11,11 @@ from raw_trigger.mapping.clauses import Affected
 from raw_trigger.mapping.rules import Match
 from raw_trigger.model.assets import Catalog, Partitions
 from raw_trigger.model.changes import Entry, show
-from raw_trigger.model.plan import Narrowing, Target
+from raw_trigger.model.plan import Disk, Narrowing, Options, Target
 from raw_trigger.model.record import Record
 from raw_trigger.model.settings import Rows
-from raw_trigger.planning import Disk, Options, make_plan
+from raw_trigger.planning.files import NoFiles
+from raw_trigger.planning.plan import make_plan
 from tests.unit.conftest import DAILY, REGIONS, book, catalog, changes, plan, rule, summary
 
 SHOP = catalog(
@@ -300,11 +301,12 @@ def test_two_versions_of_a_table_are_compared_once_and_not_for_each_row() -> Non
     targets = tuple(Target("keys", str(n)) for n in range(50))
     compared = []
 
-    def compare(_path: bytes, _match: Match, old: Entry | None, new: Entry | None) -> Affected:
-        compared.append((old, new))
-        return Affected(targets)
+    class Table(NoFiles):
+        def compare(self, path: bytes, match: Match, old: Entry | None, new: Entry | None) -> Affected:
+            compared.append((old, new))
+            return Affected(targets)
 
-    made = make_plan(changes("~table"), rules, Options("local"), compare=compare, record=Record("1" * 40))
+    made = make_plan(changes("~table"), rules, Options("local"), files=Table(), record=Record("1" * 40))
     assert len(made.actionable) == len(targets)
     assert len(compared) <= 2
 

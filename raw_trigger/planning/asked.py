@@ -1,18 +1,47 @@
-"""Words what to say if nothing matches what ``--partition`` or a name asks for. Pure."""
+"""Tells what is asked for by asset, partition or path, and what to say if nothing matches. Pure."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from raw_trigger.mapping.partitions import PartitionKeys
+from raw_trigger.mapping.patterns import compile_glob
+from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Catalog, Partitions
+from raw_trigger.model.changes import show
+from raw_trigger.model.plan import Narrowing, Target
 
 Range = tuple[str, str]
 """The first and the last key; the same key twice for a single one."""
 
 _SHOWN = 5
 _PROBLEMS = 3
+
+
+def is_wanted(target: Target, narrowing: Narrowing, catalog: Catalog | None, keys: PartitionKeys) -> bool:
+    """Says whether it was asked for by its key and its partition."""
+    asset, ranges = None if catalog is None else catalog.assets.get(target.asset), narrowing.partitions
+    if ranges:
+        definition, key = (None if asset is None else asset.partitions), target.partition
+        if key is None or not any(keys.within(definition, key, *ends) for ends in ranges):
+            return False
+    wanted = set(narrowing.assets)
+    mates = asset.execution_set if asset is not None else ()
+    return not wanted or target.asset in wanted or not wanted.isdisjoint(mates)
+
+
+def path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool]:
+    """Returns a test for paths that one of the globs matches: the whole path, or from its root on."""
+    if not globs:
+        return lambda _: True
+    patterns = [compile_glob(glob) for glob in globs]
+
+    def wanted(path: bytes) -> bool:
+        names = (show(path), rules.relative(path) or "")
+        return any(p.match(name) is not None for p in patterns for name in names)
+
+    return wanted
 
 
 def no_key(

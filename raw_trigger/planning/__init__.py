@@ -1,0 +1,1 @@
+"""Makes the plan: which targets, in which order, and why. Pure; ``plan.py`` lists the passes."""
