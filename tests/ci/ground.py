@@ -129,7 +129,8 @@ class Ground:
     """
 
     def __init__(self, top: Path, venv: Path, home: Path, kind: type[Project]) -> None:
-        self.top, self.venv, self.home = top, venv, home
+        self.top, self.home = top, home
+        self.venv: Path | None = venv
         self.cache = top / "cache"
         self.origin = Repo(top / "origin.git")
         self.desk = kind(top / "desk", self.home)
@@ -215,7 +216,7 @@ class Ground:
             "GITHUB_WORKSPACE": str(self.top / where),
             "RUNNER_TEMP": str(temp),
             "DAGSTER_HOME": str(self.home),
-            "VIRTUAL_ENV": str(self.venv),
+            **({} if self.venv is None else {"VIRTUAL_ENV": str(self.venv)}),
             **variables,
         }
 

@@ -49,6 +49,7 @@ def start(project: Project, *args: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.dagster
 def test_two_at_once_run_once_and_the_second_says_for_whom_it_waits(project: Make) -> None:
     shop = project(a=["a.csv"])
     shop.commit({"definitions.py": SLOW, ".gitignore": "__pycache__/\nstarted\ngo_on\n"})
