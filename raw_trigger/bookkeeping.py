@@ -1,4 +1,4 @@
-"""Writes every launch into the ledger before it starts, and closes it afterwards.
+"""Writes every launch into the ledger before it starts, closes it afterwards, and reads what ran.
 
 The record does not depend on it: a ledger that cannot be used is a warning.
 """
@@ -28,11 +28,11 @@ def open_ledger(workspace: Workspace) -> Ledger:
     return Ledger(url, app_version=__version__, place=f"{platform.node()}:{repo.common_dir}")
 
 
-class Bookkeeper:
-    """Keeps the ledger of one workspace.
+class History:
+    """Reads the ledger of one workspace.
 
     Args:
-        warn: Called with what could not be read or written.
+        warn: Called with what could not be read.
     """
 
     def __init__(self, workspace: Workspace, warn: Callable[[str], None]) -> None:
@@ -64,6 +64,19 @@ class Bookkeeper:
         except LedgerError as error:
             self._warn(f"the history cannot be read, so what ran here is not known: {error.line}")
             return {}
+
+
+class Bookkeeper:
+    """Keeps the ledger of one workspace.
+
+    Args:
+        warn: Called with what could not be written.
+    """
+
+    def __init__(self, workspace: Workspace, warn: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._warn = warn
+        self._ledger = open_ledger(workspace)
 
     def begin(self, launch_id: str, order: Order, face: str) -> None:
         """Records that the order is about to be carried out."""

@@ -30,6 +30,7 @@ from raw_trigger.project.project import DagsterRun
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.repo.repository import Repository
+from raw_trigger.working_tree import DiskTree
 from raw_trigger.workspace.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
@@ -96,7 +97,7 @@ def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[At
     assert record is not None
     tried = [one for one in tried if any(launch.has(path, one.name) for path, _ in one.record.files)]
     run = Run(
-        planner.working_tree(launch.paths, without=launch_id),
+        DiskTree(planner, launch.paths, without=launch_id),
         [one.record.target for one in tried if one.begun],
     )
     rules = planner.rules(planner.known_catalog())

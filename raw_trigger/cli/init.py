@@ -13,7 +13,7 @@ import typer
 
 from raw_trigger.cli.errors import tell
 from raw_trigger.cli.install import install
-from raw_trigger.cli.session import Globals, busy, tell_never_made, text_renderer, trigger_of
+from raw_trigger.cli.session import Globals, busy, planner_of, tell_never_made, text_renderer
 from raw_trigger.errors import RawTriggerError, UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def init(
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
     if not installed and not no_catalog:  # `install` says it too
-        tell_never_made(trigger_of(context))
+        tell_never_made(planner_of(context))
     if failed:
         raise typer.Exit(failed)
 

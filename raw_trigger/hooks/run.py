@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from raw_trigger.adopt import ensure_record
 from raw_trigger.hooks import background
 from raw_trigger.hooks.background import Job
 from raw_trigger.hooks.event import HookEvent
@@ -22,6 +23,7 @@ from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
+from raw_trigger.planner import Planner
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Revision
 from raw_trigger.revisions import recorded, revision_desired
@@ -93,25 +95,25 @@ def run_hook(
         action, on_plan = "run", _saying(on_plan, tell)
     if action == "off" or (name == "pre-commit" and action == "background"):
         return HookResult()
-    trigger = Trigger(workspace)
+    planner = Planner(workspace)
     # Before the record is read: a background process may be about to change it.
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
         # Only this hook knows the commit before; a later command would believe that HEAD is materialized.
-        trigger.ensure_record(event.base, trigger.rules_now())
+        ensure_record(planner, event.base, planner.rules_now())
     if action == "notify":
-        plan = trigger.plan(trigger.detect(event.base, event.desired, event.pushed), launching=True)
+        plan = planner.plan(planner.detect(event.base, event.desired, event.pushed), launching=True)
         if plan.changes:
-            on_plan(trigger.counted(plan))
+            on_plan(planner.counted(plan))
         return HookResult(event, plan)
     if action == "background":
-        if not at_work and not _may_have_work(trigger, event):
+        if not at_work and not _may_have_work(planner, event):
             return HookResult(event)
         if event.base.reason:
             tell(event.base.reason)
         job, started = background.start(workspace.repo, name, detached)
         return HookResult(event, job=job, joined=not started)
-    return _carry_out(trigger, event, launcher, on_plan, on_target, tell)
+    return _carry_out(planner, event, launcher, on_plan, on_target, tell)
 
 
 def reconcile(
@@ -141,7 +143,7 @@ def reconcile(
     if base is None:
         raise recorded_tree.no_more(workspace.environment)
     event = HookEvent(name, base, revision_desired(head))
-    return _carry_out(Trigger(workspace), event, launcher, on_plan, on_target, tell)
+    return _carry_out(Planner(workspace), event, launcher, on_plan, on_target, tell)
 
 
 def under_framework(environ: Mapping[str, str]) -> bool:
@@ -160,35 +162,36 @@ def _saying(on_plan: Callable[[Plan], None], tell: Callable[[str], None]) -> Cal
     return told
 
 
-def _may_have_work(trigger: Trigger, event: HookEvent) -> bool:
+def _may_have_work(planner: Planner, event: HookEvent) -> bool:
     """Says whether a process has to be started at all, without asking the Dagster project."""
-    record = trigger.record
-    if record is None or record.doubtful or trigger.detect(event.base, event.desired).changes:
+    record = planner.record
+    if record is None or record.doubtful or planner.detect(event.base, event.desired).changes:
         return True
-    return record.rules is not None and not trigger.rules(None).same_file(record.rules)
+    return record.rules is not None and not planner.rules(None).same_file(record.rules)
 
 
 def _carry_out(
-    trigger: Trigger,
+    planner: Planner,
     event: HookEvent,
     launcher: Launcher,
     on_plan: Callable[[Plan], None],
     on_target: Callable[[TargetOutcome], None],
     tell: Callable[[str], None],
 ) -> HookResult:
-    mine, pending = _of_the_commit(trigger, event), _pending(trigger, event)
+    mine, pending = _of_the_commit(planner, event), _pending(planner, event)
     if not pending <= mine:
-        trigger = trigger.without_failed(mine)
+        planner = planner.without_failed(mine)
+    trigger = Trigger(planner)
     with trigger.planned(
         event.base, event.desired, face=event.name, only=event.pushed, waiting=tell, ready=launcher.ready
     ) as plan:
         own = plan
         if event.staged is not None and not mine.issuperset(one.change.path for one in plan.changes):
-            own = trigger.plan(trigger.detect(plan.base, event.desired, event.staged), launching=True)
+            own = planner.plan(planner.detect(plan.base, event.desired, event.staged), launching=True)
         refused = _refusal(own, event) if event.refuses else None
         told = plan if refused is None else own
         if told.changes:
-            on_plan(trigger.counted(told))
+            on_plan(planner.counted(told))
         if refused is not None:
             return HookResult(event, own, refused=refused)
         outcome = trigger.run(plan, launcher, face=event.name, on_target=on_target)
@@ -196,17 +199,17 @@ def _carry_out(
         return HookResult(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady, own=targets)
 
 
-def _of_the_commit(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+def _of_the_commit(planner: Planner, event: HookEvent) -> frozenset[bytes]:
     """Returns the paths that a commit brings, as plans name them."""
     if event.staged is None:
         return frozenset()
-    return event.staged | {c.path for c in trigger.detect(event.base, event.desired, event.staged).changes}
+    return event.staged | {c.path for c in planner.detect(event.base, event.desired, event.staged).changes}
 
 
-def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+def _pending(planner: Planner, event: HookEvent) -> frozenset[bytes]:
     """Returns all pending paths, as far as they are known without the Dagster project."""
-    changed = {c.path for c in trigger.detect(event.base, event.desired, event.pushed).changes}
-    record = trigger.record
+    changed = {c.path for c in planner.detect(event.base, event.desired, event.pushed).changes}
+    record = planner.record
     return frozenset(changed if record is None else changed.union(record.doubtful))
 
 
@@ -267,7 +270,7 @@ def _is_behind(workspace: Workspace, head: Revision | None) -> bool:
     base = recorded(workspace.repo, workspace.environment)
     if head is None or base is None:
         return True
-    return _may_have_work(Trigger(workspace), HookEvent("", base, revision_desired(head)))
+    return _may_have_work(Planner(workspace), HookEvent("", base, revision_desired(head)))
 
 
 def _refusal(plan: Plan, event: HookEvent) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.hooks.run import reconcile
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
@@ -20,7 +21,7 @@ RULES = "assets: [{path: 'a*', asset: a}, {path: 'both*', assets: [a, b]}, {path
 def ground(repo: Repo) -> Ground:
     made = Ground(repo.top)
     made.commit({"raw-trigger.yaml": RULES, R + "a.csv": "1\n", R + "b.csv": "1\n", R + "both.csv": "1\n"})
-    made.trigger().adopt("HEAD")
+    adopt(made.trigger().planner, "HEAD")
     return made
 
 
