@@ -255,23 +255,23 @@ class Trigger:
 
         As it stays pending, it is a failure for the history, and no hook tries it again by itself.
         """
-        from raw_trigger import checkouts, edges
+        from raw_trigger import checkouts, reads
 
         if not any(outcome.reads is not None for outcome in done.values()):
             return {}
         top, catalog = self.workspace.repo.top, self.planner.known_catalog()
-        found = edges.unopened(
+        found = reads.unopened(
             plan, done, self.planner.rules(catalog), lambda path: checkouts.is_plain(top, path)
         )
-        self.warnings += [*checkouts.others(catalog.code, top), *edges.unopened_warnings(found)]
+        self.warnings += [*checkouts.others(catalog.code, top), *reads.unopened_warnings(found)]
         return {
-            target: replace(done[target], status="failed", error=edges.unread(paths))
+            target: replace(done[target], status="failed", error=reads.unread(paths))
             for target, paths in found.items()
         }
 
     def _compare(self, outcomes: tuple[TargetOutcome, ...]) -> None:
         """Warn of what was read and feeds nothing of it by the rules, and keep what was read."""
-        from raw_trigger import edges, reads
+        from raw_trigger import reads
 
         repo, readings = self.workspace.repo, reads.readings(outcomes)
         if readings:
@@ -279,11 +279,11 @@ class Trigger:
         if self._thorough:  # whoever asked for that is told the whole of it
             return
         made = (outcome for outcome in outcomes if outcome.status == "success")
-        found = edges.missed(
+        found = reads.missed(
             made, self.planner.rules(self.planner.known_catalog()), self.planner.options().downstream
         )
         with suppress(RawTriggerError):  # what ran is recorded by now
-            self.warnings += edges.warnings(found, lambda paths: reads.visible(repo, paths))
+            self.warnings += reads.warnings(found, lambda paths: reads.visible(repo, paths))
 
     def _order(self, plan: Plan, face: str) -> Order:
         workspace, catalog = self.workspace, self.planner.known_catalog()

@@ -27,6 +27,7 @@ from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, Launch, Learnt, Results
+from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner, Wishes
 from raw_trigger.record import origin as shared
 from raw_trigger.record import tree as recorded_tree
@@ -587,7 +588,7 @@ def _publish(found: Comparison, request: Request, results: Sequence[Results]) ->
     )
     told = _published_as(found, done)
     if not told and done.pending:
-        named = words.sample([words.printable(path) for path in done.pending])
+        named = sample([words.printable(path) for path in done.pending])
         told = [f"another run recorded something else of the same files, which stay pending: {named}"]
     return told
 

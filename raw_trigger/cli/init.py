@@ -15,6 +15,7 @@ from raw_trigger.cli.errors import tell
 from raw_trigger.cli.install import install
 from raw_trigger.cli.session import Globals, busy, planner_of, tell_never_made, text_renderer
 from raw_trigger.errors import RawTriggerError, UsageError
+from raw_trigger.model.text import sample
 
 if TYPE_CHECKING:
     from raw_trigger.initialize import Draft, Offer, Place
@@ -155,10 +156,10 @@ def _summary(text: TextRenderer, draft: Draft, root: str) -> None:
     for problem in draft.problems:
         text.say(("  cannot be materialized: ", "yellow"), problem)
     if draft.leftover:
-        named = words.sample([words.printable(name) for name in draft.leftover])
+        named = sample([words.printable(name) for name in draft.leftover])
         text.say(("  without an asset: ", "yellow"), named)
     if draft.unfed:
-        named = words.sample([words.printable(key) for key in draft.unfed])
+        named = sample([words.printable(key) for key in draft.unfed])
         text.say(("  without a file: ", "yellow"), named)
 
 

@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from raw_trigger.cli import completing
 from raw_trigger.cli.errors import echo_stderr
+from raw_trigger.model.text import sample
 
 if TYPE_CHECKING:
     from raw_trigger.model.changes import Base, Desired
@@ -428,7 +429,7 @@ def tell_never_made(planner: Planner, paths: Iterable[bytes] | None = None) -> N
         text.say(("whether Dagster has materialized it is not known: ", "yellow"), error.message)
         return
     if never:
-        named = words.sample([words.printable(key) for key in never])
+        named = sample([words.printable(key) for key in never])
         text.say(("never materialized: ", "yellow"), named, "; `raw-trigger run --all` does it")
 
 

@@ -7,6 +7,7 @@ import shlex
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from raw_trigger.content.absent import absent
 from raw_trigger.dvc.tracked import Out, Tracked
@@ -192,7 +193,7 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
     """
     top = os.fsencode(repo.top) + b"/"
     folders = [_full(repo, os.fsencode(root)) if root != "." else top.rstrip(b"/") for root in roots]
-    found = [path for path in gone if folder_changed(top + path) > since]
+    found = [path for path in gone if _folder_changed(top + path) > since]
     while folders:
         try:
             with os.scandir(folders.pop()) as listed:
@@ -200,15 +201,36 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
                     if one.is_dir(follow_symlinks=False):
                         if one.name != b".git":
                             folders.append(one.path)
-                    elif _changed(one) > since:
+                    elif _changed(one.path) > since:
                         found.append(one.path.removeprefix(top))
         except OSError:
             continue
     return found
 
 
-def folder_changed(path: bytes) -> int:
-    """Returns when something was last put into a path's nearest folder, or taken away, in nanoseconds."""
+def last_change(repo: Repository, path: bytes) -> float:
+    """Returns when a file was last changed or renamed, or may have been taken away, in seconds since 1970."""
+    full = _full(repo, path)
+    # What is in a folder (a submodule) can change without it.
+    is_folder = os.path.lexists(full) and stat.S_ISDIR(os.lstat(full).st_mode)
+    return float("inf") if is_folder else _changed(full) / 1e9
+
+
+def _changed(path: bytes) -> int:
+    """When the file, what a link leads to, or the folder of what is gone was last changed, in nanoseconds."""
+    try:
+        own = os.lstat(path)
+    except OSError:
+        return _folder_changed(path)
+    changed = own.st_ctime_ns
+    if stat.S_ISLNK(own.st_mode):
+        with suppress(OSError):
+            changed = max(changed, os.stat(path).st_ctime_ns)  # noqa: PTH116
+    return changed
+
+
+def _folder_changed(path: bytes) -> int:
+    """When something was last put into a path's nearest folder, or taken away, in nanoseconds."""
     while path:
         path = path.rpartition(b"/")[0]
         try:
@@ -216,12 +238,3 @@ def folder_changed(path: bytes) -> int:
         except OSError:
             continue
     return 0
-
-
-def _changed(file: os.DirEntry[bytes]) -> int:
-    """When the file, or what a link leads to, was last changed."""
-    own = file.stat(follow_symlinks=False).st_ctime_ns
-    try:
-        return max(own, file.stat().st_ctime_ns) if file.is_symlink() else own
-    except OSError:
-        return own

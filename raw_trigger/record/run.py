@@ -11,6 +11,7 @@ from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.record import UNKNOWN, Fed, Learnt, Record
+from raw_trigger.model.text import sample
 from raw_trigger.planning.order import upstream_first
 
 Fate = Literal["made", "broken", "not made"]
@@ -265,7 +266,7 @@ def unsteady(moved: Fed, relative: Callable[[bytes], str | None]) -> list[str]:
     told = []
     for path, targets in sorted(moved.items())[:_TOLD]:
         names = sorted(targets)
-        made = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+        made = sample(names, _TOLD)
         who = made if len(names) == 1 else "one of them"
         rule = f"{{path: {json.dumps(relative(path), ensure_ascii=False)}, ignore: true}}"
         told.append(

@@ -75,7 +75,7 @@ def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tupl
     out = repo.git.run(*command, *_FLAGS, *revision, "--", *roots, index=True)
     old_entries: dict[bytes, Entry | None] = {}
     new_modes: dict[bytes, str] = {}
-    settled: dict[bytes, Entry] = {}
+    plain: dict[bytes, Entry] = {}
     unmerged = set()
     for record in _records(out):
         if record.status == "U":
@@ -86,15 +86,15 @@ def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tupl
             continue
         new_modes[record.path] = record.new_mode
         if record.new_oid.strip("0"):
-            settled[record.path] = Entry(record.new_mode, record.new_oid)
+            plain[record.path] = Entry(record.new_mode, record.new_oid)
     for path in untracked(repo, roots):
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
     for path in unmerged:
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
-    unknown = [path for path in new_modes if path not in settled]
-    disk = {**settled, **_on_disk(repo, unknown, new_modes, write=False)}
+    unknown = [path for path in new_modes if path not in plain]
+    disk = {**plain, **_on_disk(repo, unknown, new_modes, write=False)}
     changes = (Change(p, o, disk.get(p)) for p, o in old_entries.items())
     return pair_renames(c for c in changes if c.old != c.new)
 
