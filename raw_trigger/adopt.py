@@ -51,6 +51,7 @@ def results_of(
     *,
     launch: str | None = None,
     made: Iterable[str] = (),
+    code: str | None = None,
 ) -> Results:
     """Returns what was learnt as results that can be put into the record.
 
@@ -59,6 +60,7 @@ def results_of(
         seen: The same under the rules in force.
         launch: Whose outcome it is; None: no launch's.
         made: The targets that the launch has made, as text.
+        code: The project's code that the rules in force were read from; None: not known.
     """
     return Results(
         planned_with=record.tree,
@@ -68,6 +70,7 @@ def results_of(
         rules_before=record.rules,
         rules=seen.rules,
         edited=edited_between(record, seen),
+        code=code,
     )
 
 

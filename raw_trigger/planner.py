@@ -26,6 +26,7 @@ from raw_trigger.planning.plan import make_plan
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.rules import record_under
 from raw_trigger.repo import diff
+from raw_trigger.repo.code import code_of
 from raw_trigger.repo.links import Links
 from raw_trigger.workspace.places import named_instance, shown_instance
 from raw_trigger.workspace.roots import require_roots
@@ -237,6 +238,16 @@ class Planner:
     def has_catalog(self) -> bool:
         """Says whether the project was asked for its catalog, by whatever needed it."""
         return self._known is not None or self._fresh is not None
+
+    def code(self, desired: Desired) -> str | None:
+        """Returns an id of the project's code in a commit, for comparison; None for anything but a commit.
+
+        It is all that is in the project's folder and no raw data, but what is there to be read by people.
+        """
+        if desired.kind != "revision" or desired.oid is None:
+            return None
+        repo, config = self.workspace.repo, self.workspace.config
+        return code_of(repo, desired.oid, config.folder, config.roots)
 
     def is_certain(self) -> bool:
         """Says whether the catalog was loaded just now, so that what is not in it is not there."""

@@ -362,7 +362,8 @@ class Trigger:
             plan.record is None or not _are_whole(seen.rules)
         ):
             seen = self.planner.record_under(self.planner.rules(self.planner.known_catalog()), record)
-        results = results_of(self.planner, record, seen, learnt, launch=launch, made=made)
+        code = self.planner.code(plan.desired) if _are_whole(seen.rules) and not plan.errors else None
+        results = results_of(self.planner, record, seen, learnt, launch=launch, made=made, code=code)
         if promote(self.planner, results, only_on=only_on):
             self.results = results
 

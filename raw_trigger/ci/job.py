@@ -371,15 +371,24 @@ def _plan(
     plan = planner.plan(planner.detect(found.base, found.desired, found.only))
     plan = _counted(found, planner, request, plan)
     on_plan(plan)
-    if found.launch is not None and not plan.pending:  # no job comes after this one
+    looks = request.most is not None and not planner.wishes.use_catalog and _code_differs(found, planner)
+    if found.launch is not None and not plan.pending and not looks:  # no job comes after this one
         _leave_nothing(found, planner, request)
         found = replace(found, launch=None)
     batches: Sequence[matrix.Batch] = ()
     if request.most is not None:
         catalog = planner.known_catalog() if planner.wishes.use_catalog and plan.changes else None
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
+        if looks and not batches:
+            batches = (matrix.LOOK,)
     _write_plan(request.plan_file, plan, None, batches, found.launch)
     return JobResult(found, plan, batches=batches, warnings=tuple(planner.warnings))
+
+
+def _code_differs(found: Comparison, planner: Planner) -> bool:
+    """Whether an asset may be new in the code: only who loads the project can tell what it is made from."""
+    record = planner.record
+    return found.records and record is not None and record.code != planner.code(found.desired)
 
 
 def _counted(found: Comparison, planner: Planner, request: Request, plan: Plan) -> Plan:
@@ -467,7 +476,8 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
             _obtain_tables(found, request, plan)
         changed = [one.change.path for one in plan.changes if one.disposition != "ignored"]
         known = planner.record
-        if not found.records or (known is not None and not changed):
+        looks = not changed and request.mode == "plan" and _code_differs(found, planner)
+        if not found.records or (known is not None and not changed and not looks):
             return found
         # The file's rules alone: the project's code is not asked.
         ensure_record(planner, found.base, planner.rules(None))
@@ -486,7 +496,7 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
         found = replace(found, warnings=(*found.warnings, *_published_as(found, begun)))
         if begun.status != "done":
             return found
-        found = replace(found, launch=launch if changed else None)
+        found = replace(found, launch=launch if changed or looks else None)
         base = recorded(found.workspace.repo, found.workspace.environment)
         if known is not None or base is None or _same_files(found, base):
             return found

@@ -46,6 +46,10 @@ class Batch:
     weight: float
 
 
+LOOK = Batch(1, "what is new in the code", (), (), 0.0)
+"""A batch without files: its job loads the project, and makes what that newly makes from recorded files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """Says which batch every changed path was given to; ``count`` is the number of batches.
@@ -247,7 +251,7 @@ def read_assignment(document: str | bytes) -> Assignment:
         if not isinstance(item, dict) or type(item.get("batch")) is not int or item["batch"] != position:
             raise _unreadable(f"{where} is not batch {position}")
         paths = item.get("paths")
-        if not isinstance(paths, list) or not paths:
+        if not isinstance(paths, list) or not (paths or len(found[_KEY]) == 1):
             raise _unreadable(f"{where} has no list of paths")
         for text in paths:
             path = _path(text)

@@ -51,11 +51,12 @@ _RULES = f"{FOLDER}/rules"
 _ASSUMED = f"{FOLDER}/assumed"
 _LAUNCHES = f"{FOLDER}/launches"
 _INSTANCE = f"{FOLDER}/instance"
+_CODE = f"{FOLDER}/code"
 _OWN = frozenset(
-    name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, DATA, _ASSUMED, _LAUNCHES, _INSTANCE)
+    name.encode() for name in (_EXCEPTIONS, _CONTENTS, _RULES, DATA, _ASSUMED, _LAUNCHES, _INSTANCE, _CODE)
 )
 """What this version knows the meaning of; what else a record holds was written by a newer one."""
-_TEXTS = (_RULES.encode(), _INSTANCE.encode())
+_TEXTS = (_RULES.encode(), _INSTANCE.encode(), _CODE.encode())
 _READ: dict[tuple[Path, str], Record] = {}
 """What was read of trees, by their ids: one command asks for the same record a dozen times."""
 _READ_AT_MOST = 8
@@ -165,15 +166,16 @@ def _understood(repo: Repository, tree: str) -> Record:
                 launches[launch_id] = _launch(text)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{show(path)}: {error}") from error
-    rules, instance, data, assumed = (own.get(name.encode()) for name in (_RULES, _INSTANCE, DATA, _ASSUMED))
+    rules, data, assumed = (own.get(name.encode()) for name in (_RULES, DATA, _ASSUMED))
     return Record(
         tree,
         exceptions,
         None if rules is None else _told_rules(told[_RULES.encode()]),
         launches,
-        None if instance is None else _told_instance(told[_INSTANCE.encode()]),
+        _line(_INSTANCE, told),
         None if data is None else data.oid,
         None if assumed is None else assumed.oid,
+        code=_line(_CODE, told),
     )
 
 
@@ -210,11 +212,12 @@ def _told_rules(text: bytes) -> str:
         raise ValueError(f"{_RULES}: {error}") from error
 
 
-def _told_instance(text: bytes) -> str:
+def _line(name: str, told: Mapping[bytes, bytes]) -> str | None:
+    text = told.get(name.encode())
     try:
-        return text.decode().strip()
+        return None if text is None else text.decode().strip()
     except ValueError as error:
-        raise ValueError(f"{_INSTANCE}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _exception(name: bytes, text: bytes) -> tuple[bytes, Reflected]:
@@ -529,6 +532,8 @@ def _own_edits(repo: Repository, old: Record, new: Record) -> dict[bytes, Entry 
         texts[_RULES.encode()] = new.rules
     if new.instance is not None and new.instance != old.instance:
         texts[_INSTANCE.encode()] = new.instance + "\n"
+    if new.code is not None and new.code != old.code:
+        texts[_CODE.encode()] = new.code + "\n"
     return edits | _contents(repo, old.kept, new.kept) | stored(repo, texts)
 
 
