@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import warnings
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-import raw_trigger
 from raw_trigger.mapping.downstream import partitions_below
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Asset
@@ -31,13 +27,9 @@ NEW_YORK, BERLIN, HAVANA = "America/New_York", "Europe/Berlin", "America/Havana"
 
 @pytest.fixture(scope="module")
 def compat() -> ModuleType:
-    path = Path(raw_trigger.__file__).parent / "project" / "inside" / "compat.py"
-    spec = importlib.util.spec_from_file_location("_compat_under_test", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["_compat_under_test"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from raw_trigger.project.inside import compat
+
+    return compat
 
 
 def window(cron: str, start: str, fmt: str = "%Y-%m-%d", **options: Any) -> Any:

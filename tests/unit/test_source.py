@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-import raw_trigger
 from raw_trigger.model.assets import HOLE, KEY
-
-SCRIPT = Path(raw_trigger.__file__).parent / "project/inside/source.py"
+from raw_trigger.project.inside import source
 
 
 def loaded(name: str, file: Path) -> ModuleType:
@@ -25,8 +23,6 @@ def loaded(name: str, file: Path) -> ModuleType:
     spec.loader.exec_module(module)
     return module
 
-
-source = loaded("source_of_assets", SCRIPT)
 
 HEAD = '''
 import enum, glob, os, json, functools

@@ -18,8 +18,9 @@ from typing import Any
 import dagster
 from dagster import AssetKey, AssetMaterialization, AssetObservation, DagsterInstance
 
+from .errors import ProjectNotFoundError
+
 VERSION: str = dagster.__version__
-HOME_OF_DAGSTER = str(Path(dagster.__file__).resolve().parent)
 DATA_VERSION_TAG = "dagster/data_version"
 FIRST_RUN_TAG = "raw_first_run"
 """A tag of the second and later runs of a batch: the id of its first run, which may not exist."""
@@ -28,10 +29,6 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 MOST_VALUES = 1000
 """The most texts in one metadata value: more are data, not names of files."""
-
-
-class ProjectNotFoundError(Exception):
-    """Says that nothing here tells what to load."""
 
 
 # Finding and loading the project -----------------------------------------------------------------

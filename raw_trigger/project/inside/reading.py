@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from .opened import OverflowedError, watch
+
 Document = dict[str, Any]
 
 MOST_FOLDERS = 500
@@ -33,11 +35,9 @@ class Reading:
     Args:
         request: ``top`` and, relative to it, ``roots``; ``thorough``: watch every folder, of any number.
             None: watch nothing.
-        opened: The module of that name beside this one.
     """
 
-    def __init__(self, request: Document | None, opened: Any) -> None:
-        self._opened = opened
+    def __init__(self, request: Document | None) -> None:
         self._active = False
         self._thorough = bool(request and request["thorough"])
         self._top = os.path.realpath(request["top"]) if request else ""
@@ -63,7 +63,7 @@ class Reading:
         )
         self._heard = set()
         self._children = _reaped()
-        with suppress(self._opened.OverflowedError):
+        with suppress(OverflowedError):
             for one in self._kernel.take() if self._kernel is not None else ():
                 self._around.add(one.path)
         self._active = True
@@ -92,7 +92,7 @@ class Reading:
         try:
             for opening in self._kernel.take() if self._kernel is not None else ():
                 openings.append(opening)
-        except self._opened.OverflowedError:
+        except OverflowedError:
             complete = False
         written |= {one.path for one in openings if one.written and one.path not in read}
         for one in openings:
@@ -122,7 +122,7 @@ class Reading:
                 self._complete = False
                 break
             folders.append(folder)
-        self._kernel, all_of_them = self._opened.watch(folders)
+        self._kernel, all_of_them = watch(folders)
         self._complete = self._complete and all_of_them
 
     def _folders(self) -> Iterator[str]:

@@ -1,35 +1,20 @@
 """Asks the Dagster instance about runs, the keys of dynamic partitions, and never materialized assets.
 
-Runs by path in the user's interpreter. The user's definitions are not loaded.
+The user's definitions are not loaded.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import Any
 
-HERE = Path(__file__).resolve().parent
-# Python puts this folder first on sys.path; nothing in it may hide a module of the user.
-sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
-
-import importlib.util  # noqa: E402
-from types import ModuleType  # noqa: E402
-from typing import Any  # noqa: E402
+from .channel import Channel, read_request
+from .errors import error_of
+from .session import refuse_home, start
 
 Document = dict[str, Any]
 
 SUCCESS = "SUCCESS"
 ENDED = (SUCCESS, "FAILURE", "CANCELED")
-
-
-def _session() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("_raw_trigger_session", HERE / "session.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["_raw_trigger_session"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class PastRun:
@@ -93,12 +78,14 @@ class PastRun:
         return not alone or self.ended.get(step) == "STEP_SUCCESS"
 
 
-def _answer(session: ModuleType, request: Document) -> Document:
-    compat = session.start(request)
+def _answer(request: Document) -> Document:
+    start(request)
+    from . import compat
+
     try:
         instance = compat.open_instance()
     except Exception as error:
-        session.refuse_home(error)
+        refuse_home(error)
         raise
     found = {}
     for run_id in request["run_ids"]:
@@ -131,16 +118,11 @@ def together(documents: list[Document]) -> Document:
 
 def main() -> int:
     """Reads a request and answers it."""
-    session = _session()
-    request = session.read_request()
-    channel = session.Channel(request["channel"])
+    request = read_request()
+    channel = Channel(request["channel"])
     try:
-        channel.send({"version": 1, **_answer(session, request)})
+        channel.send({"version": 1, **_answer(request)})
     except (Exception, SystemExit) as error:
-        channel.send({"error": session.error_of(error)})
+        channel.send({"error": error_of(error)})
         return 3
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
