@@ -172,7 +172,8 @@ def write(cache_dir: Path, document: Mapping[str, Any]) -> None:
 
 def _scripts() -> list[str]:
     """Returns the files of the package that makes the graph, those of its other programs included."""
-    return sorted(entry.path for entry in os.scandir(INSIDE) if entry.name.endswith(".py"))
+    folders = (INSIDE, INSIDE / "compat")
+    return [entry.path for one in folders for entry in os.scandir(one) if entry.name.endswith(".py")]
 
 
 def _stamps(paths: Any) -> dict[str, list[int] | None]:

@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterable, Set
 from typing import Any
 
-from . import compat
-from .compat import Node
+from .compat.assets import Node, asset_key
+from .compat.instance import failed_partitions, made_partitions, never_materialized
+from .compat.mappings import partitions_above, takes_all
+from .compat.partitions import every_partition, has_partition, prepare_partition
 from .targets import Document, Identity, identity, predecessors
 
 Key = Any
@@ -38,7 +40,7 @@ class Above:
             here: Targets that this very request made or will make.
         """
         found = Look(self, fed, here)
-        asked = [(compat.asset_key(target["asset"]), target["partition"]) for target in targets]
+        asked = [(asset_key(target["asset"]), target["partition"]) for target in targets]
         parents = {parent for key, _ in asked if key in self.node_of for parent in self.node_of[key].parents}
         self._ask([key for key in parents if self.is_whole(key) and key not in self._made])
         for key, partition in asked:
@@ -52,9 +54,7 @@ class Above:
             return False
         with contextlib.suppress(Exception):  # the target's run will report it
             # A dynamic key has to be added first: a parent with the same definition needs it too.
-            return partition is None or bool(
-                compat.prepare_partition(self.instance, node.partitions, partition)
-            )
+            return partition is None or bool(prepare_partition(self.instance, node.partitions, partition))
         return False
 
     def is_whole(self, key: Key) -> bool:
@@ -89,30 +89,30 @@ class Above:
 
     def _mapped(self, node: Node, parent: Key, partition: str | None) -> list[str]:
         mapping, above = node.mappings[parent], self.node_of[parent].partitions
-        if compat.takes_all(mapping):
+        if takes_all(mapping):
             if parent not in self._every:
-                self._every[parent] = compat.every_partition(self.instance, above)
+                self._every[parent] = every_partition(self.instance, above)
             return self._every[parent]
         key = None if node.partitions is None else partition
-        named = compat.partitions_above(self.instance, mapping, node.partitions, above, key)
-        return [one for one in named if compat.has_partition(self.instance, above, one)]
+        named = partitions_above(self.instance, mapping, node.partitions, above, key)
+        return [one for one in named if has_partition(self.instance, above, one)]
 
     def is_made(self, key: Key, partition: str | None) -> bool:
         """Says whether the event log has a materialization of it."""
         if key not in self._made and self.node_of[key].partitions is None:
             self._ask([key])
         elif key not in self._made:
-            self._made[key] = compat.made_partitions(self.instance, key)
+            self._made[key] = made_partitions(self.instance, key)
         return partition in self._made[key]
 
     def _ask(self, keys: list[Key]) -> None:
-        never = set(compat.never_materialized(self.instance, keys))
+        never = set(never_materialized(self.instance, keys))
         self._made.update({key: frozenset() if key in never else frozenset((None,)) for key in keys})
 
     def without_failed(self, key: Key, partitions: list[str]) -> list[str]:
         """Returns the partitions whose last run did not fail."""
         with contextlib.suppress(Exception):  # the status comes from a cache of Dagster
-            failed = compat.failed_partitions(self.instance, key, self.node_of[key].partitions, partitions)
+            failed = failed_partitions(self.instance, key, self.node_of[key].partitions, partitions)
             return [one for one in partitions if one not in failed]
         return partitions
 

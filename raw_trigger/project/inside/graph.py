@@ -6,8 +6,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from . import compat
-from .compat import Node
+from .compat.assets import KIND_RANK, Node, description, functions, nodes, texts
+from .compat.jobs import config_problem, job_names
+from .compat.mappings import describe_mapping
+from .compat.partitions import describe_partitions
+from .compat.resources import needs_config, unconfigured_resources
 from .errors import error_of
 from .source import Sources
 
@@ -24,10 +27,10 @@ def describe(sources: Sources, repositories: list[tuple[str, Any]], run_configs:
     chosen: dict[Any, tuple[str, Any, Node]] = {}
     parents: dict[Any, set[Any]] = {}
     for location, repo in repositories:
-        for node in compat.nodes(repo):
+        for node in nodes(repo):
             parents.setdefault(node.key, set()).update(node.parents)
             known = chosen.get(node.key)
-            if known is None or compat.KIND_RANK[known[2].kind] < compat.KIND_RANK[node.kind]:
+            if known is None or KIND_RANK[known[2].kind] < KIND_RANK[node.kind]:
                 chosen[node.key] = (location, repo, node)
     described = _Described(sources)
     assets = [
@@ -36,9 +39,9 @@ def describe(sources: Sources, repositories: list[tuple[str, Any]], run_configs:
     ]
     problems = []
     for job, run_config in run_configs:
-        repo = next((repo for _, repo in repositories if job in compat.job_names(repo)), None)
-        problems.append(None if repo is None else compat.config_problem(repo, job, run_config))
-    jobs = {name: location for location, repo in reversed(repositories) for name in compat.job_names(repo)}
+        repo = next((repo for _, repo in repositories if job in job_names(repo)), None)
+        problems.append(None if repo is None else config_problem(repo, job, run_config))
+    jobs = {name: location for location, repo in reversed(repositories) for name in job_names(repo)}
     return {
         "assets": assets,
         "partitions": described.partitions,
@@ -73,12 +76,12 @@ class _Described:
         metadata = [
             [name, text]
             for name, value in node.metadata.items()
-            for text in self._read(key, f"its metadata {name!r}", [], compat.texts, value)
+            for text in self._read(key, f"its metadata {name!r}", [], texts, value)
         ]
         mappings = []
         for parent, how in sorted(node.mappings.items(), key=lambda one: list(one[0].path)):
             what = f"its partition mapping from {'/'.join(parent.path)}"
-            told = self._read(key, what, _other(how), compat.describe_mapping, how)
+            told = self._read(key, what, _other(how), describe_mapping, how)
             mappings.append([list(parent.path), told])
         return {
             "key": list(key.path),
@@ -110,9 +113,7 @@ class _Described:
             return None
         if id(definition) not in self._numbers:
             self._definitions.append(definition)  # keeps it alive, so that no other object gets its id
-            document = self._read(
-                key, "its partitions", _other(definition), compat.describe_partitions, definition
-            )
+            document = self._read(key, "its partitions", _other(definition), describe_partitions, definition)
             if document["kind"] == "other":  # two of them cannot be compared
                 document["name"] += f" {len(self.partitions)}"
             if document not in self.partitions:
@@ -125,11 +126,11 @@ class _Described:
         found: dict[str, list[str]] = {}
         if node.kind == "materializable":
             with contextlib.suppress(Exception):  # only a hint is missing then
-                functions = compat.functions(repo, node.key)
-                named = [name for one in functions for name in self._sources.names(one)]
+                makers = functions(repo, node.key)
+                named = [name for one in makers for name in self._sources.names(one)]
                 found["named"] = list(dict.fromkeys(named))
         with contextlib.suppress(Exception):
-            told = self._sources.as_names(compat.description(repo, node.key) or "")
+            told = self._sources.as_names(description(repo, node.key) or "")
             found["told"] = list(dict.fromkeys(told))[:MOST_TOLD]
         return {kind: names for kind, names in found.items() if names}
 
@@ -137,8 +138,8 @@ class _Described:
         if node.kind != "materializable":
             return False
         if id(repo) not in self._unconfigured:
-            self._unconfigured[id(repo)] = compat.unconfigured_resources(repo)
-        return compat.needs_config(repo, node.key, self._unconfigured[id(repo)])
+            self._unconfigured[id(repo)] = unconfigured_resources(repo)
+        return needs_config(repo, node.key, self._unconfigured[id(repo)])
 
 
 def _other(value: Any) -> dict[str, Any]:

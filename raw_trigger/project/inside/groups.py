@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import compat
+from .compat.partitions import is_range, prepare_partition
 from .errors import error_of
 from .outcomes import Outcomes
 from .project import Project
@@ -37,7 +37,7 @@ def next_run(
     if text is not None and any(project.node(target).partitions is not None for target in ready):
         status, problem, cause = "skipped", "is no partition of", ""
         try:
-            partition = compat.prepare_partition(project.instance, definition, text)
+            partition = prepare_partition(project.instance, definition, text)
         except Exception as raised:  # for example a key that the database refuses
             status, problem = "failed", "cannot be a partition of"
             cause = f": {error_of(raised, whole=False)['message']}"
@@ -83,7 +83,7 @@ def _range(project: Project, waiting: list[Document]) -> tuple[str, str] | None:
         and project.place(node) == project.place(nodes[0])
         for node in nodes
     )
-    if alike and compat.is_range(project.instance, nodes[0].partitions, first):
+    if alike and is_range(project.instance, nodes[0].partitions, first):
         return first[0], first[-1]
     return None
 

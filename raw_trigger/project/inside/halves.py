@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import compat
+from .compat.assets import asset_key, units
+from .compat.resources import resources_of
 from .project import Project
 from .targets import Document, predecessors
 
@@ -27,9 +28,9 @@ def halves(
     """
     repo = project.repo_of[next(iter(keys))]
     needs: dict[Unit, Resources] = {}
-    for unit in compat.units(repo, list(keys)):
+    for unit in units(repo, list(keys)):
         above = {parent for key in unit for parent in project.parents.get(key, ())}
-        needs[tuple(unit)] = compat.resources_of(repo, [*unit, *above])
+        needs[tuple(unit)] = resources_of(repo, [*unit, *above])
     alike = len(set(needs.values())) == 1
     first = next(iter(needs.values()))
     if len(needs) == 1 and error is not None:
@@ -60,7 +61,7 @@ def _in_order(project: Project, needs: dict[Unit, Resources], keys: dict[Any, li
     for unit in needs:
         before = {parent for key in unit for parent in project.parents.get(key, ())}
         for target in (target for key in unit for target in keys[key]):
-            before.update(compat.asset_key(list(parts)) for parts, _ in predecessors(target))
+            before.update(asset_key(list(parts)) for parts, _ in predecessors(target))
         above[unit] = {unit_of[key] for key in before if key in unit_of} - {unit}
     ordered: dict[Unit, None] = {}
     last: Resources = frozenset()

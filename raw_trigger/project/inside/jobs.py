@@ -6,7 +6,9 @@ import signal
 import time
 from typing import Any
 
-from . import compat
+from .compat.jobs import job_partitions
+from .compat.partitions import prepare_partition
+from .compat.runs import execute
 from .errors import UnfitError, error_of, error_of_info, plain_error
 from .interruption import Interrupted
 from .outcomes import Outcomes
@@ -51,7 +53,7 @@ def launch(project: Project, outcomes: Outcomes, batch: Document, tags: dict[str
     with outcomes.bracket(batch["number"], run_id) as statuses:
         try:
             repo = project.repo_with(name)
-            success = compat.execute(
+            success = execute(
                 repo,
                 project.instance,
                 keys=name,
@@ -86,14 +88,14 @@ def launch(project: Project, outcomes: Outcomes, batch: Document, tags: dict[str
 
 def _partition(project: Project, repo: Any, job: str, text: str | None) -> Any:
     """Returns the partition key for Dagster; None if the job is not partitioned."""
-    definition = compat.job_partitions(repo, job)
+    definition = job_partitions(repo, job)
     if definition is None and text is None:
         return None
     if definition is None:
         raise UnfitError(f"job {job!r} is not partitioned")
     if text is None:
         raise UnfitError(f"job {job!r} is partitioned: its rule has to say `partition:`")
-    key = compat.prepare_partition(project.instance, definition, text)
+    key = prepare_partition(project.instance, definition, text)
     if key is None:
         raise UnfitError(f"{text!r} is no partition of job {job!r}")
     return key

@@ -6,9 +6,10 @@ import signal
 import uuid
 from typing import Any
 
-from . import compat
 from .above import Above, turns
 from .channel import Channel
+from .compat.assets import asset_key
+from .compat.runs import FIRST_RUN_TAG, execute
 from .errors import error_of
 from .groups import next_run
 from .halves import halves
@@ -46,7 +47,7 @@ class Materializer:
         Raises:
             Interrupted: a signal arrived while a run was on.
         """
-        fed = {compat.asset_key(parts) for parts in batch["fed"]}
+        fed = {asset_key(parts) for parts in batch["fed"]}
         look = self._above.look(batch["targets"], fed, self._planned | self._outcomes.states.keys())
         for (key, why), (partitions, (below, _)) in look.left.items():
             self._channel.send(
@@ -105,7 +106,7 @@ class Materializer:
         number = batch["number"]
         # If the batch has to be split, the next run needs an id of its own.
         run_id, self._run_id = self._run_id, None
-        tags = {} if run_id or not batch["run_id"] else {compat.FIRST_RUN_TAG: batch["run_id"]}
+        tags = {} if run_id or not batch["run_id"] else {FIRST_RUN_TAG: batch["run_id"]}
         run_id = run_id or str(uuid.uuid4())
         with self._outcomes.bracket(number, run_id) as told:
             told.extend(statuses)
@@ -130,11 +131,11 @@ class Materializer:
         project = self._project
         keys: dict[Any, list[Document]] = {}
         for target in ready:
-            keys.setdefault(compat.asset_key(target["asset"]), []).append(target)
+            keys.setdefault(asset_key(target["asset"]), []).append(target)
         run = Run(self._outcomes, self._reading, batch["number"], run_id, keys)
         error = None
         try:
-            compat.execute(
+            execute(
                 project.repo_of[next(iter(keys))],
                 project.instance,
                 keys=list(keys),

@@ -6,8 +6,8 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
-from . import compat
 from .channel import Channel
+from .compat.assets import asset_key
 from .errors import plain_error
 from .project import Project
 from .targets import Document, Identity, identity, joined, predecessors
@@ -91,7 +91,7 @@ class Outcomes:
 
     def _with_their_set(self, targets: list[Document], dropped: dict[Identity, str]) -> None:
         """Drops a multi-asset that can only run as a whole if one of its assets is dropped."""
-        reasons = {compat.asset_key(list(parts)): reason for (parts, _), reason in dropped.items()}
+        reasons = {asset_key(list(parts)): reason for (parts, _), reason in dropped.items()}
         for target in targets:
             node = self._project.find(target)
             if node is None or not node.execution_set - {node.key}:

@@ -16,21 +16,23 @@ from .watch import Watch
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     start(request)
-    from . import compat, graph
+    from . import graph
+    from .compat import VERSION
+    from .compat.loading import load_repositories
     from .source import Sources
 
     project = request["project"]
     watch = Watch()
     sys.addaudithook(watch.hook)
     watch.active = True
-    repositories = compat.load_repositories(project)
+    repositories = load_repositories(project)
     sources = Sources(project["top"], lambda path: not is_installed(path))
     document = graph.describe(sources, repositories, request.get("run_configs") or [])
     watch.active = False
     watched = watch.result(project)
     return {
         "version": 1,
-        "dagster": compat.VERSION,
+        "dagster": VERSION,
         "python": platform.python_version(),
         **document,
         "code": watched.pop("outside"),

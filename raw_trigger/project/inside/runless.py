@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import compat
-from .compat import Node
+from .compat.assets import Node
+from .compat.instance import report_asset_event
+from .compat.partitions import delete_partition, is_dynamic
 from .errors import UnfitError, error_of, plain_error
 from .outcomes import Outcomes
 from .project import Project
@@ -16,7 +17,7 @@ def report(project: Project, outcomes: Outcomes, batch: Document) -> None:
     """Reports that something outside Dagster changed the assets."""
 
     def change(target: Document, node: Node) -> None:
-        compat.report(
+        report_asset_event(
             project.instance,
             node.key,
             partition=target["partition"],
@@ -32,9 +33,9 @@ def delete(project: Project, outcomes: Outcomes, batch: Document) -> None:
     """Deletes keys of dynamic partitions."""
 
     def change(target: Document, node: Node) -> None:
-        if not compat.is_dynamic(node.partitions):
+        if not is_dynamic(node.partitions):
             raise UnfitError(f"the partitions of {joined(target['asset'])} are not dynamic")
-        compat.delete_partition(project.instance, node.partitions, target["partition"])
+        delete_partition(project.instance, node.partitions, target["partition"])
 
     _carry_out(project, outcomes, batch, change)
 

@@ -68,18 +68,19 @@ def _load(request: Document, channel: Channel, reading: Reading) -> Project:
     # Loaded objects stay alive; searching them for cycles would take a tenth of the time.
     gc.set_threshold(LOADED_OBJECTS)
     start(request)
-    from . import compat
-    from .project import Project, open_instance
+    from .compat import VERSION
+    from .compat.loading import load_repositories
+    from .project import Project, prepared_instance
 
     try:
-        instance = open_instance()
+        instance = prepared_instance()
     except Exception as error:
         refuse_home(error)
         raise
     reading.start()
-    project = Project(instance, compat.load_repositories(request["project"]))
+    project = Project(instance, load_repositories(request["project"]))
     gc.freeze()
     gc.set_threshold(*thresholds)
     seconds = round(time.monotonic() - began, 3)
-    channel.send({"event": "loaded", "seconds": seconds, "dagster": compat.VERSION})
+    channel.send({"event": "loaded", "seconds": seconds, "dagster": VERSION})
     return project

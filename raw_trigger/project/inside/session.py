@@ -25,7 +25,7 @@ def start(request: dict[str, Any]) -> None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     directory = request["project"]["directory"]
     os.chdir(directory)
-    from .compat import env_file
+    from .compat.loading import env_file
 
     os.environ.update(env_file(directory))
     os.environ["DAGSTER_HOME"] = _home(request)

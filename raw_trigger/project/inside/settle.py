@@ -80,10 +80,12 @@ class PastRun:
 
 def _answer(request: Document) -> Document:
     start(request)
-    from . import compat
+    from .compat.assets import asset_key
+    from .compat.instance import dynamic_keys, never_materialized, open_instance
+    from .compat.runs import further_runs, past_events, run_end, run_status
 
     try:
-        instance = compat.open_instance()
+        instance = open_instance()
     except Exception as error:
         refuse_home(error)
         raise
@@ -91,15 +93,15 @@ def _answer(request: Document) -> Document:
     for run_id in request["run_ids"]:
         documents = []
         # A batch may have had several runs, each with other assets.
-        for part in (run_id, *compat.further_runs(instance, run_id)):
+        for part in (run_id, *further_runs(instance, run_id)):
             run = PastRun()
-            for event in compat.past_events(instance, part):
+            for event in past_events(instance, part):
                 run.on_event(event)
-            documents.append(run.document(compat.run_status(instance, part), compat.run_end(instance, part)))
+            documents.append(run.document(run_status(instance, part), run_end(instance, part)))
         found[run_id] = together(documents)
-    dynamic = {name: compat.dynamic_keys(instance, name) for name in request["dynamic"]}
-    keys = [compat.asset_key(parts) for parts in request["assets"]]
-    never = [list(key.path) for key in compat.never_materialized(instance, keys)]
+    dynamic = {name: dynamic_keys(instance, name) for name in request["dynamic"]}
+    keys = [asset_key(parts) for parts in request["assets"]]
+    never = [list(key.path) for key in never_materialized(instance, keys)]
     instance.dispose()
     return {"runs": found, "dynamic": dynamic, "never": never}
 
