@@ -172,7 +172,7 @@ def write(cache_dir: Path, document: Mapping[str, Any]) -> None:
 
 def _scripts() -> list[str]:
     """Returns the files of the package that makes the graph, those of its other programs included."""
-    folders = (INSIDE, INSIDE / "compat")
+    folders = (INSIDE, INSIDE / "compat", INSIDE / "source")
     return [entry.path for one in folders for entry in os.scandir(one) if entry.name.endswith(".py")]
 
 

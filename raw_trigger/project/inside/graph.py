@@ -12,7 +12,7 @@ from .compat.mappings import describe_mapping
 from .compat.partitions import describe_partitions
 from .compat.resources import needs_config, unconfigured_resources
 from .errors import error_of
-from .source import Sources
+from .source.names import Sources
 
 MOST_TOLD = 20
 """The most names from a description: with more of them it is not about the asset's source."""

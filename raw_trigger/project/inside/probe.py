@@ -19,7 +19,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from . import graph
     from .compat import VERSION
     from .compat.loading import load_repositories
-    from .source import Sources
+    from .source.names import Sources
 
     project = request["project"]
     watch = Watch()
