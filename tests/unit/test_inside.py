@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,3 +56,11 @@ def test_nothing_else_imports_it() -> None:
 
 def test_the_catalog_depends_on_all_of_it() -> None:
     assert sorted(map(Path, _scripts())) == FILES
+
+
+@pytest.mark.parametrize("program", ["probe", "runner", "settle"])
+def test_a_program_asks_for_dagster_only_when_it_has_a_request(program: str) -> None:
+    """Whoever started it may have found that there is nothing to do; there is no Dagster here."""
+    command = [sys.executable, "-IS", str(PROGRAMS), program]
+    done = subprocess.run(command, input=b"", capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

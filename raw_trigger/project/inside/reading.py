@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from .opened import OverflowedError, watch
+from .opened import Kernel, Opening, OverflowedError, watch
 
 Document = dict[str, Any]
 
@@ -42,7 +42,7 @@ class Reading:
         self._thorough = bool(request and request["thorough"])
         self._top = os.path.realpath(request["top"]) if request else ""
         self._roots = [os.path.realpath(f"{self._top}/{root}") for root in (request or {}).get("roots", ())]
-        self._kernel: Any = None
+        self._kernel: Kernel | None = None
         self._complete = True
         self._children = 0
         self._heard: set[tuple[str, str]] = set()
@@ -88,7 +88,7 @@ class Reading:
         unsure: set[str] = set()
         complete = self._complete and self._kernel is not None
         others = _reaped() != self._children or _has_children()
-        openings: list[Any] = []
+        openings: list[Opening] = []
         try:
             for opening in self._kernel.take() if self._kernel is not None else ():
                 openings.append(opening)
