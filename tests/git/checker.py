@@ -501,7 +501,7 @@ class World:
 
     def starts(self) -> int:
         """How often the runner was started."""
-        return (self.control / "starts").read_text().split().count("runner.py")
+        return (self.control / "starts").read_text().split().count("runner")
 
     def busy(self) -> bool:
         names = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge")
