@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -38,8 +38,20 @@ from raw_trigger.working_tree import DiskTree
 if TYPE_CHECKING:
     from raw_trigger.bookkeeping import Bookkeeper
 
-Waiting = Callable[[str], None]
-"""Told whom a command waits for."""
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Hears what goes on.
+
+    Attributes:
+        planned: Called with the plan before anything runs, unless it is empty.
+        finished: Called with the outcome of every target.
+        say: Called with one line: whom this waits for, or why something is done otherwise.
+    """
+
+    planned: Callable[[Plan], None] = lambda _: None
+    finished: Callable[[TargetOutcome], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
 
 
 class Trigger:
@@ -82,7 +94,7 @@ class Trigger:
         *,
         face: str,
         only: frozenset[bytes] | None = None,
-        waiting: Waiting = lambda _: None,
+        waiting: Callable[[str], None] = lambda _: None,
         ready: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Plan]:
         """Yields the plan to be carried out inside the block.

@@ -24,7 +24,7 @@ from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.formats import kind_of
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.model.changes import Base, Desired, show
-from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
+from raw_trigger.model.outcome import Outcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, Launch, Learnt, Results
 from raw_trigger.model.text import sample
@@ -35,7 +35,7 @@ from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.revisions import recorded
-from raw_trigger.trigger import Trigger, Waiting
+from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.places import require_own_environment
 from raw_trigger.workspace.workspace import Workspace
 
@@ -140,15 +140,12 @@ def run_job(
     launcher: Launcher,
     *,
     on_comparison: Callable[[Comparison], None],
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    waiting: Waiting,
+    listener: Listener,
 ) -> JobResult:
     """Does what the job was asked for.
 
     Args:
         on_comparison: Called with what is compared, and why, before anything is planned.
-        on_plan: Called with the plan before anything runs.
 
     Raises:
         RawTriggerError: the job cannot find out what to do, or cannot do it.
@@ -176,8 +173,8 @@ def run_job(
     planner = _planner(found, request, wishes)
     planner.warnings += found.warnings
     if request.mode == "plan":
-        return _plan(found, planner, request, on_plan)
-    return _run(found, planner, request, launcher, on_plan, on_target, waiting)
+        return _plan(found, planner, request, listener)
+    return _run(found, planner, request, launcher, listener)
 
 
 def compare(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Comparison:
@@ -364,13 +361,11 @@ def _leave_to_publish(found: Comparison, **known: Any) -> None:
 # The work
 
 
-def _plan(
-    found: Comparison, planner: Planner, request: Request, on_plan: Callable[[Plan], None]
-) -> JobResult:
+def _plan(found: Comparison, planner: Planner, request: Request, listener: Listener) -> JobResult:
     assert found.base is not None
     plan = planner.plan(planner.detect(found.base, found.desired, found.only))
     plan = _counted(found, planner, request, plan)
-    on_plan(plan)
+    listener.planned(plan)
     looks = request.most is not None and not planner.wishes.use_catalog and _code_differs(found, planner)
     if found.launch is not None and not plan.pending and not looks:  # no job comes after this one
         _leave_nothing(found, planner, request)
@@ -420,9 +415,7 @@ def _run(
     planner: Planner,
     request: Request,
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    waiting: Waiting,
+    listener: Listener,
 ) -> JobResult:
     assert found.base is not None
     only, number = found.only, None
@@ -439,12 +432,12 @@ def _run(
     outcome: Outcome | None = None
     trigger = Trigger(planner, records=found.records)
     with trigger.planned(
-        found.base, found.desired, face=FACE, only=only, waiting=waiting, ready=launcher.ready
+        found.base, found.desired, face=FACE, only=only, waiting=listener.say, ready=launcher.ready
     ) as made:
         plan = _counted(found, planner, request, made)
-        on_plan(plan)
+        listener.planned(plan)
         try:
-            outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=on_target))
+            outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=listener.finished))
         finally:
             # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
             if trigger.results is None and found.launch is not None and not trigger.begun:

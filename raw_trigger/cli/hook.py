@@ -179,6 +179,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
     from raw_trigger.hooks.run import is_news, run_hook
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import asleep, standing
+    from raw_trigger.trigger import Listener
 
     progress = text.progress(0)
 
@@ -202,9 +203,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
             event,
             environ=os.environ,
             launcher=LocalLauncher(workspace.project, workspace.locks),
-            on_plan=told,
-            on_target=finished,
-            tell=tell_stderr,
+            listener=Listener(told, finished, tell_stderr),
             detached=partial(_command, chosen, name),
         )
     return _conclude(text, name, workspace, done)
@@ -356,6 +355,7 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Le
     from raw_trigger.hooks.run import reconcile
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import failed_by_now, left_undone
+    from raw_trigger.trigger import Listener
 
     progress = text.progress(0)
 
@@ -369,9 +369,7 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Le
             workspace,
             name,
             launcher=LocalLauncher(workspace.project, workspace.locks),
-            on_plan=told,
-            on_target=finished,
-            tell=tell_stderr,
+            listener=Listener(told, finished, tell_stderr),
         )
     _tell_end(text, done)
     if done.plan is None:

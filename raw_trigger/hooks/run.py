@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from raw_trigger.install import (
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
-from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.planner import Planner
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Revision
 from raw_trigger.revisions import recorded, revision_desired
-from raw_trigger.trigger import Trigger
+from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.workspace import Workspace
 
 _FRAMEWORK = ("PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY", "PREK_RUNNING_LEGACY")
@@ -73,18 +73,13 @@ def run_hook(
     *,
     environ: Mapping[str, str],
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    tell: Callable[[str], None],
+    listener: Listener,
     detached: Callable[[Path], Sequence[str]],
 ) -> HookResult:
     """Does what the hook is configured to do.
 
     Args:
         name: The hook that git has called.
-        on_plan: Called with the plan before anything runs, unless it is empty.
-        on_target: Called with every finished target.
-        tell: Called with one line about what goes on: whom this waits for, or why.
         detached: Returns the command of the background work, which calls :func:`reconcile`, given its log.
 
     Raises:
@@ -92,7 +87,7 @@ def run_hook(
     """
     action = workspace.config.hooks.get(event.name, "run")
     if action == "background" and under_framework(environ):
-        action, on_plan = "run", _saying(on_plan, tell)
+        action, listener = "run", _saying(listener)
     if action == "off" or (name == "pre-commit" and action == "background"):
         return HookResult()
     planner = Planner(workspace)
@@ -104,16 +99,16 @@ def run_hook(
     if action == "notify":
         plan = planner.plan(planner.detect(event.base, event.desired, event.pushed), launching=True)
         if plan.changes:
-            on_plan(planner.counted(plan))
+            listener.planned(planner.counted(plan))
         return HookResult(event, plan)
     if action == "background":
         if not at_work and not _may_have_work(planner, event):
             return HookResult(event)
         if event.base.reason:
-            tell(event.base.reason)
+            listener.say(event.base.reason)
         job, started = background.start(workspace.repo, name, detached)
         return HookResult(event, job=job, joined=not started)
-    return _carry_out(planner, event, launcher, on_plan, on_target, tell)
+    return _carry_out(planner, event, launcher, listener)
 
 
 def reconcile(
@@ -121,9 +116,7 @@ def reconcile(
     name: str,
     *,
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    tell: Callable[[str], None],
+    listener: Listener,
 ) -> HookResult:
     """Brings the record up to HEAD: the work that a hook left to the background.
 
@@ -143,7 +136,7 @@ def reconcile(
     if base is None:
         raise recorded_tree.no_more(workspace.environment)
     event = HookEvent(name, base, revision_desired(head))
-    return _carry_out(Planner(workspace), event, launcher, on_plan, on_target, tell)
+    return _carry_out(Planner(workspace), event, launcher, listener)
 
 
 def under_framework(environ: Mapping[str, str]) -> bool:
@@ -154,12 +147,12 @@ def under_framework(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in _FRAMEWORK)
 
 
-def _saying(on_plan: Callable[[Plan], None], tell: Callable[[str], None]) -> Callable[[Plan], None]:
-    def told(plan: Plan) -> None:
-        tell("run now, not in the background: the framework puts unstaged edits away while hooks run")
-        on_plan(plan)
+def _saying(listener: Listener) -> Listener:
+    def planned(plan: Plan) -> None:
+        listener.say("run now, not in the background: the framework puts unstaged edits away while hooks run")
+        listener.planned(plan)
 
-    return told
+    return replace(listener, planned=planned)
 
 
 def _may_have_work(planner: Planner, event: HookEvent) -> bool:
@@ -174,16 +167,19 @@ def _carry_out(
     planner: Planner,
     event: HookEvent,
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    tell: Callable[[str], None],
+    listener: Listener,
 ) -> HookResult:
     mine, pending = _of_the_commit(planner, event), _pending(planner, event)
     if not pending <= mine:
         planner = planner.without_failed(mine)
     trigger = Trigger(planner)
     with trigger.planned(
-        event.base, event.desired, face=event.name, only=event.pushed, waiting=tell, ready=launcher.ready
+        event.base,
+        event.desired,
+        face=event.name,
+        only=event.pushed,
+        waiting=listener.say,
+        ready=launcher.ready,
     ) as plan:
         own = plan
         if event.staged is not None and not mine.issuperset(one.change.path for one in plan.changes):
@@ -191,10 +187,10 @@ def _carry_out(
         refused = _refusal(own, event) if event.refuses else None
         told = plan if refused is None else own
         if told.changes:
-            on_plan(planner.counted(told))
+            listener.planned(planner.counted(told))
         if refused is not None:
             return HookResult(event, own, refused=refused)
-        outcome = trigger.run(plan, launcher, face=event.name, on_target=on_target)
+        outcome = trigger.run(plan, launcher, face=event.name, on_target=listener.finished)
         targets = None if own is plan else frozenset(one.target for one in own.actionable)
         return HookResult(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady, own=targets)
 

@@ -31,7 +31,7 @@ from raw_trigger.planner import Planner, Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
-from raw_trigger.trigger import Trigger
+from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.workspace import Workspace
 
 ROOT = "data/1_raw"
@@ -391,9 +391,7 @@ class World:
                     event,
                     environ=os.environ,
                     launcher=self,
-                    on_plan=lambda _: None,
-                    on_target=lambda _: None,
-                    tell=lambda _: None,
+                    listener=Listener(),
                     detached=lambda log: ["false", str(log)],
                 )
                 for event in hook_events(workspace, name, args, stdin.encode(), os.environ)

@@ -16,6 +16,7 @@ from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Planner, Wishes
 from raw_trigger.revisions import head_base, revision_desired
+from raw_trigger.trigger import Listener
 from tests.conftest import Repo
 from tests.git import test_contents
 from tests.git.test_contents import CATALOG, Ground, Nobody
@@ -34,9 +35,7 @@ def hook(ground: Ground, name: str, action: str, *, anew: bool = False) -> None:
         event,
         environ={},
         launcher=Nobody(),  # type: ignore[arg-type]
-        on_plan=lambda _: None,
-        on_target=lambda _: None,
-        tell=lambda _: None,
+        listener=Listener(),
         detached=lambda _: ["false"],
     )
 

@@ -11,6 +11,7 @@ from raw_trigger.model.changes import show
 from raw_trigger.record.run import unsteady
 from raw_trigger.render.words import failed_by_now, left_undone
 from raw_trigger.revisions import from_arguments
+from raw_trigger.trigger import Listener
 from tests.conftest import Repo
 from tests.git.trigger_kit import Ground, R
 
@@ -66,8 +67,7 @@ def test_it_is_told(
 def test_it_is_told_of_work_in_the_background(ground: Ground) -> None:
     ground.commit({R + "a.csv": "2\n"})
     launcher: Launcher = ground.launcher(lambda: ground.write({R + "a.csv": "3\n"}))
-    silent = {name: lambda _: None for name in ("on_plan", "on_target", "tell")}
-    done = reconcile(ground.trigger().workspace, "post-commit", launcher=launcher, **silent)
+    done = reconcile(ground.trigger().workspace, "post-commit", launcher=launcher, listener=Listener())
     assert done.unsteady == [told("a.csv", "a", "a")] == done.warnings
 
 
