@@ -12,11 +12,11 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from raw_trigger.errors import GitError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
-from raw_trigger.repo.git import Git, quoted
+from raw_trigger.repo.git import quoted
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
+from raw_trigger.repo.trees import TREE_MODE, found_at
 
 _FLAGS = (
     "-r",
@@ -29,10 +29,6 @@ _FLAGS = (
     "--ignore-submodules=dirty",
 )
 """Renames, external diffs, relative paths and submodules can all be set in a user's configuration."""
-
-
-_ARGUMENTS = 400
-"""Paths passed to one process: at 4 KiB each they fit into the 2 MiB of a command line on Linux."""
 
 
 class _Raw(NamedTuple):
@@ -142,35 +138,8 @@ def listed(out: bytes) -> list[tuple[bytes, Entry]]:
 
 def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[bytes, Entry]:
     """Returns the entries of ``tree`` at these paths, without folders and missing paths."""
-    wanted = set(paths)
-    found: dict[bytes, Entry] = {}
-    for at in range(0, len(paths), _ARGUMENTS):
-        out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *paths[at : at + _ARGUMENTS])
-        for path, entry in listed(out):
-            if path in wanted and entry.mode != "040000":
-                found[path] = entry
-    return found
-
-
-def contents(git: Git, blobs: Sequence[str]) -> list[bytes]:
-    """Returns the contents of these blobs, in their order.
-
-    Raises:
-        GitError: one is missing.
-    """
-    if not blobs:
-        return []
-    out = git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in blobs).encode())
-    found, at = [], 0
-    for oid in blobs:
-        end = out.index(b"\n", at)
-        header = out[at:end].split(b" ")
-        if header[-1] == b"missing":
-            raise GitError(f"the object {oid} is missing", "see `git fsck`")
-        size = int(header[2])
-        found.append(out[end + 1 : end + 1 + size])
-        at = end + size + 2
-    return found
+    found = found_at(repo, tree, paths)
+    return {path: entry for path, entry in found.items() if entry.mode != TREE_MODE}
 
 
 def index_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
@@ -233,9 +202,7 @@ def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes
     """
     nowhere = (SUBMODULE_MODE, DVC_MODE)
     blobs = sorted({e.oid for e in entries.values() if e is not None and e.mode not in nowhere})
-    asked = "".join(f"{oid}\n" for oid in blobs).encode()
-    out = repo.git.run("cat-file", "--batch-check", stdin=asked) if blobs else b""
-    missing = {line.split(b" ")[0].decode() for line in out.splitlines() if line.endswith(b" missing")}
+    missing = {oid for oid, found in zip(blobs, repo.objects.look(*blobs), strict=True) if found is None}
     if not missing:
         return dict(entries)
     absent = [p for p, e in entries.items() if e is not None and e.oid in missing]

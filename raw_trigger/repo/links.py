@@ -110,7 +110,7 @@ def _texts(repo: Repository, links: Mapping[bytes, Entry]) -> dict[bytes, bytes]
         else:
             lacking[path] = entry.oid
     with suppress(GitError):  # a partial clone may lack them
-        found |= dict(zip(lacking, diff.contents(repo.git, list(lacking.values())), strict=True))
+        found |= dict(zip(lacking, repo.objects.contents(list(lacking.values())), strict=True))
     return found
 
 
