@@ -25,6 +25,7 @@ from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import WorkingTree
 from raw_trigger.repo import diff
 from raw_trigger.repo.links import Links
+from raw_trigger.repo.listing import Listing
 from raw_trigger.workspace.places import named_instance, shown_instance
 from raw_trigger.workspace.roots import require_roots
 from raw_trigger.workspace.workspace import Workspace
@@ -49,6 +50,7 @@ class Planner:
         self._known: Catalog | None = None
         self._book: RuleBook | None = None
         self._told: Told = {}
+        self._listing = Listing(workspace.repo, workspace.roots)
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
         self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._recorded)
@@ -83,23 +85,32 @@ class Planner:
 
     # Detecting
 
-    def detect(self, base: Base, desired: Desired, only: frozenset[bytes] | None = None) -> ChangeSet:
+    def detect(
+        self,
+        base: Base,
+        desired: Desired,
+        only: frozenset[bytes] | None = None,
+        listing: Listing | None = None,
+    ) -> ChangeSet:
         """Returns what differs under the raw roots.
 
         Args:
             only: The paths that are looked at; None: all.
+            listing: What was listed just now, of what :meth:`listed` lists; None: it is asked for.
 
         Raises:
             UsageError: a raw root is neither on disk nor in one of the two sides.
             GitError: git cannot tell.
         """
         repo = self.workspace.repo
+        # The plan that follows looks at the same.
+        self._listing = listing or self.listed(base, desired)
         changes = self._differing(base.oid, desired)
         if not changes:
             sides = [side for side in (base.oid, desired.oid) if side]
             config = self.workspace.config
             require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
-        self.links.look_at(desired)
+        self.links.look_at(desired, self._listing)
         # What is recorded and gone is nowhere in what is there, and still has to be done.
         record = self.record if base.kind == "empty" else None
         since = () if record is None else self._differing(record.tree, desired)
@@ -115,6 +126,10 @@ class Planner:
         paths = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in only}
         return found.narrowed(only | paths)
 
+    def listed(self, base: Base, desired: Desired) -> Listing:
+        """Returns a listing of the index and the disk, yet to be read, for these two sides."""
+        return Listing(self.workspace.repo, self.tracked.watched(base.oid, desired))
+
     def _differing(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
         """What git says differs under the raw roots."""
         repo = self.workspace.repo
@@ -126,7 +141,9 @@ class Planner:
         elif desired.kind == "index":
             changes = diff.to_index(repo, old, roots)
         else:
-            changes = diff.to_worktree(repo, old, roots)
+            changes = diff.to_worktree(
+                repo, old, roots, self._listing if roots == self._listing.roots else None
+            )
         return changes
 
     def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:
@@ -286,7 +303,7 @@ class Planner:
         from raw_trigger.mapping.deletions import shown
 
         repo = self.workspace.repo
-        disk = in_the_way(repo, self.tracked, changes, rules.feeds)
+        disk = in_the_way(repo, self.tracked, changes, self._listing, rules.feeds)
         if not changes.changes or not may_lack(repo):
             return disk
         options = self._options()
@@ -505,8 +522,11 @@ class _WorkingTree:
 
     def now(self) -> ChangeSet:
         planner, record = self._planner, self._record
-        seen = planner.detect(Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE))
-        seen = seen.overlaid(diff.hidden(planner.workspace.repo, planner.workspace.roots))
+        base, here = Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE)
+        listing, roots = planner.listed(base, here).read(), planner.workspace.roots
+        seen = planner.detect(base, here, listing=listing)
+        own = listing if listing.roots == roots else None
+        seen = seen.overlaid(diff.hidden(planner.workspace.repo, roots, own))
         seen = planner._with_paths(seen, record, self._further)
         return planner._with_exceptions(seen, record, self._rules)
 
@@ -523,7 +543,7 @@ class _WorkingTree:
     def plan(self, seen: ChangeSet, made: Collection[Target]) -> Plan:
         planner, rules = self._planner, self._rules
         repo = planner.workspace.repo
-        disk = not_the_content(repo, planner.tracked, seen, rules.feeds)
+        disk = not_the_content(repo, planner.tracked, seen, planner._listing, rules.feeds)
         # Git may have been told to ignore it, and to forget it.
         disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
         with planner.contents(seen, rules, self._record) as contents:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
 from raw_trigger.repo.git import quoted
+from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
 from raw_trigger.repo.trees import TREE_MODE, found_at
@@ -60,11 +61,16 @@ def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, 
     return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out))
 
 
-def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tuple[Change, ...]:
+def to_worktree(
+    repo: Repository, old: str | None, roots: Sequence[str], listing: Listing | None = None
+) -> tuple[Change, ...]:
     """Returns what differs from tree ``old`` (None: from the index) to the files on disk.
 
     Untracked files that are not ignored count as added. Git hashes a file only if the index cannot vouch for
     it.
+
+    Args:
+        listing: Of the same roots; None: it is asked for.
     """
     command = ("diff-files",) if old is None else ("diff-index",)
     revision = () if old is None else (old,)
@@ -83,7 +89,7 @@ def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tupl
         new_modes[record.path] = record.new_mode
         if record.new_oid.strip("0"):
             settled[record.path] = Entry(record.new_mode, record.new_oid)
-    for path in untracked(repo, roots):
+    for path in (listing or Listing(repo, roots)).untracked:
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
     for path in unmerged:
@@ -164,34 +170,30 @@ def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, 
     return sorted(found.items())
 
 
-def hidden(repo: Repository, roots: Sequence[str]) -> dict[bytes, tuple[Entry, Entry | None]]:
+def hidden(
+    repo: Repository, roots: Sequence[str], listing: Listing | None = None
+) -> dict[bytes, tuple[Entry, Entry | None]]:
     """Returns the files that differ on disk from the index, but that git does not report.
 
     These are files marked assume-unchanged or skip-worktree (a sparse checkout), at which git does not look,
     and submodules with edits, of which git compares the commit only.
 
+    Args:
+        listing: Of the same roots; None: it is asked for.
+
     Returns:
         Path → the entry in the index, and that on disk; an id of zeros if that has none.
     """
-    out = repo.git.run("ls-files", "-v", "-s", "-z", "--", *roots, index=True)
     marked: dict[bytes, Entry] = {}
     unclean: dict[bytes, tuple[Entry, Entry | None]] = {}
-    for record in out.split(b"\0")[:-1]:
-        meta, path = record.split(b"\t", 1)
-        tag, mode, oid, _ = meta.decode().split(" ")
-        if tag.islower() or tag == "S":
-            marked[path] = Entry(mode, oid)
-        elif mode == SUBMODULE_MODE and checked_out(repo, path) and edited(repo, path) is not None:
-            unclean[path] = Entry(mode, oid), Entry(mode, "0" * len(oid))
+    for path, entry, _, unwatched in (listing or Listing(repo, roots)).special:
+        if unwatched:
+            marked[path] = entry
+        elif entry.mode == SUBMODULE_MODE and checked_out(repo, path) and edited(repo, path) is not None:
+            unclean[path] = entry, Entry(entry.mode, "0" * len(entry.oid))
     disk = _on_disk(repo, marked, {path: entry.mode for path, entry in marked.items()}, write=False)
     differ = {path: (entry, disk.get(path)) for path, entry in marked.items() if disk.get(path) != entry}
     return {**differ, **unclean}
-
-
-def unmerged(repo: Repository, roots: Sequence[str]) -> set[bytes]:
-    """Returns the paths whose merge conflict is not resolved."""
-    out = repo.git.run("ls-files", "-u", "-z", "--", *roots, index=True)
-    return {record.split(b"\t", 1)[1] for record in out.split(b"\0")[:-1]}
 
 
 def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes, Entry | None]:
@@ -227,12 +229,6 @@ def _old(record: _Raw) -> Entry | None:
 
 def _new(record: _Raw) -> Entry | None:
     return None if record.status == "D" else Entry(record.new_mode, record.new_oid)
-
-
-def untracked(repo: Repository, roots: Sequence[str]) -> list[bytes]:
-    """Returns the files on disk below the roots that git does not know and does not ignore."""
-    out = repo.git.run("ls-files", "-o", "-z", "--exclude-standard", "--", *roots, index=True)
-    return [p for p in out.split(b"\0")[:-1] if not p.endswith(b"/")]
 
 
 def _on_disk(
