@@ -120,11 +120,13 @@ class Planner:
         found = ChangeSet(base, desired, seen, pointers={**pointers, **further})
         if record is not None:
             found = self._with_recorded(found, before, record)
-        if only is None:
-            return found
+        return found if only is None else self.only(found, only)
+
+    def only(self, found: ChangeSet, paths: frozenset[bytes]) -> ChangeSet:
+        """Returns what of the last detected changes is at these paths, or in data that they stand for."""
         # Git knows of nothing but pointer files.
-        paths = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in only}
-        return found.narrowed(only | paths)
+        data = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in paths}
+        return found.narrowed(paths | data)
 
     def listed(self, base: Base, desired: Desired) -> Listing:
         """Returns a listing of the index and the disk, yet to be read, for these two sides."""
@@ -141,9 +143,8 @@ class Planner:
         elif desired.kind == "index":
             changes = diff.to_index(repo, old, roots)
         else:
-            changes = diff.to_worktree(
-                repo, old, roots, self._listing if roots == self._listing.roots else None
-            )
+            listing = self._listing if self._listing.roots == roots else None
+            changes = diff.to_worktree(repo, old, roots, listing)
         return changes
 
     def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:

@@ -28,6 +28,7 @@ from raw_trigger.model.record import (
     Assumptions,
     Launch,
     Learnt,
+    Record,
     Results,
     edited_between,
 )
@@ -186,6 +187,7 @@ class Trigger(Planner):
         *,
         face: str,
         only: frozenset[bytes] | None = None,
+        found: ChangeSet | None = None,
         waiting: Waiting = lambda _: None,
         ready: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Plan]:
@@ -196,6 +198,7 @@ class Trigger(Planner):
 
         Args:
             face: Who asks, for others to see.
+            found: What was detected just now of these sides; None: that is done here.
             waiting: Told whom this waits for.
             ready: Entered for the block where something will be to do: see :meth:`Launcher.ready`.
 
@@ -205,17 +208,33 @@ class Trigger(Planner):
         """
         from raw_trigger import interrupted
 
-        plan = self._fetched(self.plan(self.detect(base, desired, only), launching=True), only)
+        if found is None:
+            found = self.detect(base, desired, only)
+        plan = self._fetched(self.plan(found, launching=True), only)
         if not plan.actionable:
             yield plan
             return
-        with locked(self.workspace.locks, self.workspace.environment, face, waiting):
+        waits: list[str] = []
+
+        def wait(whom: str) -> None:
+            waits.append(whom)
+            waiting(whom)
+
+        with locked(self.workspace.locks, self.workspace.environment, face, wait):
+            soon, before = self.wishes.use_catalog, self.record
+            catalog = None if self._is_certain() else self._known
             interrupted.settle(self, self.warnings.append)
             # Others were at work meanwhile, perhaps on the code too.
             self.look_again()
-            if base.kind == "recorded" and self.record is not None:
-                base = replace(base, oid=self.record.tree)
-            soon = self.wishes.use_catalog
+            now = None if self.record is None else self.record.tree
+            if not waits and catalog is not None and _is_about(plan, before, now):
+                # Or nobody was, and the plan is of just now: loading the project takes longer than the rest.
+                self._known = catalog
+                with ready() if soon else nullcontext():
+                    yield plan
+                return
+            if base.kind == "recorded" and now is not None:
+                base = replace(base, oid=now)
             if soon:
                 self.known_catalog()  # with the interpreter that it was read with it will be run
             with ready() if soon else nullcontext():
@@ -658,6 +677,12 @@ class _Told:
     def fates(self, plan: Plan) -> dict[Target, Fate]:
         """Returns the fates of the targets without an outcome: some of a begun batch may have been made."""
         return {one.target: "broken" if one.batch in self.batches else "not made" for one in plan.actionable}
+
+
+def _is_about(plan: Plan, before: Record | None, now: str | None) -> bool:
+    """Whether the plan was made with the recorded tree that there is now."""
+    made_with = None if before is None else before.tree
+    return now is not None and made_with == now and (plan.base.kind != "recorded" or plan.base.oid == now)
 
 
 def _fates(outcomes: Mapping[Target, TargetOutcome]) -> dict[Target, Fate]:

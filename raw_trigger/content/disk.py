@@ -37,6 +37,7 @@ def in_the_way(
     desired = changes.desired
     watched = tracked.watched(changes.base.oid, desired)
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
+    missing, hidden = {}, diff.hidden(repo, watched, listing)
     if desired.kind != "worktree":
         raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched, listing)
         differs = {change.path for change in (*tracked.anew().changes(raw, desired.oid)[0], *raw)}
@@ -48,7 +49,6 @@ def in_the_way(
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
     dirty |= still_there(repo, changes, name)
-    missing, hidden = {}, diff.hidden(repo, watched, listing)
     for path in changed if hidden else ():
         pointer = tracked.pointer_of(path)
         behind = path if path in hidden else pointer if pointer in hidden else None

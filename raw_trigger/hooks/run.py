@@ -19,7 +19,7 @@ from raw_trigger.install import (
 )
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
-from raw_trigger.model.changes import show
+from raw_trigger.model.changes import ChangeSet, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.record import tree as recorded_tree
@@ -176,11 +176,19 @@ def _carry_out(
     on_target: Callable[[TargetOutcome], None],
     tell: Callable[[str], None],
 ) -> HookResult:
-    mine, pending = _of_the_commit(trigger, event), _pending(trigger, event)
-    if not pending <= mine:
-        trigger = trigger.without_failed(mine)
+    found: ChangeSet | None = trigger.detect(event.base, event.desired, event.pushed)
+    assert found is not None
+    mine = _of_the_commit(trigger, event, found)
+    if not _pending(trigger, found) <= mine:
+        trigger, found = trigger.without_failed(mine), None
     with trigger.planned(
-        event.base, event.desired, face=event.name, only=event.pushed, waiting=tell, ready=launcher.ready
+        event.base,
+        event.desired,
+        face=event.name,
+        only=event.pushed,
+        found=found,
+        waiting=tell,
+        ready=launcher.ready,
     ) as plan:
         own = plan
         if event.staged is not None and not mine.issuperset(one.change.path for one in plan.changes):
@@ -196,18 +204,17 @@ def _carry_out(
         return HookResult(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady, own=targets)
 
 
-def _of_the_commit(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+def _of_the_commit(trigger: Trigger, event: HookEvent, found: ChangeSet) -> frozenset[bytes]:
     """Returns the paths that a commit brings, as plans name them."""
     if event.staged is None:
         return frozenset()
-    return event.staged | {c.path for c in trigger.detect(event.base, event.desired, event.staged).changes}
+    return event.staged | {change.path for change in trigger.only(found, event.staged).changes}
 
 
-def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+def _pending(trigger: Trigger, found: ChangeSet) -> frozenset[bytes]:
     """Returns all pending paths, as far as they are known without the Dagster project."""
-    changed = {c.path for c in trigger.detect(event.base, event.desired, event.pushed).changes}
-    record = trigger.record
-    return frozenset(changed if record is None else changed.union(record.doubtful))
+    changed = frozenset(change.path for change in found.changes)
+    return changed if trigger.record is None else changed.union(trigger.record.doubtful)
 
 
 def untold(projects: Projects) -> Job | None:
