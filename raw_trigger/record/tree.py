@@ -577,16 +577,16 @@ def _move(repo: Repository, environment: str, new: str, old: Record | None) -> b
     if old is not None and old.tree == new:
         return True
     ref = PREFIX + environment
-    done = repo.git.attempt("update-ref", "--no-deref", ref, new, old.tree if old else "")
-    if done.returncode == 0:
+    refused = repo.refs.move(ref, new, None if old is None else old.tree)
+    if refused is None:
         return True
-    if b"File exists" in done.stderr:
+    if b"File exists" in refused:
         # Another promotion has the ref's lock file at this very moment.
         return False
     now = read(repo, environment)
     if (now.tree if now else None) != (old.tree if old else None):
         return False
-    raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", ROOM)
+    raise RecordError(f"{ref} cannot be written: {words(refused)}", ROOM)
 
 
 def _name(path: bytes) -> bytes:

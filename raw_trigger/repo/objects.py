@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import threading
-import weakref
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cache
@@ -20,6 +18,7 @@ from typing import IO, Literal, NamedTuple
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import Entry
 from raw_trigger.repo.git import Git
+from raw_trigger.repo.talk import Talk
 
 _KINDS = frozenset((b"blob", b"tree", b"commit", b"tag"))
 _AT_ONCE = 4096
@@ -55,7 +54,7 @@ class Objects:
         self._git = git
         self._offline = offline
         self._lock = threading.Lock()
-        self._talks: dict[str, _Talk] = {}
+        self._talks: dict[str, Talk] = {}
         self._knows_both = True
 
     def look(self, *names: str) -> list[Found | None]:
@@ -146,13 +145,13 @@ class Objects:
                 answers.append(_answer(talk.stdout, what))
         return answers
 
-    def _talk(self, what: _What) -> _Talk:
+    def _talk(self, what: _What) -> Talk:
         option = "--batch-command" if self._knows_both else _OPTIONS[what]
         talk = self._talks.get(option)
         if talk is None or not talk.goes_on:
             if talk is not None:
                 talk.end()
-            talk = self._talks[option] = _Talk(self._git.open("cat-file", option, quiet=True))
+            talk = self._talks[option] = Talk(self._git, "cat-file", option)
         return talk
 
     def _is_too_old(self) -> bool:
@@ -179,37 +178,6 @@ class Objects:
         for talk in self._talks.values():
             talk.end()
         self._talks.clear()
-
-
-class _Talk:
-    """Holds one process that is talked to."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None and process.stdout is not None
-        self.stdin, self.stdout = process.stdin, process.stdout
-        self._process = process
-        self._owner = os.getpid()
-        self.end = weakref.finalize(self, _end, process, self._owner)
-
-    @property
-    def goes_on(self) -> bool:
-        """Says whether it can be asked: an interrupt ends it too, and a fork has it from its parent."""
-        return self._owner == os.getpid() and self._process.poll() is None
-
-    def status(self) -> int:
-        """Returns the exit status of the process, which has ended."""
-        return self._process.wait()
-
-
-def _end(process: subprocess.Popen[bytes], owner: int) -> None:
-    if os.getpid() == owner:
-        # It only reads; and it may be fetching, and not see that nobody listens any more.
-        process.kill()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe is not None
-        with suppress(OSError):
-            pipe.close()
-    process.wait()
 
 
 def _first(questions: Sequence[bytes]) -> Sequence[bytes]:

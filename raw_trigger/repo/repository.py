@@ -12,6 +12,7 @@ from typing import NoReturn
 from raw_trigger.errors import GitError, UsageError
 from raw_trigger.repo.git import Git, words
 from raw_trigger.repo.objects import Objects
+from raw_trigger.repo.refs import Refs
 
 _BETWEEN = "-//"
 """An option that ``git rev-parse`` does not know and therefore repeats; no path of git contains it."""
@@ -90,6 +91,11 @@ class Repository:
         It would fetch them one at a time.
         """
         return Objects(self.offline, offline=True) if self._may_fetch() else self.objects
+
+    @cached_property
+    def refs(self) -> Refs:
+        """Returns what moves the repository's refs."""
+        return Refs(self.git)
 
     @cached_property
     def offline(self) -> Git:
