@@ -18,6 +18,7 @@ from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
+from raw_trigger.repo.commits import committed
 from raw_trigger.workspace.workspace import Workspace
 
 
@@ -82,8 +83,6 @@ class Bookkeeper:
         """Records that the order is about to be carried out."""
         plan = order.plan
         commit = order.tags["raw_commit"]
-        known = commit.partition("+")[0]
-        time = self._workspace.repo.git.line("show", "--no-patch", "--format=%cI", known) if known else None
         launch = LaunchRecord(
             launch_id=launch_id,
             environment=plan.environment,
@@ -94,7 +93,7 @@ class Bookkeeper:
             log=None,
             owner=this_process(),
             started=datetime.now(timezone.utc),
-            committed=datetime.fromisoformat(time.replace("Z", "+00:00")) if time else None,
+            committed=committed(self._workspace.repo, commit.partition("+")[0]),
         )
         try:
             self._ledger.begin(launch)

@@ -28,6 +28,7 @@ from raw_trigger.record.rules import record_under
 from raw_trigger.repo import diff
 from raw_trigger.repo.code import code_of
 from raw_trigger.repo.links import Links
+from raw_trigger.repo.listing import Listing
 from raw_trigger.workspace.places import named_instance, shown_instance
 from raw_trigger.workspace.roots import require_roots
 from raw_trigger.workspace.workspace import Workspace
@@ -56,6 +57,7 @@ class Planner:
         self._known: Catalog | None = None
         self._book: RuleBook | None = None
         self._told: Told = {}
+        self.listing = Listing(workspace.repo, workspace.roots)
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
         self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._recorded)
@@ -85,30 +87,40 @@ class Planner:
         found = recorded_tree.read(self.workspace.repo, self.workspace.environment)
         return None if found is None else found.without(self.launch)
 
-    def look_again(self) -> None:
-        """Removes from memory what may have changed meanwhile: the record and the project's code."""
+    def look_again(self, *, at_code: bool = True) -> None:
+        """Removes from memory what may have changed meanwhile: the record, and if wanted the code."""
         self.__dict__.pop("record", None)
-        self._known = None
+        if at_code:
+            self._known = None
 
     # Detecting
 
-    def detect(self, base: Base, desired: Desired, only: frozenset[bytes] | None = None) -> ChangeSet:
+    def detect(
+        self,
+        base: Base,
+        desired: Desired,
+        only: frozenset[bytes] | None = None,
+        listing: Listing | None = None,
+    ) -> ChangeSet:
         """Returns what differs under the raw roots.
 
         Args:
             only: The paths that are looked at; None: all.
+            listing: What was listed just now, of what :meth:`listed` lists; None: it is asked for.
 
         Raises:
             UsageError: a raw root is neither on disk nor in one of the two sides.
             GitError: git cannot tell.
         """
         repo = self.workspace.repo
+        # The plan that follows looks at the same.
+        self.listing = listing or self.listed(base, desired)
         changes = self._differing(base.oid, desired)
         if not changes:
             sides = [side for side in (base.oid, desired.oid) if side]
             config = self.workspace.config
             require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
-        self.links.look_at(desired)
+        self.links.look_at(desired, self.listing)
         # What is recorded and gone is nowhere in what is there, and still has to be done.
         record = self.record if base.kind == "empty" else None
         since = () if record is None else self._differing(record.tree, desired)
@@ -118,11 +130,17 @@ class Planner:
         found = ChangeSet(base, desired, seen, pointers={**pointers, **further})
         if record is not None:
             found = self._with_recorded(found, before, record)
-        if only is None:
-            return found
+        return found if only is None else self.only(found, only)
+
+    def only(self, found: ChangeSet, paths: frozenset[bytes]) -> ChangeSet:
+        """Returns what of the last detected changes is at these paths, or in data that they stand for."""
         # Git knows of nothing but pointer files.
-        paths = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in only}
-        return found.narrowed(only | paths)
+        data = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in paths}
+        return found.narrowed(paths | data)
+
+    def listed(self, base: Base, desired: Desired) -> Listing:
+        """Returns a listing of the index and the disk, yet to be read, for these two sides."""
+        return Listing(self.workspace.repo, self.tracked.watched(base.oid, desired))
 
     def _differing(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
         """What git says differs under the raw roots."""
@@ -135,7 +153,8 @@ class Planner:
         elif desired.kind == "index":
             changes = diff.to_index(repo, old, roots)
         else:
-            changes = diff.to_worktree(repo, old, roots)
+            listing = self.listing if self.listing.roots == roots else None
+            changes = diff.to_worktree(repo, old, roots, listing)
         return changes
 
     def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:
@@ -249,6 +268,11 @@ class Planner:
         repo, config = self.workspace.repo, self.workspace.config
         return code_of(repo, desired.oid, config.folder, config.roots)
 
+    @property
+    def has_cached_catalog(self) -> bool:
+        """Says whether the catalog that is planned with was taken from the cache."""
+        return self._known is not None and not self.is_certain()
+
     def is_certain(self) -> bool:
         """Says whether the catalog was loaded just now, so that what is not in it is not there."""
         return self._fresh is not None or (self._known is not None and self._known.fresh)
@@ -306,7 +330,7 @@ class Planner:
         from raw_trigger.planning.deletions import shown
 
         repo = self.workspace.repo
-        disk = in_the_way(repo, self.tracked, changes, rules.feeds)
+        disk = in_the_way(repo, self.tracked, changes, self.listing, rules.feeds)
         if not changes.changes or not may_lack(repo):
             return disk
         listed = desired_paths(repo, self.tracked, changes.desired)

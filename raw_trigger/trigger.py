@@ -25,6 +25,7 @@ from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import (
     Launch,
     Learnt,
+    Record,
     Results,
 )
 from raw_trigger.model.rules import tells_catalog
@@ -94,6 +95,7 @@ class Trigger:
         *,
         face: str,
         only: frozenset[bytes] | None = None,
+        found: ChangeSet | None = None,
         waiting: Callable[[str], None] = lambda _: None,
         ready: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Plan]:
@@ -104,6 +106,7 @@ class Trigger:
 
         Args:
             face: Who asks, for others to see.
+            found: What was detected just now of these sides; None: that is done here.
             waiting: Told whom this waits for.
             ready: Entered for the block where something will be to do: see :meth:`Launcher.ready`.
 
@@ -113,23 +116,37 @@ class Trigger:
         """
         from raw_trigger import interrupted
 
-        plan = self._fetched(
-            self.planner.plan(self.planner.detect(base, desired, only), launching=True), only
-        )
+        planner = self.planner
+        if found is None:
+            found = planner.detect(base, desired, only)
+        plan = self._fetched(planner.plan(found, launching=True), only)
         if not plan.actionable:
             yield plan
             return
-        with locked(self.workspace.locks, self.workspace.environment, face, waiting):
-            interrupted.settle(self.planner, self.warnings.append)
+        waits: list[str] = []
+
+        def wait(whom: str) -> None:
+            waits.append(whom)
+            waiting(whom)
+
+        with locked(self.workspace.locks, self.workspace.environment, face, wait):
+            before, soon = planner.record, planner.wishes.use_catalog
+            interrupted.settle(planner, self.warnings.append)
             # Others were at work meanwhile, perhaps on the code too.
-            self.planner.look_again()
-            if base.kind == "recorded" and self.planner.record is not None:
-                base = replace(base, oid=self.planner.record.tree)
-            soon = self.planner.wishes.use_catalog
+            planner.look_again(at_code=bool(waits))
+            record = planner.record
+            if not waits and planner.has_cached_catalog and _is_about(plan, before, record):
+                # Or nobody was, and the plan is of just now: loading the project takes longer than the rest.
+                with ready() if soon else nullcontext():
+                    yield plan
+                return
+            planner.look_again()
+            if base.kind == "recorded" and record is not None:
+                base = replace(base, oid=record.tree)
             if soon:
-                self.planner.known_catalog()  # with the interpreter that it was read with it will be run
+                planner.known_catalog()  # with the interpreter that it was read with it will be run
             with ready() if soon else nullcontext():
-                yield self.planner.plan(self.planner.detect(base, desired, only), launching=True)
+                yield planner.plan(planner.detect(base, desired, only), launching=True)
 
     def _fetched(self, plan: Plan, only: frozenset[bytes] | None) -> Plan:
         """The plan after the content that it lacks was fetched, where that is wanted."""
@@ -402,6 +419,13 @@ class _Told:
             one.target: "broken" if one.batch in begun else "not made" for one in plan.actionable
         }
         return untold | {target: fate_of(outcome) for target, outcome in known.items()}
+
+
+def _is_about(plan: Plan, before: Record | None, now: Record | None) -> bool:
+    """Whether the plan was made with the recorded tree that there is now."""
+    if before is None or now is None or before.tree != now.tree:
+        return False
+    return plan.base.kind != "recorded" or plan.base.oid == now.tree
 
 
 def _are_whole(rules: str | None) -> bool:

@@ -37,8 +37,11 @@ class DiskTree:
     def now(self) -> ChangeSet:
         """Returns what differs from the record now, also where git was told not to look."""
         planner, record = self._planner, self._record
-        seen = planner.detect(Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE))
-        seen = seen.overlaid(diff.hidden(planner.workspace.repo, planner.workspace.roots))
+        base, here = Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE)
+        listing, roots = planner.listed(base, here).read(), planner.workspace.roots
+        seen = planner.detect(base, here, listing=listing)
+        own = listing if listing.roots == roots else None
+        seen = seen.overlaid(diff.hidden(planner.workspace.repo, roots, own))
         seen = planner.with_paths(seen, record, self._further)
         return planner.with_exceptions(seen, record, self._rules)
 
@@ -57,7 +60,7 @@ class DiskTree:
         """Returns the plan for what is there; see :func:`raw_trigger.planning.plan.make_plan`."""
         planner, rules = self._planner, self._rules
         repo = planner.workspace.repo
-        disk = not_the_content(repo, planner.tracked, seen, rules.feeds)
+        disk = not_the_content(repo, planner.tracked, seen, planner.listing, rules.feeds)
         # Git may have been told to ignore it, and to forget it.
         disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
         with planner.contents(seen, rules, self._record) as contents:

@@ -14,6 +14,7 @@ from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import Disk
 from raw_trigger.repo import diff
+from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
 
@@ -21,10 +22,13 @@ Feeds = Callable[[bytes], bool]
 """Says whether anything is made from a path."""
 
 
-def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True) -> Disk:
+def in_the_way(
+    repo: Repository, tracked: Tracked, changes: ChangeSet, listing: Listing, feeds: Feeds = lambda _: True
+) -> Disk:
     """Returns the changed paths that Dagster would not read as desired, each with the reason.
 
     Args:
+        listing: Of what :meth:`Tracked.watched` says of both sides.
         feeds: Asked before large contents are read.
     """
     changed = {change.path: change for change in changes.changes}
@@ -34,8 +38,9 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
     desired = changes.desired
     watched = tracked.watched(changes.base.oid, desired)
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
+    missing, hidden = {}, diff.hidden(repo, watched, listing)
     if desired.kind != "worktree":
-        raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
+        raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched, listing)
         differs = {change.path for change in (*tracked.anew().changes(raw, desired.oid)[0], *raw)}
         other = (
             p for p in changed if p in differs or ((o := tracked.out(p)) is not None and o.path in differs)
@@ -45,7 +50,6 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
     dirty |= still_there(repo, changes, name)
-    missing, hidden = {}, diff.hidden(repo, watched)
     for path in changed if hidden else ():
         pointer = tracked.pointer_of(path)
         behind = path if path in hidden else pointer if pointer in hidden else None
@@ -62,13 +66,15 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
                 "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
             )
     known = {**missing, **dirty}
-    unreadable = not_the_content(repo, tracked, changes, lambda path: path not in known and feeds(path))
+    unreadable = not_the_content(
+        repo, tracked, changes, listing, lambda path: path not in known and feeds(path)
+    )
     missing |= {path: reason for path, reason in unreadable.missing.items() if path not in known}
     return Disk({**dirty, **unreadable.dirty}, missing)
 
 
 def not_the_content(
-    repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True
+    repo: Repository, tracked: Tracked, changes: ChangeSet, listing: Listing, feeds: Feeds = lambda _: True
 ) -> Disk:
     """Returns the changed paths at which something else than content is on disk, each with the reason.
 
@@ -78,7 +84,7 @@ def not_the_content(
     changed = {change.path: change.new for change in changes.changes if change.new is not None}
     if not changed:
         return Disk()
-    unmerged = diff.unmerged(repo, tracked.watched(changes.base.oid, changes.desired))
+    unmerged = {one.path for one in listing.special if one.stage}
     dirty, missing, wrong = {}, {}, _Wrong(repo)
     for path, entry in changed.items():
         out = tracked.out(path) if entry.content == "dvc" else None

@@ -47,12 +47,22 @@ class Projects:
 
 
 def find_projects(start: Path, *, config_file: Path | None = None, folder: Path | None = None) -> Projects:
-    """Returns every project of the repository, or the one that the user named.
+    """Returns every project of the repository that ``start`` is in, or the one that the user named.
 
     Raises:
         RawTriggerError: there is no repository, or the only project cannot be used.
     """
-    repo = Repository.discover(start)
+    return projects_of(Repository.discover(start), start, config_file=config_file, folder=folder)
+
+
+def projects_of(
+    repo: Repository, start: Path, *, config_file: Path | None = None, folder: Path | None = None
+) -> Projects:
+    """Returns every project of the repository, or the one that the user named.
+
+    Raises:
+        RawTriggerError: the only project cannot be used.
+    """
     named = config_file is not None or folder is not None
     every = all_places(repo)
     places = every or places_of(repo, start)
@@ -100,13 +110,12 @@ def has_raw_data(projects: Projects) -> bool:
     return any((projects.repo.top / root).is_dir() for one in projects.workspaces for root in one.roots)
 
 
-def wrong_configurations(start: Path, config_file: Path | None = None) -> list[RawTriggerError]:
+def wrong_configurations(repo: Repository, config_file: Path | None = None) -> list[RawTriggerError]:
     """Returns the problems of configurations that are about to be committed, as the index has them.
 
     Raises:
         GitError: git cannot tell.
     """
-    repo = Repository.discover(start)
     further = () if config_file is None else (os.path.relpath(config_file.resolve(), repo.top.resolve()),)
     wrong: list[RawTriggerError] = []
     for name, content in staged_configurations(repo, *further).items():

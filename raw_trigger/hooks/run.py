@@ -20,7 +20,7 @@ from raw_trigger.install import (
 )
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
-from raw_trigger.model.changes import show
+from raw_trigger.model.changes import ChangeSet, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.planner import Planner
@@ -169,15 +169,18 @@ def _carry_out(
     launcher: Launcher,
     listener: Listener,
 ) -> HookResult:
-    mine, pending = _of_the_commit(planner, event), _pending(planner, event)
-    if not pending <= mine:
-        planner = planner.without_failed(mine)
+    found: ChangeSet | None = planner.detect(event.base, event.desired, event.pushed)
+    assert found is not None
+    mine = _of_the_commit(planner, event, found)
+    if not _pending(planner, found) <= mine:
+        planner, found = planner.without_failed(mine), None
     trigger = Trigger(planner)
     with trigger.planned(
         event.base,
         event.desired,
         face=event.name,
         only=event.pushed,
+        found=found,
         waiting=listener.say,
         ready=launcher.ready,
     ) as plan:
@@ -195,18 +198,17 @@ def _carry_out(
         return HookResult(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady, own=targets)
 
 
-def _of_the_commit(planner: Planner, event: HookEvent) -> frozenset[bytes]:
+def _of_the_commit(planner: Planner, event: HookEvent, found: ChangeSet) -> frozenset[bytes]:
     """Returns the paths that a commit brings, as plans name them."""
     if event.staged is None:
         return frozenset()
-    return event.staged | {c.path for c in planner.detect(event.base, event.desired, event.staged).changes}
+    return event.staged | {change.path for change in planner.only(found, event.staged).changes}
 
 
-def _pending(planner: Planner, event: HookEvent) -> frozenset[bytes]:
+def _pending(planner: Planner, found: ChangeSet) -> frozenset[bytes]:
     """Returns all pending paths, as far as they are known without the Dagster project."""
-    changed = {c.path for c in planner.detect(event.base, event.desired, event.pushed).changes}
-    record = planner.record
-    return frozenset(changed if record is None else changed.union(record.doubtful))
+    changed = frozenset(change.path for change in found.changes)
+    return changed if planner.record is None else changed.union(planner.record.doubtful)
 
 
 def untold(projects: Projects) -> Job | None:

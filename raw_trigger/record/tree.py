@@ -42,7 +42,7 @@ from raw_trigger.record.data import entries_at as data_at
 from raw_trigger.repo import diff
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.trees import TREE_MODE, rewrite, store, stored
+from raw_trigger.repo.trees import TREE_MODE, found_at, rewrite, store, stored
 
 PREFIX = "refs/raw-trigger/"
 _EXCEPTIONS = f"{FOLDER}/exceptions"
@@ -106,10 +106,10 @@ def read_tree(repo: Repository, tree: str) -> Record | None:
 
 
 def _read(repo: Repository, name: str) -> Record | None:
-    out = repo.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=to_bytes(f"{name}\n"))
-    tree, *kind = show(out).split()
-    if kind != ["tree"]:
+    [named] = repo.objects.look(name)
+    if named is None or named.kind != "tree":
         return None
+    tree = named.oid
     known = _READ.get((repo.common_dir, tree))
     if known is not None:
         return known
@@ -130,29 +130,19 @@ def _understood(repo: Repository, tree: str) -> Record:
         ValueError: it is damaged, or a newer version's; the text says where.
         GitError: git cannot read it.
     """
-    own = _listed(repo, tree, FOLDER, f"{FOLDER}/")
-    folder = own.pop(FOLDER.encode(), None)
-    if folder is not None and folder.mode != TREE_MODE:
-        raise ValueError(f"{FOLDER} is no folder")
-    for path, entry in own.items():
-        if path not in _OWN:
-            said = "is not known to this version of raw-trigger; is there a newer one?"
-            raise ValueError(f"{show(path)} {said}")
-        if entry.mode != (FILE_MODE if path in _TEXTS else TREE_MODE):
-            raise ValueError(f"{show(path)} has the mode {entry.mode}")
+    own = _own_entries(repo, tree)
     texts = [own[path] for path in _TEXTS if path in own]
-    files = {
-        f"{folder}/".encode() + path: entry
-        for folder in (_EXCEPTIONS, _LAUNCHES)
-        for path, entry in (_listed(repo, own[folder.encode()].oid) if folder.encode() in own else {}).items()
-    }
+    files: dict[bytes, Entry] = {}
+    for path in (_EXCEPTIONS.encode(), _LAUNCHES.encode()):
+        if path in own:
+            files |= _below(repo, path, own[path])
     for path, entry in files.items():
         if entry.mode != FILE_MODE:
             raise ValueError(f"{show(path)} has the mode {entry.mode}")
     blobs = [entry.oid for entry in (*texts, *files.values())]
     if sum(_sizes(repo, blobs)) > MOST_JSON:
         raise ValueError(f"what is in {FOLDER} is larger than {MOST_JSON >> 20} MB")
-    read = iter(diff.contents(repo.git, blobs))
+    read = iter(repo.objects.contents(blobs))
     told = {path: next(read) for path in _TEXTS if path in own}
     exceptions: dict[bytes, Reflected] = {}
     launches: dict[str, Launch] = {}
@@ -179,10 +169,29 @@ def _understood(repo: Repository, tree: str) -> Record:
     )
 
 
-def _listed(repo: Repository, tree: str, *paths: str) -> dict[bytes, Entry]:
-    """What is in a folder, not below it; or at these paths."""
-    asked = ("--", *paths) if paths else ()
-    return dict(diff.listed(repo.git.run("ls-tree", "-z", "--full-tree", tree, *asked)))
+def _own_entries(repo: Repository, tree: str) -> dict[bytes, Entry]:
+    """What is in our own folder of a recorded tree.
+
+    Raises:
+        ValueError: it is nothing that this version writes.
+    """
+    name = FOLDER.encode()
+    folder = repo.objects.tree(tree, (name,)).get(name)
+    if folder is not None and folder.mode != TREE_MODE:
+        raise ValueError(f"{FOLDER} is no folder")
+    own = {} if folder is None else _below(repo, name, folder)
+    for path, entry in own.items():
+        if path not in _OWN:
+            said = "is not known to this version of raw-trigger; is there a newer one?"
+            raise ValueError(f"{show(path)} {said}")
+        if entry.mode != (FILE_MODE if path in _TEXTS else TREE_MODE):
+            raise ValueError(f"{show(path)} has the mode {entry.mode}")
+    return own
+
+
+def _below(repo: Repository, path: bytes, folder: Entry) -> dict[bytes, Entry]:
+    """What is in a folder, not below it."""
+    return {path + b"/" + name: entry for name, entry in repo.objects.tree(folder.oid).items()}
 
 
 def _sizes(repo: Repository, blobs: Sequence[str]) -> list[int]:
@@ -191,13 +200,12 @@ def _sizes(repo: Repository, blobs: Sequence[str]) -> list[int]:
     Raises:
         ValueError: one is not here.
     """
-    asked = "".join(f"{oid}\n" for oid in blobs).encode()
-    out = repo.git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked) if blobs else b""
-    found = out.splitlines()
-    missing = next((oid for oid, size in zip(blobs, found, strict=True) if not size.isdigit()), None)
-    if missing is not None:
-        raise ValueError(f"the object {missing} is missing")
-    return [int(size) for size in found]
+    sizes = []
+    for oid, found in zip(blobs, repo.objects.look(*blobs), strict=True):
+        if found is None:
+            raise ValueError(f"the object {oid} is missing")
+        sizes.append(found.size)
+    return sizes
 
 
 def _told_rules(text: bytes) -> str:
@@ -309,12 +317,7 @@ def raw_tree(repo: Repository, tree: str, roots: Sequence[str]) -> str:
     """Returns a tree with nothing of ``tree`` but its raw roots, under their full paths."""
     if "." in roots:
         return rewrite(repo, tree, {FOLDER.encode(): None})
-    out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *roots)
-    edits: dict[bytes, Entry | None] = {}
-    for record in out.split(b"\0")[:-1]:
-        meta, path = record.split(b"\t", 1)
-        mode, _, oid = meta.decode().split(" ")
-        edits[path] = Entry(mode, oid)
+    edits: dict[bytes, Entry | None] = dict(found_at(repo, tree, map(to_bytes, roots)))
     return rewrite(repo, repo.empty_tree, edits)
 
 
@@ -564,9 +567,7 @@ def _contents(
     new = sorted(now - was)
     if not new:
         return edits
-    asked = "".join(f"{oid}\n" for oid in new).encode()
-    kinds = repo.git.run("cat-file", "--batch-check=%(objecttype)", stdin=asked).splitlines()
-    here = (oid for oid, kind in zip(new, kinds, strict=True) if kind == b"blob")
+    here = (found.oid for found in repo.objects.look(*new) if found is not None and found.kind == "blob")
     return edits | {f"{_CONTENTS}/{oid}".encode(): Entry(FILE_MODE, oid) for oid in here}
 
 
@@ -581,16 +582,16 @@ def _move(repo: Repository, environment: str, new: str, old: Record | None) -> b
     if old is not None and old.tree == new:
         return True
     ref = PREFIX + environment
-    done = repo.git.attempt("update-ref", "--no-deref", ref, new, old.tree if old else "")
-    if done.returncode == 0:
+    refused = repo.refs.move(ref, new, None if old is None else old.tree)
+    if refused is None:
         return True
-    if b"File exists" in done.stderr:
+    if b"File exists" in refused:
         # Another promotion has the ref's lock file at this very moment.
         return False
     now = read(repo, environment)
     if (now.tree if now else None) != (old.tree if old else None):
         return False
-    raise RecordError(f"{ref} cannot be written: {words(done.stderr)}", ROOM)
+    raise RecordError(f"{ref} cannot be written: {words(refused)}", ROOM)
 
 
 def _name(path: bytes) -> bytes:
