@@ -10,7 +10,7 @@ import re
 import types
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .values import (
     HOLE,
@@ -33,9 +33,6 @@ from .values import (
     without_unknown,
 )
 
-if TYPE_CHECKING:
-    from .statements import Walk
-
 _MOST_STEPS = 20_000
 _SPEC = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?[a-zA-Z]|%\(\w+\)[a-zA-Z]")
 _FIELD = re.compile(r"\{[^{}]*\}")
@@ -43,6 +40,18 @@ _SAME = ("resolve", "absolute", "expanduser", "as_posix", "strip", "__str__", "_
          "keys", "copy")  # fmt: skip
 _AS_IT_IS = (str, os.fspath, os.fsdecode, os.path.abspath, os.path.realpath, os.path.expanduser,
              os.path.normpath, sorted, list, tuple, set, iter, reversed, next, enumerate)  # fmt: skip
+
+
+class Calls(Protocol):
+    """Reads the functions that are called, and keeps the texts that are used."""
+
+    steps: int
+
+    def function(self, function: Any, arguments: dict[str, Value], depth: int) -> Value:
+        """Returns what a function returns, and notes what it uses."""
+
+    def note(self, value: Value) -> None:
+        """Keeps a value that is used as a text."""
 
 
 class Expressions:
@@ -53,7 +62,7 @@ class Expressions:
         outer: The variables that it finds around the function.
     """
 
-    def __init__(self, walk: Walk, depth: int, outer: dict[str, Any]) -> None:
+    def __init__(self, walk: Calls, depth: int, outer: dict[str, Any]) -> None:
         self.walk = walk
         self.depth = depth
         self.outer = outer
