@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Collection, Iterator, Sequence
 
 from raw_trigger.model.changes import Entry, to_bytes
-from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.trees import TREE_MODE
 
 _FOR_PEOPLE = (b".github", b"docs")
 
@@ -24,7 +24,8 @@ def code_of(repo: Repository, commit: str, folder: str, roots: Sequence[str]) ->
     """
     digest = hashlib.sha256()
     raw = {to_bytes(root) for root in roots}
-    for path, entry in _outside(repo, commit, to_bytes(folder), raw):
+    at = to_bytes(folder) + b"/" if folder else b""
+    for path, entry in _outside(repo, commit, b"", at, raw):
         name = path.rpartition(b"/")[2]
         if name not in _FOR_PEOPLE and not name.lower().endswith(b".md"):
             digest.update(path + f"\0{entry.mode} {entry.oid}\0".encode())
@@ -32,13 +33,14 @@ def code_of(repo: Repository, commit: str, folder: str, roots: Sequence[str]) ->
 
 
 def _outside(
-    repo: Repository, commit: str, folder: bytes, raw: Collection[bytes]
+    repo: Repository, tree: str, prefix: bytes, folder: bytes, raw: Collection[bytes]
 ) -> Iterator[tuple[bytes, Entry]]:
     """Yields what is in a folder; of one that has raw data below it, what is in that one."""
-    below = folder + b"/" if folder else b""
-    listing = repo.git.run("ls-tree", "-z", "--full-tree", commit, *([below] if below else []))
-    for path, entry in diff.listed(listing):
-        if any(root.startswith(path + b"/") for root in raw):
-            yield from _outside(repo, commit, path, raw)
-        elif path not in raw:
+    for name, entry in repo.objects.tree(tree).items():
+        path = prefix + name
+        below = path + b"/"
+        if folder.startswith(below) or any(root.startswith(below) for root in raw):
+            if entry.mode == TREE_MODE:
+                yield from _outside(repo, entry.oid, below, folder, raw)
+        elif path.startswith(folder) and path not in raw:
             yield path, entry
