@@ -156,7 +156,7 @@ def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[byte
             files = Feeding(repo, planner.tracked, changes, rules, contents)
             everything = make_plan(changes, rules, planner.options(), files=files, record=record)
         known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
-        same = settled(everything, certain=False, whole=planner.sees_all())
+        same = settled(everything, certain=False, sees_all=planner.sees_all())
         done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
         done |= pointers(everything)
         only_on = None if record is None else record.tree

@@ -180,7 +180,7 @@ class Trigger:
         Raises:
             RawTriggerError: the launch could not be carried to its end, or not be recorded.
         """
-        nothing_to_run = settled(plan, certain=self.planner.is_certain(), whole=self.planner.sees_all())
+        nothing_to_run = settled(plan, certain=self.planner.is_certain(), sees_all=self.planner.sees_all())
         if not plan.actionable:
             if self._records and self.planner.record is not None:
                 # Without the environment's lock: whoever recorded something meanwhile knows better.

@@ -36,14 +36,14 @@ class Projects:
     Attributes:
         broken: Projects whose configuration cannot be used, and why.
         options: Options that name the one project to a hook, which runs at the top; empty if all are meant.
-        whole: Whether these are all projects that the installed hooks look after.
+        complete: Whether these are all projects that the installed hooks look after.
     """
 
     repo: Repository
     workspaces: tuple[Workspace, ...]
     broken: tuple[tuple[Place, RawTriggerError], ...] = ()
     options: tuple[str, ...] = ()
-    whole: bool = True
+    complete: bool = True
 
 
 def find_projects(start: Path, *, config_file: Path | None = None, folder: Path | None = None) -> Projects:
@@ -66,7 +66,7 @@ def projects_of(
     named = config_file is not None or folder is not None
     every = all_places(repo)
     places = every or places_of(repo, start)
-    whole = True
+    complete = True
     options: tuple[str, ...] = ()
     if named:
         places = places_of(repo, start, config_file=config_file, folder=folder)
@@ -76,7 +76,7 @@ def projects_of(
         ]
         # A configuration of another name is not found by the search: the hook needs its path.
         own = file is not None and file.name not in NAMES
-        whole = own or not others
+        complete = own or not others
     if len(places) == 1:
         workspace = open_place(repo, places[0])
         config = workspace.config
@@ -84,7 +84,7 @@ def projects_of(
             options = ("--config", config.file)
         elif config.file is None and config.folder:
             options = ("--project", config.folder)
-        return Projects(repo, (workspace,), options=options, whole=whole)
+        return Projects(repo, (workspace,), options=options, complete=complete)
     opened: list[Workspace] = []
     broken: list[tuple[Place, RawTriggerError]] = []
     for place in places:
@@ -187,7 +187,7 @@ def mark_seen(projects: Projects, *, rebased: bool = False) -> None:
     Raises:
         RawTriggerError: the hooks folder cannot be written.
     """
-    if projects.broken or not projects.whole:
+    if projects.broken or not projects.complete:
         return
     repo = projects.repo
     listing = _listing(repo, shim_settings(projects))
@@ -202,7 +202,7 @@ def mark_known(projects: Projects) -> None:
     Raises:
         RawTriggerError: the hooks folder cannot be written.
     """
-    if not projects.broken and projects.whole:
+    if not projects.broken and projects.complete:
         repo = projects.repo
         rebake(hooks_folder(repo.top, repo.git_dir), shim_settings(projects))
 

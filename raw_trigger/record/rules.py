@@ -43,7 +43,7 @@ def record_under(record: Record, rules: RuleBook, lineage: Lineage, recorded: Re
     if record.rules is not None and record.rules != today:
         before = RuleBook.described(record.rules)
         files = recorded.every()
-        newly = rules.newly_fed(before, files)
+        newly = rules.newly_mapped(before, files)
         record = record.under(None, _made_from(recorded.fed(newly, files), lineage))
         record = record.under(None, _newly_reached(before, rules, files, lineage, recorded))
         edited = rules.edited(before, {*files, *record.doubtful})
