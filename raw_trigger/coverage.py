@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from raw_trigger.assumed import assumptions, fed_files
 from raw_trigger.errors import UsageError
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import unknown_asset
@@ -65,15 +66,15 @@ def grids(planner: Planner, assets: Collection[str] = ()) -> list[Grid]:
     workspace = planner.workspace
     base, desired = from_arguments(workspace.repo, workspace.environment, [])
     plan = planner.plan(planner.detect(base, desired), launching=True)
-    assumptions = planner.assumptions()
+    known = assumptions(planner)
     fed: dict[str, set[str]] = {}
     assumed: dict[str, set[str]] = {}
-    for path, target in planner.fed():
+    for path, target in fed_files(planner):
         if target.partition is not None:
             fed.setdefault(target.asset, set()).add(target.partition)
-            if assumptions.covers(path, target.text):
+            if known.covers(path, target.text):
                 assumed.setdefault(target.asset, set()).add(target.partition)
-    failed = {name for name, _, _ in planner.failed()}
+    failed = {name for name, _, _ in planner.history.failed()}
     keys = PartitionKeys(time.time())
     found = []
     for key in sorted(assets or fed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, Recor
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
-from raw_trigger.model.changes import DVC_MODE, NOTHING, WORKTREE, Base, Change, ChangeSet, Desired, Entry
-from raw_trigger.model.plan import Disk, FailedContents, Narrowing, Options, Plan, PlannedChange, Target
-from raw_trigger.model.record import UNKNOWN, Assumptions, Record
+from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange, Target
+from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planning.asked import no_key
 from raw_trigger.planning.lineage import Lineage
@@ -35,7 +35,6 @@ from raw_trigger.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from raw_trigger.bookkeeping import History
-    from raw_trigger.model.history import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,80 +421,12 @@ class Planner:
     # What ran here
 
     @cached_property
-    def _history(self) -> History:
+    def history(self) -> History:
+        """Returns what the ledger knows."""
         # Imported here: planning is in a hurry and reads no history.
         from raw_trigger.bookkeeping import History
 
         return History(self.workspace, self.warnings.append)
-
-    def failed(self) -> FailedContents:
-        """Returns what failed when it was last run."""
-        return self._history.failed()
-
-    def failures(self) -> Sequence[Failure]:
-        """Says why what failed when it was last run did so; nothing where finding that out takes its time."""
-        return self._history.failures()
-
-    def assumptions(self) -> Assumptions:
-        """Returns what is recorded only because adopt, install or a first hook said so.
-
-        Raises:
-            RecordError: the record cannot be read.
-        """
-        record = self.record
-        if record is None or record.assumed is None:
-            return Assumptions()
-        said = self.tracked.files(record.assumed, recorded=True)
-        now = dict(self.tracked.files(record.tree))
-        files = {path: frozenset((entry.oid, now.get(path, entry).oid)) for path, entry in said}
-        made = {target.text: contents for target, contents in self._history.made().items()}
-        return Assumptions(files, made)
-
-    def fed(self, among: Container[bytes] | None = None) -> Iterator[tuple[bytes, Target]]:
-        """Yields the raw files that are there with everything that is made from each, downstream included.
-
-        Args:
-            among: Only these files; None: all.
-        """
-        catalog = self.known_catalog()
-        rules = self.rules(catalog)
-        lineage = self.plain().lineage(rules)
-        made: dict[Target, list[Target]] = {}
-
-        def made_of(target: Target) -> list[Target]:
-            wanted = rules.below([target.asset])
-            every = lineage.made_from(target) if wanted else [target]
-            return [one for one in every if one == target or one.asset in wanted]
-
-        with self.contents(NOTHING, rules) as contents:
-            for path, entry in desired_paths(self.workspace.repo, self.tracked, NOTHING.desired):
-                match = rules.match(path) if among is None or path in among else None
-                if match is None:
-                    continue
-                for target in contents(path, match, None, entry).targets if match.by_row else match.targets:
-                    if target not in made:
-                        made[target] = made_of(target)
-                    yield from ((path, one) for one in made[target])
-
-    def never_made(self, paths: Iterable[bytes] | None = None) -> tuple[str, ...]:
-        """Returns the assets that are made from raw files and that Dagster has never materialized.
-
-        Args:
-            paths: The raw files; None: all that are there.
-
-        Raises:
-            ProjectError: the project cannot be loaded, or the instance not be used.
-        """
-        if paths is None:
-            here = Desired("worktree", WORKTREE)
-            paths = [path for path, _ in desired_paths(self.workspace.repo, self.tracked, here)]
-        catalog = self.known_catalog()
-        rules = self.rules(catalog)
-        matches = map(rules.match, paths)
-        fed = {target.asset for match in matches if match is not None for target in match.targets}
-        mapped = (catalog.assets[key] for key in sorted((fed | rules.below(fed)) & catalog.assets.keys()))
-        assets = [asset for asset in mapped if asset.kind == "materializable"]
-        return self.workspace.project.never_materialized(assets)
 
     # Other planners
 
@@ -505,12 +436,12 @@ class Planner:
         Args:
             spared: Paths whose targets are tried again all the same.
         """
-        failed = frozenset(one for one in self.failed() if one[1] not in spared)
+        failed = frozenset(one for one in self.history.failed() if one[1] not in spared)
         return self.narrowed(replace(self.wishes.narrowing, not_again=failed))
 
     def only_failed(self) -> Planner:
         """Returns one that tries again what failed last time, and nothing else."""
-        return self.narrowed(replace(self.wishes.narrowing, failed=self.failed()))
+        return self.narrowed(replace(self.wishes.narrowing, failed=self.history.failed()))
 
     def narrowed(self, narrowing: Narrowing) -> Planner:
         """Returns one that wants this of the plan."""

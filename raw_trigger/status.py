@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raw_trigger.assumed import assumptions, fed_files
 from raw_trigger.hooks import background
 from raw_trigger.hooks.background import Job
 from raw_trigger.install import missing_warning
@@ -112,9 +113,9 @@ def status_of(planner: Planner) -> Status:
 
 def _assumed(planner: Planner, plan: Plan) -> tuple[Target, ...]:
     """Returns the targets that are recorded as made although they did not run here, without pending ones."""
-    assumptions = planner.assumptions()
-    if not assumptions.files:
+    assumed = assumptions(planner)
+    if not assumed.files:
         return ()
-    fed = {target for path, target in planner.fed(assumptions.files) if assumptions.covers(path, target.text)}
+    made = {target for path, target in fed_files(planner, assumed.files) if assumed.covers(path, target.text)}
     due = {planned.target for planned in plan.targets if not planned.settles}
-    return tuple(sorted(fed - due, key=lambda target: target.text))
+    return tuple(sorted(made - due, key=lambda target: target.text))

@@ -55,7 +55,7 @@ def diff(
         run_verb.carry_out(planner, base, desired, form)
         return
     plan = planner.counted(planner.plan(planner.detect(base, desired)))
-    failures = planner.failures() if form is Format.text and plan.actionable else ()
+    failures = planner.history.failures() if form is Format.text and plan.actionable else ()
     show(plan, None, form, failures)
     if exit_code and plan.pending:
         raise typer.Exit(1)

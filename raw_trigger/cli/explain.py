@@ -44,4 +44,4 @@ def explain(
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(item) for item in found], indent=1) + "\n"])
     else:
-        text_renderer(planner.workspace.repo.top).explanations(found, planner.failures())
+        text_renderer(planner.workspace.repo.top).explanations(found, planner.history.failures())

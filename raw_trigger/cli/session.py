@@ -418,13 +418,14 @@ def tell_never_made(planner: Planner, paths: Iterable[bytes] | None = None) -> N
     Args:
         paths: The raw files that this is about; None for all.
     """
+    from raw_trigger.assumed import never_made
     from raw_trigger.errors import ProjectError
     from raw_trigger.render import words
 
     text = text_renderer()
     try:
         with busy("asking Dagster what it has materialized"):
-            never = planner.never_made(paths)
+            never = never_made(planner, paths)
     except ProjectError as error:
         text.say(("whether Dagster has materialized it is not known: ", "yellow"), error.message)
         return

@@ -44,7 +44,7 @@ def status(
     if form is PlainFormat.json:
         write([json.dumps(found.as_json(), indent=1) + "\n"])
     else:
-        failures = planner.failures() if found.plan.actionable else ()
+        failures = planner.history.failures() if found.plan.actionable else ()
         text_renderer(planner.workspace.repo.top).status(found, failures)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raw_trigger.adopt import adopt, forget
+from raw_trigger.assumed import assumptions
 from raw_trigger.coverage import grids
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.changes import WORKTREE, Base, Desired, show
@@ -153,7 +154,7 @@ def test_what_dvc_has(dvc: DvcRepo) -> None:
     dvc.adopt()
 
     def said() -> list[str]:
-        return sorted(show(path).removeprefix(R) for path in dvc.trigger().planner.assumptions().files)
+        return sorted(show(path).removeprefix(R) for path in assumptions(dvc.trigger().planner).files)
 
     assert said() == ["a.csv", "b.csv", "keep.txt"]
     two(dvc, "2\n", "1\n")
