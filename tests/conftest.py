@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ import pytest
 from hypothesis import settings
 
 from raw_trigger.repo.repository import Repository
+from tests.support import forks
 from tests.support.forks import Program
 
 if TYPE_CHECKING:
     from tests.support.project import StandInProject
+    from tests.support.tables import Project
 
 SOAK = int(os.environ.get("RAW_TRIGGER_SOAK", "0"))
 """How long `make soak` is to try; 0 in the gate."""
@@ -68,10 +70,9 @@ def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
 
 
 @pytest.fixture(scope="session")
-def program() -> Iterator[Program]:
+def program() -> Program:
     """The command line without the time that Python's imports take."""
-    with tempfile.TemporaryDirectory() as folder, Program(Path(folder)) as ready:
-        yield ready
+    return forks.program()
 
 
 class Repo:
@@ -154,6 +155,21 @@ def standin(tmp_path: Path, program: Program) -> Callable[..., StandInProject]:
         return made
 
     return make
+
+
+@pytest.fixture
+def project_class(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> type[Project]:
+    """What the projects of a test are; those of one that is marked ``dagster`` have Dagster itself."""
+    from tests.support.project import environment
+    from tests.support.tables import Pretended, Project
+
+    if request.node.get_closest_marker("dagster") is not None:
+        monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+        return Project
+    monkeypatch.setenv("VIRTUAL_ENV", str(environment(tmp_path / "pretended")))
+    return Pretended
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any
 from tests.ci import runner
 from tests.ci.world import ZEROS, payload
 from tests.conftest import Repo
-from tests.e2e.conftest import Project
+from tests.support.forks import program
+from tests.support.tables import Project
 
 R = "data/1_raw/"
 RULES = """
@@ -120,14 +121,18 @@ class Job:
 class Ground:
     """One folder for all tests of a module: on a runner a repository is always cloned to the same place,
     so the asset graph that one job kept is good for the next one (``actions/cache``).
+
+    Args:
+        venv: The virtual environment of the project.
+        home: That of Dagster, made.
+        kind: With what the project runs.
     """
 
-    def __init__(self, top: Path, new_home: Callable[[Path], Path]) -> None:
-        self.top = top
-        self.home = new_home(top / "dagster_home")
+    def __init__(self, top: Path, venv: Path, home: Path, kind: type[Project]) -> None:
+        self.top, self.venv, self.home = top, venv, home
         self.cache = top / "cache"
         self.origin = Repo(top / "origin.git")
-        self.desk = Project(top / "desk", self.home)
+        self.desk = kind(top / "desk", self.home)
         self.jobs = 0
 
     def begin(self, config: str = RULES) -> None:
@@ -210,6 +215,7 @@ class Ground:
             "GITHUB_WORKSPACE": str(self.top / where),
             "RUNNER_TEMP": str(temp),
             "DAGSTER_HOME": str(self.home),
+            "VIRTUAL_ENV": str(self.venv),
             **variables,
         }
 
@@ -233,19 +239,27 @@ class Ground:
         return clone
 
     def step(self, clone: Repo, environ: Mapping[str, str], *args: str) -> Job:
-        """``raw-trigger ci`` in a clone that is there."""
-        done = subprocess.run(
-            [*bounded(), *command(*args)],
-            cwd=clone.top,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        """``raw-trigger ci`` in a clone that is there.
+
+        One that is given a token is a process with an environment of its own, which the project's code looks for.
+        """
+        if "RAW_TRIGGER_TOKEN" not in environ:
+            forked = program().run("ci", *args, cwd=clone.top, env=environ)
+            code, log = forked.returncode, (forked.stdout + forked.stderr).encode("utf-8", "surrogateescape")
+        else:
+            done = subprocess.run(
+                [*bounded(), *command(*args)],
+                cwd=clone.top,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            code, log = done.returncode, done.stdout
         self.keep(clone)
-        assert b"Traceback" not in done.stdout, done.stdout.decode()
-        return Job(done.returncode, done.stdout, Path(environ["RUNNER_TEMP"]))
+        assert b"Traceback" not in log, log.decode()
+        return Job(code, log, Path(environ["RUNNER_TEMP"]))
 
     def restore(self, clone: Repo) -> None:
         """What actions/cache does before a step."""

@@ -17,7 +17,7 @@ from raw_trigger.errors import UsageError
 from raw_trigger.workspace.places import Place
 from tests.ci import steps
 from tests.ci.ground import Ground
-from tests.e2e.conftest import DEFINITIONS
+from tests.support.tables import DEFINITIONS
 
 A, B, TOP = Place("services/a"), Place("b"), Place("")
 

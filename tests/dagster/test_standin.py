@@ -164,17 +164,25 @@ class Place:
         return answer
 
 
+@dataclass(frozen=True)
+class Places:
+    """The same project in Dagster, and in the stand-in as a description and as the same code."""
+
+    dagster: Place
+    stand_ins: tuple[Place, ...]
+
+
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> tuple[Place, Place]:
-    """The same project in Dagster and in the stand-in."""
+def places(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Places:
     made = []
     for name, file, text in (
         ("dagster", "definitions.py", CODE),
-        ("standin", FILE, json.dumps(DEFINITIONS)),
+        ("description", FILE, json.dumps(DEFINITIONS)),
+        ("code", "definitions.py", CODE),
     ):
         folder = tmp_path_factory.mktemp(name)
         (folder / file).write_text(text)
-        (folder / "behaviour.json").write_text(json.dumps(BEHAVIOUR))
+        (folder / "behaviour.json").write_text(json.dumps(BEHAVIOUR if name == "description" else []))
         command = (sys.executable,)
         if name == "dagster":
             new_home(folder / "home")
@@ -188,7 +196,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Pa
             **dict.fromkeys(("attribute", "working_directory")),
         }
         made.append(Place(folder, Interpreter(command, "test"), project))
-    return made[0], made[1]
+    return Places(made[0], tuple(made[1:]))
 
 
 def told(documents: Iterable[Document]) -> list[Any]:
@@ -209,36 +217,41 @@ def plain(value: Any, key: str = "") -> Any:
     return [plain(one) for one in value] if isinstance(value, list) else value
 
 
-def test_the_graph(both: tuple[Place, Place]) -> None:
-    real, stand_in = (place.ask("probe", run_configs=[]) for place in both)
-    (_, [there]), (_, [here]) = real, stand_in
-    assert there.keys() == here.keys()
+def test_the_graph(places: Places) -> None:
+    (_, [there]) = places.dagster.ask("probe", run_configs=[])
     ours = {"watched", "libraries", "code", "python", "dagster", "jobs"}
-    assert there["watched"].keys() - {"outside"} == here["watched"].keys()
     for asset in there["assets"]:
         asset.pop("named", None), asset.pop("told", None)
         asset["location"] = "here"
-    assert {k: there[k] for k in there.keys() - ours} == {k: here[k] for k in here.keys() - ours}
+    for place in places.stand_ins:
+        (_, [here]) = place.ask("probe", run_configs=[])
+        assert there.keys() == here.keys()
+        assert there["watched"].keys() - {"outside"} == here["watched"].keys()
+        assert {k: there[k] for k in there.keys() - ours} == {k: here[k] for k in here.keys() - ours}
 
 
-def test_runs_and_what_the_instance_knows_of_them(both: tuple[Place, Place]) -> None:
-    (code, there), (code_here, here) = (place.run(*BATCHES) for place in both)
-    assert (code, told(there)) == (code_here, told(here))
+def test_runs_and_what_the_instance_knows_of_them(places: Places) -> None:
+    code, there = places.dagster.run(*BATCHES)
     runs = [RUNS[number] for number in range(1, 10)]
-    assert told([place_settled(both[0], runs)]) == told([place_settled(both[1], runs)])
+    settled = told([place_settled(places.dagster, runs)])
+    for place in places.stand_ins:
+        code_here, here = place.run(*BATCHES)
+        assert (code, told(there)) == (code_here, told(here))
+        assert settled == told([place_settled(place, runs)])
 
 
-@pytest.mark.parametrize(
-    "how", ["half", "dying", *(pytest.param(one, marks=pytest.mark.soak) for one in ("dead", "interrupted"))]
-)
-def test_the_end_of_the_process(both: tuple[Place, Place], how: str) -> None:
+@pytest.mark.parametrize("how", ["half", "dying", "dead", "interrupted"])
+def test_the_end_of_the_process(places: Places, how: str) -> None:
     """What was told until then, and what the instance knows of it."""
     after = [] if ENDS[how] is None else [ENDS[how]]
     last = batch(1, how, *after, run_id=RUNS[how])
-    (code, there), (code_here, here) = (place.run(last) for place in both)
-    assert code == code_here == (128 + signal.SIGINT if how == "interrupted" else -signal.SIGKILL)
-    assert told(there) == told(here)
-    assert told([place_settled(both[0], [RUNS[how]])]) == told([place_settled(both[1], [RUNS[how]])])
+    code, there = places.dagster.run(last)
+    assert code == (128 + signal.SIGINT if how == "interrupted" else -signal.SIGKILL)
+    settled = told([place_settled(places.dagster, [RUNS[how]])])
+    for place in places.stand_ins:
+        code_here, here = place.run(last)
+        assert (code, told(there)) == (code_here, told(here))
+        assert settled == told([place_settled(place, [RUNS[how]])])
 
 
 def place_settled(place: Place, runs: list[str]) -> Document:

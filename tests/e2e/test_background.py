@@ -15,8 +15,8 @@ import pytest
 
 from raw_trigger.hooks.background import at_work, read
 from tests.conftest import Repo
-from tests.e2e.conftest import Project
 from tests.e2e.test_kills import halting, wait_for
+from tests.support.tables import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -39,7 +39,7 @@ TOLD = """on_failure:
 def shop(project: Make) -> Iterator[Project]:
     """Two assets that stop where a test wants them to; the hooks are installed."""
     made = halting(project(f"{TOLD}hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"]), "")
-    assert made.tool("install").returncode == 0
+    install(made)
     yield made
     for path in (made.top / ".git").glob("halt-*"):
         path.unlink()
@@ -51,9 +51,15 @@ def shop(project: Make) -> Iterator[Project]:
 def plain(project: Make) -> Project:
     """Two assets that fail for the word broken."""
     made = project(f"{TOLD}hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
-    assert made.tool("install").returncode == 0
+    install(made)
     assert made.tool("adopt").returncode == 0
     return made
+
+
+def install(project: Repo, **environ: str) -> None:
+    """Install hooks that start a Python for each: what goes on in the background is known by its process."""
+    command = [sys.executable, "-m", "raw_trigger", "install"]
+    subprocess.run(command, cwd=project.top, env={**os.environ, **environ}, capture_output=True, check=True)
 
 
 def commit(
@@ -427,7 +433,7 @@ def test_first_use_takes_what_was_there_before_the_commit(plain: Project) -> Non
 def test_a_linked_worktree_has_a_process_of_its_own(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = project(f"hooks: {HOOKS}\n", a=["a.csv"], b=["b.csv"])
     monkeypatch.delenv("DAGSTER_HOME")
-    assert shop.tool("install").returncode == 0
+    install(shop)
     assert shop.tool("adopt").returncode == 0
     linked = Project(shop.top.parent / "linked", shop.home)
     shop.git("worktree", "add", "-q", str(linked.top), "-b", "side")
@@ -448,12 +454,7 @@ def test_a_git_directory_elsewhere(project: Make, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.git"
     (made.top / ".git").rename(elsewhere)
     where = {"GIT_DIR": str(elsewhere), "GIT_WORK_TREE": str(made.top)}
-    subprocess.run(
-        [sys.executable, "-m", "raw_trigger", "install"],
-        cwd=made.top,
-        env={**os.environ, **where},
-        check=True,
-    )
+    install(made, **where)
     made.write({R + "a.csv": "2"})
     made.git("commit", "-q", "-a", "-m", "x", env=where)
     path = elsewhere / "raw-trigger/background/job.json"

@@ -9,14 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 from typer.testing import CliRunner
 
 from raw_trigger.cli.app import app
 from tests.conftest import Repo
-from tests.e2e.conftest import Project, write_project
+from tests.support.forks import tool
+from tests.support.tables import Project, write_project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -25,20 +25,6 @@ R = "data/1_raw/"
 @pytest.fixture
 def tmp_path(one_place: Path) -> Path:
     return one_place
-
-
-def tool(cwd: Path, *args: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "raw_trigger", *args],
-        cwd=cwd,
-        env={**os.environ, "NO_COLOR": "1"},
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="surrogateescape",
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
 
 
 def everything(repo: Repo) -> tuple[object, ...]:
@@ -113,7 +99,6 @@ TABLE = [
         3,
         ["ValueError: red\\x07", "| second line"],
     ),
-    ({"pyproject.toml": "", R + "a.csv": "2"}, "diff", 3, ["no Dagster project here"]),
     (
         {"raw-trigger.yaml": "dagster: {python: /nowhere/python}\n", R + "a.csv": "2"},
         "diff",
@@ -136,10 +121,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def wronged(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def wronged(project_class: type[Project], kept: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setenv("DAGSTER_HOME", str(kept / "dagster_home"))
     monkeypatch.setenv("NO_COLOR", "1")
-    made = Project(kept / "project", kept / "dagster_home")
+    made = project_class(kept / "project", kept / "dagster_home")
     if not made.top.exists():
         (kept / "outside.yaml").write_text("")
         made.home.mkdir()
@@ -152,7 +137,18 @@ def wronged(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
 
 
 @pytest.mark.parametrize(
-    ("files", "command", "code", "words"), TABLE, ids=[f"{c}-{w[0][:30]}" for _, c, _, w in TABLE]
+    ("files", "command", "code", "words"),
+    [
+        *(pytest.param(*row, id=f"{row[1]}-{row[3][0][:30]}") for row in TABLE),
+        pytest.param(
+            {"pyproject.toml": "", R + "a.csv": "2"},
+            "diff",
+            3,
+            ["no Dagster project here"],
+            id="diff-no Dagster project here",
+            marks=pytest.mark.dagster,
+        ),
+    ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_changed(
     wronged: Project, files: dict[str, str | bytes], command: str, code: int, words: list[str]
@@ -312,7 +308,14 @@ def test_an_output_that_takes_no_more(project: Make) -> None:
     made.write({R + "a.csv": "2"})
     for command in ("diff", "diff --format json", "run"):
         with Path("/dev/full").open("w") as full:
-            done = tool(made.top, *command.split(), stdout=full)
+            done = subprocess.run(
+                [sys.executable, "-m", "raw_trigger", *command.split()],
+                cwd=made.top,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
         assert done.returncode == 3
         assert done.stderr == "raw-trigger: the output cannot be written: No space left on device\n"
     assert made.materialized() == []

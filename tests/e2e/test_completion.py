@@ -12,7 +12,7 @@ import pytest
 
 from raw_trigger.project import catalog as cache
 from tests.conftest import Repo
-from tests.e2e.conftest import Project
+from tests.support.tables import Project
 
 DEFINITIONS = """
 from dagster import DailyPartitionsDefinition, Definitions, StaticPartitionsDefinition, asset

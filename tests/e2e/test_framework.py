@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY_TOP, Repo
-from tests.e2e.conftest import Project
 from tests.e2e.operations import Operation, Workshop, begin, judge, through_a_framework
 from tests.support.forks import Program
 from tests.support.project import StandInProject
+from tests.support.tables import Project
 
 R = "data/1_raw/"
 STAGES = ("pre-commit", "post-commit", "post-merge", "post-rewrite", "post-checkout")
@@ -79,7 +79,7 @@ def shop(
     monkeypatch.setenv("PREK_HOME", str(frameworks_home / tool))
     made = project(a=["a.csv"], b=["b.csv"])
     # The environment of the project; that of the framework has no Dagster.
-    (made.top / ".venv").symlink_to(sys.prefix)
+    (made.top / ".venv").symlink_to(os.environ["VIRTUAL_ENV"])
     (made.top / ".git/info").mkdir(exist_ok=True)
     (made.top / ".git/info/exclude").write_text(".venv\n")
     made.commit({".pre-commit-config.yaml": configuration(published)})

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Project
 from tests.e2e.disks import Disk, Mounts, mounts
+from tests.support.tables import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"

@@ -1,6 +1,6 @@
 """A real history of raw data, replayed commit by commit with the hooks on.
 
-After every commit the materialized assets, as Dagster's own event log has them, are exactly
+After every commit the materialized assets, as the stand-in's event log has them, are exactly
 those whose files git says changed.
 """
 
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY_TOP, SOAK
-from tests.e2e.conftest import Project
+from tests.support.tables import Project
 
 HISTORIES = Path(os.environ.get("RAW_TRIGGER_HISTORIES", REPOSITORY_TOP.parent / "shared" / "histories"))
 BUNDLE = HISTORIES / "daydreaming-raw.bundle"
@@ -76,13 +75,14 @@ def changed(project: Project, old: str, new: str) -> list[str]:
 )
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_commit_materializes_what_it_changed(
-    part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]
+    part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project_class: type[Project]
 ) -> None:
-    home = new_home(tmp_path / "dagster_home")
+    home = tmp_path / "dagster_home"
+    home.mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     top = tmp_path / "replay"
     subprocess.run(["git", "clone", "-q", "--no-checkout", str(BUNDLE), "-b", "main", str(top)], check=True)
-    project = Project(top, home)
+    project = project_class(top, home)
     commits = project.git("rev-list", "--reverse", "main").split()
     assert len(commits) == 116
     commits = commits if SOAK else commits[-NEWEST:]

@@ -1,4 +1,4 @@
-"""`raw-trigger init` in real repositories with real Dagster projects, with and without a terminal."""
+"""`raw-trigger init` in real repositories with projects of Dagster, with and without a terminal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Repo
+from tests.support.forks import tool
+from tests.support.tables import instance
 
-DagsterInstance = pytest.importorskip("dagster").DagsterInstance
+pytestmark = pytest.mark.usefixtures("project_class")
 
 DEFINITIONS = """
 from dagster import AssetSpec, DailyPartitionsDefinition, Definitions, StaticPartitionsDefinition, asset
@@ -135,16 +137,7 @@ never materialized: crm/contact_list, raw/customers, raw/sales, raw_source/conce
 
 
 def run(cwd: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "raw_trigger", *args],
-        cwd=cwd,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    return tool(cwd, *args, COLUMNS="200")
 
 
 def at_terminal(cwd: Path, *args: str, answers: list[tuple[str, str]]) -> tuple[int, str]:
@@ -214,6 +207,7 @@ defs = dg.Definitions([files("visits", "shops"), files("wages", "releases")])
 """
 
 
+@pytest.mark.dagster
 def test_only_what_the_instance_knows_is_taken_for_a_dynamic_key(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,8 +216,8 @@ def test_only_what_the_instance_knows_is_taken_for_a_dynamic_key(
     home.mkdir()
     (home / "dagster.yaml").touch()
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    with DagsterInstance.from_config(str(home)) as instance:
-        instance.add_dynamic_partitions("shops", ["north", "south"])
+    with instance(home) as opened:
+        opened.add_dynamic_partitions("shops", ["north", "south"])
     files = ("north_2025.csv", "south_2025.csv", "west_2025.csv", "all wages/b.xlsx")
     repo.commit({**SMALL, "defs.py": DYNAMIC, **{f"data/1_raw/{name}": "1\n" for name in files}})
     done = run(repo.top, "init")
@@ -407,6 +401,7 @@ defs = Definitions([prices])
 }
 
 
+@pytest.mark.dagster
 def test_the_project_below_and_the_data_at_the_top(repo: Repo) -> None:
     """Everything is as where `dagster dev` is called: relative paths, `.env`, the interpreter."""
     repo.commit(MONOREPO)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from tests.e2e.conftest import Project, instance
+import pytest
+
+from tests.support.tables import Project, instance
 
 DEFINITIONS = """
 import json
@@ -70,6 +72,7 @@ def seen(project: Project) -> list[list[object]]:
     return sorted(json.loads(line) for line in lines)
 
 
+@pytest.mark.dagster
 def test_named_jobs(project: Callable[..., Project]) -> None:
     shop = project(CONFIG)
     shop.write({"definitions.py": DEFINITIONS, ".gitignore": "seen.jsonl\n__pycache__/\n"})

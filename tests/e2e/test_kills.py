@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.e2e.conftest import Project, instance
+from tests.support.tables import Project, instance
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -173,7 +173,7 @@ def kill_before_the_ref_moves(project: Project, runs: int = 1) -> Path:
     with running(project):
         wait_for(lambda: launches(project) - before)
         lock.touch()
-        wait_for(lambda: statuses(project) == ["SUCCESS"] * runs)
+        wait_for(lambda: project.runs() == ["SUCCESS"] * runs)
     return lock
 
 
@@ -181,12 +181,6 @@ def launches(project: Project) -> set[str]:
     """Those that are not over, by the record."""
     listed = project.try_git("ls-tree", "--name-only", "refs/raw-trigger/local", ".raw-trigger/launches/")
     return set(listed.stdout.split())
-
-
-def statuses(project: Project) -> list[str]:
-    """Of all Dagster runs, the newest first."""
-    with instance(project.home) as opened:
-        return [one.status.value for one in opened.get_runs()]
 
 
 def run(project: Project) -> subprocess.CompletedProcess[str]:
@@ -249,6 +243,7 @@ def test_killed_while_the_second_of_two_runs(project: Make, batches: int) -> Non
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 @pytest.mark.parametrize("halted", ["a", "b"])
 def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, halted: str) -> None:
     """The runner ends, its run is closed, and the next one waits for that before it settles."""
@@ -257,12 +252,12 @@ def test_the_parent_alone_is_killed_and_the_next_starts_at_once(shop: Project, h
     assert shop.materialized() == ["raw/a", "raw/b"]
     with instance(shop.home) as opened:
         second, first = opened.get_run_records(limit=2)
-    assert statuses(shop) == ["SUCCESS", "FAILURE"]
+    assert shop.runs() == ["SUCCESS", "FAILURE"]
     assert first.end_time <= second.start_time
     assert_settled(shop)
 
 
-@pytest.mark.parametrize("halted", ["a", pytest.param("b", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("halted", [pytest.param("a", marks=pytest.mark.dagster), "b"])
 def test_the_parent_alone_is_killed_and_its_runner_notices(shop: Project, halted: str) -> None:
     """Also if nobody comes after it."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -271,7 +266,7 @@ def test_the_parent_alone_is_killed_and_its_runner_notices(shop: Project, halted
     with running(shop) as child:
         wait_for(running_now.exists)
         child.kill()
-        wait_for(lambda: statuses(shop) == ["FAILURE"])
+        wait_for(lambda: shop.runs() == ["FAILURE"])
     flag.unlink()
     run(shop)
     assert shop.materialized() == ["raw/a", "raw/b"]
@@ -298,6 +293,7 @@ def test_killed_before_the_ref_moves(shop: Project) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.dagster
 @pytest.mark.parametrize("killed", [pytest.param("in the second run", marks=pytest.mark.soak), "after both"])
 def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
     """Only the id of the first one was known before it started."""
@@ -307,7 +303,7 @@ def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
         kill_before_the_ref_moves(shop, runs=2).unlink()
     else:
         kill_while_running(shop, "b")
-    assert len(statuses(shop)) == 2
+    assert len(shop.runs()) == 2
     assert shop.materialized() == (["raw/a", "raw/b"] if killed == "after both" else ["raw/a"])
     run(shop)
     assert shop.materialized() == ([] if killed == "after both" else ["raw/b"])
@@ -392,7 +388,7 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
         shop.write({R + "a.csv": "other"})
         shop.write({R + "a.csv": "2"})
         flag.unlink()
-        wait_for(lambda: statuses(shop) == ["SUCCESS"])
+        wait_for(lambda: shop.runs() == ["SUCCESS"])
     lock.unlink()
     shop.materialized()
     run(shop)
@@ -463,6 +459,7 @@ def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_killed_while_the_second_of_two_jobs_runs(project: Make) -> None:
     """Its file is changed back since: nobody knows what of it the job has done."""
     made = prepared(project(ONE_JOB, a=["a.csv"], b=["b.csv"]), JOBS)
@@ -491,6 +488,7 @@ def test_a_ledger_damaged_meanwhile_is_a_warning(shop: Project) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_an_instance_that_cannot_be_read_is_a_warning(shop: Project) -> None:
     """Its event log is gone with the whole home; what was in it has to be made again."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.e2e.conftest import Project
+from tests.support.tables import Project
 
 DEFS = """
 import os, subprocess

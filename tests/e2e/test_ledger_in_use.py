@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Project
+from tests.support.tables import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dagster import AssetKey
 
-from tests.e2e.conftest import Project, instance
+from tests.support.tables import Project, instance
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -16,6 +16,8 @@ R = "data/1_raw/"
 DEFINITIONS = """
 from pathlib import Path
 import dagster as dg
+
+pytestmark = pytest.mark.dagster
 
 RAW = Path(__file__).parent / "data" / "1_raw"
 

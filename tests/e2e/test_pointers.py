@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Project
+from tests.support.tables import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -45,7 +45,7 @@ def test_lfs_objects_that_were_not_pulled(
     monkeypatch.setenv("GIT_LFS_SKIP_SMUDGE", "1")
     origin.git("clone", "-q", f"file://{origin.top}", str(top))
     monkeypatch.delenv("GIT_LFS_SKIP_SMUDGE")
-    clone = Project(top, origin.home)
+    clone = type(origin)(top, origin.home)
     assert (top / R / "a.csv").read_text().startswith("version https://git-lfs")
     assert clone.git("status", "--porcelain") == ""
     assert clone.tool("adopt", before).returncode == 0
@@ -104,7 +104,7 @@ def cloned(origin: Project, top: Path, recorded: str) -> Project:
     origin.git("add", "-A")
     origin.commit()
     origin.git("clone", "-q", str(origin.top), str(top))
-    clone = Project(top, origin.home)
+    clone = type(origin)(top, origin.home)
     assert clone.tool("adopt", recorded).returncode == 0
     return clone
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Repo
-from tests.e2e.conftest import DEFINITIONS, Project
+from tests.support.tables import DEFINITIONS, Project
 
 CONFIG = "raw-trigger.yaml"
 NOTHING = "assets: [{path: '**', ignore: true}]\n"
@@ -30,11 +30,11 @@ def of_nothing(folder: str) -> dict[str | bytes, str | bytes | None]:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Project:
+def empty(tmp_path: Path, project_class: type[Project]) -> Project:
     """A repository without a Dagster instance of the user's: each project has its own."""
     top = tmp_path / "repo"
     top.mkdir()
-    made = Project(top, tmp_path / "none")
+    made = project_class(top, tmp_path / "none")
     made.git("init", "-q")
     made.commit({".gitignore": "__pycache__/\n"})
     return made
@@ -74,7 +74,8 @@ def test_each_is_run_by_itself(empty: Project) -> None:
     assert (done.returncode, attended(done)) == (0, []), "b has been materialized, and a is as it was"
 
     homes = empty.top / ".git/raw-trigger/projects"
-    assert {path.relative_to(homes).parts[0] for path in homes.glob("**/raw/x")} == {"b"}
+    made = {path.relative_to(homes).parts[0]: path.read_text() for path in homes.glob("**/events.jsonl")}
+    assert {name for name, log in made.items() if '"made"' in log} == {"b"}
     assert "raw/x" in empty.tool("explain", "b/data/1_raw/x.csv").stdout
     done = empty.tool("diff", "--format", "json")
     assert (done.returncode, done.stdout) == (2, "")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Repo
-from tests.e2e.conftest import Project
 from tests.e2e.test_init import at_terminal
+from tests.support.tables import Project
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -64,12 +64,12 @@ def test_two_at_once_run_once_and_the_second_says_for_whom_it_waits(project: Mak
         f"raw-trigger: waiting for raw-trigger cli (process {first.pid}), which is at work on 'local'\n"
     )
     (shop.top / "go_on").touch()
-    assert first.wait(60) == 0
-    out, _ = second.communicate(timeout=60)
-    assert second.returncode == 0
-    assert "Nothing to do" in out
+    said = first.communicate(timeout=60)
+    assert first.returncode == 0, said
+    said = second.communicate(timeout=60)
+    assert second.returncode == 0, said
+    assert "Nothing to do" in said[0]
     assert shop.materialized() == ["raw/a"]
-    first.communicate()
 
 
 @pytest.mark.soak
@@ -321,6 +321,7 @@ def test_what_a_rule_newly_feeds_is_pending_after_the_installation(project: Make
     assert [one["asset"] for one in shop.plan()["targets"]] == ["raw/b"]  # type: ignore[attr-defined, index]
 
 
+@pytest.mark.dagster
 def test_learn_runs_what_was_agreed_to_and_records_nothing_else(project: Make) -> None:
     """Where nothing was recorded HEAD would count as materialized: also all that `learn` did not run."""
     shop = project("root: data/1_raw\n", a=["a.csv"], b=["b.csv"], c=["c.csv"])

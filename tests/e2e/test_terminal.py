@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GRAPH, Project
+from tests.support.tables import GRAPH, Project
 from tests.terminal import Seen, at_terminal
+
+pytestmark = pytest.mark.dagster
 
 Make = Callable[..., Project]
 R = "data/1_raw/"

@@ -7,7 +7,9 @@ is installed in a repository's hooks calls it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import io
 import json
 import os
@@ -49,8 +51,10 @@ class Program:
         self.script = folder / "raw-trigger"
         self.script.write_text(_CLIENT.format(python=sys.executable, door=self._door))
         self.script.chmod(0o755)
-        # What install takes for the interpreter's own folder.
-        (folder / "python").symlink_to(sys.executable)
+        # What install takes for the interpreter's own folder, and what goes on in the background is started with.
+        python = folder / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.support.forks", self._door, str(self.script)],
             cwd=Path(__file__).resolve().parents[2],
@@ -81,6 +85,25 @@ class Program:
     def run(self, *args: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Run a command; ``env`` is its whole environment."""
         return self.start(*args, cwd=cwd, env=env).wait()
+
+
+@functools.cache
+def program() -> Program:
+    """The program, ready for as long as this process lives."""
+    folder = tempfile.TemporaryDirectory()
+    made = Program(Path(folder.name))
+
+    def end() -> None:
+        made.__exit__()
+        folder.cleanup()
+
+    atexit.register(end)
+    return made
+
+
+def tool(cwd: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run raw-trigger as a user does in a folder, without colours."""
+    return program().run(*args, cwd=cwd, env={**os.environ, "NO_COLOR": "1", **environ})
 
 
 class Started:

@@ -100,6 +100,21 @@ class StandInProject(Repo):
         return sorted(one["target"] for one in new)
 
 
+def environment(folder: Path) -> Path:
+    """A virtual environment whose interpreter is the stand-in: what is said to it is in ``folder/control``."""
+    control = folder / "control"
+    control.mkdir(parents=True)
+    packages = folder / "lib/python3/site-packages/dagster"
+    packages.mkdir(parents=True)
+    (packages / "__init__.py").touch()
+    (folder / "pyvenv.cfg").touch()
+    (folder / "bin").mkdir()
+    python = folder / "bin/python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {STANDIN} {control} "$@"\n')
+    python.chmod(0o755)
+    return folder
+
+
 def pending(plan: Document) -> list[str]:
     """The targets that a plan, as JSON, would make."""
     return [name(one) for one in plan["targets"] if one["action"] != "skip"]

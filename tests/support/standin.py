@@ -4,7 +4,7 @@ Configured as ``dagster: {python: [python3, -IS, …/standin.py, CONTROL], pytho
 is about git, the record and hooks is tested with it; what is about Dagster is tested with Dagster, and
 ``tests/dagster/test_standin.py`` compares what both say of the same project.
 
-The definitions are a JSON file of the project: ``{"assets": {"raw/a": {…}}, "jobs": {"name": "here"}}``. An asset
+The definitions are Python in the words of ``words.py``, or a JSON file of the project: ``{"assets": {"raw/a": {…}}, "jobs": {"name": "here"}}``. An asset
 has, all optional: ``parents``, ``partitions`` (a list of keys, or ``{"dynamic": NAME}``), ``external``, ``group``,
 ``set`` (the assets that its step makes, itself included), ``metadata``, ``checks``.
 
@@ -32,14 +32,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -49,6 +53,7 @@ VERSION = "1.11.0"
 ROOTS = ("data/1_raw",)
 LOAD_FAILED = 3
 PATIENCE_SECONDS = 60
+LOOK_SECONDS = 0.2
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
@@ -73,7 +78,9 @@ class Channel:
         os.set_blocking(self.fd, True)
 
     def send(self, document: Document) -> None:
-        os.write(self.fd, json.dumps(document).encode("ascii") + b"\n")
+        """Also to nobody: an interrupted run is closed all the same."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.fd, json.dumps(document).encode("ascii") + b"\n")
 
     def is_read(self) -> bool:
         try:
@@ -86,18 +93,41 @@ class Channel:
 class Place:
     """Everything that lies somewhere: the project, its definitions, the instance, the control folder."""
 
-    def __init__(self, control: Path, request: Document) -> None:
-        self.control = control
-        self.top = request["project"]["top"]
-        self.file = request["project"]["python_file"][0]
+    def __init__(self, control: Path, inside: Path, request: Document) -> None:
+        self.control, self.inside = control, inside
+        project = request["project"]
+        self.top, self.folder = project["top"], project["directory"]
+        names = project["module_name"] or re.findall(
+            'module_name = "(.*)"', text(Path(self.folder, "pyproject.toml"))
+        )
+        files = project["python_file"] or [
+            str(Path(self.folder, f"{name.replace('.', '/')}.py")) for name in names
+        ]
+        self.file = files[0] if files else str(Path(self.folder, "definitions.py"))
+        self.module = names[0] if names else Path(self.file).stem
         named = request["home"] or os.environ.get("DAGSTER_HOME")
         self.home = Path(named or request["default_home"])
         if named is None:
             self.home.mkdir(parents=True, exist_ok=True)
 
     def definitions(self) -> Document:
-        found: Document = json.loads(Path(self.file).read_text())
-        return found
+        if self.file.endswith(".json"):
+            found: Document = json.loads(Path(self.file).read_text())
+            return found
+        loaded: Document = module("words", Path(__file__).parent).load(
+            self.module, Path(self.file), Path(self.folder)
+        )
+        return loaded
+
+    def error(self, problem: BaseException) -> Document:
+        """What the user's code raised, as the probe and the runner tell it."""
+        if isinstance(problem, InjectedError) or self.file.endswith(".json"):
+            return raised(str(problem))
+        trace = problem.__traceback__
+        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(self.folder):
+            trace = trace.tb_next
+        told: Document = module("session", self.inside).error_of(problem.with_traceback(trace))
+        return told
 
     # The instance
 
@@ -144,6 +174,22 @@ class Place:
         append(self.control / "truth.jsonl", {**truth, "time": time.time()})
 
 
+def module(name: str, folder: Path) -> Any:
+    """One of the modules that lie nowhere where Python looks."""
+    if name not in sys.modules:
+        loader = SourceFileLoader(name, str(folder / f"{name}.py"))
+        specified = importlib.util.spec_from_loader(name, loader)
+        assert specified is not None
+        sys.modules[name] = importlib.util.module_from_spec(specified)
+        loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def text(file: Path) -> str:
+    """Of a file, if it is there."""
+    return file.read_text() if file.exists() else ""
+
+
 def append(file: Path, document: Document) -> None:
     fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(fd, json.dumps(document).encode() + b"\n")
@@ -180,8 +226,9 @@ def probe(place: Place, request: Document, channel: Channel) -> int:
     """Describe the definitions as the probe does."""
     try:
         found = place.definitions()
-    except ValueError as error:
-        channel.send({"error": raised(f"{place.file}: {error}")})
+    except (Exception, SystemExit) as error:
+        is_text = place.file.endswith(".json")
+        channel.send({"error": raised(f"{place.file}: {error}") if is_text else place.error(error)})
         return LOAD_FAILED
     partitions: list[Document] = []
     assets = []
@@ -189,11 +236,9 @@ def probe(place: Place, request: Document, channel: Channel) -> int:
         number = None
         if "partitions" in one:
             given = one["partitions"]
-            document = (
-                {"kind": "static", "keys": given}
-                if isinstance(given, list)
-                else {"kind": "dynamic", "name": given["dynamic"]}
-            )
+            document = {"kind": "static", "keys": given} if isinstance(given, list) else given
+            if "dynamic" in document:
+                document = {"kind": "dynamic", "name": given["dynamic"]}
             if document not in partitions:
                 partitions.append(document)
             number = partitions.index(document)
@@ -224,7 +269,7 @@ def probe(place: Place, request: Document, channel: Channel) -> int:
             "unread": [],
             "problems": [None for _ in request.get("run_configs") or []],
             "code": [],
-            "watched": {"files": [place.file], "folders": [], "modules": []},
+            "watched": {"files": sorted(found.get("files", [place.file])), "folders": [], "modules": []},
             "libraries": [],
         }
     )
@@ -317,11 +362,12 @@ class Runner:
             fcntl.lockf(os.open(lock, os.O_RDWR | os.O_CREAT, 0o666), fcntl.LOCK_SH)
         if not self.channel.is_read():
             return 128 + signal.SIGTERM
+        threading.Thread(target=self._watch, daemon=True).start()
         try:
             self.misbehave("load")
             self.assets = self.place.definitions()["assets"]
-        except (InjectedError, ValueError) as error:
-            self.channel.send({"event": "load-failed", "error": raised(str(error))})
+        except (Exception, SystemExit) as error:
+            self.channel.send({"event": "load-failed", "error": self.place.error(error)})
             return LOAD_FAILED
         self.channel.send({"event": "loaded", "seconds": 0.0, "dagster": VERSION})
         for batch in self.request["batches"]:
@@ -332,6 +378,12 @@ class Runner:
         self.misbehave("end")
         self.channel.send({"event": "done"})
         return 0
+
+    def _watch(self) -> None:
+        """End this process once what started it was killed. In a thread."""
+        while self.channel.is_read():
+            time.sleep(LOOK_SECONDS)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)  # type: ignore[arg-type]
 
     # What goes wrong
 
@@ -637,15 +689,12 @@ class Runner:
         made: list[Document] = []
         error = None
         try:
-            for target in step:
-                self.misbehave("before", target)
-                read = self.place.disk()
-                self.misbehave("read", target)
+            for target, read in self._finished(step):
                 self._make(target, name, run, first, read)
                 made.append(target)
                 self.misbehave("materialized", target)
-        except InjectedError as problem:
-            error = raised(str(problem))
+        except Exception as problem:
+            error = self.place.error(problem)
         except InterruptedRunError:
             self.place.remember(type="step ended", step=name, success=False, **of)
             for target in step:
@@ -663,6 +712,29 @@ class Runner:
             statuses.append(status)
             self._tell(number, target, status, why, run=run, seconds=0.0, checks=results)
             self.misbehave("told", target)
+
+    def _finished(self, step: list[Document]) -> Iterator[tuple[Document, dict[str, str]]]:
+        """Each target of a step as it is finished, and what was on disk when it was begun."""
+        function = self.assets.get("/".join(step[0]["asset"]), {}).get("function")
+        if function is None:
+            for target in step:
+                self.misbehave("before", target)
+                read = self.place.disk()
+                self.misbehave("read", target)
+                yield target, read
+            return
+        for target in step:
+            self.misbehave("before", target)
+        read = self.place.disk()
+        for target in step:
+            self.misbehave("read", target)
+        result = module("words", Path(__file__).parent).call(function, step[0]["partition"])
+        if not isinstance(result, Iterator):
+            yield from ((target, read) for target in step)
+            return
+        for one in result:
+            keys = [step[0]["asset"]] if one.key is None else [parts(one.key)]
+            yield from ((target, read) for target in step if target["asset"] in keys)
 
     def _make(self, target: Document, step: str, run: str, first: str | None, read: dict[str, str]) -> None:
         key = "/".join(target["asset"])
@@ -682,19 +754,25 @@ class Runner:
         """The error of a check that failed, and what all of them said."""
         key, results, why = "/".join(target["asset"]), [], None
         for check in self.assets.get(key, {}).get("checks", ()):
-            message = None
+            passed, severity, message = True, "ERROR", None
             try:
                 self.misbehave("check", target)
-            except InjectedError as problem:
-                message = str(problem)
-                why = why or plain(f"asset check {check} failed: {message}")
+                function = self.assets[key].get("check_functions", {}).get(check)
+                if function is not None:
+                    said = module("words", Path(__file__).parent).call(function, target["partition"])
+                    passed, severity, message = said.passed, said.severity.name, said.description
+            except Exception as problem:
+                passed, message = False, str(problem)
             except InterruptedRunError:
                 why = plain(f"asset check {check} failed: interrupted while it ran")
                 self._tell(number, target, "failed", why, run=run, seconds=0.0)
                 raise
-            passed = message is None
-            self.place.remember(type="check", asset=key, check=check, passed=passed, run=run, first=first)
-            results.append({"name": check, "passed": passed, "severity": "ERROR", "message": message})
+            if not passed and severity == "ERROR":
+                why = why or plain(f"asset check {check} failed: {message or 'no description'}")
+            # Of those with another severity the instance knows nothing that matters.
+            fine = passed or severity != "ERROR"
+            self.place.remember(type="check", asset=key, check=check, passed=fine, run=run, first=first)
+            results.append({"name": check, "passed": passed, "severity": severity, "message": message})
         return why, results
 
 
@@ -703,11 +781,11 @@ def main() -> int:
     control, program = Path(sys.argv[1]), sys.argv[3]
     with (control / "starts").open("a") as starts:
         starts.write(f"{program}\n")
-    text = sys.stdin.buffer.read()
-    if not text:
+    asked = sys.stdin.buffer.read()
+    if not asked:
         return 0  # whoever started this has changed its mind, or is gone
-    request = json.loads(text)
-    channel, place = Channel(request["channel"]), Place(control, request)
+    request = json.loads(asked)
+    channel, place = Channel(request["channel"]), Place(control, Path(sys.argv[2]).parent, request)
     os.chdir(request["project"]["directory"])
     if program == "probe":
         return probe(place, request, channel)
@@ -719,8 +797,6 @@ def main() -> int:
         return Runner(place, request, channel).run_all()
     except InterruptedRunError as interrupted:
         return 128 + int(interrupted.args[0])
-    except BrokenPipeError:
-        return 128 + signal.SIGTERM
 
 
 if __name__ == "__main__":
