@@ -41,6 +41,7 @@ def act(ground: Ground, event: dict[str, Any], **inputs: Any) -> steps.Ran:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_plan_run_and_record(ground: Ground) -> None:
     """What the shipped workflow does, input by input."""
     event = ground.push({f"{R}a.csv": "a 2\n"})

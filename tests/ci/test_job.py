@@ -153,7 +153,7 @@ def test_a_check_that_failed_is_one_error(ground: Ground) -> None:
     assert done.summary.count("that is odd") == 1
 
 
-@pytest.mark.parametrize("depth", [pytest.param(0, marks=pytest.mark.soak), 1])
+@pytest.mark.parametrize("depth", [0, 1])
 def test_a_deleted_branch_is_nothing_to_do(ground: Ground, depth: int) -> None:
     gone = ground.push({f"{R}a.csv": "a 2\n"}, branch="gone")
     ground.desk.git("push", "-q", "origin", ":gone")
@@ -277,7 +277,6 @@ def test_batches_of_which_one_fails_and_one_is_missing(ground: Ground) -> None:
     assert again.plan.json("assets") == ["raw/b"]
 
 
-@pytest.mark.soak
 def test_a_file_that_had_to_wait_is_no_success(ground: Ground) -> None:
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
     done = ground.job(ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": pointer}))
@@ -295,6 +294,7 @@ def test_results_that_nobody_left(ground: Ground) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_a_first_workflow_of_which_nothing_is_left(ground: Ground) -> None:
     """Every batch was cancelled, or the job that plans failed: the next push makes it good all the same."""
     jobs = Matrix(ground, ground.push({f"{R}a.csv": "a 2\n"}))
@@ -308,6 +308,7 @@ def test_a_first_workflow_of_which_nothing_is_left(ground: Ground) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_conventions_are_left_to_the_batches(ground: Ground) -> None:
     """By the rules alone nothing is known of these files; a job with the catalog decides."""
     ground.begin(CONVENTION)
@@ -321,7 +322,6 @@ def test_conventions_are_left_to_the_batches(ground: Ground) -> None:
     assert ground.recorded() == START | {"a.csv": "a 2", "what.csv": "nobody's"}
 
 
-@pytest.mark.soak
 def test_what_is_below_an_external_asset_goes_with_it(ground: Ground) -> None:
     jobs = Matrix(ground, ground.push({f"{R}seen.csv": "seen 2\n", f"{R}c.csv": "c 2\n"}))
     assert sorted(jobs.batches) == ["raw/c", "raw/seen"]
@@ -408,6 +408,7 @@ def test_an_environment_for_a_pull_request(ground: Ground) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_without_permission_to_write_the_outcome_counts(ground: Ground) -> None:
     hook = ground.origin.top / "hooks/update"
     event = ground.push({f"{R}a.csv": "a 2\n", f"{R}b.csv": "b broken\n"})
@@ -495,7 +496,6 @@ def wait_for(condition: Callable[[], object], child: subprocess.Popen[bytes] | N
         time.sleep(0.02)
 
 
-@pytest.mark.soak
 def test_two_runs_at_once(ground: Ground) -> None:
     """The second one begins in the middle of the very first one: it finds a record, and both are put together."""
     one = ground.push({f"{R}a.csv": "a 2\n"})

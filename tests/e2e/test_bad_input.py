@@ -235,7 +235,6 @@ def test_hostile_names_go_all_the_way(project: Make) -> None:
     assert not (made.top / "x").exists()
 
 
-@pytest.mark.soak
 def test_a_submodule_and_a_symlink_under_the_root(project: Make, tmp_path: Path) -> None:
     made = project(config="assets: [{path: 'link.csv', asset: raw/a}]\n", a=["a.csv"])
     other = Repo(tmp_path / "other")
@@ -278,6 +277,7 @@ def test_a_file_that_became_a_folder(project: Make) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_a_git_directory_that_takes_no_files(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = project(a=["a.csv"])
     made.tool("adopt")
@@ -322,6 +322,7 @@ def test_an_output_that_takes_no_more(project: Make) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_an_output_that_takes_ascii_only(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = project(config="assets: [{path: '*', asset: raw/a}]\n", a=["a.csv"])
     made.tool("adopt")
@@ -419,10 +420,10 @@ defs = Definitions(assets=[a, b])
         pytest.param(
             "git update-ref refs/raw-trigger/local $(git rev-parse HEAD^{tree}:other)",
             0,
-            marks=pytest.mark.soak,
+            marks=[pytest.mark.soak, pytest.mark.dagster],
         ),
         ("git update-ref -d refs/raw-trigger/local", 3),
-        pytest.param("echo garbage >.git/refs/raw-trigger/local", 3, marks=pytest.mark.soak),
+        ("echo garbage >.git/refs/raw-trigger/local", 3),
     ],
     ids=["moved", "deleted", "garbage"],
 )

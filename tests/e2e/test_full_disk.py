@@ -99,7 +99,13 @@ IN_THE_GATE = (("objects", READ_ONLY), ("ledger", FULL))
     ("how", "where", "code", "words", "ran", "then"),
     [
         pytest.param(
-            how, *row, id=f"{name}-{how}", marks=() if (name, how) in IN_THE_GATE else pytest.mark.soak
+            how,
+            *row,
+            id=f"{name}-{how}",
+            marks=[
+                *([] if (name, how) in IN_THE_GATE else [pytest.mark.soak]),
+                *([pytest.mark.dagster] if name == "dagster" else []),
+            ],
         )
         for name, row in BEFORE.items()
         for how in (FULL, READ_ONLY)
@@ -131,7 +137,7 @@ def test_before_the_run(
             ".git/objects", 3, ["git hash-object failed: ", FULL, ROOM], "ab", marks=pytest.mark.soak
         ),
         ("books", 0, ["warning: how the run ended is not in the history: ", "disk is full", LEDGER], "ab"),
-        pytest.param("../dagster_home", 1, [], "aab", marks=pytest.mark.soak),
+        pytest.param("../dagster_home", 1, [], "aab", marks=[pytest.mark.soak, pytest.mark.dagster]),
     ],
     ids=["git", "objects", "ledger", "dagster"],
 )
@@ -158,6 +164,7 @@ def obstacle(shop: Project, small: Mounts, where: str) -> Disk:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_a_commit_while_the_dagster_home_is_full(project: Make, small: Mounts) -> None:
     shop = shop_of(project)
     assert shop.tool("install").returncode == 0
@@ -211,6 +218,7 @@ prlimit --fsize=100 --pid "$tool"
 
 @pytest.mark.soak
 @pytest.mark.parametrize("when", ["before", "while"])
+@pytest.mark.dagster
 def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
     """As of ``ulimit -f``; it kills git without a word. Nothing has to be mounted for it."""
     shop = shop_of(project)
@@ -233,6 +241,7 @@ def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_hooks_that_cannot_be_written_refuse_no_commit(project: Make, small: Mounts) -> None:
     """Nor one that edits the configuration, which they would be told of."""
     shop = project("", a=["a.csv"])

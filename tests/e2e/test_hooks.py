@@ -57,6 +57,7 @@ def pending(project: Project) -> list[str]:
     return [t["asset"] for t in plan["targets"]]  # type: ignore[index, attr-defined]
 
 
+@pytest.mark.dagster
 def test_a_commit_materializes_what_is_made_from_its_file_and_nothing_else(shop: Project) -> None:
     shop.stage({R + "a.csv": "2"})
     done = try_commit(shop)
@@ -219,7 +220,6 @@ def test_a_deletion_is_told_and_settled(shop: Project) -> None:
     assert shop.plan()["changes"] == []
 
 
-@pytest.mark.soak
 def test_what_a_run_read_is_what_is_recorded(project: Make) -> None:
     shop = project(both=["both/a.csv", "both/b.csv"], config="assets: [{path: 'both/*', asset: raw/both}]\n")
     shop.tool("install")
@@ -272,7 +272,6 @@ def test_the_first_commit_of_a_repository(project: Make) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize(
     "args", [["-a"], ["--", R + "a.csv"], ["--only", R + "a.csv"], ["--include", R + "a.csv"]]
 )
@@ -284,7 +283,6 @@ def test_every_way_to_say_what_is_committed(shop: Project, args: list[str]) -> N
     assert pending(shop) == []
 
 
-@pytest.mark.soak
 def test_first_use_takes_what_was_there_before_the_commit(project: Make) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("install")
@@ -326,7 +324,6 @@ def test_an_edited_configuration_reaches_the_hooks(shop: Project) -> None:
     assert shop.materialized() == ["raw/a"]
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("program_is_there", [True, False])
 def test_a_project_below_the_top(
     project: Make, program_is_there: bool, monkeypatch: pytest.MonkeyPatch
@@ -372,7 +369,7 @@ def test_a_linked_worktree_has_a_record_of_its_own_where_its_assets_are(
     assert (shop.top / ".git/worktrees/linked/raw-trigger/dagster_home/events.jsonl").is_file()
 
 
-@pytest.mark.parametrize("skip", [{"RAW_TRIGGER_SKIP": "1"}, pytest.param({}, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("skip", [{"RAW_TRIGGER_SKIP": "1"}, {}])
 def test_a_first_commit_that_no_hook_looked_at_is_not_taken_as_done(
     project: Make, skip: dict[str, str]
 ) -> None:
@@ -389,7 +386,6 @@ def test_a_first_commit_that_no_hook_looked_at_is_not_taken_as_done(
     assert pending(shop) == []
 
 
-@pytest.mark.soak
 @pytest.mark.dagster
 def test_of_a_path_that_feeds_two_only_the_failed_one_is_run_again(project: Make) -> None:
     config = "assets: [{path: a.csv, assets: [raw/a, raw/b]}]\n"
@@ -429,7 +425,6 @@ def test_what_a_narrowed_run_left_out_is_still_pending(project: Make) -> None:
     )
 
 
-@pytest.mark.soak
 def test_an_edited_rule_brings_back_what_it_newly_maps(project: Make) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
     shop.tool("install")
@@ -447,7 +442,6 @@ def test_an_edited_rule_brings_back_what_it_newly_maps(project: Make) -> None:
     assert pending(shop) == []
 
 
-@pytest.mark.soak
 def test_a_file_that_becomes_a_folder_while_its_asset_fails(project: Make) -> None:
     config = "on_delete: materialize\nassets: [{path: x, asset: raw/a}, {path: 'x/*', asset: raw/b}]\n"
     shop = project(config=config, a=["a.csv"], b=["b.csv"])
@@ -467,7 +461,7 @@ def test_a_file_that_becomes_a_folder_while_its_asset_fails(project: Make) -> No
     ("mark", "words"),
     [
         ("--assume-unchanged", "git is told not to look at it"),
-        pytest.param("--skip-worktree", "git is told not to look at it", marks=pytest.mark.soak),
+        ("--skip-worktree", "git is told not to look at it"),
     ],
 )
 def test_what_git_is_told_not_to_look_at_is_not_taken_for_what_it_says(
@@ -497,7 +491,6 @@ def test_a_file_that_git_ignores_now_but_is_still_there(project: Make) -> None:
     assert shop.materialized() == []
 
 
-@pytest.mark.soak
 def test_an_intended_file_does_not_stop_a_commit_of_others(shop: Project) -> None:
     shop.write({R + "later.csv": ""})
     shop.git("add", "-N", R + "later.csv")
@@ -506,7 +499,6 @@ def test_an_intended_file_does_not_stop_a_commit_of_others(shop: Project) -> Non
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.soak
 def test_a_folder_that_becomes_a_link(project: Make) -> None:
     shop = project(config="assets: [{path: '**', asset: raw/a}]\n", a=["a.csv"])
     shop.commit({R + "x/y": "1", "other/y": "1"})
@@ -548,7 +540,6 @@ def test_staged_conflicts_are_said(shop: Project) -> None:
     assert "dirty: its merge conflict is not resolved" in done.stdout
 
 
-@pytest.mark.soak
 def test_after_a_rebase_a_commit_without_raw_data_starts_nothing(shop: Project) -> None:
     shop.git("checkout", "-q", "-b", "side")
     shop.stage({R + "b.csv": "from the side"})

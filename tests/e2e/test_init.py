@@ -351,7 +351,7 @@ def test_a_pre_commit_file_that_cannot_be_added_to_is_left(repo: Repo) -> None:
         pytest.param(
             {"pyproject.toml": None, "defs.py": "assets = []\n"},
             ["no Dagster project here", "name it: `raw-trigger -m my_project.definitions init`"],
-            marks=pytest.mark.soak,
+            marks=[pytest.mark.soak, pytest.mark.dagster],
         ),
     ],
 )
@@ -420,6 +420,7 @@ def test_the_project_below_and_the_data_at_the_top(repo: Repo) -> None:
     "arguments",
     [["-m", "shop.definitions", "init"], ["-C", "src", "-m", "shop.definitions", "init"], ["init"]],
 )
+@pytest.mark.dagster
 def test_a_module_below_src_that_is_not_installed(repo: Repo, arguments: list[str]) -> None:
     code = SMALL["defs.py"].replace("def a(): ...", "def a(): open('data/1_raw/a.csv')")
     repo.commit({"src/shop/__init__.py": "", "src/shop/definitions.py": code, "data/1_raw/a.csv": "1\n"})

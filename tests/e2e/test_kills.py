@@ -311,6 +311,7 @@ def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_killed_while_git_moves_the_ref(shop: Project) -> None:
     """Its lock file stays: nothing can be recorded, so nothing is run either, until it is taken away."""
     shop.write({R + "a.csv": "2"})
@@ -340,6 +341,7 @@ def test_killed_before_the_ledgers_row(shop: Project) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_killed_after_the_ref_moved(shop: Project) -> None:
     """Only the ledger was not told any more."""
     shop.write({R + "a.csv": "2"})
@@ -398,6 +400,7 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("halted", ["a", "b"])
+@pytest.mark.dagster
 def test_a_file_that_was_changed_back_since_is_read_again(shop: Project, halted: str) -> None:
     """Nothing differs from the record, but the asset was, or may have been, made from something else."""
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -448,6 +451,7 @@ def test_what_a_check_failed_for_is_not_finished(project: Make) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.dagster
 def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
     made = prepared(project(a=["a.csv"]), EXTERNAL)
     made.write({R + "a.csv": "2"})

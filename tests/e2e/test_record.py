@@ -72,7 +72,6 @@ def test_two_at_once_run_once_and_the_second_says_for_whom_it_waits(project: Mak
     assert shop.materialized() == ["raw/a"]
 
 
-@pytest.mark.soak
 def test_a_lock_whose_owner_is_gone_blocks_nobody(project: Make) -> None:
     shop = project(a=["a.csv"])
     shop.commit({"definitions.py": SLOW, ".gitignore": "__pycache__/\nstarted\ngo_on\n"})
@@ -140,10 +139,7 @@ def test_every_kind_of_repository(tmp_path: Path, repo: Repo, kind: str) -> None
 
 @pytest.mark.parametrize(
     "harm",
-    [
-        "garbage",
-        *(pytest.param(h, marks=pytest.mark.soak) for h in ("deleted", "moved to a commit", "locked")),
-    ],
+    ["garbage", "deleted", "moved to a commit", pytest.param("locked", marks=pytest.mark.soak)],
 )
 def test_what_harms_the_record_is_told_and_loses_nothing(project: Make, harm: str) -> None:
     shop = project(a=["a.csv"], b=["b.csv"])
