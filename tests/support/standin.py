@@ -126,7 +126,7 @@ class Place:
         trace = problem.__traceback__
         while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(self.folder):
             trace = trace.tb_next
-        told: Document = module("session", self.inside).error_of(problem.with_traceback(trace))
+        told: Document = module("errors", self.inside).error_of(problem.with_traceback(trace))
         return told
 
     # The instance
