@@ -1,4 +1,4 @@
-"""Writes every launch into the ledger before it starts, and closes it afterwards.
+"""Writes every launch into the ledger before it starts, closes it afterwards, and reads what ran.
 
 The record does not depend on it: a ledger that cannot be used is a warning.
 """
@@ -18,6 +18,7 @@ from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
+from raw_trigger.repo.commits import committed
 from raw_trigger.workspace.workspace import Workspace
 
 
@@ -28,11 +29,11 @@ def open_ledger(workspace: Workspace) -> Ledger:
     return Ledger(url, app_version=__version__, place=f"{platform.node()}:{repo.common_dir}")
 
 
-class Bookkeeper:
-    """Keeps the ledger of one workspace.
+class History:
+    """Reads the ledger of one workspace.
 
     Args:
-        warn: Called with what could not be read or written.
+        warn: Called with what could not be read.
     """
 
     def __init__(self, workspace: Workspace, warn: Callable[[str], None]) -> None:
@@ -65,12 +66,23 @@ class Bookkeeper:
             self._warn(f"the history cannot be read, so what ran here is not known: {error.line}")
             return {}
 
+
+class Bookkeeper:
+    """Keeps the ledger of one workspace.
+
+    Args:
+        warn: Called with what could not be written.
+    """
+
+    def __init__(self, workspace: Workspace, warn: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._warn = warn
+        self._ledger = open_ledger(workspace)
+
     def begin(self, launch_id: str, order: Order, face: str) -> None:
         """Records that the order is about to be carried out."""
         plan = order.plan
         commit = order.tags["raw_commit"]
-        known = commit.partition("+")[0]
-        time = self._workspace.repo.git.line("show", "--no-patch", "--format=%cI", known) if known else None
         launch = LaunchRecord(
             launch_id=launch_id,
             environment=plan.environment,
@@ -81,7 +93,7 @@ class Bookkeeper:
             log=None,
             owner=this_process(),
             started=datetime.now(timezone.utc),
-            committed=datetime.fromisoformat(time.replace("Z", "+00:00")) if time else None,
+            committed=committed(self._workspace.repo, commit.partition("+")[0]),
         )
         try:
             self._ledger.begin(launch)

@@ -8,13 +8,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from raw_trigger.assumed import assumptions, fed_files
 from raw_trigger.errors import UsageError
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import unknown_asset
 from raw_trigger.model.assets import Partitions
 from raw_trigger.model.plan import Plan, Target
+from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
-from raw_trigger.trigger import Trigger
 
 CellState = Literal["recorded", "assumed", "pending", "failed", "no file", "no partition"]
 
@@ -50,30 +51,30 @@ class Grid:
         return {"asset": self.asset, "partitions": cells}
 
 
-def grids(trigger: Trigger, assets: Collection[str] = ()) -> list[Grid]:
+def grids(planner: Planner, assets: Collection[str] = ()) -> list[Grid]:
     """Returns the grids of the partitioned assets that are made from files, or of the named ones.
 
     Raises:
         UsageError: a named asset does not exist or is not partitioned.
     """
-    catalog = trigger.catalog()
+    catalog = planner.catalog()
     for key in assets:
         if key not in catalog.assets:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
         if catalog.assets[key].partitions is None:
             raise UsageError(f"asset '{key}' is not partitioned", "name one that is")
-    workspace = trigger.workspace
+    workspace = planner.workspace
     base, desired = from_arguments(workspace.repo, workspace.environment, [])
-    plan = trigger.plan(trigger.detect(base, desired), launching=True)
-    assumptions = trigger.assumptions()
+    plan = planner.plan(planner.detect(base, desired), launching=True)
+    known = assumptions(planner)
     fed: dict[str, set[str]] = {}
     assumed: dict[str, set[str]] = {}
-    for path, target in trigger.fed():
+    for path, target in fed_files(planner):
         if target.partition is not None:
             fed.setdefault(target.asset, set()).add(target.partition)
-            if assumptions.covers(path, target.text):
+            if known.covers(path, target.text):
                 assumed.setdefault(target.asset, set()).add(target.partition)
-    failed = {name for name, _, _ in trigger.failed()}
+    failed = {name for name, _, _ in planner.history.failed()}
     keys = PartitionKeys(time.time())
     found = []
     for key in sorted(assets or fed):

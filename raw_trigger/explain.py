@@ -25,10 +25,10 @@ from raw_trigger.model.changes import (
 )
 from raw_trigger.model.plan import Plan, PlannedChange, Target
 from raw_trigger.model.record import Again
+from raw_trigger.planner import Planner
 from raw_trigger.planning.asked import no_key
 from raw_trigger.repo import diff
 from raw_trigger.revisions import from_arguments
-from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.roots import spellings
 
 # The path is planned as if it had just been added; then only a file without rows is unchanged.
@@ -77,25 +77,25 @@ class AssetExplanation:
 class Explainer:
     """Explains paths and assets of one workspace, compared with the working tree."""
 
-    def __init__(self, trigger: Trigger) -> None:
-        self._trigger = trigger
-        self._repo = trigger.workspace.repo
-        self._look(trigger.known_catalog())
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._repo = planner.workspace.repo
+        self._look(planner.known_catalog())
 
     def _look(self, catalog: Catalog) -> None:
-        trigger = self._trigger
+        planner = self._planner
         self._catalog = catalog
-        self._rules: RuleBook = trigger.rules(self._catalog)
-        record = trigger.record
-        self._recorded = None if record is None else trigger.record_under(self._rules, record)
+        self._rules: RuleBook = planner.rules(self._catalog)
+        record = planner.record
+        self._recorded = None if record is None else planner.record_under(self._rules, record)
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
-        watched = trigger.tracked.watched(base, Desired("worktree", WORKTREE))
-        against = from_arguments(self._repo, trigger.workspace.environment, [])
-        self._plan = trigger.plan(trigger.detect(*against), launching=True)
+        watched = planner.tracked.watched(base, Desired("worktree", WORKTREE))
+        against = from_arguments(self._repo, planner.workspace.environment, [])
+        self._plan = planner.plan(planner.detect(*against), launching=True)
         self._due = self._plan.due
-        changes, _ = trigger.tracked.changes(diff.to_worktree(self._repo, base, watched), base)
+        changes, _ = planner.tracked.changes(diff.to_worktree(self._repo, base, watched), base)
         self._changes = {change.path: change for change in changes}
-        self._files = dict(desired_paths(self._repo, trigger.tracked, Desired("worktree", WORKTREE)))
+        self._files = dict(desired_paths(self._repo, planner.tracked, Desired("worktree", WORKTREE)))
         # What is gone, and is not known to be gone for every target.
         gone = (one.change for one in self._plan.changes if one.change.path not in self._files)
         self._changes = {**{change.path: change for change in gone}, **self._changes}
@@ -114,18 +114,18 @@ class Explainer:
                 raise
             certain = False
         # A cached catalog does not prove that something is missing. A plan would also have loaded it afresh.
-        catalog = self._trigger.known_catalog() if certain else self._trigger.catalog()
+        catalog = self._planner.known_catalog() if certain else self._planner.catalog()
         if catalog is self._catalog:
             return found
         self._look(catalog)
         return self._explained(name, cwd)
 
     def _explained(self, name: str, cwd: Path) -> PathExplanation | AssetExplanation:
-        top, roots = self._repo.top, self._trigger.workspace.roots
+        top, roots = self._repo.top, self._planner.workspace.roots
         for candidate in map(to_bytes, spellings(self._repo, roots, name, cwd)):
             if candidate in self._files or candidate in self._changes:
                 return self._path(candidate)
-            behind = (path for path in self._files if self._trigger.tracked.pointer_of(path) == candidate)
+            behind = (path for path in self._files if self._planner.tracked.pointer_of(path) == candidate)
             if is_pointer(candidate) and (data := next(behind, None)) is not None:
                 return self._path(data)
         target = target_named(name, self._catalog)
@@ -177,7 +177,7 @@ class Explainer:
         changes = ChangeSet(
             Base("empty", "", None, ""), Desired("worktree", WORKTREE), (Change(path, old, entry),)
         )
-        plan = self._trigger.plan(changes)
+        plan = self._planner.plan(changes)
         return plan.changes[0], plan
 
     def _target(self, target: Target) -> AssetExplanation:

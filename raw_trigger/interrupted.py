@@ -7,14 +7,12 @@ disk by now.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from raw_trigger.bookkeeping import open_ledger
-from raw_trigger.content.disk import folder_changed
+from raw_trigger.content.disk import last_change
 from raw_trigger.content.feeding import Feeding
 from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import LedgerError, ProjectError
@@ -29,7 +27,7 @@ from raw_trigger.planner import Planner
 from raw_trigger.project.project import DagsterRun
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
-from raw_trigger.repo.repository import Repository
+from raw_trigger.working_tree import DiskTree
 from raw_trigger.workspace.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
@@ -96,7 +94,7 @@ def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[At
     assert record is not None
     tried = [one for one in tried if any(launch.has(path, one.name) for path, _ in one.record.files)]
     run = Run(
-        planner.working_tree(launch.paths, without=launch_id),
+        DiskTree(planner, launch.paths, without=launch_id),
         [one.record.target for one in tried if one.begun],
     )
     rules = planner.rules(planner.known_catalog())
@@ -254,14 +252,3 @@ def outcomes(tried: Iterable[Attempt]) -> tuple[list[TargetOutcome], dict[Target
     }
     done = [TargetOutcome(target, "success", run_id) for target, (run_id, _) in made.items()]
     return done, {target: moment for target, (_, moment) in made.items()}
-
-
-def last_change(repo: Repository, path: bytes) -> float:
-    """Returns when a file was last changed or renamed, or may have been taken away, in seconds since 1970."""
-    full = os.fsencode(repo.top) + b"/" + path
-    try:
-        status = os.lstat(full)
-    except (FileNotFoundError, NotADirectoryError):
-        return folder_changed(full) / 1e9
-    # What is in a folder (a submodule) can change without it.
-    return float("inf") if stat.S_ISDIR(status.st_mode) else status.st_ctime

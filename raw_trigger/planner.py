@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from raw_trigger.content.compared import Contents, Told
-from raw_trigger.content.disk import in_the_way, moment, not_the_content, still_there, touched_since
+from raw_trigger.content.disk import in_the_way
 from raw_trigger.content.feeding import Feeding, desired_paths, lacking
 from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
-from raw_trigger.model.changes import DVC_MODE, WORKTREE, Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange, Target
-from raw_trigger.model.record import EVERY, UNKNOWN, Record, Reflected
+from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planning.asked import no_key
 from raw_trigger.planning.lineage import Lineage
 from raw_trigger.planning.plan import make_plan
 from raw_trigger.record import tree as recorded_tree
-from raw_trigger.record.run import WorkingTree
+from raw_trigger.record.rules import record_under
 from raw_trigger.repo import diff
+from raw_trigger.repo.code import code_of
 from raw_trigger.repo.links import Links
+from raw_trigger.repo.listing import Listing
 from raw_trigger.workspace.places import named_instance, shown_instance
 from raw_trigger.workspace.roots import require_roots
 from raw_trigger.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from raw_trigger.bookkeeping import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Planner:
         self._known: Catalog | None = None
         self._book: RuleBook | None = None
         self._told: Told = {}
+        self.listing = Listing(workspace.repo, workspace.roots)
         self.obtain: Callable[[list[str]], None] = lambda _: None
         """Fetches contents, by their ids, that a shallow clone lacks; without it they are as good as gone."""
         self.tracked = Tracked(workspace.repo, workspace.roots, self._obtain, self._recorded)
@@ -58,6 +65,8 @@ class Planner:
         """Whether it is an error that the record is about the assets of another Dagster instance."""
         self.launch: str | None = None
         """The launch, begun by another process, that this is a part of."""
+        self.warnings: list[str] = []
+        """What the user should be told at the end."""
         self.unfetched: Mapping[bytes, str] = {}
         """Files whose content was fetched in vain, and why."""
 
@@ -77,30 +86,40 @@ class Planner:
         found = recorded_tree.read(self.workspace.repo, self.workspace.environment)
         return None if found is None else found.without(self.launch)
 
-    def look_again(self) -> None:
-        """Removes from memory what may have changed meanwhile: the record and the project's code."""
+    def look_again(self, *, at_code: bool = True) -> None:
+        """Removes from memory what may have changed meanwhile: the record, and if wanted the code."""
         self.__dict__.pop("record", None)
-        self._known = None
+        if at_code:
+            self._known = None
 
     # Detecting
 
-    def detect(self, base: Base, desired: Desired, only: frozenset[bytes] | None = None) -> ChangeSet:
+    def detect(
+        self,
+        base: Base,
+        desired: Desired,
+        only: frozenset[bytes] | None = None,
+        listing: Listing | None = None,
+    ) -> ChangeSet:
         """Returns what differs under the raw roots.
 
         Args:
             only: The paths that are looked at; None: all.
+            listing: What was listed just now, of what :meth:`listed` lists; None: it is asked for.
 
         Raises:
             UsageError: a raw root is neither on disk nor in one of the two sides.
             GitError: git cannot tell.
         """
         repo = self.workspace.repo
+        # The plan that follows looks at the same.
+        self.listing = listing or self.listed(base, desired)
         changes = self._differing(base.oid, desired)
         if not changes:
             sides = [side for side in (base.oid, desired.oid) if side]
             config = self.workspace.config
             require_roots(repo, config, sides, lambda: self._has_outs(desired), lambda: self.record)
-        self.links.look_at(desired)
+        self.links.look_at(desired, self.listing)
         # What is recorded and gone is nowhere in what is there, and still has to be done.
         record = self.record if base.kind == "empty" else None
         since = () if record is None else self._differing(record.tree, desired)
@@ -110,11 +129,17 @@ class Planner:
         found = ChangeSet(base, desired, seen, pointers={**pointers, **further})
         if record is not None:
             found = self._with_recorded(found, before, record)
-        if only is None:
-            return found
+        return found if only is None else self.only(found, only)
+
+    def only(self, found: ChangeSet, paths: frozenset[bytes]) -> ChangeSet:
+        """Returns what of the last detected changes is at these paths, or in data that they stand for."""
         # Git knows of nothing but pointer files.
-        paths = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in only}
-        return found.narrowed(only | paths)
+        data = {change.path for change in found.changes if self.tracked.pointer_of(change.path) in paths}
+        return found.narrowed(paths | data)
+
+    def listed(self, base: Base, desired: Desired) -> Listing:
+        """Returns a listing of the index and the disk, yet to be read, for these two sides."""
+        return Listing(self.workspace.repo, self.tracked.watched(base.oid, desired))
 
     def _differing(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
         """What git says differs under the raw roots."""
@@ -127,7 +152,8 @@ class Planner:
         elif desired.kind == "index":
             changes = diff.to_index(repo, old, roots)
         else:
-            changes = diff.to_worktree(repo, old, roots)
+            listing = self.listing if self.listing.roots == roots else None
+            changes = diff.to_worktree(repo, old, roots, listing)
         return changes
 
     def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:
@@ -141,7 +167,7 @@ class Planner:
         every = tuple(sorted((*found.changes, *gone), key=lambda change: change.path))
         recorded = {path: change.old for path, change in before.items() if change.old is not None}
         found = replace(found, changes=every, recorded=recorded)
-        return self._with_exceptions(found, record, self.rules_now())
+        return self.with_exceptions(found, record, self.rules_now())
 
     def _has_outs(self, desired: Desired) -> bool:
         """Whether DVC has files under a root of which git knows nothing there."""
@@ -227,8 +253,27 @@ class Planner:
             self._known = self.workspace.project.catalog()
         return self._known
 
-    def _is_certain(self) -> bool:
-        """Whether the catalog was loaded just now, so that what is not in it is not there."""
+    def has_catalog(self) -> bool:
+        """Says whether the project was asked for its catalog, by whatever needed it."""
+        return self._known is not None or self._fresh is not None
+
+    def code(self, desired: Desired) -> str | None:
+        """Returns an id of the project's code in a commit, for comparison; None for anything but a commit.
+
+        It is all that is in the project's folder and no raw data, but what is there to be read by people.
+        """
+        if desired.kind != "revision" or desired.oid is None:
+            return None
+        repo, config = self.workspace.repo, self.workspace.config
+        return code_of(repo, desired.oid, config.folder, config.roots)
+
+    @property
+    def has_cached_catalog(self) -> bool:
+        """Says whether the catalog that is planned with was taken from the cache."""
+        return self._known is not None and not self.is_certain()
+
+    def is_certain(self) -> bool:
+        """Says whether the catalog was loaded just now, so that what is not in it is not there."""
         return self._fresh is not None or (self._known is not None and self._known.fresh)
 
     def rules(self, catalog: Catalog | None) -> RuleBook:
@@ -262,13 +307,13 @@ class Planner:
             self._require_partitions(catalog)
         if record is not None:
             record = self.record_under(rules, record)
-            changes = self._with_exceptions(changes, record, rules)
+            changes = self.with_exceptions(changes, record, rules)
         looks = launching or changes.desired.kind != "revision"
         with self.contents(changes, rules, record) as contents:
             plan = make_plan(
                 changes,
                 rules,
-                self._options(),
+                self.options(),
                 disk=self._disk(changes, rules) if looks else Disk(),
                 files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 record=record,
@@ -284,7 +329,7 @@ class Planner:
         from raw_trigger.planning.deletions import shown
 
         repo = self.workspace.repo
-        disk = in_the_way(repo, self.tracked, changes, rules.feeds)
+        disk = in_the_way(repo, self.tracked, changes, self.listing, rules.feeds)
         if not changes.changes or not may_lack(repo):
             return disk
         listed = desired_paths(repo, self.tracked, changes.desired)
@@ -295,7 +340,7 @@ class Planner:
             (change.path for change in changes.changes if disk.obstacle(change.path) is None),
             gone,
             rules,
-            self._lineage(rules).made_from,
+            self.lineage(rules).made_from,
         )
         told = {
             path: f"what is made from it also reads {shown(others)}, whose content is not here: "
@@ -340,7 +385,8 @@ class Planner:
             self.obtain(sorted(old))
         return Contents(self.workspace.repo, changes, self._told)
 
-    def _options(self) -> Options:
+    def options(self) -> Options:
+        """Returns how to plan: as configured, and as the caller wishes."""
         config, wishes = self.workspace.config, self.wishes
         return Options(
             environment=self.workspace.environment,
@@ -352,9 +398,15 @@ class Planner:
             now=time.time(),
         )
 
-    def _lineage(self, rules: RuleBook) -> Lineage:
-        options = self._options()
+    def lineage(self, rules: RuleBook) -> Lineage:
+        """Returns what may be made from what, as far downstream as was asked for."""
+        options = self.options()
         return Lineage(rules.catalog, options.downstream, options.now)
+
+    def sees_all(self) -> bool:
+        """Says whether plans have everything that the configuration wants made from a path."""
+        wanted = self.wishes.downstream
+        return self.wishes.use_catalog and wanted in (None, self.workspace.config.downstream)
 
     def rules_now(self) -> RuleBook:
         """Returns the rules in force.
@@ -366,187 +418,109 @@ class Planner:
         except ProjectError:  # told by what plans
             return self.rules(None)
 
-    def record_under(self, rules: RuleBook, record: Record) -> Record:
-        """Returns the record as these rules read it: nobody knows what a path newly feeds reflects of it."""
-        if rules.catalog is None and record.rules is not None and rules.same_file(record.rules):
-            return record
-        today = rules.describe()
-        if record.rules is not None and record.rules != today:
-            before = RuleBook.described(record.rules)
-            files = dict(self.tracked.files(record.tree))
-            newly = rules.newly_fed(before, files)
-            record = record.under(None, self._made_from(self._fed(newly, files, rules), rules))
-            record = record.under(None, self._newly_reached(before, files, rules))
-            edited = rules.edited(before, {*files, *record.doubtful})
-            # What is no longer there may be in what they reflect.
-            record = record.forgetting({path: record.kept.get(path, {}) for path in edited})
-            # Should a rule give it back one day, it may be gone by then.
-            record = record.forgetting(dict.fromkeys(rules.taken_away(before, files), (EVERY,)))
-        record = self._with_rows(record, rules)
-        return record if rules.catalog is None else record.under(today, {})
+    # What ran here
 
-    def _newly_reached(
-        self, before: RuleBook, files: Mapping[bytes, Entry], rules: RuleBook
-    ) -> dict[bytes, list[str]]:
-        """Returns what is made downstream of the files only since `downstream:` or the graph was edited."""
-        reached = rules.newly_reached(before, files)
-        matches = {path: match for path in reached if (match := rules.match(path)) is not None}
-        found: dict[bytes, list[str]] = {}
-        for path, targets in self._fed(matches, files, rules).items():
-            for place, names in self._made_from({path: targets}, rules).items():
-                new = (name for name in names if name.partition("|")[0] in reached[path])
-                found.setdefault(place, []).extend(new)
-        return found
+    @cached_property
+    def history(self) -> History:
+        """Returns what the ledger knows."""
+        # Imported here: planning is in a hurry and reads no history.
+        from raw_trigger.bookkeeping import History
 
-    def _with_rows(self, record: Record, rules: RuleBook) -> Record:
-        """The record with the partitions of tables that could not be read when a rule newly fed them."""
-        found = {} if rules.catalog is None else record.kept
-        places = [path for path, reflected in found.items() if _may_be_unread(path, reflected, rules)]
-        if not places:
-            return record
-        files = recorded_tree.at(self.workspace.repo, record, places)
-        self.tracked.find(record.tree, (path for path, entry in files.items() if entry.mode == DVC_MODE))
-        unread: dict[bytes, Match] = {}
-        for path in files:
-            match = rules.match(path)
-            targets = () if match is None or not match.by_row else match.targets
-            newly = tuple(target for target in targets if target.text in record.kept[path])
-            if match is not None and newly:
-                unread[path] = replace(match, targets=newly)
-        fed = self._fed(unread, files, rules)
-        known = {
-            path: targets for path, targets in fed.items() if not set(targets) & set(unread[path].targets)
-        }
-        record = record.under(None, self._made_from(known, rules))
-        exceptions = dict(record.kept)
-        for path in known:
-            told = {target.text for target in unread[path].targets}
-            exceptions[path] = {name: oid for name, oid in exceptions[path].items() if name not in told}
-        return replace(record, kept=exceptions)
+        return History(self.workspace, self.warnings.append)
 
-    def _made_from(self, fed: Mapping[bytes, Iterable[Target]], rules: RuleBook) -> dict[bytes, list[str]]:
-        """What may be made from these targets, by file, whatever depth is asked for this time."""
-        lineage = Lineage(rules.catalog, self.workspace.config.downstream, time.time())
-        found: dict[bytes, list[str]] = {}
-        for path, targets in fed.items():
-            found.setdefault(path, []).extend(one.text for t in targets for one in lineage.made_from(t))
-        return found
+    # Other planners
 
-    def _fed(
-        self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry], rules: RuleBook
-    ) -> dict[bytes, tuple[Target, ...]]:
-        """What recorded files feed, as their rows tell where those name it.
+    def without_failed(self, spared: Set[bytes] = frozenset()) -> Planner:
+        """Returns one that does not try again what failed last time with the same content.
 
-        Where they cannot be read, that is the assets without a partition.
+        Args:
+            spared: Paths whose targets are tried again all the same.
         """
-        by_row = tuple(Change(path, files[path], None) for path, match in matches.items() if match.by_row)
-        recorded = ChangeSet(Base("recorded", "", None, ""), Desired("revision", ""), by_row)
-        with self.contents(recorded, rules) as contents:
-            # As what is gone: nobody can mend any more what was recorded.
-            told = {
-                path: contents(path, match, files[path], None)
-                for path, match in matches.items()
-                if match.by_row
-            }
+        failed = frozenset(one for one in self.history.failed() if one[1] not in spared)
+        return self.narrowed(replace(self.wishes.narrowing, not_again=failed))
 
-            return {
-                path: told[path].targets if path in told and told[path].missing is None else match.targets
-                for path, match in matches.items()
-            }
+    def only_failed(self) -> Planner:
+        """Returns one that tries again what failed last time, and nothing else."""
+        return self.narrowed(replace(self.wishes.narrowing, failed=self.history.failed()))
 
-    def _with_exceptions(self, changes: ChangeSet, record: Record, rules: RuleBook) -> ChangeSet:
-        """Also the paths whose content is as recorded, but not all of whose targets reflect it."""
-        return self._with_paths(
+    def narrowed(self, narrowing: Narrowing) -> Planner:
+        """Returns one that wants this of the plan."""
+        other = Planner(self.workspace, replace(self.wishes, narrowing=narrowing))
+        other.warnings += self.warnings
+        other._known, other._fresh, other.launch = self._known, self._fresh, self.launch
+        other.checks_instance, other.obtain = self.checks_instance, self.obtain
+        return other
+
+    # The record under today's rules
+
+    def record_under(self, rules: RuleBook, record: Record) -> Record:
+        """Returns the record as these rules read it: see :func:`raw_trigger.record.rules.record_under`."""
+        lineage = Lineage(rules.catalog, self.workspace.config.downstream, time.time())
+        return record_under(record, rules, lineage, _RecordedFiles(self, record, rules))
+
+    def with_exceptions(self, changes: ChangeSet, record: Record, rules: RuleBook) -> ChangeSet:
+        """Returns the changes with the paths that are as recorded and not reflected by all targets."""
+        return self.with_paths(
             changes, record, (path for path in record.doubtful if self._may_feed(path, rules))
         )
 
-    def _with_paths(self, changes: ChangeSet, record: Record, paths: Iterable[bytes]) -> ChangeSet:
-        """Also these paths, as they are recorded."""
+    def with_paths(self, changes: ChangeSet, record: Record, paths: Iterable[bytes]) -> ChangeSet:
+        """Returns the changes with these paths too, as they are recorded."""
         known = {change.path for change in changes.changes}
         further = [path for path in paths if path not in known]
         if not further:
             return changes
-        entries = recorded_tree.at(self.workspace.repo, record, further)
-        self.tracked.find(record.tree, (path for path, entry in entries.items() if entry.mode == DVC_MODE))
+        entries = self._recorded_at(record, further)
         return changes.extended({path: entries.get(path) for path in further})
+
+    def _recorded_at(self, record: Record, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+        entries = recorded_tree.at(self.workspace.repo, record, paths)
+        self.tracked.find(record.tree, (path for path, entry in entries.items() if entry.mode == DVC_MODE))
+        return entries
 
     def _may_feed(self, path: bytes, rules: RuleBook) -> bool:
         """Whether anything may be made from it by these rules: of what else nobody asks who has seen it."""
         match = rules.match(path)
         return rules.catalog is None if match is None else not match.ignore
 
-    def working_tree(self, further: Collection[bytes] = (), without: str | None = None) -> WorkingTree:
-        """Returns what compares the disk with the record before and after a run, under today's rules.
-
-        Args:
-            further: Paths to be looked at even if they are as recorded.
-            without: A launch that is looked at as if it had never begun.
-        """
-        planner = Planner(self.workspace)._sharing(self)
-        assert planner.record is not None
-        return _WorkingTree(planner, planner.record.without(without), further)
-
-    def _sharing(self, other: Planner) -> Planner:
-        """Takes over what the other has read."""
-        self._fresh, self._known, self.obtain = other._fresh, other._known, other.obtain
-        self.__dict__["record"] = other.record
-        return self
+    def plain(self) -> Planner:
+        """Returns one that wants nothing in particular, and knows what this one has read."""
+        other = Planner(self.workspace)
+        other._fresh, other._known, other.obtain = self._fresh, self._known, self.obtain
+        other.__dict__["record"] = self.record
+        return other
 
 
-class _WorkingTree:
-    """See :class:`raw_trigger.record.run.WorkingTree`."""
+class _RecordedFiles:
+    """See :class:`raw_trigger.record.rules.RecordedFiles`."""
 
-    def __init__(self, planner: Planner, record: Record, further: Collection[bytes]) -> None:
+    def __init__(self, planner: Planner, record: Record, rules: RuleBook) -> None:
         self._planner = planner
-        self._further = further
-        self._rules = planner.rules(planner.known_catalog())
-        self._record = planner.record_under(self._rules, record)
-        self._began = moment(planner.workspace.repo)
+        self._record = record
+        self._rules = rules
 
-    def now(self) -> ChangeSet:
-        planner, record = self._planner, self._record
-        seen = planner.detect(Base("recorded", "", record.tree, ""), Desired("worktree", WORKTREE))
-        seen = seen.overlaid(diff.hidden(planner.workspace.repo, planner.workspace.roots))
-        seen = planner._with_paths(seen, record, self._further)
-        return planner._with_exceptions(seen, record, self._rules)
+    def every(self) -> dict[bytes, Entry]:
+        return dict(self._planner.tracked.files(self._record.tree))
 
-    def touched(self, seen: ChangeSet) -> Mapping[bytes, Change]:
-        workspace = self._planner.workspace
-        gone = [change.path for change in seen.changes if change.new is None]
-        paths = touched_since(workspace.repo, workspace.roots, self._began, gone)
-        known = {change.path: replace(change, old_path=None) for change in seen.changes}
-        further = [path for path in paths if path not in known and self._rules.feeds(path)]
-        recorded = recorded_tree.at(workspace.repo, self._record, further)
-        found = {path: Change(path, entry, entry) for path, entry in recorded.items()}
-        return found | {path: known[path] for path in paths if path in known}
+    def at(self, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+        return self._planner._recorded_at(self._record, paths)
 
-    def plan(self, seen: ChangeSet, made: Collection[Target]) -> Plan:
-        planner, rules = self._planner, self._rules
-        repo = planner.workspace.repo
-        disk = not_the_content(repo, planner.tracked, seen, rules.feeds)
-        # Git may have been told to ignore it, and to forget it.
-        disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
-        with planner.contents(seen, rules, self._record) as contents:
-            return make_plan(
-                seen,
-                rules,
-                planner._options(),
-                disk=disk,
-                files=Feeding(repo, planner.tracked, seen, rules, contents),
-                record=self._record,
-                made=made,
-            )
-
-    def below(self, target: Target) -> Callable[[Target], bool]:
-        return self._planner._lineage(self._rules).test_of(target)
-
-
-def _may_be_unread(path: bytes, reflected: Reflected, rules: RuleBook) -> bool:
-    """Whether something is newly fed from the path by rows, of which it is not known which they are."""
-    match = rules.match(path)
-    if match is not None:
-        return match.by_row and any(target.text in reflected for target in match.targets)
-    return rules.looks_inside_any and UNKNOWN in reflected.values()
+    def fed(
+        self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry]
+    ) -> dict[bytes, tuple[Target, ...]]:
+        by_row = tuple(Change(path, files[path], None) for path, match in matches.items() if match.by_row)
+        recorded = ChangeSet(Base("recorded", "", None, ""), Desired("revision", ""), by_row)
+        with self._planner.contents(recorded, self._rules) as contents:
+            # As what is gone: nobody can mend any more what was recorded.
+            told = {
+                path: contents(path, match, files[path], None)
+                for path, match in matches.items()
+                if match.by_row
+            }
+            return {
+                path: told[path].targets if path in told and told[path].missing is None else match.targets
+                for path, match in matches.items()
+            }
 
 
 def _doubtful(plan: Plan) -> bool:

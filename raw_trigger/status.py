@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raw_trigger.assumed import assumptions, fed_files
 from raw_trigger.hooks import background
 from raw_trigger.hooks.background import Job
 from raw_trigger.install import missing_warning
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan, Target
+from raw_trigger.planner import Planner
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
 from raw_trigger.revisions import from_arguments
-from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.places import environments_of_others
 from raw_trigger.workspace.worktrees import of_missing_worktrees
 
@@ -66,10 +67,10 @@ class Status:
         }
 
 
-def _behind(trigger: Trigger, tree: str, tip: str) -> int:
-    watched = trigger.tracked.watched(tree, tip)
-    differ = diff.between_trees(trigger.workspace.repo, tree, tip, watched)
-    return len(trigger.tracked.changes(differ, tree, tip)[0])
+def _behind(planner: Planner, tree: str, tip: str) -> int:
+    watched = planner.tracked.watched(tree, tip)
+    differ = diff.between_trees(planner.workspace.repo, tree, tip, watched)
+    return len(planner.tracked.changes(differ, tree, tip)[0])
 
 
 def _job(job: Job) -> dict[str, object]:
@@ -84,21 +85,21 @@ def _job(job: Job) -> dict[str, object]:
     }
 
 
-def status_of(trigger: Trigger) -> Status:
+def status_of(planner: Planner) -> Status:
     """Returns the state of the working tree and of every environment's record.
 
     Raises:
         RawTriggerError: a record or the Dagster project cannot be read.
     """
-    workspace = trigger.workspace
+    workspace = planner.workspace
     repo = workspace.repo
     base, desired = from_arguments(repo, workspace.environment, [])
-    plan = trigger.plan(trigger.detect(base, desired), launching=True)
+    plan = planner.plan(planner.detect(base, desired), launching=True)
     head = repo.head()
     tip = repo.empty_tree if head is None else head.tree
     is_foreign, is_gone = environments_of_others(repo, workspace.config), of_missing_worktrees(repo)
     found = tuple(
-        EnvironmentStatus(name, tree, _behind(trigger, tree, tip))
+        EnvironmentStatus(name, tree, _behind(planner, tree, tip))
         for name, tree in sorted(recorded_tree.environments(repo).items())
         if name == workspace.environment or not (is_foreign(name) or is_gone(name))
     )
@@ -107,14 +108,14 @@ def status_of(trigger: Trigger) -> Status:
     if job is not None and (job.fate == "done" or (job.fate in ("failed", "lost") and not plan.changes)):
         job = None
     hooks = missing_warning(repo.top, repo.git_dir)
-    return Status(name, plan, found, job, hooks, _assumed(trigger, plan))
+    return Status(name, plan, found, job, hooks, _assumed(planner, plan))
 
 
-def _assumed(trigger: Trigger, plan: Plan) -> tuple[Target, ...]:
+def _assumed(planner: Planner, plan: Plan) -> tuple[Target, ...]:
     """Returns the targets that are recorded as made although they did not run here, without pending ones."""
-    assumptions = trigger.assumptions()
-    if not assumptions.files:
+    assumed = assumptions(planner)
+    if not assumed.files:
         return ()
-    fed = {target for path, target in trigger.fed(assumptions.files) if assumptions.covers(path, target.text)}
+    made = {target for path, target in fed_files(planner, assumed.files) if assumed.covers(path, target.text)}
     due = {planned.target for planned in plan.targets if not planned.settles}
-    return tuple(sorted(fed - due, key=lambda target: target.text))
+    return tuple(sorted(made - due, key=lambda target: target.text))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from raw_trigger.model.outcome import Lack
 from raw_trigger.model.plan import Target
+from raw_trigger.model.text import sample
 
 _MOST_WARNINGS = 5
 _MOST_PARTITIONS = 3
@@ -46,9 +47,7 @@ def warnings(lacks: Iterable[Lack], fed: Set[Target], *, failed: bool) -> list[s
 
 
 def _named(asset: str, partitions: list[str | None]) -> str:
-    shown = ", ".join(Target(asset, partition).text for partition in partitions[:_MOST_PARTITIONS])
-    rest = len(partitions) - _MOST_PARTITIONS
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    return sample([Target(asset, partition).text for partition in partitions], _MOST_PARTITIONS)
 
 
 def _way_on(asset: str, why: str, has_file: bool) -> str:

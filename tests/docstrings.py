@@ -20,7 +20,7 @@ COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
 VERBS = """
     Adds Appends Asks Begins Breaks Brings Builds Carries Chooses Closes Collects Combines Compares
     Compiles Connects Decides Deletes Describes Does Enters Explains Extracts Fetches Finds Follows
-    Handles Has Holds Identifies Installs Keeps Knows Leaves Loads Makes Maps Marks Materializes Moves
+    Handles Hears Has Holds Identifies Installs Keeps Knows Leaves Loads Makes Maps Marks Materializes Moves
     Notes Opens Prints Proposes Publishes Raises Reads Records Remembers Removes Repeats Replaces Reports
     Returns Runs Says Selects Sends Shows Starts Stores Takes Tells Turns Warns Watches Writes Yields
 """

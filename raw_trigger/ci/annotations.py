@@ -17,6 +17,7 @@ from raw_trigger.ci.markup import cut
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import NO_CATALOG, Plan, Target
+from raw_trigger.model.text import sample
 from raw_trigger.render import words
 
 Level = Literal["error", "warning"]
@@ -151,8 +152,8 @@ def _failed(failure: _Failure, names: Sequence[str]) -> Annotation:
     error, paths = failure
     path, line = _culprit(error, paths)
     others = [words.printable(other) for other in paths if other != path]
-    made = f"\nIt is also made from {words.sample(others)}" if others else ""
-    return Annotation("error", f"{words.sample(names, 3)} failed", cut(error, _MESSAGE) + made, path, line)
+    made = f"\nIt is also made from {sample(others)}" if others else ""
+    return Annotation("error", f"{sample(names, 3)} failed", cut(error, _MESSAGE) + made, path, line)
 
 
 def _checks(done: TargetOutcome, paths: Sequence[bytes]) -> Iterator[Annotation]:

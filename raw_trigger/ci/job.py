@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from raw_trigger.adopt import ensure_record
 from raw_trigger.ci import documents, handover, matrix
 from raw_trigger.ci.event import CiEvent, read_event
 from raw_trigger.ci.sides import Head, event_base, event_head, event_origin
@@ -23,17 +24,18 @@ from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.formats import kind_of
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.model.changes import Base, Desired, show
-from raw_trigger.model.outcome import Outcome, TargetOutcome, judged
+from raw_trigger.model.outcome import Outcome, judged
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.record import EVERY, Launch, Learnt, Results
-from raw_trigger.planner import Wishes
+from raw_trigger.model.text import sample
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.record import origin as shared
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.revisions import recorded
-from raw_trigger.trigger import Trigger, Waiting
+from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.places import require_own_environment
 from raw_trigger.workspace.workspace import Workspace
 
@@ -138,15 +140,12 @@ def run_job(
     launcher: Launcher,
     *,
     on_comparison: Callable[[Comparison], None],
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    waiting: Waiting,
+    listener: Listener,
 ) -> JobResult:
     """Does what the job was asked for.
 
     Args:
         on_comparison: Called with what is compared, and why, before anything is planned.
-        on_plan: Called with the plan before anything runs.
 
     Raises:
         RawTriggerError: the job cannot find out what to do, or cannot do it.
@@ -171,11 +170,11 @@ def run_job(
         return _record(found, request)
     if request.step == "all" and request.batch is None:
         found = _begun(found, request, wishes)
-    trigger = _trigger(found, request, wishes)
-    trigger.warnings += found.warnings
+    planner = _planner(found, request, wishes)
+    planner.warnings += found.warnings
     if request.mode == "plan":
-        return _plan(found, trigger, request, on_plan)
-    return _run(found, trigger, request, launcher, on_plan, on_target, waiting)
+        return _plan(found, planner, request, listener)
+    return _run(found, planner, request, launcher, listener)
 
 
 def compare(workspace: Workspace, request: Request, environ: Mapping[str, str]) -> Comparison:
@@ -277,12 +276,12 @@ def _not_back(
     return frozenset(change.path for change in behind), note
 
 
-def _trigger(found: Comparison, request: Request, wishes: Wishes) -> Trigger:
-    trigger = Trigger(found.workspace, wishes, records=found.records)
-    trigger.obtain = partial(_obtain, found, request)
-    trigger.launch = found.launch
-    trigger.checks_instance = False  # a runner's instance may be thrown away with it
-    return trigger
+def _planner(found: Comparison, request: Request, wishes: Wishes) -> Planner:
+    planner = Planner(found.workspace, wishes)
+    planner.obtain = partial(_obtain, found, request)
+    planner.launch = found.launch
+    planner.checks_instance = False  # a runner's instance may be thrown away with it
+    return planner
 
 
 # In steps of their own
@@ -362,31 +361,43 @@ def _leave_to_publish(found: Comparison, **known: Any) -> None:
 # The work
 
 
-def _plan(
-    found: Comparison, trigger: Trigger, request: Request, on_plan: Callable[[Plan], None]
-) -> JobResult:
+def _plan(found: Comparison, planner: Planner, request: Request, listener: Listener) -> JobResult:
     assert found.base is not None
-    plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
-    plan = _counted(found, trigger, request, plan)
-    on_plan(plan)
-    if found.launch is not None and not plan.pending:  # no job comes after this one
-        _leave_nothing(found, trigger, request)
+    plan = planner.plan(planner.detect(found.base, found.desired, found.only))
+    plan = _counted(found, planner, request, plan)
+    listener.planned(plan)
+    looks = request.most is not None and not planner.wishes.use_catalog and _code_differs(found, planner)
+    if found.launch is not None and not plan.pending and not looks:  # no job comes after this one
+        _leave_nothing(found, planner, request)
         found = replace(found, launch=None)
     batches: Sequence[matrix.Batch] = ()
     if request.most is not None:
-        catalog = trigger.known_catalog() if trigger.wishes.use_catalog and plan.changes else None
+        catalog = planner.known_catalog() if planner.wishes.use_catalog and plan.changes else None
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
+        if looks and not batches:
+            batches = (matrix.LOOK,)
     _write_plan(request.plan_file, plan, None, batches, found.launch)
-    return JobResult(found, plan, batches=batches, warnings=tuple(trigger.warnings))
+    return JobResult(found, plan, batches=batches, warnings=tuple(planner.warnings))
 
 
-def _counted(found: Comparison, trigger: Trigger, request: Request, plan: Plan) -> Plan:
-    """Returns the plan with the counts of rows; fetches a few old contents that a shallow clone lacks."""
+def _code_differs(found: Comparison, planner: Planner) -> bool:
+    """Whether an asset may be new in the code: only who loads the project can tell what it is made from."""
+    record = planner.record
+    return found.records and record is not None and record.code != planner.code(found.desired)
+
+
+def _counted(found: Comparison, planner: Planner, request: Request, plan: Plan) -> Plan:
+    """Returns the plan with the counts of rows."""
+    _obtain_tables(found, request, plan)
+    return planner.counted(plan)
+
+
+def _obtain_tables(found: Comparison, request: Request, plan: Plan) -> None:
+    """Fetches a few old contents of tables that a shallow clone lacks."""
     tables = [p.change for p in plan.changes if kind_of(show(p.change.path)) is not None][:FILES_LIMIT]
     old = [change.old.oid for change in tables if change.old is not None and change.old.content == "blob"]
     if old:
         _obtain(found, request, old)
-    return trigger.counted(plan)
 
 
 def _obtain(found: Comparison, request: Request, oids: list[str]) -> None:
@@ -401,37 +412,36 @@ def _obtain(found: Comparison, request: Request, oids: list[str]) -> None:
 
 def _run(
     found: Comparison,
-    trigger: Trigger,
+    planner: Planner,
     request: Request,
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    waiting: Waiting,
+    listener: Listener,
 ) -> JobResult:
     assert found.base is not None
     only, number = found.only, None
-    warnings: list[str] = trigger.warnings
+    warnings: list[str] = planner.warnings
     if request.batch is not None:
         text = _read(request.plan_file)
         _require_same(found, documents.read_plan(text, request.plan_file.name), request.plan_file.name)
         assigned = matrix.read_assignment(text)
         number = matrix.number_of(request.batch, assigned)
-        trigger.launch = assigned.launch
-        whole = trigger.plan(trigger.detect(found.base, found.desired, only))
-        catalog = trigger.known_catalog() if whole.changes else None
+        planner.launch = assigned.launch
+        whole = planner.plan(planner.detect(found.base, found.desired, only))
+        catalog = planner.known_catalog() if whole.changes else None
         only = matrix.share(whole, assigned, number, catalog=catalog)
     outcome: Outcome | None = None
+    trigger = Trigger(planner, records=found.records)
     with trigger.planned(
-        found.base, found.desired, face=FACE, only=only, waiting=waiting, ready=launcher.ready
+        found.base, found.desired, face=FACE, only=only, waiting=listener.say, ready=launcher.ready
     ) as made:
-        plan = _counted(found, trigger, request, made)
-        on_plan(plan)
+        plan = _counted(found, planner, request, made)
+        listener.planned(plan)
         try:
-            outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=on_target))
+            outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=listener.finished))
         finally:
             # What had succeeded before a failure, or before the job was cancelled, is not to be lost.
             if trigger.results is None and found.launch is not None and not trigger.begun:
-                _leave_nothing(found, trigger, request)
+                _leave_nothing(found, planner, request)
             if number is not None:
                 _leave(request, documents.Part(number, plan, outcome, trigger.results))
             elif trigger.results is not None and request.step == "work":
@@ -453,16 +463,18 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
     launch = str(uuid.uuid4())
     for _ in range(_TRIES):
         assert found.base is not None
-        trigger = _trigger(found, request, replace(wishes, use_catalog=False))
-        plan = trigger.plan(trigger.detect(found.base, found.desired, found.only))
-        _counted(found, trigger, request, plan)
+        planner = _planner(found, request, replace(wishes, use_catalog=False))
+        plan = planner.plan(planner.detect(found.base, found.desired, found.only))
+        if request.step == "fetch":  # only this step can
+            _obtain_tables(found, request, plan)
         changed = [one.change.path for one in plan.changes if one.disposition != "ignored"]
-        known = trigger.record
-        if not found.records or (known is not None and not changed):
+        known = planner.record
+        looks = not changed and request.mode == "plan" and _code_differs(found, planner)
+        if not found.records or (known is not None and not changed and not looks):
             return found
         # The file's rules alone: the project's code is not asked.
-        trigger.ensure_record(found.base, trigger.rules(None))
-        assert trigger.record is not None
+        ensure_record(planner, found.base, planner.rules(None))
+        assert planner.record is not None
         now = datetime.now(timezone.utc).isoformat()
         begun = shared.begin(
             found.workspace.repo,
@@ -470,14 +482,14 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
             REMOTE,
             launch,
             Launch(dict.fromkeys(changed, frozenset({EVERY})), FACE, now),
-            None if known is not None else trigger.record.tree,
+            None if known is not None else planner.record.tree,
             pointer_files=partial(PointerFiles, roots=found.workspace.roots),
             token=request.token,
         )
         found = replace(found, warnings=(*found.warnings, *_published_as(found, begun)))
         if begun.status != "done":
             return found
-        found = replace(found, launch=launch if changed else None)
+        found = replace(found, launch=launch if changed or looks else None)
         base = recorded(found.workspace.repo, found.workspace.environment)
         if known is not None or base is None or _same_files(found, base):
             return found
@@ -485,15 +497,15 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
     return found
 
 
-def _leave_nothing(found: Comparison, trigger: Trigger, request: Request) -> None:
+def _leave_nothing(found: Comparison, planner: Planner, request: Request) -> None:
     """Takes back that a launch was begun which has not come to anything."""
-    if trigger.record is None:
+    if planner.record is None:
         return
-    results = Results(trigger.record.tree, launch=found.launch)
+    results = Results(planner.record.tree, launch=found.launch)
     if request.step == "work":
         _leave_to_publish(found, results=results)
     else:
-        trigger.warnings += _publish(found, request, [results])
+        planner.warnings += _publish(found, request, [results])
 
 
 def _same_files(found: Comparison, known: Base) -> bool:
@@ -579,7 +591,7 @@ def _publish(found: Comparison, request: Request, results: Sequence[Results]) ->
     )
     told = _published_as(found, done)
     if not told and done.pending:
-        named = words.sample([words.printable(path) for path in done.pending])
+        named = sample([words.printable(path) for path in done.pending])
         told = [f"another run recorded something else of the same files, which stay pending: {named}"]
     return told
 

@@ -21,6 +21,7 @@ from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import show, to_bytes
 from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedChange, PlannedTarget, Target
+from raw_trigger.model.text import sample
 from raw_trigger.render import words
 
 MOST_BATCHES = 256
@@ -43,6 +44,10 @@ class Batch:
     paths: tuple[bytes, ...]
     targets: tuple[Target, ...]
     weight: float
+
+
+LOOK = Batch(1, "what is new in the code", (), (), 0.0)
+"""A batch without files: its job loads the project, and makes what that newly makes from recorded files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def assign(
         return ()
     expected = _Durations(seconds)
     work = [(expected.of(piece), piece) for piece in pieces if piece.pending]
-    settled = [piece for piece in pieces if not piece.pending]
+    finished = [piece for piece in pieces if not piece.pending]
     work.sort(key=lambda weighted: (-weighted[0], weighted[1].paths[0]))
     # Longest first: the longest batch is at most a third above the best possible (Graham, 1969).
     bins: list[list[Component]] = [[] for _ in range(max(1, min(most, len(work))))]
@@ -150,7 +155,7 @@ def assign(
         bins[number].append(piece)
         weights[number] = load + weight
         heapq.heappush(loads, (load + weight, count + 1, number))
-    bins[0] += settled
+    bins[0] += finished
     return tuple(
         _batch(number, pieces, weight)
         for number, (pieces, weight) in enumerate(zip(bins, weights, strict=True), start=1)
@@ -246,7 +251,7 @@ def read_assignment(document: str | bytes) -> Assignment:
         if not isinstance(item, dict) or type(item.get("batch")) is not int or item["batch"] != position:
             raise _unreadable(f"{where} is not batch {position}")
         paths = item.get("paths")
-        if not isinstance(paths, list) or not paths:
+        if not isinstance(paths, list) or not (paths or len(found[_KEY]) == 1):
             raise _unreadable(f"{where} has no list of paths")
         for text in paths:
             path = _path(text)
@@ -291,7 +296,7 @@ def _name(targets: Sequence[Target], paths: Iterable[bytes]) -> str:
     names: Sequence[str | bytes] = assets or [path.rpartition(b"/")[2] for path in paths]
     if len(targets) == 1:
         return _short(targets[0].text)
-    return words.sample([_short(name) for name in names], 1)
+    return sample([_short(name) for name in names], 1)
 
 
 def _short(name: str | bytes) -> str:

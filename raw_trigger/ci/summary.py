@@ -13,6 +13,7 @@ from raw_trigger.model.changes import Base, Desired
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.rows import RowCounts
+from raw_trigger.model.text import sample
 from raw_trigger.render import words
 
 SUMMARY_LIMIT = 1_000_000
@@ -155,7 +156,7 @@ def _outcome(page: Page, plan: Plan, outcome: Outcome) -> None:
             named = failed.setdefault((one.run_id, one.own_error), [])
             named.append(code(cut(words.printable(one.target.text), _NAME)))
     for (run_id, said), names in islice(failed.items(), _MOST_DETAILS):
-        name = words.sample(names)
+        name = sample(names)
         run = "" if run_id is None else f"run {code(cut(run_id, _NAME))}\n\n"
         error = preformatted(cut(words.harmless(said, lines=True), _ERROR))
         part = f"\n<details><summary>{name}</summary>\n\n{run}{error}\n\n</details>\n"
@@ -198,7 +199,7 @@ def _files(page: Page, report: Report) -> None:
 def _targets(page: Page, plan: Plan) -> None:
     def rows() -> Iterator[str]:
         for planned in plan.targets:
-            why = planned.reason or words.sample([words.printable(p) for p in planned.paths])
+            why = planned.reason or sample([words.printable(p) for p in planned.paths])
             name = code(cut(words.printable(planned.target.text), _NAME))
             yield f"| {name} | {words.action(planned)} | {text(cut(words.harmless(why), _NAME))} |\n"
 

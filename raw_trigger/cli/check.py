@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from raw_trigger.cli.session import PlainFormat, PlainFormatOption, text_renderer, trigger_of, write
+from raw_trigger.cli.session import PlainFormat, PlainFormatOption, planner_of, text_renderer, write
 
 
 def check(
@@ -27,17 +27,17 @@ def check(
     from raw_trigger.unseen import unseen
     from raw_trigger.workspace.places import require_own_environment
 
-    trigger = trigger_of(context)
-    workspace = trigger.workspace
+    planner = planner_of(context)
+    workspace = planner.workspace
     require_own_environment(
         workspace.repo, workspace.config, [n for n, _ in workspace.config.ci_environments]
     )
-    catalog = trigger.catalog()
-    rules = trigger.rules(catalog)
-    files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
+    catalog = planner.catalog()
+    rules = planner.rules(catalog)
+    files = dict(desired_paths(workspace.repo, planner.tracked, NOTHING.desired))
     hooks = missing_warning(workspace.repo.top, workspace.repo.git_dir)
-    beside = unseen(workspace.repo, workspace.roots, files, trigger.links.texts())
-    with trigger.contents(NOTHING, rules) as contents:
+    beside = unseen(workspace.repo, workspace.roots, files, planner.links.texts())
+    with planner.contents(NOTHING, rules) as contents:
         found = checking.check(
             rules,
             catalog,

@@ -293,6 +293,7 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> JobRe
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.planner import Wishes
     from raw_trigger.record.tree import PREFIX
+    from raw_trigger.trigger import Listener
 
     workspace, request = known.workspace, known.request
     assert workspace is not None
@@ -326,9 +327,7 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> JobRe
             Wishes(downstream=depth(downstream), use_catalog=use_catalog),
             LocalLauncher(workspace.project, workspace.locks),
             on_comparison=told,
-            on_plan=planned,
-            on_target=finished,
-            waiting=text.say,
+            listener=Listener(planned, finished, text.say),
         )
         if request.mode == "record" and done.outcome is not None:
             progress.expect(len(done.outcome.targets))

@@ -111,7 +111,7 @@ def _environments(ctx: typer.Context) -> Proposals:
 def _runs(ctx: typer.Context) -> Proposals:
     from raw_trigger.bookkeeping import open_ledger
     from raw_trigger.model.history import HistoryFilter
-    from raw_trigger.render.words import sample
+    from raw_trigger.model.text import sample
 
     for workspace in _workspaces(ctx):
         # A remote database may take seconds to answer.

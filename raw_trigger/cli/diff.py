@@ -20,8 +20,8 @@ from raw_trigger.cli.session import (
     Revisions,
     Staged,
     asked_of,
+    planner_of,
     show,
-    trigger_of,
 )
 
 
@@ -41,7 +41,7 @@ def diff(
     run: Annotated[bool, typer.Option("--run", help="The same as `raw-trigger run`.")] = False,
 ) -> None:
     """Show what changed and what it would materialize."""
-    trigger = trigger_of(
+    planner = planner_of(
         context,
         environment=environment,
         assets=asset,
@@ -50,12 +50,12 @@ def diff(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    trigger, base, desired = asked_of(context, trigger, revisions, staged=staged, everything=everything)
+    planner, base, desired = asked_of(context, planner, revisions, staged=staged, everything=everything)
     if run:
-        run_verb.carry_out(trigger, base, desired, form)
+        run_verb.carry_out(planner, base, desired, form)
         return
-    plan = trigger.counted(trigger.plan(trigger.detect(base, desired)))
-    failures = trigger.failures() if form is Format.text and plan.actionable else ()
+    plan = planner.counted(planner.plan(planner.detect(base, desired)))
+    failures = planner.history.failures() if form is Format.text and plan.actionable else ()
     show(plan, None, form, failures)
     if exit_code and plan.pending:
         raise typer.Exit(1)

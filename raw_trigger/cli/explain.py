@@ -15,8 +15,8 @@ from raw_trigger.cli.session import (
     PlainFormat,
     PlainFormatOption,
     choose_by_path,
+    planner_of,
     text_renderer,
-    trigger_of,
     write,
 )
 
@@ -38,10 +38,10 @@ def explain(
     from raw_trigger.explain import Explainer
 
     choose_by_path(context, names)
-    trigger = trigger_of(context, environment=environment)
-    explainer = Explainer(trigger)
+    planner = planner_of(context, environment=environment)
+    explainer = Explainer(planner)
     found = [explainer.explain(name, Path(context.obj.directory)) for name in names]
     if form is PlainFormat.json:
         write([json.dumps([dataclasses.asdict(item) for item in found], indent=1) + "\n"])
     else:
-        text_renderer(trigger.workspace.repo.top).explanations(found, trigger.failures())
+        text_renderer(planner.workspace.repo.top).explanations(found, planner.history.failures())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from raw_trigger.cli.session import Assets, Environment, PartitionRanges, Paths, text_renderer, trigger_of
+from raw_trigger.cli.session import Assets, Environment, PartitionRanges, Paths, planner_of, text_renderer
 
 
 def forget(
@@ -18,14 +18,15 @@ def forget(
 
     Without options that is everything. Nothing is run, and Dagster keeps what it has.
     """
+    from raw_trigger import adopt as adopting
     from raw_trigger.render.words import plural
 
-    trigger = trigger_of(context, environment=environment, assets=asset, paths=path, partitions=partition)
-    forgotten = trigger.forget()
+    planner = planner_of(context, environment=environment, assets=asset, paths=path, partitions=partition)
+    forgotten = adopting.forget(planner)
     what = "what" if asset or path or partition else "everything that"
     text = text_renderer()
     text.say(
-        f"'{trigger.workspace.environment}' has forgotten {what} was made from "
+        f"'{planner.workspace.environment}' has forgotten {what} was made from "
         f"{plural(len(forgotten), 'file')}; `raw-trigger run` makes it again:"
     )
     text.files(forgotten)

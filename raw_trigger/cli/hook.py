@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from raw_trigger.hooks.run import HookResult
     from raw_trigger.model.plan import Plan, Target
     from raw_trigger.render.text import TextRenderer
+    from raw_trigger.repo.repository import Repository
     from raw_trigger.workspace.workspace import Workspace
 
 REFUSED = {
@@ -77,13 +78,14 @@ def hook(
         return
     from raw_trigger.hooks.projects import is_seen, mark_known, mark_seen, wrong_configurations
     from raw_trigger.hooks.run import untold
+    from raw_trigger.repo.repository import Repository
 
-    text = text_renderer()
-    wrong = wrong_configurations(context.obj.directory, context.obj.config) if name == "pre-commit" else []
+    text, repo = text_renderer(), Repository.discover(context.obj.directory)
+    wrong = wrong_configurations(repo, context.obj.config) if name == "pre-commit" else []
     if wrong:
         raise typer.Exit(max(map(_told, wrong)))
     try:
-        projects = _projects(context)
+        projects = _projects(context, repo)
     except RawTriggerError as error:
         raise typer.Exit(_told_after(name, error)) from error
     text = text.within(projects.repo.top)
@@ -140,11 +142,11 @@ def _attend_each(
     return max(codes)
 
 
-def _projects(context: typer.Context) -> Projects:
-    from raw_trigger.hooks.projects import find_projects
+def _projects(context: typer.Context, repo: Repository) -> Projects:
+    from raw_trigger.hooks.projects import projects_of
 
     chosen: Globals = context.obj
-    found = find_projects(chosen.directory, config_file=chosen.config, folder=chosen.project)
+    found = projects_of(repo, chosen.directory, config_file=chosen.config, folder=chosen.project)
     workspaces = found.workspaces
     if len(workspaces) == 1:
         workspaces = (as_named(chosen, workspaces[0]),)
@@ -179,6 +181,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
     from raw_trigger.hooks.run import is_news, run_hook
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import asleep, standing
+    from raw_trigger.trigger import Listener
 
     progress = text.progress(0)
 
@@ -202,9 +205,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
             event,
             environ=os.environ,
             launcher=LocalLauncher(workspace.project, workspace.locks),
-            on_plan=told,
-            on_target=finished,
-            tell=tell_stderr,
+            listener=Listener(told, finished, tell_stderr),
             detached=partial(_command, chosen, name),
         )
     return _conclude(text, name, workspace, done)
@@ -318,11 +319,12 @@ def _reconcile(context: typer.Context, name: str, left: dict[str, _Left]) -> str
         left: By project, ``""`` where none could be found; brought up to date.
     """
     from raw_trigger.hooks.projects import has_none
+    from raw_trigger.repo.repository import Repository
 
     text = text_renderer()
     try:
         # Read again each time: the configuration may have been committed meanwhile.
-        projects = _projects(context)
+        projects = _projects(context, Repository.discover(context.obj.directory))
     except RawTriggerError as error:
         tell(error)
         left[""] = left.get("", _Left()).and_then(error)
@@ -356,6 +358,7 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Le
     from raw_trigger.hooks.run import reconcile
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.words import failed_by_now, left_undone
+    from raw_trigger.trigger import Listener
 
     progress = text.progress(0)
 
@@ -369,9 +372,7 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Le
             workspace,
             name,
             launcher=LocalLauncher(workspace.project, workspace.locks),
-            on_plan=told,
-            on_target=finished,
-            tell=tell_stderr,
+            listener=Listener(told, finished, tell_stderr),
         )
     _tell_end(text, done)
     if done.plan is None:

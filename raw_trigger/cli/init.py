@@ -13,8 +13,9 @@ import typer
 
 from raw_trigger.cli.errors import tell
 from raw_trigger.cli.install import install
-from raw_trigger.cli.session import Globals, busy, tell_never_made, text_renderer, trigger_of
+from raw_trigger.cli.session import Globals, busy, planner_of, tell_never_made, text_renderer
 from raw_trigger.errors import RawTriggerError, UsageError
+from raw_trigger.model.text import sample
 
 if TYPE_CHECKING:
     from raw_trigger.initialize import Draft, Offer, Place
@@ -96,7 +97,7 @@ def init(
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
     text.say("or, if the assets are up to date with the files as they are committed, `raw-trigger adopt`.")
     if not installed and not no_catalog:  # `install` says it too
-        tell_never_made(trigger_of(context))
+        tell_never_made(planner_of(context))
     if failed:
         raise typer.Exit(failed)
 
@@ -155,10 +156,10 @@ def _summary(text: TextRenderer, draft: Draft, root: str) -> None:
     for problem in draft.problems:
         text.say(("  cannot be materialized: ", "yellow"), problem)
     if draft.leftover:
-        named = words.sample([words.printable(name) for name in draft.leftover])
+        named = sample([words.printable(name) for name in draft.leftover])
         text.say(("  without an asset: ", "yellow"), named)
     if draft.unfed:
-        named = words.sample([words.printable(key) for key in draft.unfed])
+        named = sample([words.printable(key) for key in draft.unfed])
         text.say(("  without a file: ", "yellow"), named)
 
 

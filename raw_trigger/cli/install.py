@@ -13,7 +13,7 @@ from raw_trigger.cli.session import Globals, tell_never_made, text_renderer
 if TYPE_CHECKING:
     from raw_trigger.install import Written
     from raw_trigger.model.changes import Base
-    from raw_trigger.trigger import Trigger
+    from raw_trigger.planner import Planner
 
 
 def install(
@@ -25,8 +25,8 @@ def install(
     """Install the git hooks. Hooks that are there already are kept and called first."""
     from raw_trigger.hooks.projects import find_projects, mark_seen, shim_settings
     from raw_trigger.install import HOOKS, hooks_folder, install_hooks
+    from raw_trigger.planner import Planner
     from raw_trigger.revisions import head_base
-    from raw_trigger.trigger import Trigger
 
     chosen: Globals = context.obj
     projects = find_projects(chosen.directory, **_own(chosen))
@@ -34,9 +34,9 @@ def install(
         raise error
     repo = projects.repo
     folder = hooks_folder(repo.top, repo.git_dir)
-    first = [trigger for trigger in map(Trigger, projects.workspaces) if trigger.record is None]
-    for trigger in first:
-        _take_as_made(trigger, head_base(repo))
+    first = [planner for planner in map(Planner, projects.workspaces) if planner.record is None]
+    for planner in first:
+        _take_as_made(planner, head_base(repo))
     written = install_hooks(repo.top, repo.git_dir, folder, shim_settings(projects), tuple(names or HOOKS))
     mark_seen(projects)
     _tell(written)
@@ -51,21 +51,22 @@ def install(
             "Nothing was recorded yet: HEAD's raw files are now taken as what is materialized. If they are "
             "not, run `raw-trigger run --all`."
         )
-    for trigger in first:
-        tell_never_made(trigger)
+    for planner in first:
+        tell_never_made(planner)
 
 
-def _take_as_made(trigger: Trigger, base: Base) -> None:
+def _take_as_made(planner: Planner, base: Base) -> None:
     """Records the base's files as materialized, with the rules in force if Dagster can be asked for them.
 
     A file that an edited rule newly maps is pending then.
     """
+    from raw_trigger.adopt import adopt, ensure_record
     from raw_trigger.errors import ProjectError
 
     try:
-        trigger.adopt(base.oid or trigger.workspace.repo.empty_tree)
+        adopt(planner, base.oid or planner.workspace.repo.empty_tree)
     except ProjectError:  # whatever asks Dagster later reports it
-        trigger.ensure_record(base, trigger.rules(None))
+        ensure_record(planner, base, planner.rules(None))
 
 
 def _own(chosen: Globals) -> dict[str, Path | None]:

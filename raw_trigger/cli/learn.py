@@ -1,4 +1,4 @@
-"""``raw-trigger learn``."""
+"""``raw-planner learn``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from raw_trigger.learn import Ran
     from raw_trigger.model.outcome import TargetOutcome
     from raw_trigger.model.plan import Plan
-    from raw_trigger.trigger import Trigger
+    from raw_trigger.planner import Planner
 
 
 def learn(
@@ -60,35 +60,35 @@ def learn(
     """Materialize raw assets, see which files they read, and propose the rules that are missing."""
     from raw_trigger import learn as learning
     from raw_trigger.errors import UsageError
+    from raw_trigger.planner import Planner
     from raw_trigger.render.learned import as_json, remarks
-    from raw_trigger.trigger import Trigger
 
     if watch_runs and (partition or everything):
         raise UsageError("--watch-runs runs nothing", "leave --partition and --all away")
-    trigger = Trigger(workspace_of(context, environment), thorough=True)
+    planner = Planner(workspace_of(context, environment))
     ran = None
     if not watch_runs:
         planned = learning.plan(
-            trigger, learning.Asked(tuple(asset or ()), tuple(partition or ()), everything)
+            planner, learning.Asked(tuple(asset or ()), tuple(partition or ()), everything)
         )
         if not yes and not _wanted(planned):
             tell_stderr("nothing was run; `--asset KEY` runs only some, `--watch-runs` none")
             return
-        ran = _run(trigger, planned, form)
-    readings = learning.known(trigger, None if ran is None else ran.outcome, asset or [])
-    found = learning.learned(trigger.workspace, trigger.known_catalog(), readings)
+        ran = _run(planner, planned, form)
+    readings = learning.known(planner, None if ran is None else ran.outcome, asset or [])
+    found = learning.learned(planner.workspace, planner.known_catalog(), readings)
     written = write_ and bool(found.diff)
     if written:
-        learning.write(trigger.workspace, found)
+        learning.write(planner.workspace, found)
         if ran is not None:
-            learning.record(Trigger(workspace_of(context, environment)), found, ran)
+            learning.record(Planner(workspace_of(context, environment)), found, ran)
     if form is PlainFormat.json:
         write([json.dumps(as_json(found, None if ran is None else ran.outcome, written), indent=1) + "\n"])
     else:
         write([found.diff])
-        for line in remarks(found, written, ran, trigger.workspace.environment):
+        for line in remarks(found, written, ran, planner.workspace.environment):
             tell_stderr(line)
-    for warning in trigger.warnings:
+    for warning in planner.warnings:
         tell_stderr(f"warning: {warning}")
     if ran is not None and ran.outcome.status in ("failed", "partial"):
         raise typer.Exit(1)
@@ -119,12 +119,12 @@ def _wanted(planned: Plan) -> bool:
         raise KeyboardInterrupt from None
 
 
-def _run(trigger: Trigger, planned: Plan, form: PlainFormat) -> Ran:
+def _run(planner: Planner, planned: Plan, form: PlainFormat) -> Ran:
     from raw_trigger import learn as learning
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.render.learned import announcement
 
-    workspace = trigger.workspace
+    workspace = planner.workspace
     launcher = LocalLauncher(workspace.project, workspace.locks)
     tell_stderr(f"{announcement(planned, 'materializing')}, to see what is read")
     with text_renderer(workspace.repo.top, stderr=True).progress(0) as finished:
@@ -135,4 +135,4 @@ def _run(trigger: Trigger, planned: Plan, form: PlainFormat) -> Ran:
             if form is PlainFormat.text:
                 finished(done)
 
-        return learning.run(trigger, launcher, planned, waiting=tell_stderr, on_target=on_target)
+        return learning.run(planner, launcher, planned, waiting=tell_stderr, on_target=on_target)

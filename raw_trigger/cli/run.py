@@ -19,15 +19,15 @@ from raw_trigger.cli.session import (
     Revisions,
     Staged,
     asked_of,
+    planner_of,
     show,
     tell_stderr,
     text_renderer,
-    trigger_of,
 )
 
 if TYPE_CHECKING:
     from raw_trigger.model.changes import Base, Desired
-    from raw_trigger.trigger import Trigger
+    from raw_trigger.planner import Planner
 
 FACE = "cli"
 
@@ -47,7 +47,7 @@ def run(
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed last time.")] = False,
 ) -> None:
     """Materialize what changed, and record it."""
-    trigger = trigger_of(
+    planner = planner_of(
         context,
         environment=environment,
         assets=asset,
@@ -56,29 +56,31 @@ def run(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    trigger, base, desired = asked_of(context, trigger, revisions, staged=staged, everything=everything)
-    carry_out(trigger.only_failed() if failed else trigger, base, desired, form)
+    planner, base, desired = asked_of(context, planner, revisions, staged=staged, everything=everything)
+    carry_out(planner.only_failed() if failed else planner, base, desired, form)
 
 
-def carry_out(trigger: Trigger, base: Base, desired: Desired, form: Format) -> None:
+def carry_out(planner: Planner, base: Base, desired: Desired, form: Format) -> None:
     """Carries out the command and shows the outcome; exits 1 if something failed or had to wait."""
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.model.outcome import judged
     from raw_trigger.render import words
+    from raw_trigger.trigger import Trigger
 
-    launcher = LocalLauncher(trigger.workspace.project, trigger.workspace.locks)
+    trigger, workspace = Trigger(planner), planner.workspace
+    launcher = LocalLauncher(workspace.project, workspace.locks)
     with trigger.planned(base, desired, face=FACE, waiting=tell_stderr, ready=launcher.ready) as plan:
         if form is not Format.text:
             outcome = judged(plan, trigger.run(plan, launcher, face=FACE))
-            show(trigger.counted(plan), outcome, form)
+            show(planner.counted(plan), outcome, form)
         else:
-            text = text_renderer(trigger.workspace.repo.top)
-            text.plan(trigger.counted(plan), brief=True)
+            text = text_renderer(workspace.repo.top)
+            text.plan(planner.counted(plan), brief=True)
             with text.progress(len(plan.actionable)) as finished:
                 outcome = judged(plan, trigger.run(plan, launcher, face=FACE, on_target=finished))
             if words.asked(plan):
                 text.outcome(plan, outcome)
-    for warning in trigger.warnings:
+    for warning in planner.warnings:
         tell_stderr(f"warning: {warning}")
     if outcome.status in ("failed", "partial"):
         raise typer.Exit(1)

@@ -18,15 +18,16 @@ from typer.core import TyperCommand, TyperGroup
 
 from raw_trigger.cli import completing
 from raw_trigger.cli.errors import echo_stderr
+from raw_trigger.model.text import sample
 
 if TYPE_CHECKING:
     from raw_trigger.model.changes import Base, Desired
     from raw_trigger.model.history import Failure
     from raw_trigger.model.outcome import Outcome
     from raw_trigger.model.plan import Plan
+    from raw_trigger.planner import Planner
     from raw_trigger.render.text import TextRenderer
     from raw_trigger.repo.repository import Repository
-    from raw_trigger.trigger import Trigger
     from raw_trigger.workspace.places import Place
     from raw_trigger.workspace.workspace import Workspace
 
@@ -268,7 +269,7 @@ def waited_for(opened: Workspace) -> Workspace:
     return dataclasses.replace(opened, project=dataclasses.replace(opened.project, busy=busy))
 
 
-def trigger_of(
+def planner_of(
     context: typer.Context,
     *,
     environment: str | None = None,
@@ -277,15 +278,14 @@ def trigger_of(
     partitions: list[str] | None = None,
     downstream: str | None = None,
     no_catalog: bool = False,
-) -> Trigger:
-    """Returns a trigger with the command's wishes."""
+) -> Planner:
+    """Returns a planner with the command's wishes."""
     from raw_trigger.model.plan import Narrowing
-    from raw_trigger.planner import Wishes
-    from raw_trigger.trigger import Trigger
+    from raw_trigger.planner import Planner, Wishes
 
     narrowing = Narrowing(tuple(assets or ()), globs(paths), ranges(partitions))
     wishes = Wishes(narrowing, depth(downstream), not no_catalog)
-    return Trigger(workspace_of(context, environment), wishes)
+    return Planner(workspace_of(context, environment), wishes)
 
 
 def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:
@@ -354,19 +354,19 @@ class TakesNames(Command):
 
 def asked_of(
     context: typer.Context,
-    trigger: Trigger,
+    planner: Planner,
     words: list[str] | None,
     *,
     staged: bool,
     everything: bool,
-) -> tuple[Trigger, Base, Desired]:
-    """Returns a trigger limited to the words on the command line, and the two sides to compare."""
+) -> tuple[Planner, Base, Desired]:
+    """Returns a planner limited to the words on the command line, and the two sides to compare."""
     from raw_trigger.arguments import Words, understood
 
     given = Words(tuple(words or ()), context.meta.get(_NAMED))
-    asked = understood(trigger, given, context.obj.directory, staged=staged, everything=everything)
-    same = asked.narrowing == trigger.wishes.narrowing
-    return trigger if same else trigger.narrowed(asked.narrowing), asked.base, asked.desired
+    asked = understood(planner, given, context.obj.directory, staged=staged, everything=everything)
+    same = asked.narrowing == planner.wishes.narrowing
+    return planner if same else planner.narrowed(asked.narrowing), asked.base, asked.desired
 
 
 def depth(downstream: str | None) -> str | int | None:
@@ -412,24 +412,25 @@ def busy(what: str) -> Iterator[None]:
         yield
 
 
-def tell_never_made(trigger: Trigger, paths: Iterable[bytes] | None = None) -> None:
+def tell_never_made(planner: Planner, paths: Iterable[bytes] | None = None) -> None:
     """Writes which assets are or will be recorded as made although Dagster never materialized them.
 
     Args:
         paths: The raw files that this is about; None for all.
     """
+    from raw_trigger.assumed import never_made
     from raw_trigger.errors import ProjectError
     from raw_trigger.render import words
 
     text = text_renderer()
     try:
         with busy("asking Dagster what it has materialized"):
-            never = trigger.never_made(paths)
+            never = never_made(planner, paths)
     except ProjectError as error:
         text.say(("whether Dagster has materialized it is not known: ", "yellow"), error.message)
         return
     if never:
-        named = words.sample([words.printable(key) for key in never])
+        named = sample([words.printable(key) for key in never])
         text.say(("never materialized: ", "yellow"), named, "; `raw-trigger run --all` does it")
 
 

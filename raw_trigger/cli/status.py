@@ -12,13 +12,13 @@ from raw_trigger.cli.session import (
     Environment,
     PlainFormat,
     PlainFormatOption,
+    planner_of,
     text_renderer,
-    trigger_of,
     write,
 )
 
 if TYPE_CHECKING:
-    from raw_trigger.trigger import Trigger
+    from raw_trigger.planner import Planner
 
 
 def status(
@@ -34,26 +34,26 @@ def status(
     from raw_trigger.errors import UsageError
     from raw_trigger.status import status_of
 
-    trigger = trigger_of(context, environment=environment)
+    planner = planner_of(context, environment=environment)
     if partitions:
-        _grids(trigger, tuple(asset or ()), form)
+        _grids(planner, tuple(asset or ()), form)
         return
     if asset:
         raise UsageError("--asset is for the partitions of an asset", "add --partitions")
-    found = status_of(trigger)
+    found = status_of(planner)
     if form is PlainFormat.json:
         write([json.dumps(found.as_json(), indent=1) + "\n"])
     else:
-        failures = trigger.failures() if found.plan.actionable else ()
-        text_renderer(trigger.workspace.repo.top).status(found, failures)
+        failures = planner.history.failures() if found.plan.actionable else ()
+        text_renderer(planner.workspace.repo.top).status(found, failures)
 
 
-def _grids(trigger: Trigger, assets: tuple[str, ...], form: PlainFormat) -> None:
+def _grids(planner: Planner, assets: tuple[str, ...], form: PlainFormat) -> None:
     from raw_trigger.coverage import grids
 
-    found = grids(trigger, assets)
+    found = grids(planner, assets)
     if form is PlainFormat.json:
-        document = {"version": 1, "environment": trigger.workspace.environment}
+        document = {"version": 1, "environment": planner.workspace.environment}
         listed = [grid.as_json() for grid in found]
         write([json.dumps({**document, "assets": listed}, indent=1) + "\n"])
     else:

@@ -7,12 +7,14 @@ import shlex
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from raw_trigger.content.absent import absent
 from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import Disk
 from raw_trigger.repo import diff
+from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
 
@@ -20,10 +22,13 @@ Feeds = Callable[[bytes], bool]
 """Says whether anything is made from a path."""
 
 
-def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True) -> Disk:
+def in_the_way(
+    repo: Repository, tracked: Tracked, changes: ChangeSet, listing: Listing, feeds: Feeds = lambda _: True
+) -> Disk:
     """Returns the changed paths that Dagster would not read as desired, each with the reason.
 
     Args:
+        listing: Of what :meth:`Tracked.watched` says of both sides.
         feeds: Asked before large contents are read.
     """
     changed = {change.path: change for change in changes.changes}
@@ -33,8 +38,9 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
     desired = changes.desired
     watched = tracked.watched(changes.base.oid, desired)
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
+    missing, hidden = {}, diff.hidden(repo, watched, listing)
     if desired.kind != "worktree":
-        raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched)
+        raw = diff.to_worktree(repo, None if desired.kind == "index" else desired.oid, watched, listing)
         differs = {change.path for change in (*tracked.anew().changes(raw, desired.oid)[0], *raw)}
         other = (
             p for p in changed if p in differs or ((o := tracked.out(p)) is not None and o.path in differs)
@@ -44,7 +50,6 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
     dirty |= still_there(repo, changes, name)
-    missing, hidden = {}, diff.hidden(repo, watched)
     for path in changed if hidden else ():
         pointer = tracked.pointer_of(path)
         behind = path if path in hidden else pointer if pointer in hidden else None
@@ -61,13 +66,15 @@ def in_the_way(repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Fe
                 "git is told not to look at it (assume-unchanged or sparse); on disk it is different"
             )
     known = {**missing, **dirty}
-    unreadable = not_the_content(repo, tracked, changes, lambda path: path not in known and feeds(path))
+    unreadable = not_the_content(
+        repo, tracked, changes, listing, lambda path: path not in known and feeds(path)
+    )
     missing |= {path: reason for path, reason in unreadable.missing.items() if path not in known}
     return Disk({**dirty, **unreadable.dirty}, missing)
 
 
 def not_the_content(
-    repo: Repository, tracked: Tracked, changes: ChangeSet, feeds: Feeds = lambda _: True
+    repo: Repository, tracked: Tracked, changes: ChangeSet, listing: Listing, feeds: Feeds = lambda _: True
 ) -> Disk:
     """Returns the changed paths at which something else than content is on disk, each with the reason.
 
@@ -77,7 +84,7 @@ def not_the_content(
     changed = {change.path: change.new for change in changes.changes if change.new is not None}
     if not changed:
         return Disk()
-    unmerged = diff.unmerged(repo, tracked.watched(changes.base.oid, changes.desired))
+    unmerged = {one.path for one in listing.special if one.stage}
     dirty, missing, wrong = {}, {}, _Wrong(repo)
     for path, entry in changed.items():
         out = tracked.out(path) if entry.content == "dvc" else None
@@ -192,7 +199,7 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
     """
     top = os.fsencode(repo.top) + b"/"
     folders = [_full(repo, os.fsencode(root)) if root != "." else top.rstrip(b"/") for root in roots]
-    found = [path for path in gone if folder_changed(top + path) > since]
+    found = [path for path in gone if _folder_changed(top + path) > since]
     while folders:
         try:
             with os.scandir(folders.pop()) as listed:
@@ -200,15 +207,36 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
                     if one.is_dir(follow_symlinks=False):
                         if one.name != b".git":
                             folders.append(one.path)
-                    elif _changed(one) > since:
+                    elif _changed(one.path) > since:
                         found.append(one.path.removeprefix(top))
         except OSError:
             continue
     return found
 
 
-def folder_changed(path: bytes) -> int:
-    """Returns when something was last put into a path's nearest folder, or taken away, in nanoseconds."""
+def last_change(repo: Repository, path: bytes) -> float:
+    """Returns when a file was last changed or renamed, or may have been taken away, in seconds since 1970."""
+    full = _full(repo, path)
+    # What is in a folder (a submodule) can change without it.
+    is_folder = os.path.lexists(full) and stat.S_ISDIR(os.lstat(full).st_mode)
+    return float("inf") if is_folder else _changed(full) / 1e9
+
+
+def _changed(path: bytes) -> int:
+    """When the file, what a link leads to, or the folder of what is gone was last changed, in nanoseconds."""
+    try:
+        own = os.lstat(path)
+    except OSError:
+        return _folder_changed(path)
+    changed = own.st_ctime_ns
+    if stat.S_ISLNK(own.st_mode):
+        with suppress(OSError):
+            changed = max(changed, os.stat(path).st_ctime_ns)  # noqa: PTH116
+    return changed
+
+
+def _folder_changed(path: bytes) -> int:
+    """When something was last put into a path's nearest folder, or taken away, in nanoseconds."""
     while path:
         path = path.rpartition(b"/")[0]
         try:
@@ -216,12 +244,3 @@ def folder_changed(path: bytes) -> int:
         except OSError:
             continue
     return 0
-
-
-def _changed(file: os.DirEntry[bytes]) -> int:
-    """When the file, or what a link leads to, was last changed."""
-    own = file.stat(follow_symlinks=False).st_ctime_ns
-    try:
-        return max(own, file.stat().st_ctime_ns) if file.is_symlink() else own
-    except OSError:
-        return own

@@ -43,6 +43,7 @@ from raw_trigger.content.tables import (
 )
 from raw_trigger.errors import TableError
 from raw_trigger.model.rows import RowCounts
+from raw_trigger.model.text import sample
 
 Fingerprint = Literal["bytes", "text", "json", "table"]
 Captures = tuple["str | None", ...]
@@ -109,7 +110,7 @@ def count_rows(old: Table | None, new: Table | None) -> RowCounts:
         at = labels.index((name, 0)) if name is not None else None
         comparison = _Comparison([] if at is None else [at], [], sides[1].empty)
         comparison.run(*(guarded(side, side.rows(labels, whole=whole)) for side in sides))
-        counts, _ = comparison.settled()
+        counts, _ = comparison.result()
     if comparison.distinct("old") and comparison.distinct("new"):
         return counts
     return RowCounts(counts.added + counts.changed, counts.removed + counts.changed, 0)
@@ -149,7 +150,7 @@ def compare_rows(old: Table | None, new: Table | None, keyed: Keyed) -> RowChang
             if not comparison.distinct("new"):
                 _explain_key(new, keyed, comparison)
             _check_names(after, before, keyed)
-        counts, found = comparison.settled()
+        counts, found = comparison.result()
         plain = {tuple(sides[-1].plain(cell) for cell in cells) for cells in found}
     order = sorted(plain, key=lambda cells: [(cell is not None, cell or "") for cell in cells])
     return RowChanges(counts, tuple(order))
@@ -226,7 +227,7 @@ class _Comparison:
     def _of(self, side: str) -> tuple[_Keys, _Keys]:
         return self._keys["both"], self._keys[side]
 
-    def settled(self) -> tuple[RowCounts, set[Captures]]:
+    def result(self) -> tuple[RowCounts, set[Captures]]:
         """Returns the remaining differences: rows of one key on both sides count as changed, in pairs."""
         added = removed = changed = 0
         captures: set[Captures] = set()
@@ -508,17 +509,14 @@ def _shown(key: Any, plain: Callable[[str | None], str | None]) -> str:
 def _in_lines(lines: Sequence[int]) -> str:
     if len(lines) == 1:
         return f"line {lines[0]}"
-    shown = [str(line) for line in lines[:_SHOWN]]
-    more = len(lines) - len(shown)
-    if more:
-        return f"lines {', '.join(shown)} and {more} more"
+    shown = [str(line) for line in lines]
+    if len(lines) > _SHOWN:
+        return f"lines {sample(shown, _SHOWN)}"
     return f"lines {', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_COLUMNS_SHOWN])
-    more = len(names) - _COLUMNS_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return sample([repr(name) for name in names], _COLUMNS_SHOWN)
 
 
 def _text_digest(table: Table) -> str:

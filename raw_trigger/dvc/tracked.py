@@ -515,12 +515,11 @@ def _folders(files: Mapping[bytes, Entry]) -> list[tuple[bytes, Entry]]:
 
 def _contents(repo: Repository, wanted: Sequence[str]) -> dict[str, bytes]:
     """Returns the contents of blobs that are here; for too large ones just enough to see that."""
-    asked = "".join(f"{oid}\n" for oid in wanted).encode()
-    lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
-    sizes = {o: int(line.split(" ")[2]) for o, line in zip(wanted, lines, strict=True) if " blob " in line}
+    looked = zip(wanted, repo.objects.look(*wanted), strict=True)
+    sizes = {oid: found.size for oid, found in looked if found is not None and found.kind == "blob"}
     here = [oid for oid, size in sizes.items() if size <= MOST_TEXT]
     large = (oid for oid, size in sizes.items() if size > MOST_TEXT)
-    return {**dict(zip(here, diff.contents(repo.git, here), strict=True)), **dict.fromkeys(large, _LARGE)}
+    return {**dict(zip(here, repo.objects.contents(here), strict=True)), **dict.fromkeys(large, _LARGE)}
 
 
 def _on_disk(repo: Repository, path: bytes) -> bytes | None:

@@ -36,27 +36,37 @@ class Projects:
     Attributes:
         broken: Projects whose configuration cannot be used, and why.
         options: Options that name the one project to a hook, which runs at the top; empty if all are meant.
-        whole: Whether these are all projects that the installed hooks look after.
+        complete: Whether these are all projects that the installed hooks look after.
     """
 
     repo: Repository
     workspaces: tuple[Workspace, ...]
     broken: tuple[tuple[Place, RawTriggerError], ...] = ()
     options: tuple[str, ...] = ()
-    whole: bool = True
+    complete: bool = True
 
 
 def find_projects(start: Path, *, config_file: Path | None = None, folder: Path | None = None) -> Projects:
-    """Returns every project of the repository, or the one that the user named.
+    """Returns every project of the repository that ``start`` is in, or the one that the user named.
 
     Raises:
         RawTriggerError: there is no repository, or the only project cannot be used.
     """
-    repo = Repository.discover(start)
+    return projects_of(Repository.discover(start), start, config_file=config_file, folder=folder)
+
+
+def projects_of(
+    repo: Repository, start: Path, *, config_file: Path | None = None, folder: Path | None = None
+) -> Projects:
+    """Returns every project of the repository, or the one that the user named.
+
+    Raises:
+        RawTriggerError: the only project cannot be used.
+    """
     named = config_file is not None or folder is not None
     every = all_places(repo)
     places = every or places_of(repo, start)
-    whole = True
+    complete = True
     options: tuple[str, ...] = ()
     if named:
         places = places_of(repo, start, config_file=config_file, folder=folder)
@@ -66,7 +76,7 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
         ]
         # A configuration of another name is not found by the search: the hook needs its path.
         own = file is not None and file.name not in NAMES
-        whole = own or not others
+        complete = own or not others
     if len(places) == 1:
         workspace = open_place(repo, places[0])
         config = workspace.config
@@ -74,7 +84,7 @@ def find_projects(start: Path, *, config_file: Path | None = None, folder: Path 
             options = ("--config", config.file)
         elif config.file is None and config.folder:
             options = ("--project", config.folder)
-        return Projects(repo, (workspace,), options=options, whole=whole)
+        return Projects(repo, (workspace,), options=options, complete=complete)
     opened: list[Workspace] = []
     broken: list[tuple[Place, RawTriggerError]] = []
     for place in places:
@@ -100,13 +110,12 @@ def has_raw_data(projects: Projects) -> bool:
     return any((projects.repo.top / root).is_dir() for one in projects.workspaces for root in one.roots)
 
 
-def wrong_configurations(start: Path, config_file: Path | None = None) -> list[RawTriggerError]:
+def wrong_configurations(repo: Repository, config_file: Path | None = None) -> list[RawTriggerError]:
     """Returns the problems of configurations that are about to be committed, as the index has them.
 
     Raises:
         GitError: git cannot tell.
     """
-    repo = Repository.discover(start)
     further = () if config_file is None else (os.path.relpath(config_file.resolve(), repo.top.resolve()),)
     wrong: list[RawTriggerError] = []
     for name, content in staged_configurations(repo, *further).items():
@@ -178,7 +187,7 @@ def mark_seen(projects: Projects, *, rebased: bool = False) -> None:
     Raises:
         RawTriggerError: the hooks folder cannot be written.
     """
-    if projects.broken or not projects.whole:
+    if projects.broken or not projects.complete:
         return
     repo = projects.repo
     listing = _listing(repo, shim_settings(projects))
@@ -193,7 +202,7 @@ def mark_known(projects: Projects) -> None:
     Raises:
         RawTriggerError: the hooks folder cannot be written.
     """
-    if not projects.broken and projects.whole:
+    if not projects.broken and projects.complete:
         repo = projects.repo
         rebake(hooks_folder(repo.top, repo.git_dir), shim_settings(projects))
 

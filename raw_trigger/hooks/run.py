@@ -6,10 +6,11 @@ import json
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from raw_trigger.adopt import ensure_record
 from raw_trigger.hooks import background
 from raw_trigger.hooks.background import Job
 from raw_trigger.hooks.event import HookEvent
@@ -19,13 +20,14 @@ from raw_trigger.install import (
 )
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
-from raw_trigger.model.changes import show
-from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.changes import ChangeSet, show
+from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
+from raw_trigger.planner import Planner
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Revision
 from raw_trigger.revisions import recorded, revision_desired
-from raw_trigger.trigger import Trigger
+from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.workspace import Workspace
 
 _FRAMEWORK = ("PRE_COMMIT", "PRE_COMMIT_RUNNING_LEGACY", "PREK_RUNNING_LEGACY")
@@ -71,18 +73,13 @@ def run_hook(
     *,
     environ: Mapping[str, str],
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    tell: Callable[[str], None],
+    listener: Listener,
     detached: Callable[[Path], Sequence[str]],
 ) -> HookResult:
     """Does what the hook is configured to do.
 
     Args:
         name: The hook that git has called.
-        on_plan: Called with the plan before anything runs, unless it is empty.
-        on_target: Called with every finished target.
-        tell: Called with one line about what goes on: whom this waits for, or why.
         detached: Returns the command of the background work, which calls :func:`reconcile`, given its log.
 
     Raises:
@@ -90,28 +87,28 @@ def run_hook(
     """
     action = workspace.config.hooks.get(event.name, "run")
     if action == "background" and under_framework(environ):
-        action, on_plan = "run", _saying(on_plan, tell)
+        action, listener = "run", _saying(listener)
     if action == "off" or (name == "pre-commit" and action == "background"):
         return HookResult()
-    trigger = Trigger(workspace)
+    planner = Planner(workspace)
     # Before the record is read: a background process may be about to change it.
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
         # Only this hook knows the commit before; a later command would believe that HEAD is materialized.
-        trigger.ensure_record(event.base, trigger.rules_now())
+        ensure_record(planner, event.base, planner.rules_now())
     if action == "notify":
-        plan = trigger.plan(trigger.detect(event.base, event.desired, event.pushed), launching=True)
+        plan = planner.plan(planner.detect(event.base, event.desired, event.pushed), launching=True)
         if plan.changes:
-            on_plan(trigger.counted(plan))
+            listener.planned(planner.counted(plan))
         return HookResult(event, plan)
     if action == "background":
-        if not at_work and not _may_have_work(trigger, event):
+        if not at_work and not _may_have_work(planner, event):
             return HookResult(event)
         if event.base.reason:
-            tell(event.base.reason)
+            listener.say(event.base.reason)
         job, started = background.start(workspace.repo, name, detached)
         return HookResult(event, job=job, joined=not started)
-    return _carry_out(trigger, event, launcher, on_plan, on_target, tell)
+    return _carry_out(planner, event, launcher, listener)
 
 
 def reconcile(
@@ -119,9 +116,7 @@ def reconcile(
     name: str,
     *,
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    tell: Callable[[str], None],
+    listener: Listener,
 ) -> HookResult:
     """Brings the record up to HEAD: the work that a hook left to the background.
 
@@ -141,7 +136,7 @@ def reconcile(
     if base is None:
         raise recorded_tree.no_more(workspace.environment)
     event = HookEvent(name, base, revision_desired(head))
-    return _carry_out(Trigger(workspace), event, launcher, on_plan, on_target, tell)
+    return _carry_out(Planner(workspace), event, launcher, listener)
 
 
 def under_framework(environ: Mapping[str, str]) -> bool:
@@ -152,62 +147,68 @@ def under_framework(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in _FRAMEWORK)
 
 
-def _saying(on_plan: Callable[[Plan], None], tell: Callable[[str], None]) -> Callable[[Plan], None]:
-    def told(plan: Plan) -> None:
-        tell("run now, not in the background: the framework puts unstaged edits away while hooks run")
-        on_plan(plan)
+def _saying(listener: Listener) -> Listener:
+    def planned(plan: Plan) -> None:
+        listener.say("run now, not in the background: the framework puts unstaged edits away while hooks run")
+        listener.planned(plan)
 
-    return told
+    return replace(listener, planned=planned)
 
 
-def _may_have_work(trigger: Trigger, event: HookEvent) -> bool:
+def _may_have_work(planner: Planner, event: HookEvent) -> bool:
     """Says whether a process has to be started at all, without asking the Dagster project."""
-    record = trigger.record
-    if record is None or record.doubtful or trigger.detect(event.base, event.desired).changes:
+    record = planner.record
+    if record is None or record.doubtful or planner.detect(event.base, event.desired).changes:
         return True
-    return record.rules is not None and not trigger.rules(None).same_file(record.rules)
+    return record.rules is not None and not planner.rules(None).same_file(record.rules)
 
 
 def _carry_out(
-    trigger: Trigger,
+    planner: Planner,
     event: HookEvent,
     launcher: Launcher,
-    on_plan: Callable[[Plan], None],
-    on_target: Callable[[TargetOutcome], None],
-    tell: Callable[[str], None],
+    listener: Listener,
 ) -> HookResult:
-    mine, pending = _of_the_commit(trigger, event), _pending(trigger, event)
-    if not pending <= mine:
-        trigger = trigger.without_failed(mine)
+    found: ChangeSet | None = planner.detect(event.base, event.desired, event.pushed)
+    assert found is not None
+    mine = _of_the_commit(planner, event, found)
+    if not _pending(planner, found) <= mine:
+        planner, found = planner.without_failed(mine), None
+    trigger = Trigger(planner)
     with trigger.planned(
-        event.base, event.desired, face=event.name, only=event.pushed, waiting=tell, ready=launcher.ready
+        event.base,
+        event.desired,
+        face=event.name,
+        only=event.pushed,
+        found=found,
+        waiting=listener.say,
+        ready=launcher.ready,
     ) as plan:
         own = plan
         if event.staged is not None and not mine.issuperset(one.change.path for one in plan.changes):
-            own = trigger.plan(trigger.detect(plan.base, event.desired, event.staged), launching=True)
+            own = planner.plan(planner.detect(plan.base, event.desired, event.staged), launching=True)
         refused = _refusal(own, event) if event.refuses else None
         told = plan if refused is None else own
         if told.changes:
-            on_plan(trigger.counted(told))
+            listener.planned(planner.counted(told))
         if refused is not None:
             return HookResult(event, own, refused=refused)
-        outcome = trigger.run(plan, launcher, face=event.name, on_target=on_target)
+        outcome = trigger.run(plan, launcher, face=event.name, on_target=listener.finished)
         targets = None if own is plan else frozenset(one.target for one in own.actionable)
         return HookResult(event, plan, outcome, trigger.warnings, unsteady=trigger.unsteady, own=targets)
 
 
-def _of_the_commit(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+def _of_the_commit(planner: Planner, event: HookEvent, found: ChangeSet) -> frozenset[bytes]:
     """Returns the paths that a commit brings, as plans name them."""
     if event.staged is None:
         return frozenset()
-    return event.staged | {c.path for c in trigger.detect(event.base, event.desired, event.staged).changes}
+    return event.staged | {change.path for change in planner.only(found, event.staged).changes}
 
 
-def _pending(trigger: Trigger, event: HookEvent) -> frozenset[bytes]:
+def _pending(planner: Planner, found: ChangeSet) -> frozenset[bytes]:
     """Returns all pending paths, as far as they are known without the Dagster project."""
-    changed = {c.path for c in trigger.detect(event.base, event.desired, event.pushed).changes}
-    record = trigger.record
-    return frozenset(changed if record is None else changed.union(record.doubtful))
+    changed = frozenset(change.path for change in found.changes)
+    return changed if planner.record is None else changed.union(planner.record.doubtful)
 
 
 def untold(projects: Projects) -> Job | None:
@@ -267,7 +268,7 @@ def _is_behind(workspace: Workspace, head: Revision | None) -> bool:
     base = recorded(workspace.repo, workspace.environment)
     if head is None or base is None:
         return True
-    return _may_have_work(Trigger(workspace), HookEvent("", base, revision_desired(head)))
+    return _may_have_work(Planner(workspace), HookEvent("", base, revision_desired(head)))
 
 
 def _refusal(plan: Plan, event: HookEvent) -> str | None:

@@ -73,14 +73,14 @@ def _summed_up(
     problems = tuple(f"{shown(name)} → {problem}" for name, problem in broken.items())
     leftover = tuple(name for name in open_ if name not in broken)
     doubtful = [(replace(one, path=unlike_root(one.path, findings)), n) for one, n in search.doubtful()]
-    matches = [*search.settled.values(), *decided.values()]
+    matches = [*search.mapped.values(), *decided.values()]
     fed = {target.asset for match in matches for target in match.targets}
     assets = sorted(search.catalog.assets.items())
     unfed = tuple(key for key, asset in assets if not asset.parents and key not in fed)
     ignored = sum(match.ignore for match in decided.values())
     return Draft(
-        compose(findings, search.settled, proposals, doubtful, leftover, search.unsure, problems, unfed),
-        found=len(search.settled),
+        compose(findings, search.mapped, proposals, doubtful, leftover, search.unsure, problems, unfed),
+        found=len(search.mapped),
         ruled=len(decided) - ignored,
         ignored=ignored,
         rules=sum(proposal.asset is not None for proposal in proposals),

@@ -34,7 +34,6 @@ from raw_trigger.initialize.values import (
     is_text,
     kind_of,
     problem_of,
-    sample,
     shown,
     words_of,
 )
@@ -42,6 +41,7 @@ from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import built_in
 from raw_trigger.mapping.rules import RAW, Match
 from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.text import sample
 
 _NOT_DATA = ("**/README*",)
 
@@ -73,7 +73,7 @@ class Search:
         self.catalog = catalog
         self._root = root
         self._keys = PartitionKeys()
-        self.settled: dict[str, Match] = {}
+        self.mapped: dict[str, Match] = {}
         self.broken: dict[str, str] = {}
         self.needing: list[str] = []
         self.unsure: dict[str, tuple[str, ...]] = {}
@@ -84,7 +84,7 @@ class Search:
         for name, match in found.items():
             problem = None if match is None else problem_of(match, catalog, self._keys)
             if match is not None and problem is None:
-                self.settled[name] = match
+                self.mapped[name] = match
                 continue
             self.needing.append(name)
             if match is not None and problem is not None:
@@ -93,7 +93,7 @@ class Search:
                     {t.asset for t in match.targets} if kind_of(match) == "metadata" else set()
                 )
         self._open = dict.fromkeys(self.needing)
-        fed = {target.asset for match in self.settled.values() for target in match.targets}
+        fed = {target.asset for match in self.mapped.values() for target in match.targets}
         self._fed = fed
         self._unfed = {k: a for k, a in sorted(catalog.assets.items()) if k not in fed and _is_source(a)}
 
@@ -137,7 +137,7 @@ class Search:
         except ValueError:
             return False
         taken = compiled.among(self._open)
-        if not taken or compiled.among(self.settled):
+        if not taken or compiled.among(self.mapped):
             return False
         if proposal.asset is not None:
             outside = self._outside(compiled, taken)
@@ -145,7 +145,7 @@ class Search:
                 return False
             why = f"{proposal.why} {_count(taken)}" if proposal.many else proposal.why
             if outside:
-                why += f" Not among its partitions: {sample([*map(shown, outside)])}."
+                why += f" Not among its partitions: {sample([*map(shown, outside)], 3)}."
             proposal = replace(proposal, why=why)
         for name in taken:
             del self._open[name]
@@ -268,7 +268,7 @@ class Search:
             if asset.partitions is None:
                 assets.setdefault(shared.off(words_of(asset.parts[-1])), []).append(key)
         folders: dict[tuple[str, str], list[str]] = {}
-        for name in (*self._open, *self.settled):
+        for name in (*self._open, *self.mapped):
             parts = named_parts(name)
             folders.setdefault((parts["parent"], parts["suffix"]), []).append(words_of(parts["stem"]))
         of_folder = {place: Shared(stems) for place, stems in folders.items()}
@@ -452,7 +452,7 @@ class Search:
             told = {compiled.target(name)[1].get(dimension, "") for name in names}
             known = told.intersection(part.keys)
             if part.keys and len(known) * 2 < len(told) and len(known) < len(part.keys):
-                return f"its keys are other ones: {sample([*map(shown, part.keys)])}"
+                return f"its keys are other ones: {sample([*map(shown, part.keys)], 3)}"
             vague = proposal.guess or not self._vaguely.isdisjoint(names)
             if not part.keys and vague and not _is_named(part, proposal.path):
                 return f"{shown(part.name or asset.key)} has no keys yet"

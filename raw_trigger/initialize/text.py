@@ -19,12 +19,12 @@ from raw_trigger.initialize.values import (
     is_text,
     joined,
     kind_of,
-    sample,
     shown,
 )
 from raw_trigger.mapping.patterns import built_in
 from raw_trigger.mapping.rules import Match
 from raw_trigger.model.project import DagsterOptions
+from raw_trigger.model.text import sample
 
 _TABLES = DATA - {".txt"}
 """A file like these without an asset probably lacks one; any other file can probably be ignored."""
@@ -56,7 +56,7 @@ _MANY = 4
 
 def compose(
     findings: Findings,
-    settled: Mapping[str, Match],
+    mapped: Mapping[str, Match],
     proposals: Sequence[Proposal],
     doubtful: Sequence[tuple[Proposal, Sequence[str]]],
     leftover: Sequence[str],
@@ -68,7 +68,7 @@ def compose(
 
     Args:
         findings: What was found.
-        settled: The files that need no rule, by name, and what maps them.
+        mapped: The files that need no rule, by name, and what maps them.
         proposals: The rules, in their order.
         doubtful: Rules without evidence, and the files without an asset that they would map.
         leftover: The files without an asset.
@@ -88,7 +88,7 @@ def compose(
         "",
         "# Everything else has a default; the schema describes every key.",
         "",
-        *_settled(settled),
+        *_mapped(mapped),
         "# Paths are relative to the root; the first rule that matches decides.",
         "assets:",
     ]
@@ -141,14 +141,14 @@ def _dagster(options: DagsterOptions) -> list[str]:
     return lines
 
 
-def _settled(settled: Mapping[str, Match]) -> list[str]:
+def _mapped(mapped: Mapping[str, Match]) -> list[str]:
     """Returns the files that need no rule, one line for each asset."""
-    if not settled:
+    if not mapped:
         return []
     groups: dict[tuple[str, str], list[str]] = {}
-    for name, match in settled.items():
+    for name, match in mapped.items():
         assets = sorted({shown(target.asset) for target in match.targets})
-        groups.setdefault((sample(assets), kind_of(match)), []).append(name)
+        groups.setdefault((sample(assets, 3), kind_of(match)), []).append(name)
     rows = [(_files(names), *group) for group, names in groups.items()]
     wide, wider = (min(_MOST_LINES, max(len(row[i]) for row in rows)) for i in (0, 1))
     lines = [f"{files:<{wide}}  → {assets:<{wider}}  {kind}" for files, assets, kind in rows]
@@ -163,7 +163,7 @@ def _files(names: Sequence[str]) -> str:
     if len(names) < _MANY:
         return ", ".join(map(shown, names))
     folder = posixpath.commonpath([posixpath.dirname(name) for name in names])
-    return f"{len(names)} files in {shown(folder + '/')}" if folder else sample([*map(shown, names)])
+    return f"{len(names)} files in {shown(folder + '/')}" if folder else sample([*map(shown, names)], 3)
 
 
 def _leftover(findings: Findings, names: Sequence[str], unsure: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -209,7 +209,7 @@ def _doubtful(one: tuple[Proposal, Sequence[str]]) -> str:
 
 def _choice(keys: Sequence[str]) -> str:
     first, *others = (scalar(as_template(key)) for key in keys)
-    return f"asset: {first}" + (f"  # or {sample(others)}" if others else "")
+    return f"asset: {first}" + (f"  # or {sample(others, 3)}" if others else "")
 
 
 def rule_text(proposal: Proposal) -> str:

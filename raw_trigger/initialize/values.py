@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -183,9 +183,3 @@ def shown(name: str) -> str:
     if name.isprintable() and name == name.strip():
         return name
     return '"' + "".join(f"\\x{ord(c) - 0xDC00:02x}" if is_odd(c) else escaped(c) for c in name) + '"'
-
-
-def sample(items: Sequence[str], most: int = 3) -> str:
-    """Returns the first few items, and how many more there are."""
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")

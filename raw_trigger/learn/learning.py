@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raw_trigger.adopt import record_made
 from raw_trigger.config.loader import NAMES
 from raw_trigger.config.parsing import parse
 from raw_trigger.content.feeding import desired_paths
@@ -26,6 +27,7 @@ from raw_trigger.model.changes import NOTHING, Change, Entry, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Options, Plan, Target
 from raw_trigger.model.settings import Config
+from raw_trigger.planner import Planner
 from raw_trigger.planning.plan import make_plan
 from raw_trigger.reads import Reading, recall
 from raw_trigger.revisions import EMPTY, recorded
@@ -80,22 +82,22 @@ class Ran:
 # Running ---------------------------------------------------------------------------------------------------
 
 
-def plan(trigger: Trigger, asked: Asked) -> Plan:
+def plan(planner: Planner, asked: Asked) -> Plan:
     """Returns the plan of a run that shows what assets read.
 
     Raises:
         UsageError: an asset is not in the project, or has no code or no such partition; or there is none.
     """
-    files = dict(desired_paths(trigger.workspace.repo, trigger.tracked, NOTHING.desired))
-    rules = trigger.rules(trigger.catalog())
+    files = dict(desired_paths(planner.workspace.repo, planner.tracked, NOTHING.desired))
+    rules = planner.rules(planner.catalog())
     names = [rules.relative(path) or show(path) for path in files]
-    targets, notes = choose(trigger.catalog(), asked, names, _mapped(rules, files), time.time())
-    trigger.warnings += notes
-    return _plan(trigger, targets)
+    targets, notes = choose(planner.catalog(), asked, names, _mapped(rules, files), time.time())
+    planner.warnings += notes
+    return _plan(planner, targets)
 
 
 def run(
-    trigger: Trigger,
+    planner: Planner,
     launcher: Launcher,
     made: Plan,
     *,
@@ -115,12 +117,13 @@ def run(
     """
     from raw_trigger import interrupted
 
-    workspace = trigger.workspace
+    workspace = planner.workspace
     with locked(workspace.locks, workspace.environment, FACE, waiting):
-        interrupted.settle(trigger, trigger.warnings.append)
-        trigger.look_again()
-        files = dict(desired_paths(workspace.repo, trigger.tracked, NOTHING.desired))
+        interrupted.settle(planner, planner.warnings.append)
+        planner.look_again()
+        files = dict(desired_paths(workspace.repo, planner.tracked, NOTHING.desired))
         base = recorded(workspace.repo, workspace.environment) or EMPTY
+        trigger = Trigger(planner, thorough=True)
         outcome = trigger.run(replace(made, base=base), launcher, face=FACE, on_target=on_target)
         return Ran(outcome, files, first=base == EMPTY)
 
@@ -147,8 +150,8 @@ class _Everything(RuleBook):
         return Match(FACE, self._targets)
 
 
-def _plan(trigger: Trigger, targets: Sequence[Target]) -> Plan:
-    workspace = trigger.workspace
+def _plan(planner: Planner, targets: Sequence[Target]) -> Plan:
+    workspace = planner.workspace
     if not targets:
         raise UsageError("there is no asset to materialize", "name one with --asset")
     options = Options(
@@ -157,14 +160,14 @@ def _plan(trigger: Trigger, targets: Sequence[Target]) -> Plan:
         batch_size=workspace.config.batch_size,
         now=time.time(),
     )
-    rules = _Everything(workspace.config, trigger.catalog(), str(workspace.repo.top), targets)
+    rules = _Everything(workspace.config, planner.catalog(), str(workspace.repo.top), targets)
     made = make_plan(replace(NOTHING, changes=(_NOWHERE,)), rules, options)
     # No file has changed, so the targets have none: the user wants to see what they read.
     unpathed = tuple(replace(target, paths=(), reason="to see what it reads") for target in made.targets)
     return replace(made, changes=(), targets=unpathed)
 
 
-def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> list[Reading]:
+def known(planner: Planner, outcome: Outcome | None, assets: Sequence[str]) -> list[Reading]:
     """Returns what the targets of a run read; without a run, what all read when they last ran.
 
     Args:
@@ -174,11 +177,11 @@ def known(trigger: Trigger, outcome: Outcome | None, assets: Sequence[str]) -> l
     Raises:
         UsageError: an asset is not in the project, or nothing that was watched ran here yet.
     """
-    catalog = trigger.known_catalog()
+    catalog = planner.known_catalog()
     for key in assets:
         if key not in catalog.assets:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
-    recalled = recall(trigger.workspace.project.cache_dir)
+    recalled = recall(planner.workspace.project.cache_dir)
     if outcome is None:
         if not recalled:
             raise UsageError(
@@ -239,20 +242,20 @@ def write(workspace: Workspace, found: Learned) -> Path:
     return path
 
 
-def record(trigger: Trigger, found: Learned, ran: Ran) -> None:
+def record(planner: Planner, found: Learned, ran: Ran) -> None:
     """Records under the new rules that the targets which ran reflect their files: they need not run again.
 
     Args:
-        trigger: One that was made after the new rules were written.
+        planner: One that was made after the new rules were written.
 
     Raises:
         RecordError: the record cannot be written.
     """
     names = {name for rule in found.rules for name in rule.names}
-    rules = trigger.rules(trigger.known_catalog())
+    rules = planner.rules(planner.known_catalog())
     # DVC's data is recorded by its pointer file, which may stand for a whole folder: the next run records it.
     files = ((path, entry) for path, entry in ran.files.items() if entry.content != "dvc")
     before = {path: entry for path, entry in files if rules.relative(path) in names}
     made = {one.target for one in ran.outcome.targets if one.status == "success"}
-    with locked(trigger.workspace.locks, trigger.workspace.environment, FACE, lambda _: None):
-        trigger.record_made(made, before)
+    with locked(planner.workspace.locks, planner.workspace.environment, FACE, lambda _: None):
+        record_made(planner, made, before)

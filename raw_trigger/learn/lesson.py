@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from raw_trigger.config.parsing import parse
-from raw_trigger.edges import fed_by
 from raw_trigger.errors import ConfigError
 from raw_trigger.initialize.text import unlike_root
-from raw_trigger.initialize.values import Findings, sample, shown
+from raw_trigger.initialize.values import Findings, shown
 from raw_trigger.learn.choosing import keys_told
 from raw_trigger.learn.editing import inserted, lines_of, new_file
 from raw_trigger.learn.outdated import without_outdated
@@ -20,7 +19,8 @@ from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import is_pointer, show
 from raw_trigger.model.plan import Target
 from raw_trigger.model.settings import Config
-from raw_trigger.reads import Reading
+from raw_trigger.model.text import sample
+from raw_trigger.reads import Reading, fed_by
 
 
 class Lesson:
@@ -116,7 +116,7 @@ class Lesson:
         name = self.names[path]
         if match.clause is not None or match.on_delete is not None:
             readers = sorted(self.wanted.readers.pop(name))
-            keys = sample([f"`{key}`" for key in readers])
+            keys = sample([f"`{key}`" for key in readers], 3)
             if match.by_row and any(self.catalog.assets[key].partitions is None for key in readers):
                 why = f"{match.rule} maps the rows of {shown(name)} to partitions"
                 self.notes.append(f"{why}: no rule can say that {keys} reads all of it")
@@ -146,7 +146,7 @@ class Lesson:
                 if target in read and path not in read[target]:
                     found.setdefault((match.rule, target.asset), []).append(shown(self.names[path]))
         for (rule, asset), names in found.items():
-            self.notes.append(f"{rule}: `{asset}` did not read {sample(names)}")
+            self.notes.append(f"{rule}: `{asset}` did not read {sample(names, 3)}")
 
     def text(self, before: str | None, file: str) -> tuple[list[NewRule], str | None]:
         """Returns the rules and the file with them; None if there are none, or the user has to add them."""

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raw_trigger.initialize.keys import Shape, cuts, dimensions, is_key
-from raw_trigger.initialize.values import Compiled, Proposal, as_pattern, as_template, is_text, sample, shown
+from raw_trigger.initialize.values import Compiled, Proposal, as_pattern, as_template, is_text, shown
 from raw_trigger.learn.choosing import joined_key
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import built_in
 from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.text import sample
 
 GENERAL = 3
 """So many files have to fit a pattern before it counts as more than chance."""
@@ -97,7 +98,7 @@ class _Proposing:
             else:
                 shared.setdefault(", ".join(f"`{one}`" for one in assets), []).append(name)
         for who, names in shared.items():
-            shortly = sample([shown(name) for name in names])
+            shortly = sample([shown(name) for name in names], 3)
             self.notes.append(f"{shortly}: read by several partitions of {who}, and a rule gives a file one")
         self._templates(plain)
         for assets, names in plain.items():
@@ -250,4 +251,4 @@ def _is_below(name: str, folder: str) -> bool:
 
 
 def _feeds(assets: Sequence[str]) -> str:
-    return "it feeds " + sample([f"`{one}`" for one in assets])
+    return "it feeds " + sample([f"`{one}`" for one in assets], 3)

@@ -163,7 +163,7 @@ class RuleBook:
             return unknown
         return book
 
-    def newly_fed(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, Match]:
+    def newly_mapped(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, Match]:
         """Returns the targets that these paths feed by these rules and did not feed by the rules ``before``.
 
         If another part of the content counts than before, this is everything that the path feeds.

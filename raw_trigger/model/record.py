@@ -155,6 +155,7 @@ class Results:
         rules_before: The rules that ``planned_with`` was recorded under; None: none were recorded.
         rules: The rules in force, as ``RuleBook.describe`` gives them; None: not to be recorded.
         edited: What nobody knows any more because the rules are not those from before.
+        code: The project's code that ``rules`` were read from; None: not known.
     """
 
     planned_with: str
@@ -164,6 +165,7 @@ class Results:
     rules_before: str | None = None
     rules: str | None = None
     edited: Fed = field(default_factory=dict)
+    code: str | None = None
 
 
 def edited_between(record: Record, seen: Record) -> dict[bytes, frozenset[str]]:
@@ -192,6 +194,7 @@ class Record:
         assumed: A tree of those of the files that somebody said to be materialized, and that not everything
             was made from here; None: of none.
         fresh: Paths that feed something by edited rules, as :meth:`under` has seen.
+        code: The id of the project's code that the rules were read from; None: not known.
     """
 
     tree: str
@@ -202,6 +205,7 @@ class Record:
     data: str | None = None
     assumed: str | None = None
     fresh: frozenset[bytes] = frozenset()
+    code: str | None = None
     _marked: dict[bytes, dict[str, Entry | None]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -302,7 +306,7 @@ class Record:
         # Under rules that others have recorded meanwhile, they know what these newly feed.
         if same_rules and (self.rules == results.rules_before or takes_over(results.rules, self.rules)):
             rules = results.rules if takes_over(results.rules, self.rules) else None
-            record = self.under(rules, results.edited)
+            record = replace(self.under(rules, results.edited), code=results.code or self.code)
         mine = None if results.launch is None else record.launches.get(results.launch)
         kept, others = dict(record.kept), dict(record.launches)
         moved: dict[bytes, Entry | None] = {}

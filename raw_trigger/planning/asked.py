@@ -11,6 +11,7 @@ from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Catalog, Partitions
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Narrowing, Target
+from raw_trigger.model.text import sample
 
 Range = tuple[str, str]
 """The first and the last key; the same key twice for a single one."""
@@ -74,12 +75,12 @@ def no_key(
 
 def none_due(assets: Sequence[str], globs: Sequence[str]) -> str:
     """Returns a sentence that nothing is pending among the names asked for."""
-    return f"nothing is pending of {_listed([*assets, *globs])}; `--all` takes what is recorded too"
+    return f"nothing is pending of {sample([*assets, *globs])}; `--all` takes what is recorded too"
 
 
 def left_behind(asset: str, above: Sequence[str]) -> str:
     """Returns the sentence for targets that are pending only together with others."""
-    which = _listed(above)
+    which = sample(above)
     how = " ".join(f"--asset {shlex.quote(key)}" for key in above[:_SHOWN])
     return f"{asset} is pending, but only with {which}, which it is made from: add `{how}`"
 
@@ -95,7 +96,7 @@ def unfed(asset: str, above: Sequence[str]) -> str:
         return f"no raw file feeds {what}: give it a rule, or materialize it in Dagster"
     how = " ".join(f"--asset {shlex.quote(key)}" for key in above[:_SHOWN])
     return (
-        f"no raw file feeds {asset}, but {_listed(above)}, which it is made from: "
+        f"no raw file feeds {asset}, but {sample(above)}, which it is made from: "
         f"`raw-trigger run --all {how} --downstream all` makes it, too"
     )
 
@@ -115,11 +116,6 @@ def fed_above(asset: str, catalog: Catalog, fed: Collection[str]) -> list[str]:
     return sorted(found)
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
-
-
 def unmet(
     ranges: Iterable[Range], planned: Iterable[tuple[Partitions | None, str | None]], keys: PartitionKeys
 ) -> list[str]:
@@ -135,8 +131,7 @@ def unmet(
             continue
         asked = f"'{first}'" if first == last else f"'{first}'..'{last}'"
         there = sorted(of)
-        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
-        which = f"pending are {', '.join(there[:_SHOWN])}{more}" if there else "no partition is pending"
+        which = f"pending are {sample(there)}" if there else "no partition is pending"
         said.append(
             f"nothing is pending for the partition {asked}: {which}; `--all` takes what is recorded too"
         )

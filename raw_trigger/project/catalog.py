@@ -171,7 +171,9 @@ def write(cache_dir: Path, document: Mapping[str, Any]) -> None:
 
 
 def _scripts() -> list[str]:
-    return [str(INSIDE / name) for name in ("compat.py", "probe.py", "session.py", "source.py")]
+    """Returns the files of the package that makes the graph, those of its other programs included."""
+    folders = (INSIDE, INSIDE / "compat", INSIDE / "source")
+    return [entry.path for one in folders for entry in os.scandir(one) if entry.name.endswith(".py")]
 
 
 def _stamps(paths: Any) -> dict[str, list[int] | None]:

@@ -1,4 +1,4 @@
-"""Runs one of the scripts in :mod:`raw_trigger.project.inside` in the user's interpreter."""
+"""Runs one of the programs of :mod:`raw_trigger.project.inside` in the user's interpreter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raw_trigger.errors import ProjectError
 from raw_trigger.project.interpreter import Interpreter
 from raw_trigger.repo.environment import scrubbed
 
-INSIDE = Path(__file__).resolve().parent / "inside"
+PROGRAMS = Path(__file__).resolve().parent / "inside" / "__main__.py"
 GRACE_SECONDS = 2.0
 """Seconds after an interruption until we signal the child: usually the terminal has signalled it."""
 PATIENCE_SECONDS = 30.0
@@ -30,19 +30,19 @@ _ENDED = b'{"event": "process-ended"}'
 
 
 class Child:
-    """Runs one of the scripts, which imports what it needs and then waits for its request.
+    """Runs one of the programs, which imports what it needs and then waits for its request.
 
     The answers come through a named pipe: some programs that start an interpreter close inherited
-    descriptors. The script's output goes to ``log``. The end of the block ends a script that got no request.
+    descriptors. Its output goes to ``log``. The end of the block ends a program that got no request.
 
     Raises:
         ProjectError: it cannot be started.
     """
 
     def __init__(
-        self, script: str, directory: Path, interpreter: Interpreter, environ: Mapping[str, str], log: Path
+        self, program: str, directory: Path, interpreter: Interpreter, environ: Mapping[str, str], log: Path
     ) -> None:
-        command = [*interpreter.command, str(INSIDE / script)]
+        command = [*interpreter.command, str(PROGRAMS), program]
         self._told = False
         self._folder = Path(tempfile.mkdtemp(prefix="raw-trigger-"))
         try:

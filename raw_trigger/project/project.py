@@ -170,7 +170,7 @@ class DagsterProject:
         cached = cache.read(self.cache_dir)
         interpreter = self.interpreter(cached.interpreter if cached is not None else None)
         log = new_log(self.cache_dir)
-        with Child("runner.py", self.folder, interpreter, self.environ, log) as child:
+        with Child("runner", self.folder, interpreter, self.environ, log) as child:
 
             def execute(
                 batches: Sequence[RunBatch],
@@ -265,7 +265,7 @@ class DagsterProject:
         answers: list[dict[str, Any]] = []
         with (
             self.busy("asking the Dagster instance"),
-            Child("settle.py", self.folder, interpreter, self.environ, log) as child,
+            Child("settle", self.folder, interpreter, self.environ, log) as child,
         ):
             code = child.converse(request, answers.append)
         if not answers:
@@ -359,7 +359,7 @@ class DagsterProject:
 
         log = new_log(self.cache_dir)
         answers: list[dict[str, Any]] = []
-        with Child("probe.py", self.folder, interpreter, self.environ, log) as child:
+        with Child("probe", self.folder, interpreter, self.environ, log) as child:
             code = child.converse(request, answers.append)
         if not answers:
             raise silence(code, interpreter, log, "before it had loaded the Dagster project")

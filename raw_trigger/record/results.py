@@ -26,6 +26,7 @@ def dumps(results: Results) -> str:
         "made": dict(sorted(results.made.items())),
         "rules_before": results.rules_before,
         "rules": results.rules,
+        "code": results.code,
         "learnt": [
             {
                 "path": show(path),
@@ -79,6 +80,7 @@ def loads(text: str | bytes, name: str, roots: Sequence[str]) -> Results:
             rules_before=_text(document["rules_before"], "rules"),
             rules=_text(document["rules"], "rules"),
             edited=edited,
+            code=None if document["code"] is None else _oid(document["code"]),
         )
     except KeyError as error:
         raise _refused(name, f"{error} is missing") from error

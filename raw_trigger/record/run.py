@@ -11,6 +11,7 @@ from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.record import UNKNOWN, Fed, Learnt, Record
+from raw_trigger.model.text import sample
 from raw_trigger.planning.order import upstream_first
 
 Fate = Literal["made", "broken", "not made"]
@@ -222,11 +223,11 @@ def pointers(plan: Plan) -> dict[bytes, Learnt]:
     return {path: Learnt(entry) for path, entry in plan.pointers.items()}
 
 
-def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Learnt]:
+def settled(plan: Plan, *, certain: bool, sees_all: bool = True) -> dict[bytes, Learnt]:
     """Returns the paths that there is nothing to run for.
 
     Args:
-        whole: Whether everything was looked for that is made from a path. Where it was not, what some
+        sees_all: Whether everything was looked for that is made from a path. Where it was not, what some
             targets do not reflect is left as it is.
         certain: Whether the whole catalog was looked at afresh, so that a path is known to be unmapped.
     """
@@ -248,7 +249,7 @@ def settled(plan: Plan, *, certain: bool, whole: bool = True) -> dict[bytes, Lea
             planned.disposition == "unchanged"
             # Compared with something else it says nothing of what is recorded.
             and plan.record is not None
-            and (whole or not plan.record.exceptions_of(path))
+            and (sees_all or not plan.record.exceptions_of(path))
         ):
             names = fed.get(path, frozenset())
             equivalent = {name: plan.record.reflected(path, name, planned.change.old) for name in names}
@@ -265,7 +266,7 @@ def unsteady(moved: Fed, relative: Callable[[bytes], str | None]) -> list[str]:
     told = []
     for path, targets in sorted(moved.items())[:_TOLD]:
         names = sorted(targets)
-        made = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+        made = sample(names, _TOLD)
         who = made if len(names) == 1 else "one of them"
         rule = f"{{path: {json.dumps(relative(path), ensure_ascii=False)}, ignore: true}}"
         told.append(

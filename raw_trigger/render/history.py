@@ -9,6 +9,7 @@ from datetime import datetime
 
 from raw_trigger.model.changes import show
 from raw_trigger.model.history import FileVersion, PastRun, PastTarget, RunStatus
+from raw_trigger.model.text import sample
 from raw_trigger.render import words
 from raw_trigger.render.text import TextRenderer
 
@@ -66,7 +67,7 @@ class _Launch:
 
 
 def _names(run: PastRun) -> str:
-    return words.sample([words.printable(target.target.text) for target in run.targets], 3)
+    return sample([words.printable(target.target.text) for target in run.targets], 3)
 
 
 def overview(text: TextRenderer, runs: Sequence[PastRun], alive: Alive) -> None:

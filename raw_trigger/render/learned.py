@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from raw_trigger.model.changes import show
+from raw_trigger.model.text import sample
 from raw_trigger.render import words
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def as_json(found: Learned, outcome: Outcome | None, written: bool) -> dict[str,
 
 def announcement(plan: Plan, what: str) -> str:
     """Returns one line that names the targets of the plan."""
-    return f"{what} {words.sample([words.printable(one.target.text) for one in plan.actionable])}"
+    return f"{what} {sample([words.printable(one.target.text) for one in plan.actionable])}"
 
 
 def listed(plan: Plan) -> Iterator[str]:
@@ -86,10 +87,10 @@ def remarks(found: Learned, written: bool, ran: Ran | None, environment: str) ->
         yield "not everything was watched: what libraries open by themselves may be missing"
     failed = [words.printable(one.target.text) for one in found.readings if one.partial]
     if failed:
-        yield f"{words.sample(failed)} failed: what was read up to then counts"
+        yield f"{sample(failed)} failed: what was read up to then counts"
     for one in found.readings:
         if one.reads.unsure:
-            shortly = words.sample([words.printable(path) for path in one.reads.unsure])
+            shortly = sample([words.printable(path) for path in one.reads.unsure])
             yield f"{shortly}: opened by another process while {words.printable(one.target.text)} was made"
     yield from (words.printable(note) for note in found.notes)
     if not found.readings:
@@ -109,8 +110,8 @@ def remarks(found: Learned, written: bool, ran: Ran | None, environment: str) ->
 def _recorded(ran: Ran, environment: str) -> Iterator[str]:
     made = [words.printable(one.target.text) for one in ran.outcome.targets if one.status == "success"]
     if ran.first:
-        only = f"only {words.sample(made)} as materialized" if made else "nothing as materialized"
+        only = f"only {sample(made)} as materialized" if made else "nothing as materialized"
         yield f"nothing was recorded in {environment!r} before, so now it has {only}"
         yield "`raw-trigger run --all` makes the rest, `raw-trigger adopt` takes it as materialized"
     elif made:
-        yield f"recorded in {environment!r} as materialized: {words.sample(made)}"
+        yield f"recorded in {environment!r} as materialized: {sample(made)}"

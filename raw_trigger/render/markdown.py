@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import NOT_ASKED, Plan
+from raw_trigger.model.text import sample
 from raw_trigger.render import words
 
 _SIGNS = {"success": "✅", "failed": "❌", "skipped": "⏭️", "submitted": "⏳"}
@@ -22,7 +23,7 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     yield "| | file | feeds |\n|---|---|---|\n"
     for line in words.lines(plan):
         name = code(line.path) + (f" (was {code(line.was)})" if line.was is not None else "")
-        feeds = words.sample([code(name) for name in line.targets]) or escape(line.fate)
+        feeds = sample([code(name) for name in line.targets]) or escape(line.fate)
         further = "".join(f" ({said})" for said in (line.rows, line.note) if said)
         yield f"| {line.letter} | {name} | {feeds}{further} |\n"
     if plan.targets and outcome is None:
@@ -30,7 +31,7 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
         for group in words.by_asset(one for one in plan.targets if one.reason != NOT_ASKED):
             first, keys = group[0], words.partitions(group)
             paths = sorted({path for one in group for path in one.paths})
-            why = escape(first.reason or "") or words.sample([code(words.printable(path)) for path in paths])
+            why = escape(first.reason or "") or sample([code(words.printable(path)) for path in paths])
             name = code(words.printable(first.target.asset if keys else first.target.text))
             yield f"| {name}{f' {escape(keys)}' if keys else ''} | {words.action(first)} | {why} |\n"
     asleep = words.asleep(plan)

@@ -16,6 +16,7 @@ from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedTarget, Target
+from raw_trigger.model.text import sample
 from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
 from raw_trigger.render.terminal import fitted, is_screen
@@ -124,7 +125,7 @@ class TextRenderer:
         if unmapped and not plan.errors:
             self.say(
                 ("warning: ", "yellow"),
-                f"nothing is made from {words.sample(unmapped)}; add a rule or `ignore: true`",
+                f"nothing is made from {sample(unmapped)}; add a rule or `ignore: true`",
             )
 
     def _targets(self, plan: Plan, failed: Mapping[Target, Failure]) -> None:
@@ -149,7 +150,7 @@ class TextRenderer:
     def files(self, files: Mapping[bytes, Iterable[str]]) -> None:
         """Writes the first few files, each with an arrow to its targets, and how many more there are."""
         for path in sorted(files)[:_MOST_FILES]:
-            targets = words.sample([words.printable(one) for one in sorted(files[path])])
+            targets = sample([words.printable(one) for one in sorted(files[path])])
             self.say("  ", words.printable(path), (" → ", "dim"), targets or "nothing")
         if len(files) > _MOST_FILES:
             self.say((f"  … and {words.plural(len(files) - _MOST_FILES, 'file')} more", "dim"))
@@ -208,7 +209,7 @@ class TextRenderer:
         else:
             self.plan(plan, failures=failures)
         if status.assumed:
-            named = words.sample([words.printable(target.text) for target in status.assumed])
+            named = sample([words.printable(target.text) for target in status.assumed])
             self.say(
                 ("assumed, not run here: ", "yellow"),
                 named,
@@ -266,7 +267,7 @@ class TextRenderer:
             group = f", group {item.group}" if item.group else ""
             self.say((words.printable(item.asset), "bold"), f"  {kind}{group}{partitioned}")
             if item.behind:
-                self.say("  made from ", words.sample([words.printable(key) for key in item.behind]))
+                self.say("  made from ", sample([words.printable(key) for key in item.behind]))
             elif not item.files:
                 self.say("  no raw file feeds it")
             for file in item.files:

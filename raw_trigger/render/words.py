@@ -11,6 +11,7 @@ from raw_trigger.model.changes import Desired, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import NOT_ASKED, STILL_FAILS, Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.model.record import Again
+from raw_trigger.model.text import sample
 
 if TYPE_CHECKING:
     from raw_trigger.hooks.background import Job
@@ -328,12 +329,6 @@ def summary(plan: Plan, outcome: Outcome) -> str:
     return (
         f"{', '.join(s for s in said if s)} in {outcome.seconds:.1f} s" if any(said) else "Nothing was run."
     )
-
-
-def sample(items: Sequence[str], most: int = 5) -> str:
-    """Returns the first few items, and how many more there are."""
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class Errors:

@@ -13,20 +13,25 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SUBMODULE_MODE, SYMLINK_MODE, Entry
-from raw_trigger.repo.diff import contents
 from raw_trigger.repo.git import Git, quoted
+from raw_trigger.repo.objects import Found, Objects
 from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
-_OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
-"""Git knows the former since 2.45; with the latter the attempt of an older git fails at once."""
 _SMALL = 1 << 20
 _HELD = 32 << 20
 """The most bytes of small blobs that are kept in memory."""
+
+
+class _Place(NamedTuple):
+    """Holds an object directory: what git writes there, and what is read of it."""
+
+    git: Git
+    objects: Objects
 
 
 class Blobs:
@@ -38,8 +43,9 @@ class Blobs:
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
-        self._git = Git(repo.top, {**repo.git.environ, **_OFFLINE}, repo.git_dir)
-        self._apart: tuple[Git, set[str]] | None = None
+        self._main = _Place(repo.offline, repo.objects_here)
+        self._apart: _Place | None = None
+        self._taken_in: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._sizes: dict[str, int | None] = {}
         self._held: dict[str, bytes] = {}
@@ -50,6 +56,8 @@ class Blobs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._apart is not None:
+            self._apart.objects.close()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -61,21 +69,12 @@ class Blobs:
     def look(self, *oids: str) -> None:
         """Reads the sizes of many blobs at once."""
         unknown = [oid for oid in dict.fromkeys(oids) if oid not in self._sizes]
-        if not unknown:
-            return
-        done = self._git.attempt("cat-file", "--batch-check", stdin="\n".join(unknown).encode() + b"\n")
-        lines = done.stdout.decode().splitlines()
-        for oid, line in zip(unknown, lines, strict=False):
-            self._sizes[oid] = _size(line)
-        if len(lines) < len(unknown):
-            # In a partial clone git stops at the first object that it cannot fetch.
-            self._sizes[unknown[len(lines)]] = None
-            self.look(*unknown[len(lines) + 1 :])
+        self._sizes.update(zip(unknown, map(_size, self._main.objects.look(*unknown)), strict=True))
 
     def hold(self, oids: Iterable[str]) -> None:
         """Reads many small blobs at once and keeps them, up to a limit."""
         room = _HELD - sum(map(len, self._held.values()))
-        wanted: dict[Git, list[str]] = {}
+        wanted: dict[_Place, list[str]] = {}
         for oid in dict.fromkeys(oids):
             size = self.size(oid)
             if size is None or size > _SMALL or oid in self._held:
@@ -83,10 +82,10 @@ class Blobs:
             room -= size
             if room < 0:
                 break
-            wanted.setdefault(self._git_of(oid), []).append(oid)
-        for git, some in wanted.items():
+            wanted.setdefault(self._place_of(oid), []).append(oid)
+        for place, some in wanted.items():
             with suppress(GitError):
-                self._held.update(zip(some, contents(git, some), strict=True))
+                self._held.update(zip(some, place.objects.contents(some), strict=True))
 
     def take_in(self, entries: Mapping[bytes, Entry]) -> None:
         """Makes the contents of these working tree files readable, unless they have changed since."""
@@ -98,8 +97,8 @@ class Blobs:
         files = [path for path in wanted if _is_file(self._repo, path)]
         if not files:
             return
-        git, here = self._apart or self._set_apart()
-        done = git.attempt(
+        apart = self._apart or self._set_apart()
+        done = apart.git.attempt(
             "-c",
             "core.looseCompression=1",
             "hash-object",
@@ -108,21 +107,20 @@ class Blobs:
             stdin=quoted(files),
             index=True,
         )
-        here.update(done.stdout.decode().split())
-        fresh = {entry.oid for entry in wanted.values()} & here
-        asked = "".join(f"{oid}\n" for oid in fresh).encode()
-        for line in git.attempt("cat-file", "--batch-check", stdin=asked).stdout.decode().splitlines():
-            self._sizes[line.split(" ")[0]] = _size(line)
+        self._taken_in.update(done.stdout.decode().split())
+        fresh = sorted({entry.oid for entry in wanted.values()} & self._taken_in)
+        self._sizes.update(zip(fresh, map(_size, apart.objects.look(*fresh)), strict=True))
 
-    def _set_apart(self) -> tuple[Git, set[str]]:
+    def _set_apart(self) -> _Place:
         self._folder = tempfile.TemporaryDirectory(prefix="raw-trigger-")
-        environ = dict(self._git.environ)
+        environ = dict(self._main.git.environ)
         real = environ.get("GIT_OBJECT_DIRECTORY") or str(self._repo.common_dir / "objects")
         others = environ.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
         alternates = _alternate(str(Path(self._repo.top, real)))
         environ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = alternates if not others else f"{alternates}:{others}"
         environ["GIT_OBJECT_DIRECTORY"] = self._folder.name
-        self._apart = Git(self._repo.top, environ, self._repo.git_dir), set()
+        git = Git(self._repo.top, environ, self._repo.git_dir)
+        self._apart = _Place(git, Objects(git, offline=True))
         return self._apart
 
     def open(self, oid: str) -> BinaryIO:
@@ -136,14 +134,13 @@ class Blobs:
             raise GitError(f"the object {oid} is missing", "see `git fsck`")
         if oid in self._held:
             return io.BytesIO(self._held[oid])
-        git = self._git_of(oid)
+        place = self._place_of(oid)
         if size <= _SMALL:
-            return io.BytesIO(git.run("cat-file", "blob", oid))
-        return cast("BinaryIO", io.BufferedReader(_Piped(git, oid)))
+            return io.BytesIO(place.objects.contents([oid])[0])
+        return cast("BinaryIO", io.BufferedReader(_Piped(place.git, oid)))
 
-    def _git_of(self, oid: str) -> Git:
-        """Returns the git that has the object."""
-        return self._apart[0] if self._apart is not None and oid in self._apart[1] else self._git
+    def _place_of(self, oid: str) -> _Place:
+        return self._apart if self._apart is not None and oid in self._taken_in else self._main
 
     def lfs(self, oid: str) -> Path | None:
         """Returns the path of the content that a Git LFS pointer stands for, even if nothing is there.
@@ -160,7 +157,7 @@ class Blobs:
         return self._lfs_storage() / "objects" / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
 
     def _lfs_storage(self) -> Path:
-        named = self._git.line("config", "--type=path", "lfs.storage")
+        named = self._main.git.line("config", "--type=path", "lfs.storage")
         return self._repo.common_dir / (named or "lfs")
 
 
@@ -192,9 +189,8 @@ class _Piped(io.RawIOBase):
         super().close()
 
 
-def _size(line: str) -> int | None:
-    fields = line.split(" ")
-    return int(fields[2]) if len(fields) == 3 and fields[1] == "blob" else None  # noqa: PLR2004
+def _size(found: Found | None) -> int | None:
+    return found.size if found is not None and found.kind == "blob" else None
 
 
 def _is_file(repo: Repository, path: bytes) -> bool:

@@ -12,11 +12,12 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from raw_trigger.errors import GitError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
-from raw_trigger.repo.git import Git, quoted
+from raw_trigger.repo.git import quoted
+from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
+from raw_trigger.repo.trees import TREE_MODE, found_at
 
 _FLAGS = (
     "-r",
@@ -29,10 +30,6 @@ _FLAGS = (
     "--ignore-submodules=dirty",
 )
 """Renames, external diffs, relative paths and submodules can all be set in a user's configuration."""
-
-
-_ARGUMENTS = 400
-"""Paths passed to one process: at 4 KiB each they fit into the 2 MiB of a command line on Linux."""
 
 
 class _Raw(NamedTuple):
@@ -64,18 +61,23 @@ def to_index(repo: Repository, old: str, roots: Sequence[str]) -> tuple[Change, 
     return pair_renames(Change(r.path, _old(r), _new(r)) for r in _records(out))
 
 
-def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tuple[Change, ...]:
+def to_worktree(
+    repo: Repository, old: str | None, roots: Sequence[str], listing: Listing | None = None
+) -> tuple[Change, ...]:
     """Returns what differs from tree ``old`` (None: from the index) to the files on disk.
 
     Untracked files that are not ignored count as added. Git hashes a file only if the index cannot vouch for
     it.
+
+    Args:
+        listing: Of the same roots; None: it is asked for.
     """
     command = ("diff-files",) if old is None else ("diff-index",)
     revision = () if old is None else (old,)
     out = repo.git.run(*command, *_FLAGS, *revision, "--", *roots, index=True)
     old_entries: dict[bytes, Entry | None] = {}
     new_modes: dict[bytes, str] = {}
-    settled: dict[bytes, Entry] = {}
+    plain: dict[bytes, Entry] = {}
     unmerged = set()
     for record in _records(out):
         if record.status == "U":
@@ -86,15 +88,15 @@ def to_worktree(repo: Repository, old: str | None, roots: Sequence[str]) -> tupl
             continue
         new_modes[record.path] = record.new_mode
         if record.new_oid.strip("0"):
-            settled[record.path] = Entry(record.new_mode, record.new_oid)
-    for path in untracked(repo, roots):
+            plain[record.path] = Entry(record.new_mode, record.new_oid)
+    for path in (listing or Listing(repo, roots)).untracked:
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
     for path in unmerged:
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
-    unknown = [path for path in new_modes if path not in settled]
-    disk = {**settled, **_on_disk(repo, unknown, new_modes, write=False)}
+    unknown = [path for path in new_modes if path not in plain]
+    disk = {**plain, **_on_disk(repo, unknown, new_modes, write=False)}
     changes = (Change(p, o, disk.get(p)) for p, o in old_entries.items())
     return pair_renames(c for c in changes if c.old != c.new)
 
@@ -142,35 +144,8 @@ def listed(out: bytes) -> list[tuple[bytes, Entry]]:
 
 def entries_at(repo: Repository, tree: str, paths: Sequence[bytes]) -> dict[bytes, Entry]:
     """Returns the entries of ``tree`` at these paths, without folders and missing paths."""
-    wanted = set(paths)
-    found: dict[bytes, Entry] = {}
-    for at in range(0, len(paths), _ARGUMENTS):
-        out = repo.git.run("ls-tree", "-z", "--full-tree", tree, "--", *paths[at : at + _ARGUMENTS])
-        for path, entry in listed(out):
-            if path in wanted and entry.mode != "040000":
-                found[path] = entry
-    return found
-
-
-def contents(git: Git, blobs: Sequence[str]) -> list[bytes]:
-    """Returns the contents of these blobs, in their order.
-
-    Raises:
-        GitError: one is missing.
-    """
-    if not blobs:
-        return []
-    out = git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in blobs).encode())
-    found, at = [], 0
-    for oid in blobs:
-        end = out.index(b"\n", at)
-        header = out[at:end].split(b" ")
-        if header[-1] == b"missing":
-            raise GitError(f"the object {oid} is missing", "see `git fsck`")
-        size = int(header[2])
-        found.append(out[end + 1 : end + 1 + size])
-        at = end + size + 2
-    return found
+    found = found_at(repo, tree, paths)
+    return {path: entry for path, entry in found.items() if entry.mode != TREE_MODE}
 
 
 def index_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, Entry]]:
@@ -195,34 +170,30 @@ def worktree_paths(repo: Repository, roots: Sequence[str]) -> list[tuple[bytes, 
     return sorted(found.items())
 
 
-def hidden(repo: Repository, roots: Sequence[str]) -> dict[bytes, tuple[Entry, Entry | None]]:
+def hidden(
+    repo: Repository, roots: Sequence[str], listing: Listing | None = None
+) -> dict[bytes, tuple[Entry, Entry | None]]:
     """Returns the files that differ on disk from the index, but that git does not report.
 
     These are files marked assume-unchanged or skip-worktree (a sparse checkout), at which git does not look,
     and submodules with edits, of which git compares the commit only.
 
+    Args:
+        listing: Of the same roots; None: it is asked for.
+
     Returns:
         Path → the entry in the index, and that on disk; an id of zeros if that has none.
     """
-    out = repo.git.run("ls-files", "-v", "-s", "-z", "--", *roots, index=True)
     marked: dict[bytes, Entry] = {}
     unclean: dict[bytes, tuple[Entry, Entry | None]] = {}
-    for record in out.split(b"\0")[:-1]:
-        meta, path = record.split(b"\t", 1)
-        tag, mode, oid, _ = meta.decode().split(" ")
-        if tag.islower() or tag == "S":
-            marked[path] = Entry(mode, oid)
-        elif mode == SUBMODULE_MODE and checked_out(repo, path) and edited(repo, path) is not None:
-            unclean[path] = Entry(mode, oid), Entry(mode, "0" * len(oid))
+    for path, entry, _, unwatched in (listing or Listing(repo, roots)).special:
+        if unwatched:
+            marked[path] = entry
+        elif entry.mode == SUBMODULE_MODE and checked_out(repo, path) and edited(repo, path) is not None:
+            unclean[path] = entry, Entry(entry.mode, "0" * len(entry.oid))
     disk = _on_disk(repo, marked, {path: entry.mode for path, entry in marked.items()}, write=False)
     differ = {path: (entry, disk.get(path)) for path, entry in marked.items() if disk.get(path) != entry}
     return {**differ, **unclean}
-
-
-def unmerged(repo: Repository, roots: Sequence[str]) -> set[bytes]:
-    """Returns the paths whose merge conflict is not resolved."""
-    out = repo.git.run("ls-files", "-u", "-z", "--", *roots, index=True)
-    return {record.split(b"\t", 1)[1] for record in out.split(b"\0")[:-1]}
 
 
 def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes, Entry | None]:
@@ -233,9 +204,7 @@ def store(repo: Repository, entries: Mapping[bytes, Entry | None]) -> dict[bytes
     """
     nowhere = (SUBMODULE_MODE, DVC_MODE)
     blobs = sorted({e.oid for e in entries.values() if e is not None and e.mode not in nowhere})
-    asked = "".join(f"{oid}\n" for oid in blobs).encode()
-    out = repo.git.run("cat-file", "--batch-check", stdin=asked) if blobs else b""
-    missing = {line.split(b" ")[0].decode() for line in out.splitlines() if line.endswith(b" missing")}
+    missing = {oid for oid, found in zip(blobs, repo.objects.look(*blobs), strict=True) if found is None}
     if not missing:
         return dict(entries)
     absent = [p for p, e in entries.items() if e is not None and e.oid in missing]
@@ -260,12 +229,6 @@ def _old(record: _Raw) -> Entry | None:
 
 def _new(record: _Raw) -> Entry | None:
     return None if record.status == "D" else Entry(record.new_mode, record.new_oid)
-
-
-def untracked(repo: Repository, roots: Sequence[str]) -> list[bytes]:
-    """Returns the files on disk below the roots that git does not know and does not ignore."""
-    out = repo.git.run("ls-files", "-o", "-z", "--exclude-standard", "--", *roots, index=True)
-    return [p for p in out.split(b"\0")[:-1] if not p.endswith(b"/")]
 
 
 def _on_disk(

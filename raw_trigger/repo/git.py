@@ -118,15 +118,22 @@ class Git:
         return None if done.returncode != 0 else os.fsdecode(done.stdout.split(b"\n", 1)[0])
 
     def open(self, *args: str, quiet: bool = False) -> subprocess.Popen[bytes]:
-        """Starts a git command that is talked to over its pipes; ``quiet`` drops its messages."""
-        return subprocess.Popen(
-            ["git", *args],
-            cwd=self.cwd,
-            env={**self.environ, "GIT_INDEX_FILE": _NO_INDEX},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
-        )
+        """Starts a git command that is talked to over its pipes; ``quiet`` drops its messages.
+
+        Raises:
+            GitError: git cannot be started here.
+        """
+        try:
+            return subprocess.Popen(
+                ["git", *args],
+                cwd=self.cwd,
+                env={**self.environ, "GIT_INDEX_FILE": _NO_INDEX},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
+            )
+        except OSError as error:
+            raise self._not_started(error) from error
 
 
 def failed(command: str, code: int, stderr: bytes) -> GitError:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from raw_trigger.documents import read_bytes
 from raw_trigger.model.changes import Change
-from raw_trigger.repo import diff
 from raw_trigger.repo.pointers import LFS_SIZE, lfs_pointer
 from raw_trigger.repo.repository import Repository
 
@@ -26,14 +25,12 @@ def lfs_paths(repo: Repository, changes: Collection[Change]) -> set[bytes]:
     }
     if not blobs:
         return set()
-    asked = "".join(f"{oid}\n" for oid in blobs.values()).encode()
-    lines = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
-    sizes = {path: line.split(" ")[-1] for path, line in zip(blobs, lines, strict=True)}
-    small = [path for path, size in sizes.items() if size.isdecimal() and int(size) <= LFS_SIZE]
-    texts = diff.contents(repo.git, [blobs[path] for path in small])
+    known = dict(zip(blobs, repo.objects.look(*blobs.values()), strict=True))
+    small = [path for path, one in known.items() if one is not None and one.size <= LFS_SIZE]
+    texts = repo.objects.contents([blobs[path] for path in small])
     found = {path for path, text in zip(small, texts, strict=True) if lfs_pointer(text) is not None}
     # The blob of a file that is only on disk cannot be read: git would have to store it first.
-    unstored = [path for path, size in sizes.items() if not size.isdecimal()]
+    unstored = [path for path, one in known.items() if one is None]
     if unstored:
         stdin = b"".join(path + b"\0" for path in unstored)
         done = repo.git.attempt("check-attr", "-z", "--stdin", "filter", stdin=stdin, index=True)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from raw_trigger.errors import GitError
 from raw_trigger.model.changes import SYMLINK_MODE, WORKTREE, Desired, Entry, show, to_bytes
 from raw_trigger.repo import diff
+from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
 
 _HOPS = 40
@@ -25,11 +26,12 @@ class Links:
         self._repo = repo
         self._roots = tuple(roots)
         self._side = Desired("worktree", WORKTREE)
+        self._listing = Listing(repo, roots)
         self._leading: Mapping[bytes, tuple[bytes, ...]] | None = None
 
-    def look_at(self, desired: Desired) -> None:
-        """Takes the side that is asked about from now on."""
-        self._side, self._leading = desired, None
+    def look_at(self, desired: Desired, listing: Listing) -> None:
+        """Takes the side that is asked about from now on, with the listing of the index and the disk."""
+        self._side, self._listing, self._leading = desired, listing, None
 
     def to(self, path: bytes) -> tuple[bytes, ...]:
         """Returns the links that lead to the file, or to a folder above it."""
@@ -49,10 +51,10 @@ class Links:
         repo, side = self._repo, self._side
         if side.kind == "revision" and side.oid is not None:
             return _at(repo, side.oid, self._roots)
-        links = _only_links(repo.git.run("ls-files", "-s", "-z", "--", *self._roots, index=True), 1)
+        links = {one.path: one.entry for one in self._listing.special if one.entry.mode == SYMLINK_MODE}
         if side.kind == "index":
             return _texts(repo, links)
-        found = {path: _on_disk(repo, path) for path in (*links, *diff.untracked(repo, self._roots))}
+        found = {path: _on_disk(repo, path) for path in (*links, *self._listing.untracked)}
         return {path: text for path, text in found.items() if text is not None}
 
 
@@ -110,7 +112,7 @@ def _texts(repo: Repository, links: Mapping[bytes, Entry]) -> dict[bytes, bytes]
         else:
             lacking[path] = entry.oid
     with suppress(GitError):  # a partial clone may lack them
-        found |= dict(zip(lacking, diff.contents(repo.git, list(lacking.values())), strict=True))
+        found |= dict(zip(lacking, repo.objects.contents(list(lacking.values())), strict=True))
     return found
 
 
@@ -149,15 +151,6 @@ def _all_at(repo: Repository, tree: str, roots: Sequence[str]) -> dict[bytes, En
     modes = repo.git.attempt(*listing, "--format=%(objectmode)", tree, "--", *roots)
     if modes.returncode == 0 and SYMLINK_MODE.encode() not in modes.stdout:
         return {}
-    return _only_links(repo.git.run(*listing, tree, "--", *roots), 2)
-
-
-def _only_links(listed: bytes, oid: int) -> dict[bytes, Entry]:
-    """Returns the links in git's listing.
-
-    Args:
-        oid: The index of the id among a line's fields.
-    """
-    begin = SYMLINK_MODE.encode() + b" "
-    lines = (line.split(b"\t", 1) for line in listed.split(b"\0") if line.startswith(begin))
-    return {path: Entry(SYMLINK_MODE, meta.split(b" ")[oid].decode()) for meta, path in lines}
+    out, begin = repo.git.run(*listing, tree, "--", *roots), SYMLINK_MODE.encode() + b" "
+    lines = (line.split(b"\t", 1) for line in out.split(b"\0") if line.startswith(begin))
+    return {path: Entry(SYMLINK_MODE, meta.split(b" ")[2].decode()) for meta, path in lines}

@@ -11,9 +11,13 @@ from typing import NoReturn
 
 from raw_trigger.errors import GitError, UsageError
 from raw_trigger.repo.git import Git, words
+from raw_trigger.repo.objects import Objects
+from raw_trigger.repo.refs import Refs
 
 _BETWEEN = "-//"
 """An option that ``git rev-parse`` does not know and therefore repeats; no path of git contains it."""
+_OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+"""Git knows the former since 2.45; with the latter the attempt of an older git fails at once."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,40 @@ class Repository:
         return None if self.git_dir.resolve() == self.common_dir else self.git_dir.name
 
     @cached_property
+    def objects(self) -> Objects:
+        """Returns the repository's objects; a partial clone fetches what it lacks of them."""
+        return Objects(self.git)
+
+    @cached_property
+    def objects_here(self) -> Objects:
+        """Returns the repository's objects without fetching any: what a partial clone lacks is missing.
+
+        It would fetch them one at a time.
+        """
+        return Objects(self.offline, offline=True) if self._may_fetch() else self.objects
+
+    @cached_property
+    def refs(self) -> Refs:
+        """Returns what moves the repository's refs."""
+        return Refs(self.git)
+
+    @cached_property
+    def offline(self) -> Git:
+        """Returns the repository's git so that it fetches nothing that a partial clone lacks."""
+        return Git(self.top, {**self.git.environ, **_OFFLINE}, self.git_dir)
+
+    def _may_fetch(self) -> bool:
+        """Whether git may lack objects that it fetches when they are asked for.
+
+        It has noted with a pack that something which the pack refers to was not fetched.
+        """
+        folder = self.common_dir / "objects"
+        elsewhere = {"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"} & self.git.environ.keys()
+        if elsewhere or (folder / "info" / "alternates").exists():
+            return True
+        return any((folder / "pack").glob("*.promisor"))
+
+    @cached_property
     def empty_tree(self) -> str:
         """Returns the id of the empty tree in this repository's object format."""
         return self.git.run("mktree", "-z").decode().strip()
@@ -116,10 +154,8 @@ class Repository:
 
     def head(self) -> Revision | None:
         """Returns the checked-out commit; None before the first one."""
-        try:
-            return self.resolve("HEAD")[0]
-        except UsageError:
-            return None
+        commit, tree = self.objects.look("HEAD^{commit}", "HEAD^{tree}")
+        return None if commit is None or tree is None else Revision("HEAD", tree.oid, commit.oid)
 
     def merge_base(self, a: str, b: str) -> str | None:
         """Returns the best common ancestor of two commits; None if they have none here."""

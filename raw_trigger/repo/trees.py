@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from raw_trigger.errors import GitError
 from raw_trigger.model.changes import FILE_MODE, Entry
 from raw_trigger.repo.git import failed, quoted
 from raw_trigger.repo.repository import Repository
@@ -39,8 +38,8 @@ def rewrite(
         for part in path.split(b"/"):
             node = node.children.setdefault(part, _Node())
         node.edited, node.entry = True, entry
-    with _Objects(repo) as objects:
-        built = _build(objects, tree, root, b"", set() if left_out is None else left_out)
+    with _Trees(repo) as trees:
+        built = _build(trees, tree, root, b"", set() if left_out is None else left_out)
     return built or repo.empty_tree
 
 
@@ -53,8 +52,8 @@ class _Node:
         self.entry: Entry | None = None
 
 
-def _build(objects: _Objects, tree: str | None, node: _Node, at: bytes, left_out: set[bytes]) -> str | None:
-    entries = {} if tree is None else objects.read(tree)
+def _build(trees: _Trees, tree: str | None, node: _Node, at: bytes, left_out: set[bytes]) -> str | None:
+    entries = {} if tree is None else trees.read(tree)
     for name, child in node.children.items():
         present, path = entries.get(name), at + name
         if present is not None and present.mode != TREE_MODE and not child.edited:
@@ -62,7 +61,7 @@ def _build(objects: _Objects, tree: str | None, node: _Node, at: bytes, left_out
             continue
         below = present.oid if present is not None and present.mode == TREE_MODE else None
         if child.children:
-            below = _build(objects, below, child, path + b"/", left_out)
+            below = _build(trees, below, child, path + b"/", left_out)
         if child.edited and child.entry is not None and (below is None or child.entry.mode == TREE_MODE):
             entries[name] = child.entry
         elif below is not None:
@@ -71,7 +70,7 @@ def _build(objects: _Objects, tree: str | None, node: _Node, at: bytes, left_out
                 left_out.add(path)
         elif child.edited or child.children:
             entries.pop(name, None)
-    return objects.write(entries) if entries else None
+    return trees.write(entries) if entries else None
 
 
 def _added(node: _Node, path: bytes) -> Iterator[bytes]:
@@ -81,56 +80,29 @@ def _added(node: _Node, path: bytes) -> Iterator[bytes]:
         yield from _added(child, path + b"/" + name)
 
 
-class _Objects:
-    """Reads and writes trees by two git processes for as long as the block lasts."""
+class _Trees:
+    """Reads and writes trees for as long as the block lasts."""
 
     def __init__(self, repo: Repository) -> None:
-        self._repo = repo
-        self._width = len(repo.empty_tree) // 2
-        self._written: set[str] = set()
-        self._reader = repo.git.open("cat-file", "--batch")
+        self._objects = repo.objects
+        self._written: list[str] = []
         self._writer = repo.git.open("mktree", "-z", "--batch", "--missing")
 
-    def __enter__(self) -> _Objects:
+    def __enter__(self) -> _Trees:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._reader.communicate()
         _, said = self._writer.communicate()
         if error is not None and not isinstance(error, BrokenPipeError):
             return
-        if error is not None or self._writer.returncode != 0 or (said and self._missing()):
+        # Git prints the id even if it could not write the tree.
+        if error is not None or self._writer.returncode != 0 or None in self._objects.look(*self._written):
             raise failed("mktree", self._writer.returncode, said) from error
 
-    def _missing(self) -> bool:
-        """Says whether a tree is missing although git printed its id.
-
-        Git prints the id even if it could not write the tree.
-        """
-        asked = "".join(f"{oid}\n" for oid in self._written).encode()
-        return b" missing\n" in self._repo.git.run("cat-file", "--batch-check", stdin=asked)
-
     def read(self, oid: str) -> dict[bytes, Entry]:
-        stdin, stdout = self._reader.stdin, self._reader.stdout
-        assert stdin is not None and stdout is not None
-        stdin.write(oid.encode() + b"\n")
-        stdin.flush()
-        header = stdout.readline().split()
-        if len(header) != 3 or header[1] != b"tree":  # noqa: PLR2004
-            raise GitError(f"the tree {oid} is not in the object database", "see `git fsck`")
-        data = stdout.read(int(header[2]) + 1)[:-1]
-        entries: dict[bytes, Entry] = {}
-        at = 0
-        while at < len(data):
-            space = data.index(b" ", at)
-            end = data.index(b"\0", space)
-            after = end + 1 + self._width
-            mode = data[at:space].decode().zfill(6)
-            entries[data[space + 1 : end]] = Entry(mode, data[end + 1 : after].hex())
-            at = after
-        return entries
+        return self._objects.tree(oid)
 
     def write(self, entries: Mapping[bytes, Entry]) -> str:
         stdin, stdout = self._writer.stdin, self._writer.stdout
@@ -143,8 +115,40 @@ class _Objects:
         oid = stdout.readline().decode().strip()
         if not oid:
             raise BrokenPipeError
-        self._written.add(oid)
+        self._written.append(oid)
         return oid
+
+
+def found_at(repo: Repository, tree: str, paths: Iterable[bytes]) -> dict[bytes, Entry]:
+    """Returns what a tree, or a commit's, has at these paths, folders too; a missing path is left out.
+
+    Raises:
+        GitError: a tree is missing.
+    """
+    wanted: dict[bytes, set[bytes]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition(b"/")
+        wanted.setdefault(folder, set()).add(name)
+    found: dict[bytes, Entry] = {}
+    folders: dict[bytes, str | None] = {b"": tree}
+    for folder, names in wanted.items():
+        oid = _folder(repo, folder, folders)
+        if oid is not None:
+            start = folder + b"/" if folder else b""
+            found |= {start + name: entry for name, entry in repo.objects.tree(oid, names).items()}
+    return found
+
+
+def _folder(repo: Repository, path: bytes, known: dict[bytes, str | None]) -> str | None:
+    """Returns the tree of a folder; None if there is none."""
+    parts = path.split(b"/") if path else []
+    for depth in range(1, len(parts) + 1):
+        folder, above = b"/".join(parts[:depth]), b"/".join(parts[: depth - 1])
+        if folder not in known:
+            tree, name = known[above], parts[depth - 1]
+            entry = None if tree is None else repo.objects.tree(tree, (name,)).get(name)
+            known[folder] = entry.oid if entry is not None and entry.mode == TREE_MODE else None
+    return known[path]
 
 
 def store(repo: Repository, text: str) -> Entry:

@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from raw_trigger.errors import UsageError
 from raw_trigger.mapping.rules import RuleBook
-from raw_trigger.model.changes import SUBMODULE_MODE, show
+from raw_trigger.model.changes import SUBMODULE_MODE, show, to_bytes
 from raw_trigger.model.record import Record
 from raw_trigger.model.settings import Config
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
+from raw_trigger.repo.trees import found_at
 
 
 def require_roots(
@@ -40,9 +41,8 @@ def require_roots(
     missing = list(config.roots)
     for tree in trees:
         if missing:
-            out = repo.git.run("ls-tree", "-z", "--name-only", "--full-tree", tree, "--", *missing)
-            there = {show(name) for name in out.split(b"\0")}
-            missing = [root for root in missing if root not in there and root != "."]
+            there = found_at(repo, tree, map(to_bytes, missing))
+            missing = [root for root in missing if to_bytes(root) not in there and root != "."]
     if missing and elsewhere():
         return
     for root in missing:

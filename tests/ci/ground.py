@@ -129,8 +129,7 @@ class Ground:
     """
 
     def __init__(self, top: Path, venv: Path, home: Path, kind: type[Project]) -> None:
-        self.top, self.home = top, home
-        self.venv: Path | None = venv
+        self.top, self.venv, self.home = top, venv, home
         self.cache = top / "cache"
         self.origin = Repo(top / "origin.git")
         self.desk = kind(top / "desk", self.home)
@@ -216,7 +215,7 @@ class Ground:
             "GITHUB_WORKSPACE": str(self.top / where),
             "RUNNER_TEMP": str(temp),
             "DAGSTER_HOME": str(self.home),
-            **({} if self.venv is None else {"VIRTUAL_ENV": str(self.venv)}),
+            "VIRTUAL_ENV": str(self.venv),
             **variables,
         }
 

@@ -1196,9 +1196,9 @@ def test_only_trees_and_then_single_contents_are_fetched(tmp_path: Path) -> None
     old = clone.git("rev-parse", f"{line.ids['A']}:{ROOT}/a")
     kept = clone.git("rev-parse", f"HEAD:{ROOT}/c")
     with pytest.raises(GitError, match="is missing"):
-        diff.contents(clone.open().git, [old])
+        clone.open().objects.contents([old])
     origin.fetch_blobs([old, kept, old])
-    assert diff.contents(clone.open().git, [old, kept]) == [b"old", b"1"]
+    assert clone.open().objects.contents([old, kept]) == [b"old", b"1"]
     assert of_clone(clone) == before
     with pytest.raises(GitError, match="does not give the contents"):
         origin.fetch_blobs([GONE])

@@ -194,7 +194,10 @@ GARBAGE: list[tuple[Any, str]] = [
     ({"version": 1, "matrix": [1]}, "matrix[0] is not batch 1"),
     ({"version": 1, "matrix": [{"batch": 2, "paths": ["a"]}]}, "matrix[0] is not batch 1"),
     ({"version": 1, "matrix": [{"batch": True, "paths": ["a"]}]}, "matrix[0] is not batch 1"),
-    ({"version": 1, "matrix": [{"batch": 1, "paths": []}]}, "matrix[0] has no list of paths"),
+    (
+        {"version": 1, "matrix": [{"batch": 1, "paths": []}, {"batch": 2, "paths": ["a"]}]},
+        "matrix[0] has no list of paths",
+    ),
     ({"version": 1, "matrix": [{"batch": 1, "paths": "abc"}]}, "matrix[0] has no list of paths"),
     (
         {"version": 1, "matrix": [{"batch": 1, "paths": [1]}]},

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
@@ -26,6 +28,7 @@ from tests.ci.smart_http import serving
 from tests.conftest import REPOSITORY_TOP, Repo
 
 ROOTS = ("data/1_raw",)
+POINTER_FILES = partial(PointerFiles, roots=ROOTS)
 RULES, OTHER_RULES = (f'{{"version": 1, "rules": [], "roots": ["{name}"]}}' for name in "ab")
 FILE_RULES = RULES[:-1] + ', "catalog": null}'
 """What is known of the rules where the Dagster project is not asked."""
@@ -119,7 +122,9 @@ class Run:
         """Say that a launch for these paths begins."""
         self.launch = f"launch-{self.clone.top.name}"
         launch = Launch(dict.fromkeys(paths, frozenset({EVERY})), "ci", "2026-01-31T00:00:00+00:00")
-        done = sharing.begin(self.repo, "production", "origin", self.launch, launch, self.first, roots=ROOTS)
+        done = sharing.begin(
+            self.repo, "production", "origin", self.launch, launch, self.first, pointer_files=POINTER_FILES
+        )
         self.planned_with = done.tree or ""
         return done
 
@@ -140,7 +145,9 @@ class Run:
         return Results(**{**own, **more})  # type: ignore[arg-type]
 
     def publish(self, *results: Results, token: str | None = None) -> sharing.Publication:
-        return sharing.publish(self.repo, "production", "origin", list(results), roots=ROOTS, token=token)
+        return sharing.publish(
+            self.repo, "production", "origin", list(results), pointer_files=POINTER_FILES, token=token
+        )
 
 
 @pytest.fixture
@@ -359,7 +366,9 @@ def test_nobody_takes_the_plan_of_another_first_run_for_done(origin: Origin) -> 
 
 _PUBLISH = """
 import sys
+from functools import partial
 from pathlib import Path
+from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.record import origin as sharing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.record.results import loads
@@ -367,7 +376,8 @@ repo = Repository.discover(Path(sys.argv[1]))
 results = loads(sys.stdin.read(), "stdin", ["data/1_raw"])
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
-done = sharing.publish(repo, "production", "origin", [results], roots=["data/1_raw"])
+files = partial(PointerFiles, roots=["data/1_raw"])
+done = sharing.publish(repo, "production", "origin", [results], pointer_files=files)
 print(done.status, len(done.pending))
 """
 
@@ -430,7 +440,9 @@ def test_a_token_lets_write_and_is_nowhere_to_be_seen(origin: Origin, private: s
     traced = Repository.discover(
         run.clone.top, {**os.environ, "GIT_TRACE": str(trace), "GIT_TRACE_SETUP": "1"}
     )
-    done = sharing.publish(traced, "production", "origin", [Results(tree)], roots=ROOTS, token="w")
+    done = sharing.publish(
+        traced, "production", "origin", [Results(tree)], pointer_files=POINTER_FILES, token="w"
+    )
     assert (done.status, done.tree) == ("done", tree)
     assert origin.recorded()[A] == "a2\n"
     assert "push" in trace.read_text()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import warnings
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-import raw_trigger
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.assets import Asset
 from raw_trigger.planning.downstream import partitions_below
@@ -24,20 +19,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 dg = pytest.importorskip("dagster")
 context = pytest.importorskip("dagster._core.definitions.partitions.context")
+definitions = pytest.importorskip("raw_trigger.project.inside.compat.partitions")
+mappings = pytest.importorskip("raw_trigger.project.inside.compat.mappings")
 
 HOUR = "%Y-%m-%d-%H:%M"
 NEW_YORK, BERLIN, HAVANA = "America/New_York", "Europe/Berlin", "America/Havana"
-
-
-@pytest.fixture(scope="module")
-def compat() -> ModuleType:
-    path = Path(raw_trigger.__file__).parent / "project" / "inside" / "compat.py"
-    spec = importlib.util.spec_from_file_location("_compat_under_test", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["_compat_under_test"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def window(cron: str, start: str, fmt: str = "%Y-%m-%d", **options: Any) -> Any:
@@ -139,11 +125,11 @@ def candidates(definition: Any, around: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TIME)
-def test_time_windows_are_called_as_in_dagster(compat: ModuleType, name: str) -> None:
+def test_time_windows_are_called_as_in_dagster(name: str) -> None:
     """A key is what Dagster lists *and* takes: it takes more than it lists (half past of a full hour)."""
     definition, when = TIME[name]
     now = datetime.fromisoformat(when).replace(tzinfo=timezone.utc)
-    ours = decode_partitions(compat.describe_partitions(definition))
+    ours = decode_partitions(definitions.describe_partitions(definition))
     keys = PartitionKeys(now.timestamp())
     with context.partition_loading_context(now):
         listed = list(definition.get_partition_keys())
@@ -157,10 +143,10 @@ def test_time_windows_are_called_as_in_dagster(compat: ModuleType, name: str) ->
     assert all(keys.follows(ours, b, a) for a, b in pairwise(listed))
 
 
-def test_what_is_no_key_yet_becomes_one_when_it_says(compat: ModuleType) -> None:
+def test_what_is_no_key_yet_becomes_one_when_it_says() -> None:
     for definition, when in TIME.values():
         now = datetime.fromisoformat(when).replace(tzinfo=timezone.utc)
-        ours = decode_partitions(compat.describe_partitions(definition))
+        ours = decode_partitions(definitions.describe_partitions(definition))
         keys = PartitionKeys(now.timestamp())
         with context.partition_loading_context(now):
             listed = list(definition.get_partition_keys())
@@ -238,12 +224,12 @@ MAPPINGS = {
 
 
 @pytest.mark.parametrize("name", MAPPINGS)
-def test_what_is_below_a_partition_is_what_dagster_says(compat: ModuleType, name: str) -> None:
+def test_what_is_below_a_partition_is_what_dagster_says(name: str) -> None:
     mapping, up, down = MAPPINGS[name]
     now = datetime(2024, 2, 6, 5, 0, tzinfo=timezone.utc)
     keys = PartitionKeys(now.timestamp())
-    above, below = (decode_partitions(compat.describe_partitions(one)) for one in (up, down))
-    how = decode_mapping(compat.describe_mapping(mapping))
+    above, below = (decode_partitions(definitions.describe_partitions(one)) for one in (up, down))
+    how = decode_mapping(mappings.describe_mapping(mapping))
     parent = Asset("up", ("up",), "", partitions=above)
     child = Asset("down", ("down",), "", partitions=below, parents=("up",), mappings=(("up", how),))
     with context.partition_loading_context(now):
@@ -261,10 +247,10 @@ def test_what_is_below_a_partition_is_what_dagster_says(compat: ModuleType, name
     assert seen
 
 
-def test_a_mapping_of_ones_own_is_left_to_dagster(compat: ModuleType) -> None:
+def test_a_mapping_of_ones_own_is_left_to_dagster() -> None:
     class Own(dg.PartitionMapping):
         """Some other rule."""
 
     Own.__abstractmethods__ = frozenset()  # type: ignore[misc]
-    how = decode_mapping(compat.describe_mapping(Own()))
+    how = decode_mapping(mappings.describe_mapping(Own()))
     assert (how.kind, how.name) == ("other", "Own")

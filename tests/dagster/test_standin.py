@@ -140,7 +140,7 @@ class Place:
     interpreter: Interpreter
     project: Document
 
-    def ask(self, script: str, **request: Any) -> tuple[int, list[Document]]:
+    def ask(self, program: str, **request: Any) -> tuple[int, list[Document]]:
         answers: list[Document] = []
         whole = {
             "version": 1,
@@ -150,17 +150,17 @@ class Place:
             **request,
         }
         log = self.folder / "log"
-        with Child(script, self.folder, self.interpreter, os.environ, log) as child:
+        with Child(program, self.folder, self.interpreter, os.environ, log) as child:
             code = child.converse(whole, answers.append)
         return code, answers
 
     def run(self, *batches: RunBatch) -> tuple[int, list[Document]]:
         asked = [one.as_json() for one in batches]
-        return self.ask("runner.py", batches=asked, tags={}, lock=str(self.folder / "lock"), reading=None)
+        return self.ask("runner", batches=asked, tags={}, lock=str(self.folder / "lock"), reading=None)
 
     def settle(self, runs: Iterable[str]) -> Document:
         assets = [key.split("/") for key in DEFINITIONS["assets"]]
-        _, [answer] = self.ask("settle.py", run_ids=list(runs), dynamic=["names"], assets=assets)
+        _, [answer] = self.ask("settle", run_ids=list(runs), dynamic=["names"], assets=assets)
         return answer
 
 
@@ -218,13 +218,13 @@ def plain(value: Any, key: str = "") -> Any:
 
 
 def test_the_graph(places: Places) -> None:
-    (_, [there]) = places.dagster.ask("probe.py", run_configs=[])
+    (_, [there]) = places.dagster.ask("probe", run_configs=[])
     ours = {"watched", "libraries", "code", "python", "dagster", "jobs"}
     for asset in there["assets"]:
         asset.pop("named", None), asset.pop("told", None)
         asset["location"] = "here"
     for place in places.stand_ins:
-        (_, [here]) = place.ask("probe.py", run_configs=[])
+        (_, [here]) = place.ask("probe", run_configs=[])
         assert there.keys() == here.keys()
         assert there["watched"].keys() - {"outside"} == here["watched"].keys()
         assert {k: there[k] for k in there.keys() - ours} == {k: here[k] for k in here.keys() - ours}

@@ -16,7 +16,7 @@ import pytest
 
 from raw_trigger.errors import ProjectError
 from raw_trigger.lock import locked
-from raw_trigger.project.child import INSIDE
+from raw_trigger.project.child import PROGRAMS
 from tests.dagster.sandbox import batch
 
 SIMPLE = "import dagster as dg\n@dg.asset\ndef a(): ...\n"
@@ -27,19 +27,26 @@ SIMPLE = "import dagster as dg\n@dg.asset\ndef a(): ...\n"
 )
 def test_no_module_of_the_users_is_hidden(sandbox_factory, environ):
     """Neither while loading nor when an asset's body imports."""
+    package = PROGRAMS.parent
+    names = sorted({path.stem for path in package.rglob("[!_]*.py")} | {"compat"})
     sandbox = sandbox_factory(
         {
-            "defs.py": """
-                import dagster as dg, probe, session
+            "defs.py": f"""
+                import importlib, sys
+                import dagster as dg, probe, session, inside
+                def look(names):
+                    assert [importlib.import_module(name).MINE for name in names] == names
+                    assert {str(package)!r} not in sys.path
+                    assert "raw_trigger" not in sys.modules
+                    assert not sys.argv[1:]
+                look({names[::2]})
                 @dg.asset
-                def a():
-                    import compat, runner
-                    assert (compat.MINE, runner.MINE, probe.MINE, session.MINE) == (1, 1, 1, 1)
-                    import json, sys
-                    assert not [p for p in sys.path if p.endswith("inside")]
+                def a(): look({["inside", "inside.runner", *names]})
                 defs = dg.Definitions([a])
             """,
-            **{f"{name}.py": "MINE = 1\n" for name in ("probe", "runner", "compat", "session")},
+            **{f"{name}.py": f"MINE = {name!r}\n" for name in names},
+            "inside/__init__.py": "MINE = 'inside'\n",
+            "inside/runner.py": "MINE = 'inside.runner'\n",
         },
         **environ,
     )
@@ -327,7 +334,7 @@ def test_a_runner_whose_parent_is_gone_already_runs_nothing(sandbox_factory):
         "patience": 1,
     }
     done = subprocess.run(
-        [sys.executable, INSIDE / "runner.py"],
+        [sys.executable, PROGRAMS, "runner"],
         cwd=sandbox.folder,
         env=sandbox.environ,
         input=json.dumps(request).encode(),

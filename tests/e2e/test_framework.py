@@ -187,6 +187,7 @@ def test_the_package_is_whole(published: Path, tmp_path: Path) -> None:
     for name in (
         "raw_trigger/_shipped/hooks/raw-trigger.sh",
         "raw_trigger/_shipped/examples/webshop/raw-trigger.yaml",
+        "raw_trigger/project/inside/__main__.py",
         "raw_trigger/project/inside/runner.py",
         "raw_trigger/config/raw-trigger.schema.json",
         "raw_trigger/py.typed",

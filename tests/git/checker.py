@@ -311,8 +311,11 @@ class World:
 
     def direct(self, path: str) -> set[str]:
         """The targets that a path is mapped to, with what is made with them."""
-        found = self.named(path)
-        return found | set(MATES) if found & set(MATES) else found
+        return self.together(self.named(path))
+
+    def together(self, targets: set[str]) -> set[str]:
+        """The targets with what is made with them."""
+        return targets | set(MATES) if targets & set(MATES) else targets
 
     def children(self, target: str) -> set[str]:
         code = CODES[self.code]
@@ -325,7 +328,11 @@ class World:
 
     def fed(self, path: str) -> set[str]:
         """Every target of a path."""
-        found = self.direct(path)
+        return self.made_from(self.named(path))
+
+    def made_from(self, targets: set[str]) -> set[str]:
+        """The targets, what is made with them, and what is made from them."""
+        found = self.together(targets)
         level = set(found)
         for _ in range(self.levels()):
             level = {child for target in level for child in self.children(target)}
@@ -387,9 +394,9 @@ class World:
                 self.states[target] = replace(self.states.get(target, NEVER), assumed=assumed)
 
     def settled(self, path: str, target: str, files: Mapping[str, str]) -> bool:
-        """Whether a deletion leaves nothing to do: nothing that is left feeds what it fed."""
-        living = {one for left in files for one in self.named(left)}
-        return not self.named(path) & (living | {"ext"})
+        """Whether a deletion leaves nothing to do: nothing that is left feeds what it fed the target by."""
+        living = {one for left in files for one in self.named(left)} | {"ext"}
+        return not any(target in self.made_from({one}) for one in self.named(path) & living)
 
     def ignored(self) -> set[str]:
         """The files on disk that git does not look at."""
@@ -501,7 +508,7 @@ class World:
 
     def starts(self) -> int:
         """How often the runner was started."""
-        return (self.control / "starts").read_text().split().count("runner.py")
+        return (self.control / "starts").read_text().split().count("runner")
 
     def busy(self) -> bool:
         names = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raw_trigger.adopt import adopt
 from raw_trigger.config import load_config
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
@@ -16,7 +17,7 @@ from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.model.record import Record
-from raw_trigger.planner import Wishes
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
@@ -156,12 +157,12 @@ class DvcRepo(Repo):
         keys = ("a", "b", "c", "old_a", "old_b", "whole")
         project = _Project(self.top, keys, edited=self.edited)
         workspace = Workspace(repo, config, project, "local")  # type: ignore[arg-type]
-        return Trigger(workspace, Wishes(Narrowing(paths=paths)))
+        return Trigger(Planner(workspace, Wishes(Narrowing(paths=paths))))
 
     def plan(self, *revisions: str, launching: bool = False, everything: bool = False) -> Plan:
         trigger = self.trigger()
         base, desired = from_arguments(trigger.workspace.repo, "local", revisions, everything=everything)
-        return trigger.plan(trigger.detect(base, desired), launching=launching)
+        return trigger.planner.plan(trigger.planner.detect(base, desired), launching=launching)
 
     def run(
         self,
@@ -178,7 +179,7 @@ class DvcRepo(Repo):
         return Ran(plan, sorted(reader.made), trigger)
 
     def adopt(self, revision: str = "HEAD", *globs: str) -> int:
-        return len(self.trigger().adopt(self.git("rev-parse", f"{revision}^{{tree}}"), globs))
+        return len(adopt(self.trigger().planner, self.git("rev-parse", f"{revision}^{{tree}}"), globs))
 
     def record(self) -> Record:
         found = recorded_tree.read(self.open(), "local")

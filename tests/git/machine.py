@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from raw_trigger.adopt import adopt
 from raw_trigger.config import Config, load_config
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.hooks.event import hook_events
@@ -26,11 +27,11 @@ from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
-from raw_trigger.planner import Wishes
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
-from raw_trigger.trigger import Trigger
+from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.workspace import Workspace
 
 ROOT = "data/1_raw"
@@ -363,15 +364,15 @@ class World:
 
     def plan(self, workspace: Workspace) -> Plan:
         """What ``raw-trigger diff`` says, with what stands in the way."""
-        trigger = Trigger(workspace)
+        trigger = Trigger(Planner(workspace))
         base, desired = from_arguments(workspace.repo, workspace.environment, [])
-        return trigger.plan(trigger.detect(base, desired), launching=True)
+        return trigger.planner.plan(trigger.planner.detect(base, desired), launching=True)
 
     def run(self, *assets: str) -> object:
         """``raw-trigger run``: (plan, outcome), or the error."""
 
         def action(workspace: Workspace) -> object:
-            trigger = Trigger(workspace, Wishes(Narrowing(assets)))
+            trigger = Trigger(Planner(workspace, Wishes(Narrowing(assets))))
             base, desired = from_arguments(workspace.repo, workspace.environment, [])
             self.interfered = False
             with trigger.planned(base, desired, face="cli") as plan:
@@ -390,9 +391,7 @@ class World:
                     event,
                     environ=os.environ,
                     launcher=self,
-                    on_plan=lambda _: None,
-                    on_target=lambda _: None,
-                    tell=lambda _: None,
+                    listener=Listener(),
                     detached=lambda log: ["false", str(log)],
                 )
                 for event in hook_events(workspace, name, args, stdin.encode(), os.environ)
@@ -403,7 +402,7 @@ class World:
 
     def adopt(self, revision: str) -> None:
         tree = self.git("rev-parse", f"{revision}^{{tree}}")
-        done = self.tool(lambda workspace: Trigger(workspace).adopt(tree))
+        done = self.tool(lambda workspace: adopt(Planner(workspace), tree))
         assert isinstance(done, dict), done
         self.declare(tree, strict=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from tests.conftest import Repo
 from tests.git.trigger_kit import RULES, Ground, R
 
@@ -20,7 +21,7 @@ ANNEX = b"/annex/objects/SHA256E-s3000--" + b"a" * 64 + b".csv\n"
 def ground(repo: Repo) -> Ground:
     made = Ground(repo.top)
     made.commit({"raw-trigger.yaml": RULES, R + "a.csv": "1\n"})
-    made.trigger().adopt("HEAD")
+    adopt(made.trigger().planner, "HEAD")
     return made
 
 
@@ -113,7 +114,7 @@ def test_a_submodule_that_is_not_checked_out(sub: Ground, tmp_path: Path) -> Non
     top = tmp_path / "clone"
     sub.git("clone", "-q", str(sub.top), str(top))
     clone = Ground(top)
-    clone.trigger().adopt("HEAD~1")
+    adopt(clone.trigger().planner, "HEAD~1")
     for arguments in ([], ["HEAD~1"], ["HEAD~1", "HEAD"], ["--staged", "HEAD~1"]):
         assert clone.waiting(*arguments) == {"sub": OUT}, arguments
     (top / R / "sub").rmdir()
@@ -132,7 +133,7 @@ def test_what_is_made_also_reads_a_submodule(sub: Ground, tmp_path: Path) -> Non
     top = tmp_path / "clone"
     sub.git("clone", "-q", str(sub.top), str(top))
     clone = Ground(top)
-    clone.trigger().adopt("HEAD")
+    adopt(clone.trigger().planner, "HEAD")
     clone.commit({R + "b.csv": "1\n"})
     told = f"what is made from it also reads {R}sub, whose content is not here: {UPDATE}"
     assert clone.waiting() == {"b.csv": ("missing-content", told)}
@@ -228,7 +229,7 @@ def test_git_annex(ground: Ground, tmp_path: Path) -> None:
     top = tmp_path / "clone"
     ground.git("clone", "-q", str(ground.top), str(top))
     clone = Ground(top)
-    clone.trigger().adopt("HEAD~1")
+    adopt(clone.trigger().planner, "HEAD~1")
     told = {
         "a.csv": ("missing-content", f"its content is in git-annex, not here: git annex get {R}a.csv"),
         "b.csv": ("missing-content", f"only its git-annex pointer is here: git annex get {R}b.csv"),

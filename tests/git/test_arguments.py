@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from raw_trigger.adopt import adopt
 from raw_trigger.arguments import Asked, Words, understood
 from raw_trigger.cli.app import app
 from raw_trigger.config import load_config
 from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.workspace import Workspace
@@ -53,7 +55,7 @@ def shop(repo: Repo) -> Repo:
     repo.commit({"raw-trigger.yaml": "", "code.py": "", **{R + name: "1\n" for name in FILES}})
     for branch in ("dev", "feature"):
         repo.git("branch", branch)
-    trigger(repo).adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(trigger(repo).planner, repo.git("rev-parse", "HEAD^{tree}"))
     repo.commit({"README": "x"})
     repo.write({R + "gone.csv": None, R + "gone/z.csv": None})
     return repo
@@ -62,7 +64,7 @@ def shop(repo: Repo) -> Repo:
 def trigger(repo: Repo) -> Trigger:
     found = Repository.discover(repo.top)
     config = load_config(repo.top / "raw-trigger.yaml", repo.top)
-    return Trigger(Workspace(found, config, Project(repo.top), "local"))  # type: ignore[arg-type]
+    return Trigger(Planner(Workspace(found, config, Project(repo.top), "local")))  # type: ignore[arg-type]
 
 
 def ask(repo: Repo, words: Sequence[str], folder: str = ".") -> Asked:
@@ -71,7 +73,7 @@ def ask(repo: Repo, words: Sequence[str], folder: str = ".") -> Asked:
     if "--" in words:
         at = list(words).index("--")
         first, named = tuple(words[:at]), tuple(words[at + 1 :])
-    return understood(trigger(repo), Words(first, named), repo.top / folder)
+    return understood(trigger(repo).planner, Words(first, named), repo.top / folder)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_path_through_a_link_to_the_repository(shop: Repo, tmp_path: Path, abs
     link = tmp_path / "link"
     link.symlink_to(shop.top)
     name = f"{link}/{R}lines.csv" if absolute else "lines.csv"
-    asked = understood(trigger(shop), Words((name,)), link / R)
+    asked = understood(trigger(shop).planner, Words((name,)), link / R)
     assert asked.narrowing.paths == ("data/1_raw/lines.csv",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.model.assets import Asset
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
@@ -89,12 +90,12 @@ def test_what_is_said(
     file.write_text(f"downstream: {downstream}\n{file.read_text()}  - {{path: w.csv, asset: whole}}\n")
     (repo.top / "data/1_raw/w.csv").write_text("1")
     repo.commit({"data/1_raw/w.csv": "1"})
-    ground.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(ground.trigger().planner, repo.git("rev-parse", "HEAD^{tree}"))
     if edited:
         ground.write("2")
         repo.write({"data/1_raw/w.csv": "2"})
     trigger = ground.trigger(Wishes(Narrowing(assets=(asked,))))
-    plan = trigger.plan(trigger.detect(*from_arguments(repo.open(), "local", [])))
+    plan = trigger.planner.plan(trigger.planner.detect(*from_arguments(repo.open(), "local", [])))
     assert list(plan.warnings) == told
     assert bool(plan.actionable) == (not told)
     if told and "--downstream all" in told[0]:

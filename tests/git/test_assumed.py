@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from raw_trigger.adopt import adopt, forget
+from raw_trigger.assumed import assumptions
 from raw_trigger.coverage import grids
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.changes import WORKTREE, Base, Desired, show
@@ -24,7 +26,7 @@ FOLDER = ".raw-trigger/assumed"
 
 
 def assumed(ground: Ground) -> list[str]:
-    return [target.text for target in status_of(ground.trigger()).assumed]
+    return [target.text for target in status_of(ground.trigger().planner).assumed]
 
 
 def files(repo: Repo) -> list[str]:
@@ -68,16 +70,19 @@ def test_it_is_assumed_until_it_ran(ground: Ground) -> None:
 def test_what_is_made_downstream_is_assumed_too(repo: Repo) -> None:
     ground = Ground(repo, "asset: seen, partition: k", "c.csv", "1")
     assert assumed(ground) == ["all", "child|k", "seen|k"]
-    assert [grid.as_json() for grid in grids(ground.trigger())] == [
+    assert [grid.as_json() for grid in grids(ground.trigger().planner)] == [
         {"asset": name, "partitions": [{"partition": "k", "state": "assumed"}]} for name in ("child", "seen")
     ]
-    assert ground.trigger().rules(ground.trigger().catalog()).below(["seen"]) == {"all", "child"}
+    assert ground.trigger().planner.rules(ground.trigger().planner.catalog()).below(["seen"]) == {
+        "all",
+        "child",
+    }
     run_all(ground)
     assert assumed(ground) == []
 
 
 def test_what_is_forgotten_is_not_assumed(ground: Ground) -> None:
-    ground.trigger(Wishes(Narrowing(assets=("all",)))).forget()
+    forget(ground.trigger(Wishes(Narrowing(assets=("all",)))).planner)
     assert assumed(ground) == ["whole"]
 
 
@@ -105,23 +110,23 @@ def test_what_ran_and_failed_later_with_another_content(
 ) -> None:
     """What failed reflects what it ran with before, unless it failed with just that."""
     run_all(ground)
-    ground.trigger().forget()
+    forget(ground.trigger().planner)
     ground.repo.write({"data/1_raw/a.csv": content})
     assert sorted(ground.run("whole")[0]) == ["all", "whole"]
     ground.repo.write({"data/1_raw/a.csv": "a"})
-    ground.trigger().forget()
-    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"))
+    forget(ground.trigger().planner)
+    adopt(ground.trigger().planner, ground.repo.git("rev-parse", "HEAD^{tree}"))
     assert assumed(ground) == taken_for
 
 
 def test_what_is_adopted_on_top_is_assumed_and_what_ran_is_not(ground: Ground) -> None:
     run_all(ground)
     ground.repo.commit({"data/1_raw/a.csv": "2"})
-    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(ground.trigger().planner, ground.repo.git("rev-parse", "HEAD^{tree}"))
     assert files(ground.repo) == ["data/1_raw/a.csv"]
     assert assumed(ground) == ["all", "whole"]
     ground.repo.commit({"data/1_raw/b.csv": "2"})
-    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"), ("b.csv",))
+    adopt(ground.trigger().planner, ground.repo.git("rev-parse", "HEAD^{tree}"), ("b.csv",))
     assert files(ground.repo) == ["data/1_raw/a.csv", "data/1_raw/b.csv"]
 
 
@@ -129,7 +134,7 @@ def test_partitions_of_a_table(repo: Repo) -> None:
     concepts = Ground(repo, f"asset: concepts, {ROWS}", "c.csv", START)
 
     def cells() -> dict[str, str]:
-        (grid,) = grids(concepts.trigger())
+        (grid,) = grids(concepts.trigger().planner)
         return {cell.partition: cell.state for cell in grid.cells}
 
     assert cells() == {"A": "assumed", "B": "assumed", "C": "assumed"}
@@ -149,7 +154,7 @@ def test_what_dvc_has(dvc: DvcRepo) -> None:
     dvc.adopt()
 
     def said() -> list[str]:
-        return sorted(show(path).removeprefix(R) for path in dvc.trigger().assumptions().files)
+        return sorted(show(path).removeprefix(R) for path in assumptions(dvc.trigger().planner).files)
 
     assert said() == ["a.csv", "b.csv", "keep.txt"]
     two(dvc, "2\n", "1\n")

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.ci.annotations import remarks
 from raw_trigger.config import load_config
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
-from raw_trigger.planner import Wishes
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
@@ -64,7 +65,7 @@ class Ground:
         self.write(content)
         repo.git("add", "-A")
         repo.git("commit", "-q", "-m", "start")
-        self.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+        adopt(self.trigger().planner, repo.git("rev-parse", "HEAD^{tree}"))
 
     def rule(self, text: str, *, adopt: bool = False) -> None:
         (self.repo.top / "raw-trigger.yaml").write_text(f"assets:\n  - {{path: {self.path!r}, {text}}}\n")
@@ -80,13 +81,13 @@ class Ground:
     def trigger(self, wishes: Wishes | None = None) -> Trigger:
         repo = Repository.discover(self.repo.top)
         config = load_config(self.repo.top / "raw-trigger.yaml", self.repo.top)
-        return Trigger(Workspace(repo, config, Project(self.repo.top), "local"), wishes)  # type: ignore[arg-type]
+        return Trigger(Planner(Workspace(repo, config, Project(self.repo.top), "local"), wishes))  # type: ignore[arg-type]
 
     def plan(self, *arguments: str) -> Plan:
         trigger = self.trigger()
         workspace = trigger.workspace
         base, desired = from_arguments(workspace.repo, workspace.environment, list(arguments))
-        return trigger.plan(trigger.detect(base, desired), launching=True)
+        return trigger.planner.plan(trigger.planner.detect(base, desired), launching=True)
 
     def due(self) -> list[str]:
         return [one.target.text for one in self.plan().actionable]
@@ -279,7 +280,7 @@ def test_adopting_one_path_leaves_what_is_due_of_another(concepts: Ground) -> No
     concepts.run("concepts|B")
     concepts.write(START)
     assert concepts.due() == ["concepts|A"]
-    concepts.trigger().adopt(concepts.repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
+    adopt(concepts.trigger().planner, concepts.repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
     assert concepts.due() == ["concepts|A"]
 
 
@@ -365,7 +366,7 @@ def test_what_failed_downstream_and_a_run_that_does_not_look_there(
     ground.run("all")
     assert ground.run(wishes=wishes)[0] == []
     assert ground.due() == ["all"]
-    ground.trigger(wishes).adopt(repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
+    adopt(ground.trigger(wishes).planner, repo.git("rev-parse", "HEAD^{tree}"), ("other.csv",))
     assert ground.due() == ["all"]
 
 
@@ -584,7 +585,7 @@ def test_what_is_recorded_beside_the_files_is_no_raw_file(repo: Repo) -> None:
     ground.write(START.replace("A,1", "A,2").replace("B,1", "B,2"))
     config = "root: .\n" + head.replace("'c.csv'", "data/1_raw/c.csv")
     (repo.top / "raw-trigger.yaml").write_text(config)
-    ground.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(ground.trigger().planner, repo.git("rev-parse", "HEAD^{tree}"))
     ground.run("concepts|A")
     (repo.top / "raw-trigger.yaml").write_text(config + "  - {path: '**', asset: whole}\n")
     paths = {one.change.path for one in ground.plan().changes}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from raw_trigger.adopt import adopt
 from raw_trigger.check import check
 from raw_trigger.config import load_config
 from raw_trigger.coverage import Grid, grids
@@ -16,7 +17,7 @@ from raw_trigger.errors import UsageError
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.changes import NOTHING, Base, Desired
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.planner import Wishes
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.render.text import TextRenderer
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
@@ -65,7 +66,7 @@ def trigger(repo: Repo, narrowing: Narrowing | None = None) -> Trigger:
     found = Repository.discover(repo.top)
     config = load_config(repo.top / "raw-trigger.yaml", repo.top)
     workspace = Workspace(found, config, Project(repo.top), "local")  # type: ignore[arg-type]
-    return Trigger(workspace, Wishes(narrowing or Narrowing()))
+    return Trigger(Planner(workspace, Wishes(narrowing or Narrowing())))
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def shop(repo: Repo) -> Repo:
     days = [*(f"days/2026-01-0{day}.csv" for day in (1, 2, 3, 5)), "days/2026-02-03.csv"]
     others = ["regions/eu.csv", "regions/mars.csv", "names/a.csv", "both/eu/2026-01-02.csv"]
     repo.commit({"raw-trigger.yaml": RULES, **{R + name: "1\n" for name in (*days, *others)}})
-    trigger(repo).adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(trigger(repo).planner, repo.git("rev-parse", "HEAD^{tree}"))
     repo.write({R + "days/2026-01-02.csv": "2\n", R + "days/2026-01-04.csv": "1\n", R + "names/b.csv": "1\n"})
     repo.write({R + "days/2026-01-03.csv": None})
     return repo
@@ -87,7 +88,7 @@ def shown(found: list[Grid]) -> list[str]:
 
 
 def test_the_grid(shop: Repo) -> None:
-    found = grids(trigger(shop))
+    found = grids(trigger(shop).planner)
     days = ["◪□·□◪" + "·" * 26, "··◪"]
     assert [line for line in shown(found) if not line.startswith("  2026-01-0")] == [
         "both  68 partitions: 1 assumed, 67 no file",
@@ -110,15 +111,15 @@ def test_the_grid(shop: Repo) -> None:
 
 
 def test_one_asset_as_values(shop: Repo) -> None:
-    (grid,) = grids(trigger(shop), ["names"])
+    (grid,) = grids(trigger(shop).planner, ["names"])
     assert grid.as_json() == {
         "asset": "names",
         "partitions": [{"partition": "a", "state": "assumed"}, {"partition": "b", "state": "pending"}],
     }
     with pytest.raises(UsageError, match="asset 'plain' is not partitioned"):
-        grids(trigger(shop), ["plain"])
+        grids(trigger(shop).planner, ["plain"])
     with pytest.raises(UsageError, match="did you mean 'names'"):
-        grids(trigger(shop), ["nams"])
+        grids(trigger(shop).planner, ["nams"])
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_range_of_partitions(shop: Repo, ends: tuple[str, str], due: list[str]
     from raw_trigger.revisions import from_arguments
 
     base, desired = from_arguments(narrowed.workspace.repo, "local", [])
-    plan = narrowed.plan(narrowed.detect(base, desired))
+    plan = narrowed.planner.plan(narrowed.planner.detect(base, desired))
     assert [one.target.text for one in plan.actionable] == due
     told = [warning for warning in plan.warnings if warning.startswith("nothing is pending")]
     assert bool(told) == (not due)
@@ -153,11 +154,11 @@ def test_a_partition_that_no_asset_has(shop: Repo) -> None:
     with pytest.raises(
         UsageError, match=r"no asset that is asked for has a partition 'nope' .*not written as"
     ):
-        narrowed.plan(narrowed.detect(base, head))
+        narrowed.planner.plan(narrowed.planner.detect(base, head))
 
 
 def test_what_check_says_of_coverage(shop: Repo) -> None:
-    looking = trigger(shop)
+    looking = trigger(shop).planner
     rules = looking.rules(looking.catalog())
     files = dict(diff.worktree_paths(looking.workspace.repo, looking.workspace.roots))
     with looking.contents(NOTHING, rules) as contents:

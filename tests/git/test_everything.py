@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from tests.conftest import Repo
@@ -100,7 +101,7 @@ def started(repo: Repo, rule: str, content: str) -> Ground:
     ground = Ground(repo, rule, "sub/c.csv", content)
     file = repo.top / "raw-trigger.yaml"
     file.write_text(file.read_text() + ONE_MORE)
-    ground.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(ground.trigger().planner, repo.git("rev-parse", "HEAD^{tree}"))
     return ground
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import adopt, forget
 from raw_trigger.config import load_config
 from raw_trigger.errors import UsageError
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
 from raw_trigger.model.assets import Asset, Catalog, Partitions
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.planner import Wishes
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.render import words
 from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
@@ -64,7 +65,7 @@ def shop(repo: Repo) -> Repo:
 def explained(repo: Repo, *names: str) -> tuple[Sequence[PathExplanation | AssetExplanation], int]:
     """What is said, and how often the project was loaded for it."""
     trigger = opened(repo)
-    explainer = Explainer(trigger)
+    explainer = Explainer(trigger.planner)
     found = [explainer.explain(name, repo.top) for name in names]
     return found, trigger.workspace.project.loaded  # type: ignore[attr-defined]
 
@@ -73,7 +74,7 @@ def opened(repo: Repo, narrowing: Narrowing | None = None) -> Trigger:
     found = Repository.discover(repo.top)
     config = load_config(repo.top / "raw-trigger.yaml", repo.top)
     workspace = Workspace(found, config, Project(repo.top), "local")  # type: ignore[arg-type]
-    return Trigger(workspace, Wishes(narrowing or Narrowing()))
+    return Trigger(Planner(workspace, Wishes(narrowing or Narrowing())))
 
 
 @pytest.mark.parametrize(
@@ -140,16 +141,18 @@ def test_a_partition_is_explained_by_its_own_files(shop: Repo) -> None:
 def test_a_file_that_did_not_change_says_why_it_is_pending(shop: Repo) -> None:
     def said(trigger: Trigger) -> tuple[list[str], list[str | None]]:
         base, desired = from_arguments(trigger.workspace.repo, "local", [])
-        plan = trigger.plan(trigger.detect(base, desired))
+        plan = trigger.planner.plan(trigger.planner.detect(base, desired))
         lines = [f"{line.letter} {line.path.removeprefix(R)}: {line.note}" for line in words.lines(plan)]
-        found = (Explainer(trigger).explain(R + name, shop.top) for name in ("a.csv", "regions/eu.csv"))
+        found = (
+            Explainer(trigger.planner).explain(R + name, shop.top) for name in ("a.csv", "regions/eu.csv")
+        )
         return lines, [one.again for one in found if isinstance(one, PathExplanation)]
 
-    opened(shop).adopt(shop.git("rev-parse", "HEAD^{tree}"))
+    adopt(opened(shop).planner, shop.git("rev-parse", "HEAD^{tree}"))
     assert said(opened(shop)) == ([], [None, None])
     shop.write({"raw-trigger.yaml": RULES + "  - {path: a.csv, assets: [raw/a, lonely]}\n"})
     assert said(opened(shop)) == (["= a.csv: same file, new rule"], ["new rule", None])
-    opened(shop, Narrowing(assets=("regions",), partitions=(("eu", "eu"),))).forget()
+    forget(opened(shop, Narrowing(assets=("regions",), partitions=(("eu", "eu"),))).planner)
     assert said(opened(shop)) == (
         ["= a.csv: same file, new rule", "= regions/eu.csv: same file, not known to be made"],
         ["new rule", "unknown"],

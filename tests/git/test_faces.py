@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import forget
 from raw_trigger.coverage import grids
 from raw_trigger.explain import Explainer, PathExplanation
 from raw_trigger.render.json import render
@@ -52,7 +53,7 @@ CASES: dict[str, tuple[str, str, Edit, list[str]]] = {
     "one of two failed, and back": (TWO, "1", lambda g: (ran_but_one(g), g.write("1")), ["whole"]),
     "a rule that is new": (ONE, "1", lambda g: g.rule(TWO), ["all"]),
     "a rule that ignores": (ONE, "1", lambda g: (g.write("2"), g.rule("ignore: true")), []),
-    "forgotten": (ONE, "1", lambda g: g.trigger().forget(), ["whole"]),
+    "forgotten": (ONE, "1", lambda g: forget(g.trigger().planner), ["whole"]),
 }
 
 
@@ -69,15 +70,15 @@ def test_they_agree(repo: Repo, rule: str, content: str, edit: Edit, due: list[s
         name.partition("|")[0] for name in due
     ]
     assert (FILE.encode() in plan.pending_paths) is pending
-    explained = Explainer(ground.trigger()).explain(FILE, Path(repo.top))
+    explained = Explainer(ground.trigger().planner).explain(FILE, Path(repo.top))
     assert isinstance(explained, PathExplanation)
     assert explained.pending is pending
-    status = status_of(ground.trigger())
+    status = status_of(ground.trigger().planner)
     assert [one.target.text for one in status.plan.actionable] == due
-    drawn = {cell.partition for grid in grids(ground.trigger()) for cell in grid.cells}
+    drawn = {cell.partition for grid in grids(ground.trigger().planner) for cell in grid.cells}
     partitions = [name.partition("|")[2] for name in due if "|" in name]
     assert set(partitions) <= drawn
-    states = {c.partition: c.state for grid in grids(ground.trigger()) for c in grid.cells}
+    states = {c.partition: c.state for grid in grids(ground.trigger().planner) for c in grid.cells}
     assert sorted(name for name, state in states.items() if state in ("pending", "failed")) == partitions
     ran, _ = ground.run()
     assert ran == due

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from raw_trigger import adopt as adopting
+from raw_trigger.adopt import ensure_record
 from raw_trigger.errors import ProjectError, UsageError
 from raw_trigger.hooks.event import HookEvent
 from raw_trigger.hooks.run import run_hook
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.planner import Wishes
+from raw_trigger.planner import Planner, Wishes
 from raw_trigger.revisions import head_base, revision_desired
-from raw_trigger.trigger import Trigger
+from raw_trigger.trigger import Listener
 from tests.conftest import Repo
 from tests.git import test_contents
 from tests.git.test_contents import CATALOG, Ground, Nobody
@@ -33,9 +35,7 @@ def hook(ground: Ground, name: str, action: str, *, anew: bool = False) -> None:
         event,
         environ={},
         launcher=Nobody(),  # type: ignore[arg-type]
-        on_plan=lambda _: None,
-        on_target=lambda _: None,
-        tell=lambda _: None,
+        listener=Listener(),
         detached=lambda _: ["false"],
     )
 
@@ -45,20 +45,20 @@ def forget(narrowing: Narrowing) -> Callable[[Ground], None]:
         with pytest.raises(
             UsageError, match=r"nothing that was asked for is recorded|no raw file matches none"
         ):
-            ground.trigger(Wishes(narrowing)).forget()
+            adopting.forget(ground.trigger(Wishes(narrowing)).planner)
 
     return begin
 
 
 def adopt(ground: Ground, *globs: str, catalog: bool = True) -> None:
     trigger = ground.trigger(Wishes(use_catalog=catalog))
-    trigger.adopt(ground.repo.git("rev-parse", "HEAD^{tree}"), globs)
+    adopting.adopt(trigger.planner, ground.repo.git("rev-parse", "HEAD^{tree}"), globs)
 
 
 def in_a_job(ground: Ground) -> None:
     """One that runs no code of the project's."""
     trigger = ground.trigger()
-    trigger.ensure_record(head_base(trigger.workspace.repo), trigger.rules(None))
+    ensure_record(trigger.planner, head_base(trigger.workspace.repo), trigger.planner.rules(None))
 
 
 WHOLE: dict[str, Callable[[Ground], object]] = {
@@ -130,6 +130,6 @@ def begun(repo: Repo, begin: Callable[[Ground], object], *others: str) -> Ground
         repo.write({"data/1_raw/d.csv": "1"})
     ground = Ground(repo, "asset: whole", "c.csv", "1")
     repo.git("update-ref", "-d", "refs/raw-trigger/local")
-    assert Trigger(ground.trigger().workspace).record is None
+    assert Planner(ground.trigger().workspace).record is None
     begin(ground)
     return ground

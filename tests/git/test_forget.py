@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import adopt, forget, require_files
 from raw_trigger.errors import UsageError
 from raw_trigger.explain import AssetExplanation, Explainer
 from raw_trigger.model.plan import Narrowing
@@ -27,7 +28,7 @@ def ground(repo: Repo) -> Ground:
     (repo.top / "data/1_raw/[ab].csv").rename(repo.top / "data/1_raw/a.csv")
     repo.git("add", "-A")
     repo.git("commit", "-q", "-m", "two files")
-    made.trigger().adopt(repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(made.trigger().planner, repo.git("rev-parse", "HEAD^{tree}"))
     return made
 
 
@@ -44,7 +45,7 @@ def test_what_is_forgotten_is_pending(
     ground: Ground, narrowing: Narrowing, forgotten: dict[str, set[str]]
 ) -> None:
     assert ground.due() == []
-    found = ground.trigger(Wishes(narrowing)).forget()
+    found = forget(ground.trigger(Wishes(narrowing)).planner)
     assert found == {R + f"{name}.csv".encode(): frozenset(t) for name, t in forgotten.items()}
     assert ground.due() == sorted(set().union(*forgotten.values()))
     assert [planned.change.path for planned in ground.plan().changes] == sorted(found)
@@ -56,25 +57,25 @@ def test_what_is_no_raw_file_is_told_as_adopt_does(ground: Ground) -> None:
     head = ground.repo.git("rev-parse", "HEAD^{tree}")
     said = "no raw file matches data/1_raw or sub/"
     with pytest.raises(UsageError, match=f"^{said}\n"):
-        ground.trigger(Wishes(Narrowing(paths=("data/1_raw", "sub/")))).forget()
+        forget(ground.trigger(Wishes(Narrowing(paths=("data/1_raw", "sub/")))).planner)
     with pytest.raises(UsageError, match=f"^{said}\n"):
-        ground.trigger().require_files(head, ("data/1_raw", "sub/"))
+        require_files(ground.trigger().planner, head, ("data/1_raw", "sub/"))
 
 
 def test_it_is_pending_whatever_becomes_of_the_file(ground: Ground) -> None:
     """Of UNKNOWN nobody can say that it is the file's absence."""
-    ground.trigger(Wishes(Narrowing(assets=("whole",)))).forget()
+    forget(ground.trigger(Wishes(Narrowing(assets=("whole",)))).planner)
     for name in "ab":
         (ground.repo.top / f"data/1_raw/{name}.csv").unlink()
     assert {t.target.text for t in ground.plan().targets} == {"all", "whole"}
     ground.repo.git("checkout", "-q", "--", ".")
     assert ground.due() == ["whole"]
-    ground.trigger().adopt(ground.repo.git("rev-parse", "HEAD^{tree}"))
+    adopt(ground.trigger().planner, ground.repo.git("rev-parse", "HEAD^{tree}"))
     assert ground.due() == []
 
 
 def test_what_fails_afterwards_stays_pending(ground: Ground) -> None:
-    ground.trigger().forget()
+    forget(ground.trigger().planner)
     assert ground.run("all")[0] == ["all", "whole"]
     assert ground.due() == ["all"]
 
@@ -83,7 +84,7 @@ def test_where_nothing_is_recorded_yet(ground: Ground) -> None:
     """HEAD would be taken for what is materialized."""
     ground.repo.git("update-ref", "-d", "refs/raw-trigger/local")
     assert ground.due() == []
-    ground.trigger().forget()
+    forget(ground.trigger().planner)
     assert ground.due() == ["all", "whole"]
 
 
@@ -92,14 +93,14 @@ def test_where_nothing_is_recorded_yet(ground: Ground) -> None:
 )
 def test_nothing_that_was_asked_for(ground: Ground, narrowing: Narrowing) -> None:
     with pytest.raises(UsageError, match="nothing that was asked for is recorded for 'local'"):
-        ground.trigger(Wishes(narrowing)).forget()
+        forget(ground.trigger(Wishes(narrowing)).planner)
 
 
 def test_one_partition_of_a_table(repo: Repo) -> None:
     ground = Ground(repo, f"asset: concepts, {ROWS}", "concepts.csv", START)
-    ground.trigger(Wishes(Narrowing(assets=("concepts",), partitions=(("B", "B"),)))).forget()
+    forget(ground.trigger(Wishes(Narrowing(assets=("concepts",), partitions=(("B", "B"),)))).planner)
     assert ground.due() == ["concepts|B"]
-    ground.trigger().forget()
+    forget(ground.trigger().planner)
     assert ground.due() == ["concepts|A", "concepts|B", "concepts|C"]
 
 
@@ -107,7 +108,7 @@ def test_what_is_made_from_an_external_asset(repo: Repo) -> None:
     """It reads the file itself, so it can be forgotten, explained and made by itself."""
     ground = Ground(repo, "asset: seen, partition: A", "seen.csv", "1\n")
     only = Wishes(Narrowing(assets=("all",)))
-    assert ground.trigger(only).forget() == {R + b"seen.csv": frozenset({"all"})}
+    assert forget(ground.trigger(only).planner) == {R + b"seen.csv": frozenset({"all"})}
     assert ground.due() == ["all"]
     [file] = explained(ground, "all").files
     assert (file.path, file.pending, file.again) == ("data/1_raw/seen.csv", True, "unknown")
@@ -118,7 +119,7 @@ def test_what_is_made_from_an_external_asset(repo: Repo) -> None:
 
 
 def explained(ground: Ground, name: str) -> AssetExplanation:
-    found = Explainer(ground.trigger()).explain(name, ground.repo.top)
+    found = Explainer(ground.trigger().planner).explain(name, ground.repo.top)
     assert isinstance(found, AssetExplanation)
     return found
 
@@ -128,7 +129,7 @@ def test_what_dvc_has(dvc: DvcRepo) -> None:
     dvc.git("add", "-A")
     dvc.commit()
     dvc.adopt()
-    assert dvc.trigger("b.csv").forget() == {R + b"b.csv": frozenset({"b"})}
+    assert forget(dvc.trigger("b.csv").planner) == {R + b"b.csv": frozenset({"b"})}
     assert [t.target.text for t in dvc.plan().actionable] == ["b"]
     assert dvc.run().made == ["b"]
     assert dvc.settled()
@@ -140,7 +141,7 @@ def test_the_processes_do_not_grow_with_the_files(
     repo.write({f"data/1_raw/{number}.csv": "1" for number in range(200)})
     ground = Ground(repo, "asset: whole", "*.csv", "1")
     monkeypatch.setenv("GIT_TRACE2", str(tmp_path / "trace"))
-    assert len(ground.trigger().forget()) == 201
+    assert len(forget(ground.trigger().planner)) == 201
     started = [line for line in (tmp_path / "trace").read_text().splitlines() if " start " in line]
     assert len(started) < 50
     assert ground.due() == ["whole"]

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.model.changes import show
 from raw_trigger.repo.links import Links, hops, leading
 from tests.conftest import Repo
@@ -50,7 +51,7 @@ def ground(repo: Repo) -> Ground:
     (made.top / R / "b.csv").symlink_to("old/2.csv")
     made.git("add", "-A")
     made.commit()
-    made.trigger().adopt("HEAD")
+    adopt(made.trigger().planner, "HEAD")
     return made
 
 
@@ -134,4 +135,4 @@ def test_links_of_commits_are_found_by_what_differs(ground: Ground) -> None:
     assert json.loads(kept.read_text())["links"] == {f"{R}b.csv": "old/2.csv"}
     assert [[one.target.text for one in plan.actionable] for plan in plans] == [["b"], [], ["b"]]
     assert links.texts() == {f"{R}c".encode(): b"a.csv"}
-    assert trigger.links.to(f"{R}a.csv".encode()) == (f"{R}c".encode(),)
+    assert trigger.planner.links.to(f"{R}a.csv".encode()) == (f"{R}c".encode(),)

@@ -20,11 +20,6 @@ Standin = Callable[..., StandInProject]
 Assets = dict[str, dict[str, Any]]
 
 
-def lost(number: str) -> pytest.MarkDecorator:
-    """Today's code fails here. Whoever mends it takes this off."""
-    return pytest.mark.xfail(strict=True, reason=f"{number} is not mended yet")
-
-
 A: Assets = {"a": {"checks": ["sound"]}}
 A_CSV = "{path: a.csv, asset: a}"
 
@@ -336,7 +331,6 @@ def test_an_asset_that_is_added_and_ci(tmp_path: Path, program: Program) -> None
     assert (done.code, jobs.project.made()) == (0, ["raw/b"]), done.text
 
 
-@lost("L7")
 def test_an_asset_that_is_added_and_a_workflow(tmp_path: Path, program: Program) -> None:
     """L7: whose planning job does not load the project."""
     jobs = Jobs(tmp_path, program)
@@ -347,8 +341,15 @@ def test_an_asset_that_is_added_and_a_workflow(tmp_path: Path, program: Program)
     assert jobs.project.made() == ["raw/a"]
     jobs.project.define({"raw/a": {}, "raw/b": {}})
     workflow = jobs.matrix(jobs.push_raw({}))
-    workflow.run()
+    workflow.run()  # and is cut off before its last job
     assert jobs.project.made() == ["raw/b"]
+    again = jobs.matrix(jobs.push_raw({}))
+    again.run()
+    again.record()
+    assert jobs.project.made() == ["raw/b"]
+    assert jobs.matrix(jobs.push_raw({})).batches == []
+    jobs.project.write({"README.md": "of no asset"})
+    assert jobs.matrix(jobs.push_raw({})).batches == []
 
 
 @pytest.mark.parametrize("first", ["older", "newer"])

@@ -355,7 +355,7 @@ def world(tmp_path: Path) -> World:
     return start(tmp_path / "repo")
 
 
-def newly_fed(world: World) -> None:
+def newly_mapped(world: World) -> None:
     """A recorded file that feeds nothing feeds `ext` (above `child`) and `raw/left` (with `raw/right`) now."""
     world.write("loose.dat", "1\n")
     world.git("add", "-A")
@@ -365,12 +365,12 @@ def newly_fed(world: World) -> None:
 
 
 def test_what_is_below_a_newly_fed_external_asset_is_due(world: World) -> None:
-    newly_fed(world)
+    newly_mapped(world)
     world.judge()
 
 
 def test_the_mate_of_a_newly_fed_asset_stays_due_when_it_fails(world: World) -> None:
-    newly_fed(world)
+    newly_mapped(world)
     world.failing = frozenset({"raw/right"})
     world.run()
     assert "raw/right" in {one.target.text for one in world.plan(world.workspace()).actionable}

@@ -9,9 +9,9 @@ import pytest
 
 from raw_trigger.errors import ConfigError, UsageError
 from raw_trigger.model.settings import ENVIRONMENT_NAME, is_of_worktree, local_environment
+from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
 from raw_trigger.status import status_of
-from raw_trigger.trigger import Trigger
 from raw_trigger.workspace.places import all_places
 from raw_trigger.workspace.workspace import Workspace, open_place, open_workspace, places_of
 from raw_trigger.workspace.worktrees import of_missing_worktrees
@@ -85,7 +85,7 @@ def test_a_record_goes_with_its_worktree(tmp_path: Path) -> None:
     side = worktree(repo, "side")
     workspace = open_workspace(side.top)
     assert workspace.environment == "local-side"
-    assert Trigger(workspace).record is None
+    assert Planner(workspace).record is None
     assert not {"local-side", "local.app--side"} & set(recorded(repo))
     # git takes it for one that may come back, from another disk.
     shutil.rmtree(tmp_path / "other")
@@ -210,5 +210,5 @@ def test_status_leaves_out_the_records_of_others(repo: Repo) -> None:
     repo.commit({})
     for folder in ("a", "b"):
         repo.git("update-ref", f"refs/raw-trigger/local.{folder}", "HEAD:")
-    found = status_of(Trigger(opened(repo, "a")))
+    found = status_of(Planner(opened(repo, "a")))
     assert [(one.name, one.behind) for one in found.environments] == [("local.a", 0)]

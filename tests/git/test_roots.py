@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.errors import UsageError
 from tests.conftest import Repo
 from tests.git.trigger_kit import RULES, Ground, R
@@ -22,7 +23,7 @@ def ground(repo: Repo) -> Ground:
 @pytest.mark.parametrize("recorded", [True, False])
 def test_the_last_file_is_deleted(ground: Ground, recorded: bool) -> None:
     if recorded:
-        ground.trigger().adopt("HEAD")
+        adopt(ground.trigger().planner, "HEAD")
     ground.git("rm", "-q", R + "a.csv")
     ground.commit()
     assert not (ground.top / R).exists()
@@ -37,7 +38,7 @@ def test_the_last_file_is_deleted(ground: Ground, recorded: bool) -> None:
 
 
 def test_the_record_knows_a_root_that_a_shallow_clone_does_not(ground: Ground, tmp_path: Path) -> None:
-    ground.trigger().adopt("HEAD")
+    adopt(ground.trigger().planner, "HEAD")
     ground.commit({R + "a.csv": None})
     assert ground.run() == []
     ground.commit({"other": "1\n"})
@@ -51,7 +52,7 @@ def test_the_record_knows_a_root_that_a_shallow_clone_does_not(ground: Ground, t
 
 
 def test_a_root_that_never_was(ground: Ground) -> None:
-    ground.trigger().adopt("HEAD")
+    adopt(ground.trigger().planner, "HEAD")
     ground.git("rm", "-q", R + "a.csv")
     ground.commit()
     assert ground.run() == []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.outcome import TargetOutcome
@@ -131,7 +132,7 @@ class World:
         self.broken = set()
         self.write()
         self.commit()
-        self.ground.trigger().adopt(self.ground.repo.git("rev-parse", "HEAD^{tree}"))
+        adopt(self.ground.trigger().planner, self.ground.repo.git("rev-parse", "HEAD^{tree}"))
         self.read = {target: dict(self.part(target)) for target in self.names()}
 
     def adopt_one(self) -> None:
@@ -139,7 +140,9 @@ class World:
         name = self.random.choice(FILES)
         if self.broken:
             return
-        self.ground.trigger().adopt(self.ground.repo.git("rev-parse", "HEAD^{tree}"), (f"{name}.csv",))
+        adopt(
+            self.ground.trigger().planner, self.ground.repo.git("rev-parse", "HEAD^{tree}"), (f"{name}.csv",)
+        )
         for target in self.names():
             read = {at: row for at, row in self.read.get(target, {}).items() if at[0] != name}
             self.read[target] = read | {at: row for at, row in self.part(target).items() if at[0] == name}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.arguments import Words, understood
 from raw_trigger.documents import MOST_TEXT
 from raw_trigger.dvc.pointer_files import PointerFiles
@@ -90,7 +91,7 @@ def test_the_pointers_of_one_file_each_reflect_what_they_reflect(dvc: DvcRepo) -
     again = dvc.run()
     assert (again.made, shown(again.plan)) == ([], ["M b.csv b"])
     held = dvc.held()
-    dvc.trigger().adopt(dvc.record().tree)
+    adopt(dvc.trigger().planner, dvc.record().tree)
     assert (dvc.held(), shown(dvc.plan())) == (held, ["M b.csv b"]), "a record is another one's base"
     # While it waits, the other one goes on.
     dvc.data({"a.csv": "3"})
@@ -129,9 +130,9 @@ def test_words_for_what_dvc_has(dvc: DvcRepo, word: str, paths: list[str] | None
     both_change(dvc)
     if paths is None:
         with pytest.raises(UsageError, match="is no revision, no raw file and no asset"):
-            understood(dvc.trigger(), Words((word,)), dvc.top)
+            understood(dvc.trigger().planner, Words((word,)), dvc.top)
     else:
-        assert set(understood(dvc.trigger(), Words((word,)), dvc.top).narrowing.paths) >= set(paths)
+        assert set(understood(dvc.trigger().planner, Words((word,)), dvc.top).narrowing.paths) >= set(paths)
 
 
 def test_rules_for_the_pointer_itself(dvc: DvcRepo) -> None:
@@ -576,11 +577,15 @@ def test_what_pre_commit_looks_at(dvc: DvcRepo) -> None:
     dvc.stage({"data/1_raw.dvc": pointer("1_raw", files)})
     trigger = dvc.trigger()
     [event] = hook_events(trigger.workspace, "pre-commit", (), b"", {})
-    plan = trigger.plan(trigger.detect(event.base, event.desired, event.staged), launching=True)
+    plan = trigger.planner.plan(
+        trigger.planner.detect(event.base, event.desired, event.staged), launching=True
+    )
     assert shown(plan) == ["M folder/a.txt a"]
     dvc.write({"data/1_raw.dvc": pointer("1_raw", {"folder/a.txt": "3"})})
     trigger = dvc.trigger()
-    plan = trigger.plan(trigger.detect(event.base, event.desired, event.staged), launching=True)
+    plan = trigger.planner.plan(
+        trigger.planner.detect(event.base, event.desired, event.staged), launching=True
+    )
     assert shown(plan) == ["M folder/a.txt dirty"], "the pointer file on disk is another one than is staged"
 
 
@@ -597,7 +602,7 @@ def test_what_one_of_two_assets_does_not_reflect_is_explained_as_pending(dvc: Dv
         if runs:
             dvc.run()
         # Changed back, it is as recorded, but not what `a` was made from.
-        found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
+        found = Explainer(dvc.trigger().planner).explain(R + "keep.txt", dvc.top)
         assert isinstance(found, PathExplanation)
         told.append(found.pending)
     assert told == [True, True, False]
@@ -614,7 +619,7 @@ def test_what_an_edited_rule_newly_feeds_is_explained_as_pending(dvc: DvcRepo) -
         )
         if names == "a":
             dvc.adopt()
-        found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
+        found = Explainer(dvc.trigger().planner).explain(R + "keep.txt", dvc.top)
         assert isinstance(found, PathExplanation)
         told.append(found.pending)
     assert told == [False, True]
@@ -624,7 +629,7 @@ def test_what_an_edited_rule_newly_feeds_is_explained_as_pending(dvc: DvcRepo) -
 def test_a_job_is_explained_as_an_asset_is(dvc: DvcRepo, name: str) -> None:
     dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: keep.txt, job: j}]\n"})
     dvc.git("add", "-A")
-    found = Explainer(dvc.trigger()).explain(name, dvc.top)
+    found = Explainer(dvc.trigger().planner).explain(name, dvc.top)
     assert isinstance(found, AssetExplanation)
     assert (found.asset, found.kind) == ("job:j", "job")
     assert [(file.path, file.targets) for file in found.files] == [(R + "keep.txt", (Target("job:j"),))]
@@ -636,7 +641,7 @@ def test_a_table_without_rows_is_explained(dvc: DvcRepo) -> None:
     told = []
     for content in ("k\n1\n", "k\n"):
         dvc.write({R + "keep.txt": content})
-        found = Explainer(dvc.trigger()).explain(R + "keep.txt", dvc.top)
+        found = Explainer(dvc.trigger().planner).explain(R + "keep.txt", dvc.top)
         assert isinstance(found, PathExplanation)
         told.append((found.targets, found.reason))
     assert told == [((Target("keyed", "1"),), None), ((), "nothing, as it has no row")]
@@ -687,7 +692,7 @@ def test_explained(dvc: DvcRepo) -> None:
         {"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: '{name}.csv.dvc', asset: 'old_{name}'}]\n"}
     )
     for name in ("a.csv", "a.csv.dvc"):
-        told = Explainer(dvc.trigger()).explain(R + name, dvc.top)
+        told = Explainer(dvc.trigger().planner).explain(R + name, dvc.top)
         assert isinstance(told, PathExplanation)
         assert (told.path, told.targets, told.pending) == (f"{R}a.csv", (Target("old_a"),), True)
         assert told.recorded_oid == told.oid == md5("1")

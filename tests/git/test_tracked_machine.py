@@ -174,7 +174,7 @@ class Versions:
     def look(self, desired: dict[str, str]) -> tuple[list[Change], dict[bytes, Entry | None]]:
         """What is seen to differ is what differs."""
         base = Base("recorded", "", self.dvc.record().tree, "")
-        found = self.dvc.trigger().detect(
+        found = self.dvc.trigger().planner.detect(
             base, Desired("revision", "HEAD", self.dvc.git("rev-parse", "HEAD"))
         )
         seen = {show(one.path): (one.old and one.old.oid, one.new and one.new.oid) for one in found.changes}

@@ -36,8 +36,8 @@ def test_what_git_does_not_look_at(repo: Repo, tmp_path: Path) -> None:
     ):
         (ground.top / R / name).symlink_to(text)
     trigger = ground.trigger()
-    files = dict(desired_paths(trigger.workspace.repo, trigger.tracked, NOTHING.desired))
-    found = unseen(trigger.workspace.repo, trigger.workspace.roots, files, trigger.links.texts())
+    files = dict(desired_paths(trigger.workspace.repo, trigger.planner.tracked, NOTHING.desired))
+    found = unseen(trigger.workspace.repo, trigger.workspace.roots, files, trigger.planner.links.texts())
     assert sorted((one.severity, one.where.removeprefix(R), one.message.split(":")[0]) for one in found) == [
         ("note", "file", f"a link to {R}a.csv"),
         ("note", "folder", f"a link to {R.rstrip('/')}"),

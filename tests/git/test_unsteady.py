@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from raw_trigger.adopt import adopt
 from raw_trigger.hooks.run import reconcile
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
 from raw_trigger.record.run import unsteady
 from raw_trigger.render.words import failed_by_now, left_undone
 from raw_trigger.revisions import from_arguments
+from raw_trigger.trigger import Listener
 from tests.conftest import Repo
 from tests.git.trigger_kit import Ground, R
 
@@ -20,7 +22,7 @@ RULES = "assets: [{path: 'a*', asset: a}, {path: 'both*', assets: [a, b]}, {path
 def ground(repo: Repo) -> Ground:
     made = Ground(repo.top)
     made.commit({"raw-trigger.yaml": RULES, R + "a.csv": "1\n", R + "b.csv": "1\n", R + "both.csv": "1\n"})
-    made.trigger().adopt("HEAD")
+    adopt(made.trigger().planner, "HEAD")
     return made
 
 
@@ -65,8 +67,7 @@ def test_it_is_told(
 def test_it_is_told_of_work_in_the_background(ground: Ground) -> None:
     ground.commit({R + "a.csv": "2\n"})
     launcher: Launcher = ground.launcher(lambda: ground.write({R + "a.csv": "3\n"}))
-    silent = {name: lambda _: None for name in ("on_plan", "on_target", "tell")}
-    done = reconcile(ground.trigger().workspace, "post-commit", launcher=launcher, **silent)
+    done = reconcile(ground.trigger().workspace, "post-commit", launcher=launcher, listener=Listener())
     assert done.unsteady == [told("a.csv", "a", "a")] == done.warnings
 
 

@@ -12,6 +12,7 @@ from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan
+from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
@@ -42,14 +43,14 @@ class Ground(Repo):
     def trigger(self) -> Trigger:
         opened = Repository.discover(self.top)
         config = load_config(self.top / "raw-trigger.yaml", self.top)
-        return Trigger(Workspace(opened, config, Project(self.top), "local"))  # type: ignore[arg-type]
+        return Trigger(Planner(Workspace(opened, config, Project(self.top), "local")))  # type: ignore[arg-type]
 
     def plan(self, *arguments: str, launching: bool = True) -> Plan:
         trigger = self.trigger()
         names = [name for name in arguments if name != "--staged"]
         repo = trigger.workspace.repo
         base, desired = from_arguments(repo, "local", names, staged="--staged" in arguments)
-        return trigger.plan(trigger.detect(base, desired), launching=launching)
+        return trigger.planner.plan(trigger.planner.detect(base, desired), launching=launching)
 
     def waiting(self, *arguments: str, launching: bool = True) -> dict[str, tuple[str, str | None]]:
         """What is not planned, and why."""

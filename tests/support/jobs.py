@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Jobs(Ground):
         self.desk = self.project = StandInProject(top / "desk", control, program)  # type: ignore[assignment]
         self.top, self.home, self.cache, self.jobs = top, top / "dagster_home", top / "cache", 0
         self.home.mkdir()
-        self.venv = None  # the configuration names the interpreter
+        self.venv = Path(sys.prefix)
         self.origin = Repo(top / "origin.git")
         self.origin.top.mkdir()
         self.origin.git("init", "-q", "--bare", "-b", "main")

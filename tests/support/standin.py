@@ -22,7 +22,7 @@ CONTROL is a folder outside of the repository with
     The truth, to judge by: for every target that was materialized what was then on disk below the raw roots.
 
 ``starts``
-    One line for each time that it was started: the script that it was to run.
+    One line for each time that it was started: the program that it was to run.
 
 The Dagster instance is ``events.jsonl`` and ``dynamic.json`` in the folder of ``$DAGSTER_HOME``.
 """
@@ -126,7 +126,7 @@ class Place:
         trace = problem.__traceback__
         while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(self.folder):
             trace = trace.tb_next
-        told: Document = module("session", self.inside).error_of(problem.with_traceback(trace))
+        told: Document = module("errors", self.inside).error_of(problem.with_traceback(trace))
         return told
 
     # The instance
@@ -778,18 +778,18 @@ class Runner:
 
 def main() -> int:
     """Answer one request."""
-    control, script = Path(sys.argv[1]), Path(sys.argv[2]).name
+    control, program = Path(sys.argv[1]), sys.argv[3]
     with (control / "starts").open("a") as starts:
-        starts.write(f"{script}\n")
+        starts.write(f"{program}\n")
     asked = sys.stdin.buffer.read()
     if not asked:
         return 0  # whoever started this has changed its mind, or is gone
     request = json.loads(asked)
     channel, place = Channel(request["channel"]), Place(control, Path(sys.argv[2]).parent, request)
     os.chdir(request["project"]["directory"])
-    if script == "probe.py":
+    if program == "probe":
         return probe(place, request, channel)
-    if script == "settle.py":
+    if program == "settle":
         return settle(place, request, channel)
     signal.signal(signal.SIGTERM, _on_signal)
     signal.signal(signal.SIGINT, _on_signal)

@@ -1,34 +1,66 @@
-"""What runs in the user's interpreter knows the standard library, Dagster and its neighbours only."""
+"""The package that runs in the user's interpreter knows the standard library, Dagster and its own files only."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import raw_trigger
+from raw_trigger.project.catalog import _scripts
+from raw_trigger.project.child import PROGRAMS
 
-INSIDE = Path(raw_trigger.__file__).parent / "project" / "inside"
-SCRIPTS = sorted(INSIDE.glob("*.py"))
+PACKAGE = Path(raw_trigger.__file__).parent
+INSIDE = PROGRAMS.parent
+FILES = sorted(INSIDE.rglob("*.py"))
+NAMES = [path.relative_to(INSIDE).as_posix() for path in FILES]
 
 
-def test_it_is_no_package_that_could_be_imported_by_name() -> None:
-    assert {script.name for script in SCRIPTS} >= {"probe.py", "runner.py"}
-    assert not (INSIDE / "__init__.py").exists()
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_what_it_imports(script: Path) -> None:
-    """Python 3.9 has to understand it too: Dagster 1.5 runs there."""
-    tree = ast.parse(script.read_text("utf-8"), feature_version=(3, 9))
-    names = set()
-    for node in ast.walk(tree):
+def imports(file: Path, version: tuple[int, int] = (3, 10)) -> Iterator[tuple[int, str]]:
+    """Yields the level and the name of each import."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"), feature_version=version)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            names.add((node.module or "").split(".")[0])
-    foreign = names - set(sys.stdlib_module_names) - {"dagster", "dagster_shared"}
-    assert foreign <= {path.stem for path in SCRIPTS}
+            yield node.level, node.module or ""
+
+
+def test_its_programs_are_there() -> None:
+    assert {"__main__.py", "__init__.py", "probe.py", "runner.py", "settle.py"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_imports(name: str) -> None:
+    """Python 3.9 has to understand it too: Dagster 1.5 runs there."""
+    found = list(imports(INSIDE / name, (3, 9)))
+    absolute = {module.split(".")[0] for level, module in found if not level}
+    assert absolute <= set(sys.stdlib_module_names) | {"dagster", "dagster_shared"}
+    assert max((level for level, _ in found), default=0) <= len(Path(name).parts)
+
+
+def test_no_file_has_the_name_of_a_library() -> None:
+    """Python puts the folder on its path before the first line of it runs."""
+    assert not {path.stem for path in INSIDE.glob("*.py")} & set(sys.stdlib_module_names)
+
+
+def test_nothing_else_imports_it() -> None:
+    """It would import Dagster into the hook's own interpreter."""
+    others = [path for path in PACKAGE.rglob("*.py") if INSIDE not in path.parents]
+    inside = INSIDE.relative_to(PACKAGE.parent).as_posix().replace("/", ".")
+    assert not [path for path in others if any(name.startswith(inside) for _, name in imports(path))]
+
+
+def test_the_catalog_depends_on_all_of_it() -> None:
+    assert sorted(map(Path, _scripts())) == FILES
+
+
+@pytest.mark.parametrize("program", ["probe", "runner", "settle"])
+def test_a_program_asks_for_dagster_only_when_it_has_a_request(program: str) -> None:
+    """Whoever started it may have found that there is nothing to do; there is no Dagster here."""
+    command = [sys.executable, "-IS", str(PROGRAMS), program]
+    done = subprocess.run(command, input=b"", capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

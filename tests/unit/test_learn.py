@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raw_trigger.config.parsing import parse
-from raw_trigger.edges import missed, warnings
 from raw_trigger.errors import UsageError
 from raw_trigger.initialize import Findings, draft
 from raw_trigger.initialize.text import NO_RULE, UNMAPPED
@@ -25,7 +24,7 @@ from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.outcome import Reads, TargetOutcome
 from raw_trigger.model.plan import Target
 from raw_trigger.model.settings import Config
-from raw_trigger.reads import Reading
+from raw_trigger.reads import Reading, missed, warnings
 
 DAYS = Partitions("time", format="%Y-%m-%d", start="2025-01-01T00:00:00+00:00", cron="0 0 * * *")
 REGIONS = Partitions("static", keys=("eu", "us"))

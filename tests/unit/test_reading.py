@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from raw_trigger.project.child import INSIDE
+from raw_trigger.project.inside import opened
+from raw_trigger.project.inside import reading as inside
 
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"tested_{name}", INSIDE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-OPENED, READING = script("opened"), script("reading")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's word is Linux only")
 
 
@@ -39,7 +28,7 @@ def raw(tmp_path: Path) -> Path:
 
 
 def watching(raw: Path, **request: Any) -> Any:
-    made = READING.Reading({"top": str(raw.parent), "roots": ["raw"], "thorough": False, **request}, OPENED)
+    made = inside.Reading({"top": str(raw.parent), "roots": ["raw"], "thorough": False, **request})
     made.start()
     return made
 
@@ -62,7 +51,7 @@ def reads(reading: Any, work: Callable[[], Any]) -> dict[str, Any]:
 def test_what_the_kernel_tells(raw: Path, kind: str) -> None:
     try:
         folders = [str(raw), str(raw / "gone"), str(raw / "deep")]
-        watch, everything = OPENED.watch(folders, (getattr(OPENED, kind),))
+        watch, everything = opened.watch(folders, (getattr(opened, kind),))
     except AttributeError:
         watch, everything = None, False
     if watch is None:
@@ -74,10 +63,10 @@ def test_what_the_kernel_tells(raw: Path, kind: str) -> None:
     (raw / "new").write_text("x")
     cat(raw / "deep" / "c")
     found = list(watch.take())
-    assert OPENED.Opening(str(raw / "a"), own) in found
-    assert OPENED.Opening(str(raw / "deep"), own, listed=True) in found
+    assert opened.Opening(str(raw / "a"), own) in found
+    assert opened.Opening(str(raw / "deep"), own, listed=True) in found
     assert any(one.path == str(raw / "new") and one.written for one in found)
-    assert OPENED.Opening(str(raw / "deep" / "c"), other) in found
+    assert opened.Opening(str(raw / "deep" / "c"), other) in found
     assert list(watch.take()) == []
     os.close(watch.descriptor)
 
@@ -113,9 +102,9 @@ def test_what_others_open_is_unsure_and_counts_only_beside_children(raw: Path) -
     reading = watching(raw)
     told = reads(reading, lambda: cat(raw / "b"))
     assert (told["files"], told["unsure"]) == ([], ["raw/b"])
-    if not isinstance(reading._kernel, OPENED.Fanotify):
+    if not isinstance(reading._kernel, opened.Fanotify):
         return
-    if READING._has_children():
+    if inside._has_children():
         pytest.skip("something else has left a child process")
     # A stranger is no child of the process that watches: here it is the child of a shell that is gone.
     gate = raw.parent / "gate"
@@ -139,8 +128,8 @@ def test_what_others_open_is_unsure_and_counts_only_beside_children(raw: Path) -
 def test_where_the_kernel_does_not_say_who_only_what_python_opens_is_sure(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    anyone = OPENED.watch
-    monkeypatch.setattr(OPENED, "watch", lambda folders: anyone(folders, (OPENED.Inotify,)))
+    anyone = opened.watch
+    monkeypatch.setattr(inside, "watch", lambda folders: anyone(folders, (opened.Inotify,)))
     reading = watching(raw)
     reading.begin()
     (raw / "a").read_text()
@@ -153,29 +142,29 @@ def test_where_the_kernel_does_not_say_who_only_what_python_opens_is_sure(
 
 @linux
 def test_only_so_many_folders_are_watched_and_it_says_so(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(READING, "MOST_FOLDERS", 1)
+    monkeypatch.setattr(inside, "MOST_FOLDERS", 1)
     assert reads(watching(raw), lambda: None)["complete"] is False
     thorough = watching(raw, thorough=True)
     assert reads(thorough, lambda: None)["complete"] is (thorough._kernel is not None)
-    monkeypatch.setattr(READING, "MOST_FOLDERS", 1000)
-    monkeypatch.setattr(READING, "MOST_ENTRIES", 1)
+    monkeypatch.setattr(inside, "MOST_FOLDERS", 1000)
+    monkeypatch.setattr(inside, "MOST_ENTRIES", 1)
     assert reads(watching(raw), lambda: None)["complete"] is False
 
 
 @linux
 def test_what_the_kernel_lost_is_told_after_what_it_kept(raw: Path) -> None:
-    watch, _ = OPENED.watch([str(raw)], (OPENED.Inotify,))
+    watch, _ = opened.watch([str(raw)], (opened.Inotify,))
     if watch is None:
         pytest.skip("not allowed here")
     os.close(watch.descriptor)
     watch.descriptor, writing = os.pipe()
     os.set_blocking(watch.descriptor, False)
-    lost = OPENED._IN_EVENT.pack(-1, OPENED._IN_Q_OVERFLOW, 0, 0)
-    opened = OPENED._IN_EVENT.pack(1, OPENED._IN_OPEN, 0, 4) + b"a\0\0\0"
-    os.write(writing, lost + opened)
+    lost = opened._IN_EVENT.pack(-1, opened._IN_Q_OVERFLOW, 0, 0)
+    read = opened._IN_EVENT.pack(1, opened._IN_OPEN, 0, 4) + b"a\0\0\0"
+    os.write(writing, lost + read)
     taking = watch.take()
-    assert next(taking) == OPENED.Opening(str(raw / "a"), None)
-    with pytest.raises(OPENED.OverflowedError):
+    assert next(taking) == opened.Opening(str(raw / "a"), None)
+    with pytest.raises(opened.OverflowedError):
         next(taking)
     assert list(watch.take()) == []
     os.close(watch.descriptor)
@@ -183,7 +172,7 @@ def test_what_the_kernel_lost_is_told_after_what_it_kept(raw: Path) -> None:
 
 
 def test_nothing_is_watched_unless_asked_for(raw: Path) -> None:
-    nobody = READING.Reading(None, OPENED)
+    nobody = inside.Reading(None)
     nobody.begin()
     (raw / "a").read_text()
     assert nobody.end() is None

@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-import raw_trigger
 from raw_trigger.model.assets import HOLE, KEY
-
-SCRIPT = Path(raw_trigger.__file__).parent / "project/inside/source.py"
+from raw_trigger.project.inside.source.names import MOST_NAMES, Sources
 
 
 def loaded(name: str, file: Path) -> ModuleType:
@@ -25,8 +23,6 @@ def loaded(name: str, file: Path) -> ModuleType:
     spec.loader.exec_module(module)
     return module
 
-
-source = loaded("source_of_assets", SCRIPT)
 
 HEAD = '''
 import enum, glob, os, json, functools
@@ -127,7 +123,7 @@ def names(repo: Path, code: str) -> list[str]:
     repo.mkdir(exist_ok=True)
     (repo / "defs.py").write_text(code)
     found: Any = loaded("code_of_an_asset", repo / "defs.py").made
-    reader = source.Sources(str(repo), lambda path: path.startswith(str(repo)))
+    reader = Sources(str(repo), lambda path: path.startswith(str(repo)))
     return list(reader.names(found))
 
 
@@ -185,4 +181,4 @@ def test_whatever_is_not_understood_is_left_out(repo: Path, code: str) -> None:
 
 def test_what_grows_without_end_is_cut(repo: Path) -> None:
     code = "def made():\n    x = 'a'\n" + "    x = x + x\n" * 40 + "    open(x + '.csv')\n"
-    assert len(names(repo, code)) < source.MOST_NAMES
+    assert len(names(repo, code)) < MOST_NAMES

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from raw_trigger.checkouts import is_plain, others
-from raw_trigger.edges import unopened, unopened_warnings
 from raw_trigger.model.outcome import Reads, TargetOutcome
 from raw_trigger.model.plan import Target
+from raw_trigger.reads import unopened, unopened_warnings
 from tests.unit.conftest import book, catalog, plan, rule
 
 RAW = "data/1_raw/"

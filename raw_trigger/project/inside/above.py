@@ -6,10 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Set
 from typing import Any
 
-Document = dict[str, Any]
+from .compat.assets import Node, asset_key
+from .compat.instance import failed_partitions, made_partitions, never_materialized
+from .compat.mappings import partitions_above, takes_all
+from .compat.partitions import every_partition, has_partition, prepare_partition
+from .targets import Document, Identity, identity, predecessors
+
 Key = Any
 """Dagster's key of an asset."""
-Identity = tuple[tuple[str, ...], "str | None"]
 
 MOST = 50
 """The most targets that are made first because of one that is made from them."""
@@ -19,12 +23,10 @@ class Above:
     """Asks the event log and the partition mappings about the assets, each once.
 
     Args:
-        compat: The door to Dagster.
         node_of: The assets by key.
     """
 
-    def __init__(self, compat: Any, instance: Any, node_of: dict[Key, Any]) -> None:
-        self.compat = compat
+    def __init__(self, instance: Any, node_of: dict[Key, Node]) -> None:
         self.instance = instance
         self.node_of = node_of
         self._made: dict[Key, Set[str | None]] = {}
@@ -38,7 +40,7 @@ class Above:
             here: Targets that this very request made or will make.
         """
         found = Look(self, fed, here)
-        asked = [(self.compat.asset_key(target["asset"]), target["partition"]) for target in targets]
+        asked = [(asset_key(target["asset"]), target["partition"]) for target in targets]
         parents = {parent for key, _ in asked if key in self.node_of for parent in self.node_of[key].parents}
         self._ask([key for key in parents if self.is_whole(key) and key not in self._made])
         for key, partition in asked:
@@ -52,9 +54,7 @@ class Above:
             return False
         with contextlib.suppress(Exception):  # the target's run will report it
             # A dynamic key has to be added first: a parent with the same definition needs it too.
-            return partition is None or bool(
-                self.compat.prepare_partition(self.instance, node.partitions, partition)
-            )
+            return partition is None or bool(prepare_partition(self.instance, node.partitions, partition))
         return False
 
     def is_whole(self, key: Key) -> bool:
@@ -87,34 +87,32 @@ class Above:
                         found.append((parent, self._mapped(node, parent, partition)))
         return found
 
-    def _mapped(self, node: Any, parent: Key, partition: str | None) -> list[str]:
+    def _mapped(self, node: Node, parent: Key, partition: str | None) -> list[str]:
         mapping, above = node.mappings[parent], self.node_of[parent].partitions
-        if self.compat.takes_all(mapping):
+        if takes_all(mapping):
             if parent not in self._every:
-                self._every[parent] = self.compat.every_partition(self.instance, above)
+                self._every[parent] = every_partition(self.instance, above)
             return self._every[parent]
         key = None if node.partitions is None else partition
-        named = self.compat.partitions_above(self.instance, mapping, node.partitions, above, key)
-        return [one for one in named if self.compat.has_partition(self.instance, above, one)]
+        named = partitions_above(self.instance, mapping, node.partitions, above, key)
+        return [one for one in named if has_partition(self.instance, above, one)]
 
     def is_made(self, key: Key, partition: str | None) -> bool:
         """Says whether the event log has a materialization of it."""
         if key not in self._made and self.node_of[key].partitions is None:
             self._ask([key])
         elif key not in self._made:
-            self._made[key] = self.compat.made_partitions(self.instance, key)
+            self._made[key] = made_partitions(self.instance, key)
         return partition in self._made[key]
 
     def _ask(self, keys: list[Key]) -> None:
-        never = set(self.compat.never_materialized(self.instance, keys))
+        never = set(never_materialized(self.instance, keys))
         self._made.update({key: frozenset() if key in never else frozenset((None,)) for key in keys})
 
     def without_failed(self, key: Key, partitions: list[str]) -> list[str]:
         """Returns the partitions whose last run did not fail."""
         with contextlib.suppress(Exception):  # the status comes from a cache of Dagster
-            failed = self.compat.failed_partitions(
-                self.instance, key, self.node_of[key].partitions, partitions
-            )
+            failed = failed_partitions(self.instance, key, self.node_of[key].partitions, partitions)
             return [one for one in partitions if one not in failed]
         return partitions
 
@@ -236,14 +234,12 @@ def turns(
     units: dict[Identity, list[Document]] = {}
     for one in (*first, *targets):
         units.setdefault(unit_of(one), []).append(one)
-    unit_by = {_identity(one): unit for unit, ones in units.items() for one in ones}
+    unit_by = {identity(one): unit for unit, ones in units.items() for one in ones}
     needs: dict[Identity, set[Identity]] = {unit: set() for unit in units}
     for unit, ones in units.items():
         for one in ones:
-            above = [(tuple(parts), key) for parts, key in one.get("after") or ()]
-            needs[unit].update(
-                unit_by[other] for other in (*above, *behind.get(_identity(one), ())) if other in unit_by
-            )
+            above = (*predecessors(one), *behind.get(identity(one), ()))
+            needs[unit].update(unit_by[other] for other in above if other in unit_by)
     early = list(dict.fromkeys(map(unit_of, first)))
     for unit in early:  # it grows
         early += [other for other in needs[unit] if other not in early]
@@ -260,7 +256,3 @@ def turns(
     for unit, ones in units.items():
         found.setdefault((turn.get(unit, last), is_first[unit]), []).extend(ones)
     return [found[one] for one in sorted(found)]
-
-
-def _identity(target: Document) -> Identity:
-    return tuple(target["asset"]), target["partition"]

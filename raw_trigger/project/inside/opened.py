@@ -74,6 +74,10 @@ class Kernel:
 
     descriptor: int
 
+    def add(self, folder: str) -> None:
+        """Watches what is in the folder, not below."""
+        raise NotImplementedError
+
     def _event(self, data: bytes, at: int) -> Event:
         raise NotImplementedError
 
@@ -164,7 +168,9 @@ class Inotify(Kernel):
         return Event(length, self._folders.get(number), name, None, listed=listed, written=written, lost=lost)
 
 
-def watch(folders: list[str], kinds: tuple[Any, ...] = (Fanotify, Inotify)) -> tuple[Any, bool]:
+def watch(
+    folders: list[str], kinds: tuple[type[Kernel], ...] = (Fanotify, Inotify)
+) -> tuple[Kernel | None, bool]:
     """Returns a watcher of these folders, None if nothing works here, and whether it watches all of them."""
     for kind in kinds:
         try:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from .opened import Kernel, Opening, OverflowedError, watch
+
 Document = dict[str, Any]
 
 MOST_FOLDERS = 500
@@ -33,16 +35,14 @@ class Reading:
     Args:
         request: ``top`` and, relative to it, ``roots``; ``thorough``: watch every folder, of any number.
             None: watch nothing.
-        opened: The module of that name beside this one.
     """
 
-    def __init__(self, request: Document | None, opened: Any) -> None:
-        self._opened = opened
+    def __init__(self, request: Document | None) -> None:
         self._active = False
         self._thorough = bool(request and request["thorough"])
         self._top = os.path.realpath(request["top"]) if request else ""
         self._roots = [os.path.realpath(f"{self._top}/{root}") for root in (request or {}).get("roots", ())]
-        self._kernel: Any = None
+        self._kernel: Kernel | None = None
         self._complete = True
         self._children = 0
         self._heard: set[tuple[str, str]] = set()
@@ -63,7 +63,7 @@ class Reading:
         )
         self._heard = set()
         self._children = _reaped()
-        with suppress(self._opened.OverflowedError):
+        with suppress(OverflowedError):
             for one in self._kernel.take() if self._kernel is not None else ():
                 self._around.add(one.path)
         self._active = True
@@ -88,11 +88,11 @@ class Reading:
         unsure: set[str] = set()
         complete = self._complete and self._kernel is not None
         others = _reaped() != self._children or _has_children()
-        openings: list[Any] = []
+        openings: list[Opening] = []
         try:
             for opening in self._kernel.take() if self._kernel is not None else ():
                 openings.append(opening)
-        except self._opened.OverflowedError:
+        except OverflowedError:
             complete = False
         written |= {one.path for one in openings if one.written and one.path not in read}
         for one in openings:
@@ -122,7 +122,7 @@ class Reading:
                 self._complete = False
                 break
             folders.append(folder)
-        self._kernel, all_of_them = self._opened.watch(folders)
+        self._kernel, all_of_them = watch(folders)
         self._complete = self._complete and all_of_them
 
     def _folders(self) -> Iterator[str]:

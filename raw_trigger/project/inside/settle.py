@@ -1,35 +1,20 @@
 """Asks the Dagster instance about runs, the keys of dynamic partitions, and never materialized assets.
 
-Runs by path in the user's interpreter. The user's definitions are not loaded.
+The user's definitions are not loaded.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import Any
 
-HERE = Path(__file__).resolve().parent
-# Python puts this folder first on sys.path; nothing in it may hide a module of the user.
-sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
-
-import importlib.util  # noqa: E402
-from types import ModuleType  # noqa: E402
-from typing import Any  # noqa: E402
+from .channel import Channel, read_request
+from .errors import error_of
+from .session import refuse_home, start
 
 Document = dict[str, Any]
 
 SUCCESS = "SUCCESS"
 ENDED = (SUCCESS, "FAILURE", "CANCELED")
-
-
-def _session() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("_raw_trigger_session", HERE / "session.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["_raw_trigger_session"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class PastRun:
@@ -93,26 +78,30 @@ class PastRun:
         return not alone or self.ended.get(step) == "STEP_SUCCESS"
 
 
-def _answer(session: ModuleType, request: Document) -> Document:
-    compat = session.start(request)
+def _answer(request: Document) -> Document:
+    start(request)
+    from .compat.assets import asset_key
+    from .compat.instance import dynamic_keys, never_materialized, open_instance
+    from .compat.runs import further_runs, past_events, run_end, run_status
+
     try:
-        instance = compat.open_instance()
+        instance = open_instance()
     except Exception as error:
-        session.refuse_home(error)
+        refuse_home(error)
         raise
     found = {}
     for run_id in request["run_ids"]:
         documents = []
         # A batch may have had several runs, each with other assets.
-        for part in (run_id, *compat.further_runs(instance, run_id)):
+        for part in (run_id, *further_runs(instance, run_id)):
             run = PastRun()
-            for event in compat.past_events(instance, part):
+            for event in past_events(instance, part):
                 run.on_event(event)
-            documents.append(run.document(compat.run_status(instance, part), compat.run_end(instance, part)))
+            documents.append(run.document(run_status(instance, part), run_end(instance, part)))
         found[run_id] = together(documents)
-    dynamic = {name: compat.dynamic_keys(instance, name) for name in request["dynamic"]}
-    keys = [compat.asset_key(parts) for parts in request["assets"]]
-    never = [list(key.path) for key in compat.never_materialized(instance, keys)]
+    dynamic = {name: dynamic_keys(instance, name) for name in request["dynamic"]}
+    keys = [asset_key(parts) for parts in request["assets"]]
+    never = [list(key.path) for key in never_materialized(instance, keys)]
     instance.dispose()
     return {"runs": found, "dynamic": dynamic, "never": never}
 
@@ -131,16 +120,11 @@ def together(documents: list[Document]) -> Document:
 
 def main() -> int:
     """Reads a request and answers it."""
-    session = _session()
-    request = session.read_request()
-    channel = session.Channel(request["channel"])
+    request = read_request()
+    channel = Channel(request["channel"])
     try:
-        channel.send({"version": 1, **_answer(session, request)})
+        channel.send({"version": 1, **_answer(request)})
     except (Exception, SystemExit) as error:
-        channel.send({"error": session.error_of(error)})
+        channel.send({"error": error_of(error)})
         return 3
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

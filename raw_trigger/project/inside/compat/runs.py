@@ -1,0 +1,139 @@
+"""Runs: carrying one out, and what the event log knows of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster
+
+from . import VERSION
+
+FIRST_RUN_TAG = "raw_first_run"
+"""A tag of the second and later runs of a batch: the id of its first run, which may not exist."""
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+INTERRUPTED = "DagsterExecutionInterruptedError"
+
+
+def execute(
+    repo: Any,
+    instance: Any,
+    *,
+    keys: list[Any] | str,
+    partition: Any,
+    run_id: str,
+    tags: dict[str, str],
+    run_config: dict[str, Any],
+    listener: Callable[[dict[str, Any]], None],
+) -> bool:
+    """Runs one Dagster run in this process, and calls the listener with each event as it happens.
+
+    Args:
+        keys: The assets to materialize, or the name of a job.
+        partition: A key; a tuple of the first and the last key for a run over a range; or None.
+
+    Returns:
+        Whether Dagster says that the run succeeded.
+
+    Raises:
+        Exception: what keeps the run from being created, or tears it down.
+    """
+    named = isinstance(keys, str)
+    job = repo.get_job(keys) if named else repo.get_implicit_job_def_for_assets(keys)
+    if job is None and not isinstance(
+        keys, str
+    ):  # before 1.8, if the assets have different partitions definitions
+        names = ", ".join(key.to_user_string() for key in keys)
+        raise ValueError(f"Dagster {VERSION} cannot run these assets together: {names}")
+
+    def relay(entry: Any) -> None:
+        event = read_event(entry)
+        if event is not None:
+            listener(event)
+
+    instance.add_event_listener(run_id, relay)
+    if isinstance(partition, tuple):
+        tags = {**tags, RANGE_START_TAG: partition[0], RANGE_END_TAG: partition[1]}
+        partition = None
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=None if named else keys,
+            partition_key=partition,
+            run_id=run_id,
+            tags=tags,
+            run_config=run_config,
+            raise_on_error=False,
+        )
+        return bool(result.success)
+    finally:
+        getattr(instance, "_subscribers", {}).pop(run_id, None)
+
+
+def read_event(entry: Any) -> dict[str, Any] | None:
+    """Returns the relevant part of an event log's entry; None if nothing in it is relevant.
+
+    The part has ``type``, ``step``, and depending on the type ``asset``, ``error``…
+    """
+    event = entry.dagster_event
+    if event is None:
+        return None
+    kind = event.event_type_value
+    data = event.event_specific_data
+    out: dict[str, Any] = {"type": kind, "step": event.step_key}
+    if kind in ("ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
+        out["asset"] = event.asset_key
+        if kind == "ASSET_MATERIALIZATION":
+            out["partition"] = data.materialization.partition
+    elif kind == "ASSET_CHECK_EVALUATION_PLANNED":
+        out.update(asset=data.asset_key, check=data.check_name)
+    elif kind == "ASSET_CHECK_EVALUATION":
+        out.update(
+            asset=data.asset_key,
+            check=data.check_name,
+            passed=bool(data.passed),
+            severity=data.severity.value,
+            message=_check_message(data),
+        )
+    elif kind == "STEP_SUCCESS":
+        out["seconds"] = data.duration_ms / 1000
+    elif kind in ("STEP_FAILURE", "PIPELINE_FAILURE"):
+        out["error"] = data.error if data is not None else None
+        out["interrupted"] = out["error"] is not None and out["error"].cls_name == INTERRUPTED
+    elif kind not in ("STEP_START", "STEP_SKIPPED"):
+        return None
+    out["time"] = entry.timestamp
+    return out
+
+
+def _check_message(data: Any) -> str | None:
+    description = getattr(data, "description", None)
+    if description:
+        return str(description)
+    words = [f"{name}: {getattr(value, 'value', value)}" for name, value in (data.metadata or {}).items()]
+    return ", ".join(words) or None
+
+
+def past_events(instance: Any, run_id: str) -> list[dict[str, Any]]:
+    """Returns the events that the event log has of a run, in order; none if there is no such run."""
+    found = (read_event(entry) for entry in instance.all_logs(run_id))
+    return [event for event in found if event is not None]
+
+
+def further_runs(instance: Any, run_id: str) -> list[str]:
+    """Returns the ids of the runs that have this id in :data:`FIRST_RUN_TAG`, oldest first."""
+    found = instance.get_runs(filters=dagster.RunsFilter(tags={FIRST_RUN_TAG: run_id}))
+    return [run.run_id for run in reversed(found)]
+
+
+def run_status(instance: Any, run_id: str) -> str | None:
+    """Returns the instance's status of a run, such as ``STARTED``; None if it does not know the run."""
+    run = instance.get_run_by_id(run_id)
+    return None if run is None else str(run.status.value)
+
+
+def run_end(instance: Any, run_id: str) -> float | None:
+    """Returns when a run ended, in seconds since 1970; None if it has not, or is unknown."""
+    records = instance.get_run_records(filters=dagster.RunsFilter(run_ids=[run_id]), limit=1)
+    return records[0].end_time if records else None
