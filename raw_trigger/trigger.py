@@ -391,7 +391,8 @@ class Trigger:
             plan.record is None or not _are_whole(seen.rules)
         ):
             seen = self.planner.record_under(self.planner.rules(self.planner.known_catalog()), record)
-        code = self.planner.code(plan.desired) if _are_whole(seen.rules) and not plan.errors else None
+        read = self.planner.has_catalog() and _are_whole(seen.rules) and not plan.errors
+        code = self.planner.code(plan.desired) if read else None
         results = results_of(self.planner, record, seen, learnt, launch=launch, made=made, code=code)
         if promote(self.planner, results, only_on=only_on):
             self.results = results
