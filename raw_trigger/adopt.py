@@ -204,6 +204,8 @@ def forget(planner: Planner) -> dict[bytes, frozenset[str]]:
             planner, Base("revision", "HEAD", head.tree, ""), planner.rules(planner.known_catalog())
         )
     record = planner.record
+    if record is not None:
+        planner.require_instance(record)
     tree = repo.empty_tree if record is None else record.tree
     changes = tuple(Change(path, None, entry) for path, entry in planner.tracked.files(tree))
     plan = planner.plan(ChangeSet(Base("empty", "", None, ""), Desired("revision", "", tree), changes))

@@ -213,8 +213,17 @@ class Explainer:
             if one is None or not (one.targets or target.partition is None):
                 one = self._path(path) if self._is_due(path, target) else None
             if one is not None:
-                found.append(one)
+                found.append(self._about(target, path, one))
         return tuple(found)
+
+    def _about(self, target: Target, path: bytes, told: PathExplanation) -> PathExplanation:
+        """What is told of a file, if it is pending only for others than the target."""
+        pending = [one.target for one in self._plan.targets if path in one.paths and not one.settles]
+        if not pending or target in pending:
+            return told
+        if target.partition is None and any(one.asset == target.asset for one in pending):
+            return told
+        return replace(told, pending=False, recorded_oid=told.oid, again=None)
 
     def _is_due(self, path: bytes, target: Target) -> bool:
         due = self._due.get(path, ())

@@ -190,8 +190,8 @@ class Planner:
         """
         is_about = changes.base.kind == "recorded" or changes.recorded is not None
         record = self.record if is_about else None
-        if record is not None and self.checks_instance:
-            self._require_instance(record)
+        if record is not None:
+            self.require_instance(record)
         if not self.wishes.use_catalog or not self._needs_catalog(changes, record):
             return self._made(changes, None, record, launching)
         catalog = self.known_catalog()
@@ -204,10 +204,16 @@ class Planner:
             certain = False
         return plan if certain else self._made(changes, self.catalog(), record, launching)
 
-    def _require_instance(self, record: Record) -> None:
+    def require_instance(self, record: Record) -> None:
+        """Raises an error where the record is about the assets of another Dagster instance.
+
+        Raises:
+            RecordError: it is.
+        """
         workspace = self.workspace
-        if record.instance is None or record.instance == self.instance():
+        if not self.checks_instance or record.instance in (None, self.instance()):
             return
+        assert record.instance is not None
         recorded, here = shown_instance(workspace.repo, record.instance), workspace.project.home()
         raise RecordError(
             f"'{workspace.environment}' is recorded for the Dagster instance at {recorded}, not at {here}",

@@ -220,7 +220,7 @@ def _conclude(text: TextRenderer, name: str, workspace: Workspace, done: HookRes
     _tell_end(text, done)
     if done.job is not None:
         pid = f"process {done.job.owner.pid}"
-        how = f"is taken along by {pid}" if done.joined else f"goes on in {pid}"
+        how = f"{pid}, at work already, does this too" if done.joined else f"goes on in {pid}"
         text.say(f"raw-trigger {_titled(name, workspace)}: {how}; its log is {text.near(done.job.log)}")
     if done.refused is not None:
         text.say(("raw-trigger: ", "bold red"), done.refused)
@@ -256,7 +256,9 @@ def _tell_of(text: TextRenderer, projects: Projects, job: Job) -> None:
     from raw_trigger.render.words import background
 
     text.say((f"raw-trigger: {text.near(background(job))}", "bold red"))
-    text.say("  it stays pending until `raw-trigger run`, or a commit that mends it")
+    lost = "what it had not made is pending: the next commit of raw data makes it, or `raw-trigger run`"
+    mend = "it stays pending until `raw-trigger run`, or a commit that mends it"
+    text.say(f"  {lost if job.fate == 'lost' else mend}")
     if job.fate == "lost":
         # Any other failed job has told the command itself, from its own process.
         _tell_command(projects.workspaces, job)

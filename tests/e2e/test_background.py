@@ -176,7 +176,7 @@ def test_commits_that_are_made_meanwhile_are_taken_along(shop: Project) -> None:
     first = job(shop)["owner"]
     for content in ("2", "3"):
         done = commit(shop, {R + "b.csv": content})
-        assert f"post-commit: is taken along by process {first['pid']}" in done.stderr
+        assert f"post-commit: process {first['pid']}, at work already, does this too" in done.stderr
     assert job(shop)["again"] is True
     flag.unlink()
     assert ended(shop)["owner"] == first

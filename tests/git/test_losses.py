@@ -5,6 +5,7 @@ With real git, real hooks and the real command line; the stand-in for Dagster sa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,11 +209,14 @@ def test_another_instance_is_an_error(begun: Begun, tmp_path: Path) -> None:
     project = begun(A, A_CSV, {"a.csv": "1"})
     first = str(project.top / ".git/raw-trigger/dagster_home")
     project.raw({"a.csv": "2"})
-    for command in (["run"], ["diff"], ["diff", "--exit-code"], ["status"]):
+    for command in (["run"], ["diff"], ["diff", "--exit-code"], ["status"], ["forget"], ["run", "--all"]):
         done = project.tool(*command, DAGSTER_HOME=str(other))
         assert done.returncode in (2, 3), (command, done.stdout)
         assert (first in done.stderr, str(other) in done.stderr) == (True, True), done.stderr
     assert project.made() == []
+    assert project.pending() == ["a"]
+    project.raw({"a.csv": "1"})
+    assert project.pending() == [], "nothing was forgotten"
 
 
 def test_a_worktree_with_an_instance_of_its_own(begun: Begun) -> None:
@@ -228,6 +232,27 @@ def test_a_worktree_with_an_instance_of_its_own(begun: Begun) -> None:
     # Or a record of its own, as without that setting.
     project.raw({"a.csv": "2"})
     assert silent(project, "a", "a.csv") == []
+
+
+def test_an_asset_that_is_made_while_what_is_made_from_it_is_due(begun: Begun) -> None:
+    """``explain`` speaks of the asset that was asked for, as ``diff`` and ``status`` do."""
+    assets: Assets = {"one": {}, "two": {}, "sum": {"parents": ["one", "two"]}}
+    rules = "{path: one.csv, asset: one}\n{path: two.csv, asset: two}"
+    project = begun(assets, rules, {"one.csv": "1", "two.csv": "1"}, downstream="all")
+    project.behave({"target": "two", "when": "read", "do": "fail"})
+    project.raw({"one.csv": "2", "two.csv": "2"})
+    project.tool("run")
+    project.behave()
+    assert project.pending() == ["sum", "two"]
+    told = {}
+    for asset in assets:
+        [found] = json.loads(project.tool("explain", asset, "--format", "json").stdout)
+        told[asset] = {Path(one["path"]).name: one["pending"] for one in found["files"]}
+    assert told == {
+        "one": {"one.csv": False},
+        "two": {"two.csv": True},
+        "sum": {"one.csv": True, "two.csv": True},
+    }
 
 
 def test_a_rule_that_is_taken_away_and_given_back(begun: Begun) -> None:
