@@ -152,7 +152,9 @@ class Explainer:
         again = None
         if self._recorded is not None and pending and change is None:
             again = self._recorded.again(path, self._due.get(path, ()))
-        idle = (one for one in plan.targets if (one.waits or one.unknown) and pending is not False)
+        idle = [one for one in plan.targets if (one.waits or one.unknown) and pending is not False]
+        # What is left behind by a deletion is not pending, and not up to date either.
+        idle += [one for one in self._plan.targets if one.settles and path in one.paths]
         now = next((one for one in self._plan.changes if one.change.path == path), None)
         reason = _REASONS.get(planned.disposition, planned.reason)
         if now is not None and now.disposition in _TOLD and planned.targets:

@@ -15,7 +15,7 @@ from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.content.disk import last_change
 from raw_trigger.content.feeding import Feeding
 from raw_trigger.dvc.pointer_files import PointerFiles
-from raw_trigger.errors import LedgerError, ProjectError
+from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
 from raw_trigger.ledger import owner_alive
 from raw_trigger.model.changes import NOTHING
 from raw_trigger.model.history import LaunchRecord, TargetRecord
@@ -78,7 +78,10 @@ def settle(planner: Planner, warn: Callable[[str], None]) -> None:
         for launch in launches:
             attempted[launch.launch_id] = attempts(launch, found)
             done, told = outcomes(attempted[launch.launch_id])
-            ledger.finish(launch.launch_id, done, ended=datetime.now(timezone.utc), told=told)
+            # When it ended nobody has told: not before the last of what it made.
+            ended = max([launch.started, *told.values()])
+            error = RawTriggerError("the process that ran it was killed, or the machine went down")
+            ledger.finish(launch.launch_id, done, ended=ended, told=told, error=error)
     except (LedgerError, ProjectError) as error:
         warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
         return

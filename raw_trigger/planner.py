@@ -16,7 +16,7 @@ from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, Recor
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
 from raw_trigger.model.assets import JOB, Catalog
-from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired, Entry
+from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired, Entry, to_bytes
 from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange, Target
 from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
@@ -293,7 +293,7 @@ class Planner:
     def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:
         """Whether the file's rules alone do not settle it: that nothing is made from any changed path."""
         narrowing = self.wishes.narrowing
-        if narrowing.assets or narrowing.partitions or (record is not None and record.doubtful):
+        if narrowing.assets or narrowing.partitions or (record is not None and self.in_doubt(record)):
             return True
         rules = self.rules(None)
         before = None if record is None else record.rules
@@ -467,8 +467,20 @@ class Planner:
     def with_exceptions(self, changes: ChangeSet, record: Record, rules: RuleBook) -> ChangeSet:
         """Returns the changes with the paths that are as recorded and not reflected by all targets."""
         return self.with_paths(
-            changes, record, (path for path in record.doubtful if self._may_feed(path, rules))
+            changes, record, (path for path in self.in_doubt(record) if self._may_feed(path, rules))
         )
+
+    def in_doubt(self, record: Record) -> list[bytes]:
+        """Returns the raw files that not all targets reflect as they are recorded.
+
+        What a record still says of other folders, which were raw roots once, is nobody's business.
+        """
+        roots = [to_bytes(root) for root in self.workspace.roots]
+        return [
+            path
+            for path in record.doubtful
+            if any(root in (b".", path) or path.startswith(root + b"/") for root in roots)
+        ]
 
     def with_paths(self, changes: ChangeSet, record: Record, paths: Iterable[bytes]) -> ChangeSet:
         """Returns the changes with these paths too, as they are recorded."""

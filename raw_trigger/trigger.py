@@ -230,7 +230,7 @@ class Trigger:
                 )
         if report.problem is not None:
             raise report.problem
-        outcomes = self._outcomes(plan, told.outcomes)
+        outcomes = self._outcomes(plan, known)
         self.warnings += self.unsteady
         if report.lacks and order is not None:
             failed = any(outcome.status != "success" for outcome in outcomes)

@@ -62,6 +62,7 @@ def test_code_that_reads_the_files_of_another_checkout(tmp_path: Path) -> None:
     said = " ".join(ran.stderr.split())
     assert f"the code is loaded from {main.top}/src/shop.py, another checkout than {side.top}" in said
     assert "`raw/a` ran but did not open data/1_raw/a.csv, so it is not recorded" in said
+    assert ran.returncode == 1, "as the history and every later command say"
     pending = tool(side, "diff", "--exit-code", code=main)
     assert pending.returncode == 1
     assert "✘ failed just now: ran but did not open data/1_raw/a.csv, so it is not recorded" in pending.stdout

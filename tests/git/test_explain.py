@@ -159,3 +159,12 @@ def test_a_file_that_did_not_change_says_why_it_is_pending(shop: Repo) -> None:
     )
     shop.write({R + "a.csv": "2\n"})
     assert said(opened(shop))[0][0] == "M a.csv: "
+
+
+def test_a_file_that_is_deleted_says_what_is_stale(shop: Repo) -> None:
+    adopt(opened(shop).planner, shop.git("rev-parse", "HEAD^{tree}"))
+    (shop.top / R / "a.csv").unlink()
+    found = Explainer(opened(shop).planner).explain(R + "a.csv", shop.top)
+    assert isinstance(found, PathExplanation)
+    gone = f"{R}a.csv is deleted and nothing else feeds it: its last materialization is now stale"
+    assert (found.pending, found.kept) == (False, (f"raw/a: {gone}",))

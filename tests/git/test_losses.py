@@ -131,6 +131,9 @@ def test_after_a_kill_every_face_says_so(begun: Begun) -> None:
     assert project.tool("run").returncode < 0
     project.raw({"a.csv": "1"})
     assert silent(project, "a", "a.csv") == []
+    project.tool("run")
+    killed = json.loads(project.tool("history", "--limit", "2", "--format", "json").stdout)["runs"][1]
+    assert killed["error"] == "the process that ran it was killed, or the machine went down"
 
 
 @pytest.mark.parametrize(

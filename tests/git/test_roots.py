@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raw_trigger.adopt import adopt
+from raw_trigger.adopt import adopt, forget
 from raw_trigger.errors import UsageError
 from tests.conftest import Repo
 from tests.git.trigger_kit import RULES, Ground, R
@@ -74,3 +74,20 @@ def test_a_root_in_a_submodule(repo: Repo, tmp_path: Path) -> None:
     repo.git("submodule", "deinit", "-q", "--force", "sub")
     with pytest.raises(UsageError, match="in the submodule 'sub', which is not checked out here"):
         Ground(repo.top).plan()
+
+
+def test_what_is_recorded_of_a_folder_that_was_a_root_once(repo: Repo) -> None:
+    """Nobody is to be told of it, nor is a hook to look for work because of it."""
+    ground = Ground(repo.top)
+    rules = "assets: [{path: 'a*', asset: a}, {path: 'b*', asset: b}]\n"
+    ground.commit(
+        {"raw-trigger.yaml": f"root: [data/1_raw, old]\n{rules}", R + "a.csv": "1", "old/b.csv": "1"}
+    )
+    adopt(ground.trigger().planner, "HEAD")
+    forget(ground.trigger().planner)
+    ground.commit({"raw-trigger.yaml": f"root: data/1_raw\n{rules}"})
+    assert ground.run() == ["a"]
+    planner = ground.trigger().planner
+    assert planner.record is not None
+    assert (list(planner.record.doubtful), planner.in_doubt(planner.record)) == ([b"old/b.csv"], [])
+    assert ground.plan().changes == ()
