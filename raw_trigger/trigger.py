@@ -131,9 +131,9 @@ class Trigger:
 
         with locked(self.workspace.locks, self.workspace.environment, face, wait):
             before, soon = planner.record, planner.wishes.use_catalog
-            interrupted.settle(planner, self.warnings.append)
-            # Others were at work meanwhile, perhaps on the code too.
+            # Others were at work meanwhile, perhaps on the code too. What was read before says that they are.
             planner.look_again(at_code=bool(waits))
+            interrupted.settle(planner, self.warnings.append)
             record = planner.record
             if not waits and planner.has_cached_catalog and _is_about(plan, before, record):
                 # Or nobody was, and the plan is of just now: loading the project takes longer than the rest.

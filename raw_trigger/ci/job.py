@@ -366,7 +366,7 @@ def _plan(found: Comparison, planner: Planner, request: Request, listener: Liste
     plan = planner.plan(planner.detect(found.base, found.desired, found.only))
     plan = _counted(found, planner, request, plan)
     listener.planned(plan)
-    looks = request.most is not None and not planner.wishes.use_catalog and _code_differs(found, planner)
+    looks = request.most is not None and not planner.wishes.use_catalog and _has_to_look(found, planner)
     if found.launch is not None and not plan.pending and not looks:  # no job comes after this one
         _leave_nothing(found, planner, request)
         found = replace(found, launch=None)
@@ -380,10 +380,16 @@ def _plan(found: Comparison, planner: Planner, request: Request, listener: Liste
     return JobResult(found, plan, batches=batches, warnings=tuple(planner.warnings))
 
 
-def _code_differs(found: Comparison, planner: Planner) -> bool:
-    """Whether an asset may be new in the code: only who loads the project can tell what it is made from."""
+def _has_to_look(found: Comparison, planner: Planner) -> bool:
+    """Whether only who loads the project can tell if something is pending.
+
+    An asset may be new in the code. Or nobody knows what some target reflects, which may be one further
+    downstream of a file than the file's rules tell.
+    """
     record = planner.record
-    return found.records and record is not None and record.code != planner.code(found.desired)
+    if not found.records or record is None:
+        return False
+    return record.code != planner.code(found.desired) or bool(planner.in_doubt(record))
 
 
 def _counted(found: Comparison, planner: Planner, request: Request, plan: Plan) -> Plan:
@@ -469,7 +475,7 @@ def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:
             _obtain_tables(found, request, plan)
         changed = [one.change.path for one in plan.changes if one.disposition != "ignored"]
         known = planner.record
-        looks = not changed and request.mode == "plan" and _code_differs(found, planner)
+        looks = not changed and request.mode == "plan" and _has_to_look(found, planner)
         if not found.records or (known is not None and not changed and not looks):
             return found
         # The file's rules alone: the project's code is not asked.
@@ -530,15 +536,20 @@ def _record(found: Comparison, request: Request) -> JobResult:
     for part in parts:
         _require_same(found, part.plan, f"what batch {part.batch} left")
     plan, outcome = documents.united(planned, parts)
-    missing = tuple(sorted(set(range(1, assigned.count + 1)) - {part.batch for part in parts}))
+    # What has no outcome came to its end before anything ran.
+    ended = {part.batch for part in parts if part.outcome is not None}
+    missing = tuple(sorted(set(range(1, assigned.count + 1)) - ended))
     outcome = judged(plan, outcome or Outcome("nothing"), missing=bool(missing))
     warnings: list[str] = []
     results = [part.results for part in parts if part.results is not None]
     if found.records and found.base is not None and assigned.launch is not None:
         record = recorded_tree.read(found.workspace.repo, found.workspace.environment)
-        if record is not None:
-            lost = _unknown(planned, assigned, missing)
-            results.append(Results(record.tree, lost, assigned.launch))
+        # Somebody may have deleted it meanwhile: then it begins with what was planned with.
+        trees = [one.planned_with for one in results] if record is None else [record.tree]
+        if missing:  # what is new in the code may have been theirs
+            results = [replace(one, code=None) for one in results]
+        if trees:
+            results.append(Results(trees[0], _unknown(planned, assigned, missing), assigned.launch))
             warnings = _publish(found, request, results)
     lost_words = _lost(missing, assigned.count)
     return JobResult(found, plan, outcome, missing=lost_words, warnings=tuple(warnings))
@@ -559,7 +570,7 @@ def _lost(missing: Sequence[int], count: int) -> tuple[str, ...]:
 
 
 def _require_same(found: Comparison, plan: Plan, what: str) -> None:
-    """Raises an error unless all steps are for one environment: what ran would be recorded for another.
+    """Raises an error unless all steps are for one environment and commit: others would be recorded.
 
     Raises:
         UsageError: they are not.
@@ -569,6 +580,12 @@ def _require_same(found: Comparison, plan: Plan, what: str) -> None:
         raise UsageError(
             f"{what} is for the environment '{plan.environment}', this job for '{own}'",
             "give the same --environment to each step",
+        )
+    commit, here = plan.desired.oid, found.desired.oid
+    if None not in (commit, here) and commit != here:
+        raise UsageError(
+            f"{what} is for another commit, {(commit or '')[:12]}, than this job, {(here or '')[:12]}",
+            "check the same commit out in each step, and hand on the files of this workflow's own jobs",
         )
 
 

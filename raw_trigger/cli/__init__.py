@@ -13,6 +13,8 @@ from typing import NoReturn
 _NEW_OBJECTS = 100_000
 """So many new objects are allocated before Python searches for cycles."""
 
+_INTERRUPTED = 130
+
 
 def main() -> NoReturn:
     """Runs the command line and exits."""
@@ -21,7 +23,11 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     # A plan's changes live until the end; searching them for cycles took a fifth of the time of a large plan.
     gc.set_threshold(_NEW_OBJECTS)
-    from raw_trigger.cli.app import app
+    try:
+        from raw_trigger.cli.app import app
 
-    app(prog_name="raw-trigger")
+        app(prog_name="raw-trigger")
+    except KeyboardInterrupt:  # before a command began, which has words of its own
+        sys.stderr.write("raw-trigger: interrupted\n")
+        sys.exit(_INTERRUPTED)
     sys.exit(0)

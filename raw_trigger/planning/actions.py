@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from raw_trigger.mapping.partitions import target_problem
 from raw_trigger.model.plan import (
     Target,
@@ -12,15 +10,11 @@ from raw_trigger.planning.deletions import Deletion, on_deletion, on_job_deletio
 from raw_trigger.planning.drafts import Draft, Drafts
 
 
-def decide(drafts: Drafts, made: Collection[Target]) -> None:
-    """Decides what is done with the targets that changed paths feed.
-
-    Args:
-        made: What runs even where deletions leave nothing to make it from.
-    """
+def decide(drafts: Drafts) -> None:
+    """Decides what is done with the targets that changed paths feed."""
     for draft in list(drafts.by_target.values()):
         _decide(drafts, draft)
-        if draft.settles and draft.target in made:
+        if draft.settles and draft.target in drafts.made:
             draft.action, draft.settles = "materialize", False
 
 
@@ -49,7 +43,12 @@ def _decide(drafts: Drafts, draft: Draft) -> None:
     if draft.living:
         return
     assert drafts.catalog is not None
-    policy, gone, feeds = draft.on_delete, shown(draft.paths), drafts.files.feeds
+
+    def feeds(target: Target) -> bool:
+        # A file that waits may be one that is still on disk, where the asset has read it.
+        return target in drafts.waiting or drafts.files.feeds(target)
+
+    policy, gone = draft.on_delete, shown(draft.paths)
     what = on_deletion(policy, asset, draft.target, gone, feeds=feeds, catalog=drafts.catalog)
     _delete(drafts, draft, what)
 

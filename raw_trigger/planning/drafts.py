@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from raw_trigger.mapping.partitions import PartitionKeys
@@ -64,6 +64,10 @@ class Drafts:
 
     Args:
         record: What the changes are compared with; None: nothing is known to reflect anything.
+        made: What runs even where deletions leave nothing to make it from.
+
+    Attributes:
+        waiting: What is fed by changed paths that are not on disk as desired, and so are not in its draft.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Drafts:
         disk: Disk,
         files: Files,
         record: Record | None,
+        made: Collection[Target],
     ) -> None:
         self.rules = rules
         self.catalog: Catalog | None = rules.catalog
@@ -81,6 +86,7 @@ class Drafts:
         self.disk = disk
         self.files = files
         self.record = record
+        self.made = made
         self.keys = PartitionKeys(options.now)
         self.lineage = Lineage(rules.catalog, options.downstream, options.now)
         wanted = path_filter(options.narrowing.paths, rules)
@@ -91,6 +97,7 @@ class Drafts:
         self._rows: dict[bytes, frozenset[Target] | None] = {}
         self._differing: dict[tuple[bytes, Entry | None], frozenset[Target] | None] = {}
         self.by_target: dict[Target, Draft] = {}
+        self.waiting: set[Target] = set()
         self.reflecting: list[Draft] = []
         self.lost: set[Target] = set()
         self.warnings: list[str] = []

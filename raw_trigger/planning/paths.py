@@ -14,7 +14,7 @@ from raw_trigger.model.plan import (
     PlannedChange,
     Target,
 )
-from raw_trigger.model.record import EVERY, UNKNOWN
+from raw_trigger.model.record import EVERY, UNKNOWN, Reflected
 from raw_trigger.planning.drafts import Draft, Drafts
 
 
@@ -40,10 +40,13 @@ def _change(drafts: Drafts, change: Change) -> PlannedChange:
     obstacle = drafts.disk.obstacle(change.path)
     if obstacle is not None:
         lacks = drafts.disk.lacks.get(change.path, ())
+        drafts.waiting.update(match.targets)
         return PlannedChange(change, obstacle[0], match.rule, obstacle[1], match.targets, lacks=lacks)
     planned = PlannedChange(change, "planned", match.rule, None, match.targets)
     if match.clause is not None:
         planned = _by_content(drafts, change, match)
+        if planned.disposition in ("missing-content", "unmapped"):
+            drafts.waiting.update(match.targets)
     for target in planned.targets if planned.disposition == "planned" else ():
         draft = drafts.by_target.get(target)
         if draft is None:
@@ -92,8 +95,8 @@ def _unread(drafts: Drafts, change: Change, match: Match) -> bool:
 
 def _apart(drafts: Drafts, change: Change, match: Match) -> Iterable[Target]:
     """The path's targets whose content the record has other than that of the path."""
-    names = () if drafts.record is None else drafts.record.exceptions_of(change.path)
-    if EVERY in names:
+    names = {} if drafts.record is None else drafts.record.exceptions_of(change.path)
+    if _is_open(drafts, change, match, names):
         for old, new in ((None, change.new), (change.old, None)) if match.by_row else ():
             yield from drafts.files.compare(change.path, match, old, new).targets
         yield from () if match.by_row else match.targets
@@ -104,6 +107,15 @@ def _apart(drafts: Drafts, change: Change, match: Match) -> Iterable[Target]:
                     yield target
             elif match.by_row and name.startswith(f"{target.asset}|"):
                 yield Target(target.asset, name[len(target.asset) + 1 :])
+
+
+def _is_open(drafts: Drafts, change: Change, match: Match, names: Reflected) -> bool:
+    """Whether everything that is made from the path has to be looked at, though the path may not differ."""
+    if EVERY in names or (drafts.made and change.old == change.new):
+        return True
+    own = {target.asset for target in match.targets}
+    # Of something downstream nobody knows what it reflects.
+    return any(told == UNKNOWN and name.partition("|")[0] not in own for name, told in names.items())
 
 
 def _between(drafts: Drafts, change: Change, match: Match) -> Iterable[Target]:

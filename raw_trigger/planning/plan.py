@@ -53,9 +53,9 @@ def make_plan(
             content already is left out for it. None: nothing is known to.
         made: What runs even where deletions leave nothing to make it from.
     """
-    drafts = Drafts(changes, rules, options, disk or Disk(), files or NoFiles(), record)
+    drafts = Drafts(changes, rules, options, disk or Disk(), files or NoFiles(), record, made)
     every = planned_paths(drafts)
-    decide(drafts, made)
+    decide(drafts)
     complete_sets(drafts)
     narrow(drafts)
     add_downstream(drafts)

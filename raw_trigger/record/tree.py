@@ -364,6 +364,12 @@ def _moved_by(
         if _move(repo, environment, after(old), old):
             return True
         time.sleep(random.uniform(0, _PAUSE))
+    lock = repo.common_dir / f"{PREFIX}{environment}.lock"
+    if lock.exists():
+        raise RecordError(
+            f"git cannot move {PREFIX}{environment}: {lock} is there",
+            "if no git command is at work here, one was killed: delete that file",
+        )
     raise RecordError(
         f"{PREFIX}{environment} is being moved by others all the time", "run `raw-trigger run` again"
     )

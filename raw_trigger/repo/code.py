@@ -9,11 +9,11 @@ from raw_trigger.model.changes import Entry, to_bytes
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.trees import TREE_MODE
 
-_FOR_PEOPLE = (b".github", b"docs")
+_NO_CODE = b".github"
 
 
 def code_of(repo: Repository, commit: str, folder: str, roots: Sequence[str]) -> str:
-    """Returns a digest of what the project's folder has besides raw data and documentation.
+    """Returns a digest of what the project's folder has besides raw data, Markdown and workflows.
 
     Args:
         folder: The project's folder relative to the repository's top; empty for the top.
@@ -27,7 +27,7 @@ def code_of(repo: Repository, commit: str, folder: str, roots: Sequence[str]) ->
     at = to_bytes(folder) + b"/" if folder else b""
     for path, entry in _outside(repo, commit, b"", at, raw):
         name = path.rpartition(b"/")[2]
-        if name not in _FOR_PEOPLE and not name.lower().endswith(b".md"):
+        if path != _NO_CODE and not name.lower().endswith(b".md"):
             digest.update(path + f"\0{entry.mode} {entry.oid}\0".encode())
     return digest.hexdigest()
 

@@ -24,7 +24,7 @@ FILES = {
         ("shop", "shop/data/1_raw/a.csv", False),
         ("shop", "shop/data/1_raw/sub/b.csv", False),
         ("shop", "shop/README.md", False),
-        ("shop", "shop/docs/page.txt", False),
+        ("shop", "shop/docs/definitions.json", True),
         ("shop", "shopping/defs.py", False),
         ("shop", "other/defs.py", False),
         ("", "other/defs.py", True),

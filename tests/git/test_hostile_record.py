@@ -10,12 +10,14 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner
 
+from raw_trigger.adopt import adopt
 from raw_trigger.cli.app import app
 from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import RecordError
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.record import tree as recorded_tree
 from tests.conftest import Repo
+from tests.git.trigger_kit import RULES, Ground
 
 REF = "refs/raw-trigger/local"
 OID = "1" * 40
@@ -231,3 +233,19 @@ def test_data_of_dvcs_that_is_none(repo: Repo, name: str, mode: str) -> None:
     with pytest.raises(RecordError, match=r"cannot be read: \.raw-trigger/dvc/") as caught:
         Tracked(repo.open(), ("data/1_raw",)).files(REF)
     assert caught.value.hint is not None and "git update-ref -d" in caught.value.hint
+
+
+def test_a_lock_of_the_ref_that_was_left_behind(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A git that is killed leaves it. The error names it."""
+    monkeypatch.setattr(recorded_tree, "_PAUSE", 0.0)
+    ground = Ground(repo.top)
+    ground.commit({"raw-trigger.yaml": RULES, "data/1_raw/a.csv": "1"})
+    adopt(ground.trigger().planner, "HEAD")
+    lock = repo.top / f".git/{REF}.lock"
+    lock.touch()
+    ground.write({"data/1_raw/a.csv": "2"})
+    with pytest.raises(RecordError, match=rf"git cannot move {REF}: {lock} is there") as error:
+        ground.run()
+    assert "delete that file" in str(error.value.hint)
+    lock.unlink()
+    assert ground.run() == ["a"]

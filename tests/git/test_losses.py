@@ -504,3 +504,97 @@ def test_a_file_that_becomes_another_kind(begun: Begun, become: str) -> None:
     assert project.made() == ["a"]
     project.tool("run")
     assert project.made() == []
+
+
+TEXT = "{path: a.csv, asset: a, fingerprint: text}"
+ROWS = "{path: a.csv, asset: a, rows: {key: id, columns: [v]}}"
+TABLE = "id,v\n1,1\n"
+
+
+@pytest.mark.parametrize("rule", [TEXT, ROWS])
+@pytest.mark.parametrize("how", ["forgotten", "another parent", "deeper"])
+def test_what_is_made_from_a_file_that_is_looked_into(begun: Begun, rule: str, how: str) -> None:
+    """Nobody knows what it reflects of the file, which itself differs in nothing."""
+    new = how == "another parent"
+    below: dict[str, Any] = {"down": {"parents": ["b"] if new else ["a"]}}
+    project = begun(
+        {"a": {}, "b": {}, **below},
+        f"{rule}\n{{path: b.csv, asset: b}}",
+        {"a.csv": TABLE, "b.csv": "1"},
+        downstream="none" if how == "deeper" else "all",
+    )
+    if how == "forgotten":
+        project.tool("forget", "--asset", "down")
+    elif new:
+        project.define({"a": {}, "b": {}, "down": {"parents": ["a", "b"]}})
+    else:
+        project.configure(f"{rule}\n{{path: b.csv, asset: b}}", downstream="all")
+    assert project.pending() == ["down"]
+    assert project.tool("run").returncode == 0
+    assert project.made() == ["down"]
+    assert project.pending() == []
+
+
+@pytest.mark.parametrize("rule", [TEXT, ROWS])
+@pytest.mark.parametrize("how", ["fail", "kill all"])
+@pytest.mark.parametrize("who", ["a", "down"])
+def test_a_run_of_everything_that_goes_wrong_and_a_file_that_is_looked_into(
+    begun: Begun, rule: str, how: str, who: str
+) -> None:
+    """What was only assumed of it is refuted."""
+    project = begun({"a": {}, "down": {"parents": ["a"]}}, rule, {"a.csv": TABLE}, downstream="all")
+    project.tool("adopt")
+    project.behave({"target": who, "when": "read", "do": how, "times": 1})
+    assert project.tool("run", "--all").returncode != 0
+    project.behave()
+    assert who in project.pending()
+
+
+def test_a_deletion_while_another_file_that_feeds_it_waits(begun: Begun) -> None:
+    """It was made from both; and the other one is there, though not in the commit."""
+    project = begun({"a": {}}, "{path: '*.csv', asset: a}", {"y.csv": "1"})
+    project.raw({"x.csv": "1"})
+    project.tool("run")
+    project.tool("install")
+    assert project.made() == ["a"]
+    project.git("rm", "-q", f"{ROOT}/y.csv")
+    project.try_git("commit", "-q", "-m", "without y")
+    project.commit_raw({})
+    project.tool("run")
+    assert project.made() == ["a"]
+    assert project.pending() == []
+
+
+def test_an_asset_that_is_new_and_fails_in_a_workflow(tmp_path: Path, program: Program) -> None:
+    """The next workflow makes it, whatever is pushed."""
+    jobs = Jobs(tmp_path, program)
+    jobs.project.define({"raw/a": {}})
+    jobs.project.configure("{path: a.csv, asset: raw/a}", ci={"environments": CI}, downstream="all")
+    jobs.push_raw({"a.csv": "0"})
+    jobs.job(jobs.push_raw({"a.csv": "1"}))
+    assert jobs.project.made() == ["raw/a"]
+    jobs.project.define({"raw/a": {}, "down": {"parents": ["raw/a"]}})
+    jobs.project.behave({"target": "down", "when": "read", "do": "fail", "times": 1})
+    first = jobs.matrix(jobs.push_raw({}))
+    first.run()
+    first.record()
+    assert jobs.project.made() == []
+    second = jobs.matrix(jobs.push_raw({}))
+    second.run()
+    second.record()
+    assert jobs.project.made() == ["down"]
+    assert jobs.matrix(jobs.push_raw({})).batches == []
+
+
+def test_a_plan_of_another_commit(jobs: Jobs) -> None:
+    """What it was for is not what is here."""
+    old = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    new = jobs.matrix(jobs.push_raw({"a.csv": "3"}))
+    for name in ("--mode=record", "--mode=run"):
+        batch = ["--batch=1/1"] if name == "--mode=run" else []
+        done = jobs.job(
+            new.event, name, *batch, f"--plan-file={old.folder}/plan.json", f"--results={old.folder}/results"
+        )
+        assert done.code == 2
+        assert "is for another commit" in done.text
+    assert jobs.project.made() == []

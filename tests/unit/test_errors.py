@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,18 @@ def test_what_dbt_says_has_no_colours(said: str, shown: str) -> None:
 @given(st.text())
 def test_markdown_has_nothing_that_a_terminal_would_obey(text: str) -> None:
     assert escape(text).isprintable()
+
+
+def test_an_interrupt_before_the_command_began() -> None:
+    script = """
+import sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "raw_trigger.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+from raw_trigger.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "raw-trigger: interrupted\n")
