@@ -598,3 +598,15 @@ def test_a_plan_of_another_commit(jobs: Jobs) -> None:
         assert done.code == 2
         assert "is for another commit" in done.text
     assert jobs.project.made() == []
+
+
+def test_a_record_that_is_deleted_before_the_last_job(jobs: Jobs) -> None:
+    """What failed is not taken for made by the next push, which would begin anew with its own base."""
+    jobs.project.behave({"target": "b", "when": "read", "do": "fail", "times": 1})
+    workflow = jobs.matrix(jobs.push_raw({"a.csv": "2", "b.csv": "2"}))
+    workflow.run()
+    jobs.origin.git("update-ref", "-d", "refs/raw-trigger/production")
+    workflow.record()
+    assert jobs.project.made() == ["a"]
+    done = jobs.job(jobs.push_raw({}))
+    assert (done.code, jobs.project.made()) == (0, ["b"]), done.text
