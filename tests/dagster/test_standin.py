@@ -116,7 +116,7 @@ BEHAVIOUR = [
 ENDS = {"dead": "fine", "half": "raw/good", "dying": None, "interrupted": "raw/good"}
 """What ends the runner → a target that it was to make after that."""
 RUNS: dict[object, str] = {
-    name: str(uuid.uuid5(uuid.NAMESPACE_OID, str(name))) for name in (*range(1, 10), *ENDS)
+    name: str(uuid.uuid5(uuid.NAMESPACE_OID, str(name))) for name in (*range(1, 11), *ENDS)
 }
 SKIPS = target("below", after=["bad"])
 BATCHES = (
@@ -128,6 +128,7 @@ BATCHES = (
     batch(6, "dyn|k", kind="delete-partition"),
     batch(8, "far", run_id=RUNS[8]),
     batch(9, "below", run_id=RUNS[9], fed=(("bad",),)),
+    batch(10, "unfit", run_id=RUNS[10]),
     batch(7, "part|z", "nowhere", partition="z", run_id=RUNS[7]),
 )
 
@@ -232,7 +233,7 @@ def test_the_graph(places: Places) -> None:
 
 def test_runs_and_what_the_instance_knows_of_them(places: Places) -> None:
     code, there = places.dagster.run(*BATCHES)
-    runs = [RUNS[number] for number in range(1, 10)]
+    runs = [RUNS[number] for number in range(1, 11)]
     settled = told([place_settled(places.dagster, runs)])
     for place in places.stand_ins:
         code_here, here = place.run(*BATCHES)

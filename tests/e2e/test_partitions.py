@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
+import pytest
 from dagster import AssetKey
 
 from tests.support.tables import Project, instance
@@ -16,8 +17,6 @@ R = "data/1_raw/"
 DEFINITIONS = """
 from pathlib import Path
 import dagster as dg
-
-pytestmark = pytest.mark.dagster
 
 RAW = Path(__file__).parent / "data" / "1_raw"
 
@@ -83,6 +82,7 @@ def data_version(shop: Project, key: str) -> str | None:
     return (event.asset_materialization.tags or {}).get("dagster/data_version")
 
 
+@pytest.mark.dagster
 def test_partitions_from_file_to_dagster(project: Make) -> None:
     shop = project(CONFIG)
     shop.commit({"definitions.py": DEFINITIONS})
@@ -172,6 +172,7 @@ assets:
 """
 
 
+@pytest.mark.dagster
 def test_what_was_never_made_is_made_first_and_told(project: Make) -> None:
     """What raw files feed is not: `clean` reads the file of the external asset above it."""
     shop = project(NEVER_MADE_RULES)

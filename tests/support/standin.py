@@ -661,7 +661,13 @@ class Runner:
                         self._tell(number, target, "skipped", plain("interrupted before it ran"), run=run)
                 remember(type="run ended", run=run, first=first, status="FAILURE")
                 raise
-            ended = "SUCCESS" if set(statuses) <= {"success"} else "FAILURE"
+            # A check that fails ends no run.
+            steps = [
+                one["success"]
+                for one in self.place.events()
+                if one["type"] == "step ended" and one["run"] == run
+            ]
+            ended = "SUCCESS" if all(steps) and "skipped" not in statuses else "FAILURE"
             remember(type="run ended", run=run, first=first, status=ended)
 
     def _step(
