@@ -325,6 +325,7 @@ def test_an_output_that_takes_no_more(project: Make) -> None:
 @pytest.mark.dagster
 def test_an_output_that_takes_ascii_only(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = project(config="assets: [{path: '*', asset: raw/a}]\n", a=["a.csv"])
+    made.inside = ("env",)  # a process of its own: what Python reads when it starts is what this is about
     made.tool("adopt")
     made.write({R + "größe.csv": "1"})
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")

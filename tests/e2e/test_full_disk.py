@@ -33,6 +33,8 @@ def table(name):
 
 defs = Definitions(assets=[table("a"), table("b")])
 """
+A_PROCESS = ("env",)
+"""A command of a process's own: one that is forked from another is in that one's mounts and has files for pipes."""
 LEDGER = "only history depends on the ledger, nothing that is pending; see `ledger:` in raw-trigger.yaml"
 ROOM = "make room on that disk, or see who may write there, and do it again; nothing that is pending is lost"
 
@@ -46,6 +48,7 @@ def small() -> Iterator[Mounts]:
 def shop_of(project: Make, config: str | None = None) -> Project:
     """Two files to be run. Its assets say in ``made`` that they ran; one of them then runs ``then.sh``."""
     shop = project(config=config, a=["a.csv"], b=["b.csv"])
+    shop.inside = A_PROCESS
     shop.commit({"definitions.py": TELLING, ".gitignore": "__pycache__/\nmade\nthen.sh\n"})
     assert shop.tool("adopt").returncode == 0
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
@@ -226,9 +229,9 @@ def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
         shop.write({"then.sh": LIMIT})
     limit = ("prlimit", "--fsize=100") if when == "before" else ()
     shop.write({R + "a.csv": os.urandom(500).hex()})
-    shop.inside = limit
+    shop.inside = limit or A_PROCESS
     done = shop.tool("run")
-    shop.inside = ()
+    shop.inside = A_PROCESS
     assert done.returncode == 3
     told = done.stderr.splitlines()
     if when == "before":
@@ -245,6 +248,7 @@ def test_a_limit_on_the_size_of_files(project: Make, when: str) -> None:
 def test_hooks_that_cannot_be_written_refuse_no_commit(project: Make, small: Mounts) -> None:
     """Nor one that edits the configuration, which they would be told of."""
     shop = project("", a=["a.csv"])
+    shop.inside = A_PROCESS
     hook = shop.top / ".git/hooks/pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho theirs >&2\n")
