@@ -90,7 +90,8 @@ class Run:
             if planned.disposition in ("dirty", "missing-content", "unmapped"):
                 below = [self._tree.below(target) for target in planned.targets]
                 read = frozenset(one.text for one in made if any(is_below(one) for is_below in below))
-                unknown[planned.change.path] = unknown.get(planned.change.path, frozenset()) | read
+                if read:
+                    unknown[planned.change.path] = unknown.get(planned.change.path, frozenset()) | read
         learnt |= {path: Learnt.unknown(targets) for path, targets in unknown.items()}
         return AfterRun(learnt, moved)
 

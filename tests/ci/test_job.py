@@ -307,7 +307,6 @@ def test_a_first_workflow_of_which_nothing_is_left(ground: Ground) -> None:
     assert Matrix(ground, ground.push({"README.md": "x\n"})).plan.json("assets") == ["raw/a"]
 
 
-@pytest.mark.soak
 @pytest.mark.dagster
 def test_conventions_are_left_to_the_batches(ground: Ground) -> None:
     """By the rules alone nothing is known of these files; a job with the catalog decides."""

@@ -457,10 +457,12 @@ class World:
         code = self.tool("diff", "--exit-code").returncode
         if todo and code != 1:
             raise LossError(f"diff --exit-code says {code}, diff says {todo}")
-        due = self.due(self.disk())
+        files = self.disk()
+        due = self.due(files)
         if due:
             target = draw.choice(sorted(due))
-            path = draw.choice(due[target])
+            # Of what is gone, and was settled as such, nothing is there to be explained.
+            path = draw.choice([one for one in due[target] if one in files] or due[target])
             told = self.tool("explain", f"{ROOT}/{path}", "--format", "json").stdout
             if not any(one["pending"] for one in json.loads(told or "[]")):
                 raise LossError(f"explain says nothing of {path}, of which {target} has another content")

@@ -610,3 +610,11 @@ def test_a_record_that_is_deleted_before_the_last_job(jobs: Jobs) -> None:
     assert jobs.project.made() == ["a"]
     done = jobs.job(jobs.push_raw({}))
     assert (done.code, jobs.project.made()) == (0, ["b"]), done.text
+
+
+def test_a_file_that_nothing_is_made_from_beside_a_run(begun: Begun) -> None:
+    """It is looked at once, and no run makes that undone."""
+    project = begun({"a": {}}, A_CSV, {"a.csv": "1"})
+    project.raw({"a.csv": "2", "what.txt": "1"})
+    assert project.tool("run").returncode == 0
+    assert json.loads(project.tool("diff", "--format", "json").stdout)["changes"] == []
