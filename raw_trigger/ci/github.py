@@ -38,7 +38,8 @@ def publish(done: JobResult, request: Request, environ: Mapping[str, str], *, co
     values = _outputs(plan, done, request)
     if file := environ.get("GITHUB_OUTPUT"):
         outputs.write(values, Path(file))
-    notes = [*found.warnings, *done.warnings]
+    # Both name what was known before anything ran.
+    notes = [*dict.fromkeys((*found.warnings, *done.warnings))]
     if done.unplanned:
         notes.append("There is no plan: the job that was to make it failed, or was cancelled.")
     notes += done.missing

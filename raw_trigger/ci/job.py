@@ -525,7 +525,7 @@ def _same_files(found: Comparison, known: Base) -> bool:
 
 def _record(found: Comparison, request: Request) -> JobResult:
     if not request.plan_file.exists():
-        return JobResult(found, nothing(found), unplanned=True)
+        return JobResult(found, nothing(found), unplanned=True, warnings=tuple(_first_record(found, request)))
     text = _read(request.plan_file)
     assigned = matrix.read_assignment(text)
     parts = []
@@ -553,6 +553,17 @@ def _record(found: Comparison, request: Request) -> JobResult:
             warnings = _publish(found, request, results)
     lost_words = _lost(missing, assigned.count)
     return JobResult(found, plan, outcome, missing=lost_words, warnings=tuple(warnings))
+
+
+def _first_record(found: Comparison, request: Request) -> list[str]:
+    """Records the event's base where nothing is recorded: the next event's would be this one's head."""
+    if not found.records or found.base is None:
+        return []
+    planner = _planner(found, request, Wishes(use_catalog=False))
+    if planner.record is not None:
+        return []
+    ensure_record(planner, found.base, planner.rules(None))
+    return [] if planner.record is None else _publish(found, request, [Results(planner.record.tree)])
 
 
 def _unknown(planned: Plan, assigned: matrix.Assignment, missing: Sequence[int]) -> dict[bytes, Learnt]:

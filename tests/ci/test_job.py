@@ -293,7 +293,6 @@ def test_results_that_nobody_left(ground: Ground) -> None:
     ]
 
 
-@pytest.mark.soak
 @pytest.mark.dagster
 def test_a_first_workflow_of_which_nothing_is_left(ground: Ground) -> None:
     """Every batch was cancelled, or the job that plans failed: the next push makes it good all the same."""
@@ -406,7 +405,6 @@ def test_an_environment_for_a_pull_request(ground: Ground) -> None:
 # What may not work
 
 
-@pytest.mark.soak
 @pytest.mark.dagster
 def test_without_permission_to_write_the_outcome_counts(ground: Ground) -> None:
     hook = ground.origin.top / "hooks/update"
