@@ -16,7 +16,7 @@ from raw_trigger.content.disk import last_change
 from raw_trigger.content.feeding import Feeding
 from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
-from raw_trigger.ledger import owner_alive
+from raw_trigger.ledger import Ledger, owner_alive
 from raw_trigger.model.changes import NOTHING
 from raw_trigger.model.history import LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
@@ -68,27 +68,38 @@ def settle(planner: Planner, warn: Callable[[str], None]) -> None:
     """
     workspace = planner.workspace
     killed = {} if planner.record is None else interrupted(planner.record.launches)
-    if not killed:
-        return
-    attempted: dict[str, list[Attempt]] = {}
     try:
         ledger = open_ledger(workspace)
-        launches = [one for one in ledger.open_launches(workspace.environment) if one.launch_id in killed]
+        # One without a mark had recorded all it came to, and was killed before it told the ledger.
+        launches = [
+            one
+            for one in ledger.open_launches(workspace.environment)
+            if one.launch_id in killed or owner_alive(one.owner) is False
+        ]
         found = workspace.project.materialized(run_ids(launches)) if launches else {}
-        for launch in launches:
-            attempted[launch.launch_id] = attempts(launch, found)
-            done, told = outcomes(attempted[launch.launch_id])
-            # When it ended nobody has told: not before the last of what it made.
-            ended = max([launch.started, *told.values()])
-            error = RawTriggerError("the process that ran it was killed, or the machine went down")
-            ledger.finish(launch.launch_id, done, ended=ended, told=told, error=error)
     except (LedgerError, ProjectError) as error:
-        warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
+        if killed:
+            warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
         return
+    attempted = {launch.launch_id: attempts(launch, found) for launch in launches}
     here = reads_here(workspace)
     for launch_id, mark in sorted(killed.items(), key=lambda one: one[1].started):
         _record(planner, launch_id, mark, attempted.get(launch_id, []) if here else [])
         planner.look_again()
+    # Only now: what the ledger has closed nobody would ask Dagster for again.
+    try:
+        for launch in launches:
+            _close(ledger, launch, attempted[launch.launch_id])
+    except LedgerError as error:
+        warn(f"how an interrupted run ended is not in the history: {error.line}")
+
+
+def _close(ledger: Ledger, launch: LaunchRecord, tried: Sequence[Attempt]) -> None:
+    done, told = outcomes(tried)
+    # When it ended nobody has told: not before the last of what it made.
+    ended = max([launch.started, *told.values()])
+    error = RawTriggerError("the process that ran it was killed, or the machine went down")
+    ledger.finish(launch.launch_id, done, ended=ended, told=told, error=error)
 
 
 def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[Attempt]) -> None:

@@ -352,7 +352,10 @@ def test_killed_after_the_ref_moved(shop: Project) -> None:
     shop.materialized()
     run(shop)
     assert shop.materialized() == []
-    assert history(shop) == [("success", ["success"])]
+    shop.write({R + "b.csv": "2"})
+    run(shop)
+    assert shop.materialized() == ["raw/b"]
+    assert [targets for _, targets in history(shop)] == [["success"], ["success"]]
     assert_settled(shop)
 
 
@@ -406,10 +409,10 @@ def test_a_file_that_was_changed_back_since_is_read_again(shop: Project, halted:
     shop.write({R + "a.csv": "2", R + "b.csv": "2"})
     kill_while_running(shop, halted)
     shop.git("checkout", "-q", "--", R)
-    assert shop.plan()["changes"] == []
+    assert len(shop.plan()["changes"]) == 2, "every command says so"  # type: ignore[arg-type]
     shop.materialized()
     run(shop)
-    assert shop.materialized() == (["raw/a"] if halted == "a" else ["raw/a", "raw/b"])
+    assert shop.materialized() == ["raw/a", "raw/b"]
     assert_settled(shop)
 
 
@@ -452,13 +455,14 @@ def test_what_a_check_failed_for_is_not_finished(project: Make) -> None:
 
 @pytest.mark.soak
 @pytest.mark.dagster
-def test_a_report_is_repeated_but_not_what_is_below_it(project: Make) -> None:
+def test_a_report_is_repeated_with_what_is_below_it(project: Make) -> None:
+    """No run of Dagster tells of it, so nobody knows which version of it what is below it has seen."""
     made = prepared(project(a=["a.csv"]), EXTERNAL)
     made.write({R + "a.csv": "2"})
     kill_before_the_ref_moves(made).unlink()
     assert made.materialized() == ["child", "raw/a"]
     run(made)
-    assert made.materialized() == ["raw/a"]
+    assert made.materialized() == ["child", "raw/a"]
     assert_settled(made)
 
 
