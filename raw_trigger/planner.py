@@ -266,7 +266,7 @@ class Planner:
     def code(self, desired: Desired) -> str | None:
         """Returns an id of the project's code in a commit, for comparison; None for anything but a commit.
 
-        It is all that is in the project's folder and no raw data, but what is there to be read by people.
+        See :func:`raw_trigger.repo.code.code_of` for what counts.
         """
         if desired.kind != "revision" or desired.oid is None:
             return None

@@ -22,12 +22,7 @@ from raw_trigger.lock import locked
 from raw_trigger.model.changes import Base, ChangeSet, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Plan, Target
-from raw_trigger.model.record import (
-    Launch,
-    Learnt,
-    Record,
-    Results,
-)
+from raw_trigger.model.record import Launch, Learnt, Record, Results
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planner import Planner
 from raw_trigger.project import Watching

@@ -96,7 +96,7 @@ class Counting:
         """Returns the rows of one file that differ, of any size; None if a side's content is missing.
 
         Raises:
-            TableError: see :func:`raw_trigger.mapping.tabular.compare_rows`.
+            TableError: see :func:`raw_trigger.content.rows.compare_rows`.
         """
         if _same(change):
             return RowChanges(_NONE, ())

@@ -15,9 +15,7 @@ from raw_trigger.hooks import background
 from raw_trigger.hooks.background import Job
 from raw_trigger.hooks.event import HookEvent
 from raw_trigger.hooks.projects import Projects
-from raw_trigger.install import (
-    forget_seen,
-)
+from raw_trigger.install import forget_seen
 from raw_trigger.install.atomic import replace_file
 from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import ChangeSet, show
@@ -169,18 +167,18 @@ def _carry_out(
     launcher: Launcher,
     listener: Listener,
 ) -> HookResult:
-    found: ChangeSet | None = planner.detect(event.base, event.desired, event.pushed)
-    assert found is not None
+    found = planner.detect(event.base, event.desired, event.pushed)
     mine = _of_the_commit(planner, event, found)
-    if not _pending(planner, found) <= mine:
-        planner, found = planner.without_failed(mine), None
+    others = not _pending(planner, found) <= mine
+    if others:
+        planner = planner.without_failed(mine)
     trigger = Trigger(planner)
     with trigger.planned(
         event.base,
         event.desired,
         face=event.name,
         only=event.pushed,
-        found=found,
+        found=None if others else found,
         waiting=listener.say,
         ready=launcher.ready,
     ) as plan:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from raw_trigger.mapping.partitions import target_problem
-from raw_trigger.model.plan import (
-    Target,
-)
+from raw_trigger.model.plan import Target
 from raw_trigger.planning.deletions import Deletion, on_deletion, on_job_deletion, shown
 from raw_trigger.planning.drafts import Draft, Drafts
 

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from raw_trigger.mapping.partitions import KeyProblem
-from raw_trigger.model.plan import (
-    Target,
-)
+from raw_trigger.model.plan import Target
 from raw_trigger.planning.downstream import partitions_below
 from raw_trigger.planning.drafts import Draft, Drafts
 

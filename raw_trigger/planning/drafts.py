@@ -9,13 +9,7 @@ from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import Match, RuleBook
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.changes import ChangeSet, Entry
-from raw_trigger.model.plan import (
-    Action,
-    Disk,
-    Options,
-    Origin,
-    Target,
-)
+from raw_trigger.model.plan import Action, Disk, Options, Origin, Target
 from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.planning.asked import is_wanted, path_filter
 from raw_trigger.planning.files import Files

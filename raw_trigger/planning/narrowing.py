@@ -6,12 +6,7 @@ from collections.abc import Iterable
 
 from raw_trigger.model.assets import Partitions
 from raw_trigger.model.changes import Base
-from raw_trigger.model.plan import (
-    NOT_ASKED,
-    STILL_FAILS,
-    PlannedChange,
-    Target,
-)
+from raw_trigger.model.plan import NOT_ASKED, STILL_FAILS, PlannedChange, Target
 from raw_trigger.planning.asked import fed_above, left_behind, none_due, unfed, unmet
 from raw_trigger.planning.drafts import Drafts
 

@@ -7,13 +7,7 @@ from operator import attrgetter
 
 from raw_trigger.mapping.rules import Match, unknown_asset
 from raw_trigger.model.changes import Change, show
-from raw_trigger.model.plan import (
-    NO_CATALOG,
-    UNLISTED,
-    UNREAD,
-    PlannedChange,
-    Target,
-)
+from raw_trigger.model.plan import NO_CATALOG, UNLISTED, UNREAD, PlannedChange, Target
 from raw_trigger.model.record import EVERY, UNKNOWN, Reflected
 from raw_trigger.planning.drafts import Draft, Drafts
 

@@ -9,27 +9,14 @@ from operator import attrgetter
 
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import ChangeSet
-from raw_trigger.model.plan import (
-    Disk,
-    Options,
-    Plan,
-    PlannedChange,
-    PlannedTarget,
-    Target,
-)
+from raw_trigger.model.plan import Disk, Options, Plan, PlannedChange, PlannedTarget, Target
 from raw_trigger.model.record import Record
 from raw_trigger.planning.actions import complete_sets, decide
 from raw_trigger.planning.batches import Item, batch_numbers
 from raw_trigger.planning.below import add_downstream
 from raw_trigger.planning.drafts import Draft, Drafts
 from raw_trigger.planning.files import Files, NoFiles
-from raw_trigger.planning.narrowing import (
-    leave_out,
-    narrow,
-    narrow_by_failure,
-    tell_of_none,
-    tell_of_rest,
-)
+from raw_trigger.planning.narrowing import leave_out, narrow, narrow_by_failure, tell_of_none, tell_of_rest
 from raw_trigger.planning.order import Order
 from raw_trigger.planning.paths import planned_paths
 

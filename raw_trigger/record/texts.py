@@ -13,13 +13,7 @@ from typing import Any
 from raw_trigger.documents import load_json
 from raw_trigger.model.changes import is_below, show, to_bytes
 from raw_trigger.model.owner import Owner
-from raw_trigger.model.record import (
-    Fed,
-    Launch,
-    Reflected,
-    content_text,
-    read_content,
-)
+from raw_trigger.model.record import Fed, Launch, Reflected, content_text, read_content
 from raw_trigger.record.data import DATA, FOLDER
 
 EXCEPTIONS = f"{FOLDER}/exceptions"

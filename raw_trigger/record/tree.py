@@ -22,15 +22,7 @@ from typing import Protocol
 from raw_trigger.documents import MOST_JSON
 from raw_trigger.errors import ROOM, GitError, RecordError
 from raw_trigger.model.changes import DVC_MODE, FILE_MODE, SUBMODULE_MODE, Entry, show, to_bytes
-from raw_trigger.model.record import (
-    UNKNOWN,
-    Fed,
-    Launch,
-    Learnt,
-    Record,
-    Reflected,
-    Results,
-)
+from raw_trigger.model.record import UNKNOWN, Fed, Launch, Learnt, Record, Reflected, Results
 from raw_trigger.record.data import DATA, FOLDER, Edits, damaged, edit, place, placed
 from raw_trigger.record.data import entries_at as data_at
 from raw_trigger.record.texts import (
@@ -56,7 +48,7 @@ from raw_trigger.record.texts import (
 from raw_trigger.repo import diff
 from raw_trigger.repo.git import words
 from raw_trigger.repo.repository import Repository
-from raw_trigger.repo.trees import TREE_MODE, found_at, rewrite, store, stored
+from raw_trigger.repo.trees import TREE_MODE, found_at, rewrite, stored
 
 PREFIX = "refs/raw-trigger/"
 _READ: dict[tuple[Path, str], Record] = {}
@@ -245,7 +237,7 @@ def adopt(
         tree: Holds the raw files only.
         rules: The rules in force, as text: what they newly feed later on is pending then.
         old: The record that it takes the place of.
-        data: What DVC has: see :meth:`raw_trigger.repo.tracked.Tracked.to_record`.
+        data: What DVC has: see :meth:`raw_trigger.dvc.tracked.Tracked.to_record`.
         instance: The Dagster instance whose assets do; None: not known.
 
     Returns:
@@ -257,9 +249,10 @@ def adopt(
     width = len(repo.empty_tree)
     if data:
         tree = rewrite(repo, tree, dict(edit(path, entry, width) for path, entry in data.items()))
-    edits: dict[bytes, Entry | None] = {RULES.encode(): store(repo, rules)}
+    texts = {RULES.encode(): rules}
     if instance is not None:
-        edits[INSTANCE.encode()] = store(repo, instance + "\n")
+        texts[INSTANCE.encode()] = instance + "\n"
+    edits = stored(repo, texts)
     assumed = tree if old is None else _assumed_beside(repo, tree, old)
     if assumed != repo.empty_tree:
         edits[ASSUMED.encode()] = Entry(TREE_MODE, assumed)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from raw_trigger.model.changes import FILE_MODE, Entry
+from raw_trigger.model.changes import FILE_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.repo.git import failed, quoted
 from raw_trigger.repo.repository import Repository
 
@@ -108,7 +108,7 @@ class _Trees:
         stdin, stdout = self._writer.stdin, self._writer.stdout
         assert stdin is not None and stdout is not None
         for name, entry in entries.items():
-            kind = "tree" if entry.mode == TREE_MODE else "commit" if entry.mode == "160000" else "blob"
+            kind = "tree" if entry.mode == TREE_MODE else "commit" if entry.mode == SUBMODULE_MODE else "blob"
             stdin.write(f"{entry.mode} {kind} {entry.oid}\t".encode() + name + b"\0")
         stdin.write(b"\0")
         stdin.flush()
@@ -149,12 +149,6 @@ def _folder(repo: Repository, path: bytes, known: dict[bytes, str | None]) -> st
             entry = None if tree is None else repo.objects.tree(tree, (name,)).get(name)
             known[folder] = entry.oid if entry is not None and entry.mode == TREE_MODE else None
     return known[path]
-
-
-def store(repo: Repository, text: str) -> Entry:
-    """Writes a text into the object database."""
-    out = repo.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
-    return Entry(FILE_MODE, out.decode().strip())
 
 
 def stored(repo: Repository, texts: Mapping[bytes, str]) -> dict[bytes, Entry | None]:

@@ -16,7 +16,7 @@ import pytest
 
 from raw_trigger.errors import GitError
 from raw_trigger.repo.objects import Objects
-from raw_trigger.repo.trees import found_at, rewrite, store
+from raw_trigger.repo.trees import found_at, rewrite, stored
 from tests.conftest import Repo
 
 
@@ -150,7 +150,7 @@ def test_a_repository_of_the_other_format(tmp_path: Path, git: Path) -> None:
     made.git("init", "-q", "--object-format=sha256")
     made.commit({"x/a": "1"})
     opened = made.open()
-    entry = store(opened, "2")
+    [entry] = stored(opened, {b"x/b": "2"}).values()
     tree = rewrite(opened, "HEAD", {b"x/b": entry, b"x/a": None})
     assert len(tree) == 64
     assert found_at(opened, tree, [b"x/b", b"x", b"x/a", b"y/z"]).keys() == {b"x", b"x/b"}
