@@ -366,16 +366,15 @@ def _plan(found: Comparison, planner: Planner, request: Request, listener: Liste
     plan = planner.plan(planner.detect(found.base, found.desired, found.only))
     plan = _counted(found, planner, request, plan)
     listener.planned(plan)
-    looks = request.most is not None and not planner.wishes.use_catalog and _has_to_look(found, planner)
-    if found.launch is not None and not plan.pending and not looks:  # no job comes after this one
-        _leave_nothing(found, planner, request)
-        found = replace(found, launch=None)
     batches: Sequence[matrix.Batch] = ()
     if request.most is not None:
         catalog = planner.known_catalog() if planner.wishes.use_catalog and plan.changes else None
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
-        if looks and not batches:
+        if not batches and not planner.wishes.use_catalog and _has_to_look(found, planner):
             batches = (matrix.LOOK,)
+    if found.launch is not None and not plan.pending and not batches:  # no job comes after this one
+        _leave_nothing(found, planner, request)
+        found = replace(found, launch=None)
     _write_plan(request.plan_file, plan, None, batches, found.launch)
     return JobResult(found, plan, batches=batches, warnings=tuple(planner.warnings))
 

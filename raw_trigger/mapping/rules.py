@@ -194,7 +194,8 @@ class RuleBook:
     def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
         """Returns the assets that by these rules are made with or from these paths', and were not ``before``.
 
-        Only assets count that a path fed before: an asset that it newly feeds brings its own along.
+        One that was made of them before, but not in every way in which it is now, is among them. Only assets
+        count that a path fed before: an asset that it newly feeds brings its own along.
         """
         found: dict[bytes, frozenset[str]] = {}
         self._beside(before)
@@ -205,7 +206,7 @@ class RuleBook:
             if now is None or then is None:
                 continue
             both = {target.asset for target in now.targets} & {target.asset for target in then.targets}
-            new = self._below.reached(both) - before._below.reached(both)
+            new = self._below.newly_reached(before._below, both)
             if new:
                 found[path] = new
         return found
@@ -411,6 +412,20 @@ class _Below:
             if not frontier:
                 break
         return frozenset((found | frontier) - known)
+
+    def newly_reached(self, before: _Below, assets: Iterable[str]) -> frozenset[str]:
+        """What is made of the assets, one of them or below them, in a way that was not there before."""
+        known = set(assets)
+        within = known | self.reached(known)
+        new = set(within - before.reached(known) - known)
+        for key in within:
+            new |= within.intersection(self.children.get(key, ())) - set(before.children.get(key, ()))
+        frontier = new
+        while frontier:
+            children = (child for key in frontier for child in self.children.get(key, ()))
+            frontier = within & self._with_mates((*frontier, *children)) - new
+            new |= frontier
+        return frozenset(new)
 
     def _with_mates(self, assets: Iterable[str]) -> set[str]:
         return {mate for key in assets for mate in (key, *self.together.get(key, ()))}

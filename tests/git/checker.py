@@ -114,7 +114,7 @@ _BASE: dict[str, dict[str, Any]] = {
     "up": {},
     "down": {"parents": ["up"]},
     "side": {"parents": ["up"]},
-    "last": {"parents": ["down", "side"]},
+    "last": {"parents": ["down", "side", "text"]},
     "rows": {},
     "text": {},
 }
@@ -122,6 +122,7 @@ CODES = (
     {**_BASE, "raw/conv": {}},
     _BASE,
     {**_BASE, "raw/conv": {}, "more": {"parents": ["up"]}, "grand": {"parents": ["child"]}},
+    {**_BASE, "text": {"parents": ["up"]}},
 )
 """What the project's code defines; ``raw/conv`` is mapped by convention."""
 KEYS = sorted({key for code in CODES for key in code})

@@ -43,3 +43,41 @@ def test_a_new_child_in_the_code(repo: Repo, monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(ground.due()) == ["child", "twin"]
     ground.run()
     assert ground.due() == []
+
+
+def test_a_new_parent_on_the_way(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made of an asset that gets a new parent is made again with it, also if it saw the file before.
+
+    It saw the file by another way, not by this one; what lies beside the new way is left alone.
+    """
+
+    def parents(**every: tuple[str, ...]) -> None:
+        for key, above in every.items():
+            monkeypatch.setitem(CATALOG, key, Asset(key, (key,), "here", parents=above))
+
+    parents(x=(), child=("whole", "x"), grandchild=("child",), beside=("whole",))
+    ground = Ground(repo, "asset: whole", "c.csv", "1")
+    below(ground, "all")
+    assert sorted(ground.due()) == ["beside", "child", "grandchild"]
+    ground.run()
+    assert ground.due() == []
+    parents(x=("whole",))
+    assert sorted(ground.due()) == ["child", "grandchild", "x"]
+    ground.run()
+    parents(beside=("whole", "x"))
+    assert ground.due() == ["beside"], "it saw the file, but not through this parent"
+    ground.run()
+    parents(beside=("whole",), x=())
+    assert ground.due() == []
+
+
+def test_a_new_parent_above_what_the_file_feeds_itself(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CATALOG, "x", Asset("x", ("x",), "here"))
+    monkeypatch.setitem(CATALOG, "direct", Asset("direct", ("direct",), "here", parents=("x",)))
+    ground = Ground(repo, "assets: [whole, direct]", "c.csv", "1")
+    below(ground, "all")
+    assert ground.due() == []
+    monkeypatch.setitem(CATALOG, "x", Asset("x", ("x",), "here", parents=("whole",)))
+    assert sorted(ground.due()) == ["direct", "x"]
+    ground.run()
+    assert ground.due() == []
