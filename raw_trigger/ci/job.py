@@ -33,6 +33,7 @@ from raw_trigger.record import origin as shared
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
+from raw_trigger.repo.code import code_of
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.revisions import recorded
 from raw_trigger.trigger import Listener, Trigger
@@ -87,6 +88,8 @@ class Comparison:
         unrecorded: Why what runs is not recorded; None if it is.
         only: The paths that are looked at; None: all.
         launch: The launch that was begun on origin; None: it was not.
+        outdated: The rules that are recorded were read from the branch as it is by now, and this commit is an
+            older one.
     """
 
     event: CiEvent
@@ -98,6 +101,7 @@ class Comparison:
     only: frozenset[bytes] | None = None
     warnings: tuple[str, ...] = ()
     launch: str | None = None
+    outdated: bool = False
 
     @property
     def records(self) -> bool:
@@ -212,10 +216,9 @@ def compare(workspace: Workspace, request: Request, environ: Mapping[str, str]) 
         base = replace(base, reason=reason)
         return Comparison(event, workspace, base, head.desired, reason, None, None, (*told, *more))
     reason = f"what is recorded as materialized in '{environment}'"
-    only, note = _not_back(workspace, origin, head, known)
-    told = told if note is None else (*told, note)
     known = replace(known, reason=reason)
-    return Comparison(event, workspace, known, head.desired, reason, None, only, told)
+    found = Comparison(event, workspace, known, head.desired, reason, warnings=told)
+    return found if head.branch is None or not head.checked_out else _not_back(found, origin, head.branch)
 
 
 def nothing(found: Comparison) -> Plan:
@@ -251,29 +254,35 @@ def _unrecorded(event: CiEvent, head: Head) -> str:
     return f"what is checked out is not the last commit of {words.printable(event.branch)}"
 
 
-def _not_back(
-    workspace: Workspace, origin: Origin, head: Head, known: Base
-) -> tuple[frozenset[bytes] | None, str | None]:
-    """Returns the paths that a commit may still change if it is no longer its branch's last one, and a note.
+def _not_back(found: Comparison, origin: Origin, branch: str) -> Comparison:
+    """Returns the comparison with no more than the paths that a commit may still change.
 
-    The run of a later commit may have been quicker, and an old workflow can be run again: a file that is
-    recorded as the branch has it now must not go back to its older content.
+    That matters where it is no longer its branch's last one: the run of a later commit may have been quicker,
+    and an old workflow can be run again. A file that is recorded as the branch has it now must not go back to
+    its older content, nor the recorded rules to older ones.
     """
-    if head.branch is None or not head.checked_out:
-        return None, None
     try:
-        tip = origin.tip(head.branch)
-        if tip is None or tip.oid == head.desired.oid or not origin.obtain(tip.oid):
-            return None, None
+        tip = origin.tip(branch)
+        if tip is None or tip.oid == found.desired.oid or not origin.obtain(tip.oid):
+            return found
     except GitError:
-        return None, None
-    assert known.oid is not None
+        return found
+    workspace = found.workspace
+    assert found.base is not None
+    assert found.base.oid is not None
     tracked = Tracked(workspace.repo, workspace.roots)
-    watched = tracked.watched(known.oid, tip.oid)
-    differ = diff.between_trees(workspace.repo, known.oid, tip.oid, watched)
-    behind, _ = tracked.changes(differ, known.oid, tip.oid)
-    note = f"{head.branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
-    return frozenset(change.path for change in behind), note
+    watched = tracked.watched(found.base.oid, tip.oid)
+    differ = diff.between_trees(workspace.repo, found.base.oid, tip.oid, watched)
+    behind, _ = tracked.changes(differ, found.base.oid, tip.oid)
+    record = recorded_tree.read(workspace.repo, workspace.environment)
+    now = code_of(workspace.repo, tip.oid, workspace.config.folder, workspace.config.roots)
+    note = f"{branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
+    return replace(
+        found,
+        only=frozenset(change.path for change in behind),
+        warnings=(*found.warnings, note),
+        outdated=record is not None and record.code == now,
+    )
 
 
 def _planner(found: Comparison, request: Request, wishes: Wishes) -> Planner:
@@ -608,6 +617,8 @@ def _publish(found: Comparison, request: Request, results: Sequence[Results]) ->
     if not found.records:
         return []
     workspace = found.workspace
+    if found.outdated:  # as if somebody had recorded newer rules meanwhile
+        results = [replace(one, rules_before=one.rules) for one in results]
     done = shared.publish(
         workspace.repo,
         workspace.environment,

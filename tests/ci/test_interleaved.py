@@ -20,12 +20,12 @@ from tests.support.project import ROOT
 SERIES, STEPS = 1, 9
 
 FILES = ("a.csv", "b.csv", "up.csv", "ext.csv")
-FED = {
-    "a.csv": {"a", "sum"},
-    "b.csv": {"b", "sum"},
-    "up.csv": {"up", "down"},
-    "ext.csv": {"ext", "child"},
-}
+_BELOW = {"up.csv": {"up", "down"}, "ext.csv": {"ext", "child"}}
+FED = (
+    {"a.csv": {"a", "sum"}, "b.csv": {"b", "sum"}, **_BELOW},
+    {"a.csv": {"a", "b"}, "b.csv": {"sum"}, **_BELOW},
+)
+"""By either rules."""
 ABOVE = {"down": "up", "child": "ext"}
 DEFINITIONS: dict[str, dict[str, Any]] = {
     "a": {},
@@ -36,12 +36,21 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
     "ext": {"external": True},
     "child": {"parents": ["ext"]},
 }
-RULES = """
+RULES = (
+    """
 {path: a.csv, assets: [a, sum]}
 {path: b.csv, assets: [b, sum]}
 {path: up.csv, asset: up}
 {path: ext.csv, asset: ext}
-"""
+""",
+    """
+{path: a.csv, assets: [a, b]}
+{path: b.csv, asset: sum}
+{path: up.csv, asset: up}
+{path: ext.csv, asset: ext}
+""",
+)
+Event = dict[str, Any]
 
 
 class Server:
@@ -53,20 +62,33 @@ class Server:
         self.open: list[tuple[Matrix, list[str]]] = []
         self.done: list[Matrix] = []
         self.trace: list[str] = []
+        self.events: list[Event] = []
         self.jobs.project.define(DEFINITIONS)
-        self.jobs.project.configure(RULES, ci={"environments": CI}, downstream="all")
-        self.event = self.jobs.push_raw(dict.fromkeys(FILES, "0"))
-        self.event = self.jobs.push_raw(dict.fromkeys(FILES, "1"))
+        self.configure(0)
+        self.pushed(dict.fromkeys(FILES, "0"))
+        self.pushed(dict.fromkeys(FILES, "1"))
         self.job()
 
+    def configure(self, rules: int) -> None:
+        self.rules = rules
+        self.jobs.project.configure(RULES[rules], ci={"environments": CI}, downstream="all")
+
+    def pushed(self, files: Mapping[str, str | None]) -> None:
+        self.event = self.jobs.push_raw(files)
+        self.events.append(self.event)
+
     # What happens
+
+    def edit_rules(self) -> None:
+        self.configure(1 - self.rules)
+        self.pushed({})
 
     def push(self) -> None:
         file = self.draw.choice((*FILES, "a.csv", "b.csv"))
         at = self.jobs.project.top / ROOT / file
         old = at.read_text() if at.exists() else None
         new = [content for content in ("1", "2", "1", "2", None) if content != old]
-        self.event = self.jobs.push_raw({file: self.draw.choice(new)})
+        self.pushed({file: self.draw.choice(new)})
 
     def plan(self) -> None:
         matrix = self.jobs.matrix(self.event)
@@ -98,6 +120,10 @@ class Server:
             matrix.run()
             matrix.record()
 
+    def old(self) -> None:
+        """A workflow of one job, of an older commit, that is run again."""
+        self.jobs.job(self.draw.choice(self.events))
+
     def overlap(self) -> None:
         """Two workflows, one after the other or mixed, recorded in any order."""
         for _ in range(2):
@@ -125,7 +151,7 @@ class Server:
 
     def take(self) -> None:
         kinds = {"push": 7, "plan": 6, "batch": 8, "record": 4, "again": 1, "job": 2, "fail": 1}
-        kinds |= {"cancel": 2, "killed": 2, "overlap": 3}
+        kinds |= {"cancel": 2, "killed": 2, "overlap": 3, "edit_rules": 2, "old": 2}
         kind = self.draw.choices(list(kinds), list(kinds.values()))[0]
         self.trace.append(kind)
         getattr(self, kind)()
@@ -138,7 +164,7 @@ class Server:
             self.trace.append("the end")
             self.batch() if any(left for _, left in self.open) else self.record()
         self.jobs.project.behave()
-        self.event = self.jobs.push_raw({})
+        self.pushed({})
         done = self.jobs.job(self.event)
         assert done.code == 0, done.text
         lost = self.unlike(self.files("HEAD"))
@@ -174,13 +200,13 @@ class Server:
             target = line["target"]
             own[target] = line["read"]
             of_parent[target] = own.get(ABOVE.get(target, target), {})
-        found = {}
+        found, fed = {}, FED[self.rules]
         for file in FILES:
             path = f"{ROOT}/{file}"
-            for target in FED[file]:
+            for target in fed[file]:
                 # A target of which all files are gone is left as it is.
                 if path not in here and not any(
-                    f"{ROOT}/{one}" in here for one in FILES if target in FED[one]
+                    f"{ROOT}/{one}" in here for one in FILES if target in fed[one]
                 ):
                     continue
                 if target in own and of_parent[target].get(path) != here.get(path):

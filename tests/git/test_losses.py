@@ -586,6 +586,55 @@ def test_an_asset_that_is_new_and_fails_in_a_workflow(tmp_path: Path, program: P
     assert jobs.matrix(jobs.push_raw({})).batches == []
 
 
+OLDER = "{path: a.csv, asset: a}\n{path: b.csv, asset: b}"
+NEWER = "{path: a.csv, assets: [a, sum]}\n{path: b.csv, assets: [b, sum]}"
+
+
+def begun_workflows(jobs: Jobs) -> None:
+    """Have an origin with files of which everything is made by the older rules."""
+    jobs.project.define({"a": {}, "b": {}, "sum": {}})
+    jobs.project.configure(OLDER, ci={"environments": CI})
+    assert jobs.job(jobs.push_raw({"a.csv": "0", "b.csv": "0"})).code == 0
+
+
+@pytest.mark.parametrize("how", ["one job", "matrix"])
+def test_an_older_workflow_that_is_run_again(how: str, tmp_path: Path, program: Program) -> None:
+    """Its rules are older than the record's: these stay, or the next push makes what is new once more."""
+    jobs = Jobs(tmp_path, program)
+    begun_workflows(jobs)
+    old = jobs.push_raw({"a.csv": "1"})
+    assert jobs.job(old).code == 0
+    jobs.project.configure(NEWER, ci={"environments": CI})
+    assert jobs.job(jobs.push_raw({})).code == 0
+    assert sorted(jobs.project.made()) == ["a", "a", "b", "sum"]
+    if how == "matrix":
+        again = jobs.matrix(old)
+        again.run()
+        assert again.record().code == 0
+    else:
+        assert jobs.job(old).code == 0
+    assert jobs.job(jobs.push_raw({})).code == 0
+    assert jobs.project.made() == []
+
+
+def test_an_older_workflow_with_something_to_do_that_is_run_again(tmp_path: Path, program: Program) -> None:
+    """By its rules not everything is made from the file that it makes something from."""
+    jobs = Jobs(tmp_path, program)
+    begun_workflows(jobs)
+    jobs.project.behave({"target": "a", "when": "read", "do": "fail"})
+    old = jobs.push_raw({"a.csv": "1"})
+    assert jobs.job(old).code == 1
+    jobs.project.configure(NEWER, ci={"environments": CI})
+    assert jobs.job(jobs.push_raw({"b.csv": "1"})).code == 1
+    made = jobs.project.made()
+    assert sorted(set(made)) == ["a", "b", "sum"]
+    jobs.project.behave()
+    assert jobs.job(old).code == 0
+    assert jobs.project.made() == ["a"]
+    assert jobs.job(jobs.push_raw({})).code == 0
+    assert jobs.project.made() == []
+
+
 def test_a_plan_of_another_commit(jobs: Jobs) -> None:
     """What it was for is not what is here."""
     old = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
