@@ -5,25 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from raw_trigger.adopt import adopt
-from raw_trigger.config import load_config
-from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.model.changes import show
-from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
 from raw_trigger.model.record import Record
-from raw_trigger.planner import Planner, Wishes
+from raw_trigger.planner import Wishes
 from raw_trigger.record import tree as recorded_tree
-from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
+from tests.support.pretended import PretendedLauncher, PretendedProject, opened
 
 R = "data/1_raw/"
 RULES = """\
@@ -34,6 +30,8 @@ assets:
   - {path: "{name}.csv.dvc", asset: "old_{name}"}
   - {path: "folder/{name}.txt", asset: "{name}"}
 """
+CATALOG = {key: Asset(key, (key,), "here") for key in ("a", "b", "c", "old_a", "old_b", "whole")}
+CATALOG["keyed"] = Asset("keyed", ("keyed",), "here", partitions=Partitions("dynamic", name="keys"))
 
 
 def md5(content: str) -> str:
@@ -68,21 +66,6 @@ def lock(**outs: str) -> str:
     return f"schema: '2.0'\nstages:\n{stages}"
 
 
-class _Project:
-    def __init__(self, directory: Path, keys: Iterable[str], *, edited: bool = False) -> None:
-        self.directory = directory
-        self._keys = tuple(keys)
-        self._edited = edited
-
-    def home(self) -> Path:
-        return Path("/home")
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        assets = {key: Asset(key, (key,), "here") for key in self._keys}
-        assets["keyed"] = Asset("keyed", ("keyed",), "here", partitions=Partitions("dynamic", name="keys"))
-        return Catalog(assets, fresh=fresh or self._edited, jobs={"j": "here"})
-
-
 @dataclass(frozen=True)
 class Ran:
     """The plan, and what was materialized."""
@@ -90,29 +73,6 @@ class Ran:
     plan: Plan
     made: list[str]
     trigger: Trigger
-
-
-@dataclass
-class Reader:
-    """A launcher whose assets succeed, unless they are ``failing``; ``meanwhile`` happens while it runs."""
-
-    failing: frozenset[str]
-    meanwhile: Callable[[], object]
-    made: list[str] = field(default_factory=list)
-
-    def launch(
-        self,
-        prepare: Callable[[], Order],
-        on_target: Callable[[TargetOutcome], None],
-        on_batch: Callable[[int], None],
-    ) -> Report:
-        order = prepare()
-        self.meanwhile()
-        for planned in order.plan.actionable:
-            good = planned.target.asset not in self.failing
-            self.made += [planned.target.text] if good else []
-            on_target(TargetOutcome(planned.target, "success" if good else "failed"))
-        return Report()
 
 
 class DvcRepo(Repo):
@@ -152,12 +112,8 @@ class DvcRepo(Repo):
         shutil.rmtree(self.top / ".dvc/cache", ignore_errors=True)
 
     def trigger(self, *paths: str) -> Trigger:
-        repo = Repository.discover(self.top)
-        config = load_config(self.top / "raw-trigger.yaml", self.top)
-        keys = ("a", "b", "c", "old_a", "old_b", "whole")
-        project = _Project(self.top, keys, edited=self.edited)
-        workspace = Workspace(repo, config, project, "local")  # type: ignore[arg-type]
-        return Trigger(Planner(workspace, Wishes(Narrowing(paths=paths))))
+        project = PretendedProject(self.top, CATALOG, edited=self.edited)
+        return opened(self.top, project, Wishes(Narrowing(paths=paths)))
 
     def plan(self, *revisions: str, launching: bool = False, everything: bool = False) -> Plan:
         trigger = self.trigger()
@@ -172,11 +128,11 @@ class DvcRepo(Repo):
         everything: bool = False,
     ) -> Ran:
         trigger = self.trigger(*paths)
-        reader = Reader(self.failing, meanwhile)
+        launcher = PretendedLauncher(self.failing, meanwhile)
         base, desired = from_arguments(trigger.workspace.repo, "local", revisions, everything=everything)
         with trigger.planned(base, desired, face="cli") as plan:
-            trigger.run(plan, reader, face="cli")
-        return Ran(plan, sorted(reader.made), trigger)
+            trigger.run(plan, launcher, face="cli")
+        return Ran(plan, sorted(launcher.made), trigger)
 
     def adopt(self, revision: str = "HEAD", *globs: str) -> int:
         return len(adopt(self.trigger().planner, self.git("rev-parse", f"{revision}^{{tree}}"), globs))

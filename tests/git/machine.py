@@ -23,7 +23,7 @@ from raw_trigger.errors import RawTriggerError
 from raw_trigger.hooks.event import hook_events
 from raw_trigger.hooks.run import run_hook
 from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing, Plan
@@ -33,6 +33,7 @@ from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.workspace import Workspace
+from tests.support.pretended import PretendedProject
 
 ROOT = "data/1_raw"
 KEPT = "keep.txt"
@@ -168,19 +169,6 @@ def feeds(rules: int, path: str) -> frozenset[str]:
 def blob(content: bytes) -> str:
     """Git's id of the content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-class StandInProject:
-    """The Dagster project, without Dagster."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def home(self) -> Path:
-        return Path("/home")
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        return Catalog(CATALOG, fresh=fresh)
 
 
 class KilledError(RawTriggerError):
@@ -331,7 +319,8 @@ class World:
     def workspace(self) -> Workspace:
         repo = Repository.discover(self.top)
         config = self.configuration((self.top / "raw-trigger.yaml").read_text())
-        return Workspace(repo, config, StandInProject(self.top), "local")  # type: ignore[arg-type]
+        project = PretendedProject(self.top, CATALOG)
+        return Workspace(repo, config, project, "local")  # type: ignore[arg-type]
 
     def surroundings(self) -> dict[str, bytes]:
         """What no command may change: the index, HEAD, and every ref but ours."""

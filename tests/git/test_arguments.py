@@ -11,15 +11,12 @@ from typer.testing import CliRunner
 from raw_trigger.adopt import adopt
 from raw_trigger.arguments import Asked, Words, understood
 from raw_trigger.cli.app import app
-from raw_trigger.config import load_config
 from raw_trigger.errors import UsageError
-from raw_trigger.model.assets import Asset, Catalog, Partitions
-from raw_trigger.planner import Planner
-from raw_trigger.repo.repository import Repository
+from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
 from tests.git.test_explain import R
+from tests.support.pretended import opened
 
 DAYS = Partitions("static", ("1", "2"))
 KEYS = ("raw/lines", "raw/b", "dev", "with space", "job", "data/1_raw/both.csv")
@@ -38,17 +35,6 @@ FILES = (
 )
 
 
-class Project:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def home(self) -> Path:
-        return self.directory / ".git/raw-trigger/dagster_home"
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        return Catalog(CATALOG, fresh=fresh, jobs={"nightly": "here"})
-
-
 @pytest.fixture
 def shop(repo: Repo) -> Repo:
     """On `main`, with the branches `dev`, which is a file too, and `feature`; two files are gone from the disk."""
@@ -62,9 +48,7 @@ def shop(repo: Repo) -> Repo:
 
 
 def trigger(repo: Repo) -> Trigger:
-    found = Repository.discover(repo.top)
-    config = load_config(repo.top / "raw-trigger.yaml", repo.top)
-    return Trigger(Planner(Workspace(found, config, Project(repo.top), "local")))  # type: ignore[arg-type]
+    return opened(repo.top, CATALOG)
 
 
 def ask(repo: Repo, words: Sequence[str], folder: str = ".") -> Asked:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from raw_trigger.adopt import adopt, forget
 from raw_trigger.assumed import assumptions
 from raw_trigger.coverage import grids
-from raw_trigger.launch.base import Order, Report
 from raw_trigger.model.changes import WORKTREE, Base, Desired, show
-from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from raw_trigger.status import status_of
@@ -20,6 +16,7 @@ from tests.git.dvc_kit import DvcRepo, R
 from tests.git.test_contents import ROWS, START, Ground
 from tests.git.test_forget import ground
 from tests.git.test_tracked import dvc, two
+from tests.support.pretended import PretendedLauncher
 
 __all__ = ["dvc", "ground"]
 FOLDER = ".raw-trigger/assumed"
@@ -41,21 +38,8 @@ def listed(repo: Repo) -> str:
 def run_all(ground: Ground, *failing: str, wishes: Wishes | None = None) -> None:
     """What ``run --all`` does."""
     trigger = ground.trigger(wishes)
-
-    class Launcher:
-        def launch(
-            self,
-            prepare: Callable[[], Order],
-            on_target: Callable[[TargetOutcome], None],
-            on_batch: Callable[[int], None],
-        ) -> Report:
-            for planned in prepare().plan.actionable:
-                status = "failed" if planned.target.text in failing else "success"
-                on_target(TargetOutcome(planned.target, status))  # type: ignore[arg-type]
-            return Report()
-
     with trigger.planned(Base("empty", "", None, ""), Desired("worktree", WORKTREE), face="cli") as plan:
-        trigger.run(plan, Launcher(), face="cli")
+        trigger.run(plan, PretendedLauncher(failing), face="cli")
 
 
 def test_it_is_assumed_until_it_ran(ground: Ground) -> None:

@@ -8,25 +8,22 @@ import io
 import os
 import subprocess
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from raw_trigger.adopt import adopt
 from raw_trigger.ci.annotations import remarks
-from raw_trigger.config import load_config
-from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.assets import Asset, Catalog, Partitions
-from raw_trigger.model.outcome import Outcome, TargetOutcome
+from raw_trigger.model.assets import Asset, Partitions
+from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import Narrowing, Plan
-from raw_trigger.planner import Planner, Wishes
+from raw_trigger.planner import Wishes
 from raw_trigger.render import words
-from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import REPOSITORY_TOP, SOAK, Repo
+from tests.support.pretended import NoLauncher, PretendedLauncher, opened
 
 DYNAMIC = Partitions("dynamic", name="concepts")
 CATALOG = {
@@ -41,19 +38,6 @@ CATALOG = {
 }
 ROWS = "rows: {key: id, columns: [id, active], partition: '{id}'}"
 START = "id,active,note\nA,1,x\nB,1,x\nC,1,x\n"
-
-
-class Project:
-    """Stands in for the Dagster project; what fails is told."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def home(self) -> Path:
-        return Path("/home")
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        return Catalog(CATALOG, fresh=fresh)
 
 
 class Ground:
@@ -79,9 +63,7 @@ class Ground:
             file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def trigger(self, wishes: Wishes | None = None) -> Trigger:
-        repo = Repository.discover(self.repo.top)
-        config = load_config(self.repo.top / "raw-trigger.yaml", self.repo.top)
-        return Trigger(Planner(Workspace(repo, config, Project(self.repo.top), "local"), wishes))  # type: ignore[arg-type]
+        return opened(self.repo.top, CATALOG, wishes)
 
     def plan(self, *arguments: str) -> Plan:
         trigger = self.trigger()
@@ -96,39 +78,11 @@ class Ground:
         self, *failing: str, wishes: Wishes | None = None, everything: bool = False
     ) -> tuple[list[str], Outcome]:
         """What ran, and what became of it."""
-        trigger, ran = self.trigger(wishes), []
-
-        class Launcher:
-            def launch(
-                self,
-                prepare: Callable[[], Order],
-                on_target: Callable[[TargetOutcome], None],
-                on_batch: Callable[[int], None],
-            ) -> Report:
-                bad = set()
-                for planned in prepare().plan.actionable:
-                    name = planned.target.text
-                    ran.append(name)
-                    if name in failing or any(above in bad for above in planned.after):
-                        bad.add(planned.target)
-                    on_target(TargetOutcome(planned.target, "failed" if planned.target in bad else "success"))
-                return Report()
-
+        trigger, launcher = self.trigger(wishes), PretendedLauncher(failing)
         base, desired = from_arguments(trigger.workspace.repo, "local", [], everything=everything)
         with trigger.planned(base, desired, face="cli") as plan:
-            return ran, trigger.run(plan, Launcher(), face="cli")
-
-
-class Nobody:
-    """A launcher that is not to be asked."""
-
-    def launch(
-        self,
-        prepare: Callable[[], Order],
-        on_target: Callable[[TargetOutcome], None],
-        on_batch: Callable[[int], None],
-    ) -> Report:
-        raise AssertionError("there is nothing to launch")
+            outcome = trigger.run(plan, launcher, face="cli")
+        return sorted(launcher.ran), outcome
 
 
 @pytest.fixture
@@ -297,7 +251,7 @@ def test_nothing_differs_between_what_is_compared_but_something_is_recorded(conc
     base, desired = from_arguments(workspace.repo, "local", ["HEAD~1", "HEAD"])
     with trigger.planned(base, desired, face="cli") as plan:
         assert [one.disposition for one in plan.changes] == ["unchanged"]
-        trigger.run(plan, Nobody(), face="cli")
+        trigger.run(plan, NoLauncher(), face="cli")
     assert concepts.due() == due != []
 
 
@@ -311,7 +265,7 @@ def test_what_another_one_records_before_a_plan_with_nothing_to_run_is_settled(c
         assert [one.disposition for one in plan.changes] == ["unchanged"]
         concepts.write(START.replace("A,1", "A,2"))
         assert concepts.run()[0] == ["concepts|A"]
-        assert trigger.run(plan, Nobody(), face="cli").status == "nothing"
+        assert trigger.run(plan, NoLauncher(), face="cli").status == "nothing"
         assert trigger.results is None
     concepts.write(looked_at)
     assert concepts.due() == ["concepts|A"]

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import io
 import time
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from raw_trigger.adopt import adopt
 from raw_trigger.check import check
-from raw_trigger.config import load_config
 from raw_trigger.coverage import Grid, grids
 from raw_trigger.errors import UsageError
-from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.model.changes import NOTHING, Base, Desired
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.planner import Planner, Wishes
+from raw_trigger.planner import Wishes
 from raw_trigger.render.text import TextRenderer
 from raw_trigger.repo import diff
-from raw_trigger.repo.repository import Repository
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
+from tests.support.pretended import opened
 
 DAYS = Partitions(
     "time", format="%Y-%m-%d", start="2026-01-01", end="2026-02-04", cron="0 0 * * *", timezone="UTC"
@@ -51,22 +48,8 @@ assets:
 R = "data/1_raw/"
 
 
-class Project:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def home(self) -> Path:
-        return Path("/home")
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        return Catalog(CATALOG, fresh=fresh)
-
-
 def trigger(repo: Repo, narrowing: Narrowing | None = None) -> Trigger:
-    found = Repository.discover(repo.top)
-    config = load_config(repo.top / "raw-trigger.yaml", repo.top)
-    workspace = Workspace(found, config, Project(repo.top), "local")  # type: ignore[arg-type]
-    return Trigger(Planner(workspace, Wishes(narrowing or Narrowing())))
+    return opened(repo.top, CATALOG, Wishes(narrowing or Narrowing()))
 
 
 @pytest.fixture

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
 from raw_trigger.adopt import adopt, forget
-from raw_trigger.config import load_config
 from raw_trigger.errors import UsageError
 from raw_trigger.explain import AssetExplanation, Explainer, PathExplanation
-from raw_trigger.model.assets import Asset, Catalog, Partitions
+from raw_trigger.model.assets import Asset, Partitions
 from raw_trigger.model.plan import Narrowing
-from raw_trigger.planner import Planner, Wishes
+from raw_trigger.planner import Wishes
 from raw_trigger.render import words
-from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
-from raw_trigger.workspace.workspace import Workspace
 from tests.conftest import Repo
+from tests.support.pretended import PretendedProject, opened
 
 REGIONS = Partitions("static", ("eu", "us"))
 CATALOG = {
@@ -39,22 +36,6 @@ assets:
 R = "data/1_raw/"
 
 
-class Project:
-    """Whose cache does not know the newest asset yet."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.loaded = 0
-
-    def home(self) -> Path:
-        return Path("/home")
-
-    def catalog(self, fresh: bool = False) -> Catalog:
-        self.loaded += fresh
-        assets: Mapping[str, Asset] = {**CATALOG, NEW.key: NEW} if fresh else CATALOG
-        return Catalog(assets, fresh=fresh, jobs={"nightly": "here"})
-
-
 @pytest.fixture
 def shop(repo: Repo) -> Repo:
     names = ("a.csv", "new.csv", "regions/eu.csv", "regions/us.csv", "regions/mars.csv", "off/x", "odd.txt")
@@ -64,17 +45,16 @@ def shop(repo: Repo) -> Repo:
 
 def explained(repo: Repo, *names: str) -> tuple[Sequence[PathExplanation | AssetExplanation], int]:
     """What is said, and how often the project was loaded for it."""
-    trigger = opened(repo)
+    trigger = trigger_of(repo)
     explainer = Explainer(trigger.planner)
     found = [explainer.explain(name, repo.top) for name in names]
     return found, trigger.workspace.project.loaded  # type: ignore[attr-defined]
 
 
-def opened(repo: Repo, narrowing: Narrowing | None = None) -> Trigger:
-    found = Repository.discover(repo.top)
-    config = load_config(repo.top / "raw-trigger.yaml", repo.top)
-    workspace = Workspace(found, config, Project(repo.top), "local")  # type: ignore[arg-type]
-    return Trigger(Planner(workspace, Wishes(narrowing or Narrowing())))
+def trigger_of(repo: Repo, narrowing: Narrowing | None = None) -> Trigger:
+    """Of a project whose cache does not know the newest asset yet."""
+    project = PretendedProject(repo.top, CATALOG, new=[NEW])
+    return opened(repo.top, project, Wishes(narrowing or Narrowing()))
 
 
 @pytest.mark.parametrize(
@@ -148,23 +128,23 @@ def test_a_file_that_did_not_change_says_why_it_is_pending(shop: Repo) -> None:
         )
         return lines, [one.again for one in found if isinstance(one, PathExplanation)]
 
-    adopt(opened(shop).planner, shop.git("rev-parse", "HEAD^{tree}"))
-    assert said(opened(shop)) == ([], [None, None])
+    adopt(trigger_of(shop).planner, shop.git("rev-parse", "HEAD^{tree}"))
+    assert said(trigger_of(shop)) == ([], [None, None])
     shop.write({"raw-trigger.yaml": RULES + "  - {path: a.csv, assets: [raw/a, lonely]}\n"})
-    assert said(opened(shop)) == (["= a.csv: same file, new rule"], ["new rule", None])
-    forget(opened(shop, Narrowing(assets=("regions",), partitions=(("eu", "eu"),))).planner)
-    assert said(opened(shop)) == (
+    assert said(trigger_of(shop)) == (["= a.csv: same file, new rule"], ["new rule", None])
+    forget(trigger_of(shop, Narrowing(assets=("regions",), partitions=(("eu", "eu"),))).planner)
+    assert said(trigger_of(shop)) == (
         ["= a.csv: same file, new rule", "= regions/eu.csv: same file, not known to be made"],
         ["new rule", "unknown"],
     )
     shop.write({R + "a.csv": "2\n"})
-    assert said(opened(shop))[0][0] == "M a.csv: "
+    assert said(trigger_of(shop))[0][0] == "M a.csv: "
 
 
 def test_a_file_that_is_deleted_says_what_is_stale(shop: Repo) -> None:
-    adopt(opened(shop).planner, shop.git("rev-parse", "HEAD^{tree}"))
+    adopt(trigger_of(shop).planner, shop.git("rev-parse", "HEAD^{tree}"))
     (shop.top / R / "a.csv").unlink()
-    found = Explainer(opened(shop).planner).explain(R + "a.csv", shop.top)
+    found = Explainer(trigger_of(shop).planner).explain(R + "a.csv", shop.top)
     assert isinstance(found, PathExplanation)
     gone = f"{R}a.csv is deleted and nothing else feeds it: its last materialization is now stale"
     assert (found.pending, found.kept) == (False, (f"raw/a: {gone}",))

@@ -18,8 +18,8 @@ from raw_trigger.planner import Planner, Wishes
 from raw_trigger.revisions import head_base, revision_desired
 from raw_trigger.trigger import Listener
 from tests.conftest import Repo
-from tests.git import test_contents
-from tests.git.test_contents import CATALOG, Ground, Nobody
+from tests.git.test_contents import CATALOG, Ground
+from tests.support.pretended import NoLauncher, PretendedProject
 
 
 def hook(ground: Ground, name: str, action: str, *, anew: bool = False) -> None:
@@ -34,7 +34,7 @@ def hook(ground: Ground, name: str, action: str, *, anew: bool = False) -> None:
         name,
         event,
         environ={},
-        launcher=Nobody(),  # type: ignore[arg-type]
+        launcher=NoLauncher(),
         listener=Listener(),
         detached=lambda _: ["false"],
     )
@@ -116,7 +116,7 @@ def test_where_the_project_does_not_load(repo: Repo, monkeypatch: pytest.MonkeyP
 
     def begin(ground: Ground) -> None:
         with monkeypatch.context() as broken:
-            broken.setattr(test_contents.Project, "catalog", fails)
+            broken.setattr(PretendedProject, "catalog", fails)
             hook(ground, "post-checkout", "notify", anew=True)
 
     ground = begun(repo, begin)

@@ -18,6 +18,7 @@ from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Listener
 from tests.conftest import Repo
 from tests.git.trigger_kit import RULES, Ground, R
+from tests.support.pretended import PretendedLauncher
 
 
 @pytest.mark.parametrize("name", ["pre-commit", "post-commit"])
@@ -37,7 +38,7 @@ def test_plans_of_one_commit(repo: Repo, name: str, monkeypatch: pytest.MonkeyPa
 
     for module in (raw_trigger.planner, raw_trigger.working_tree):
         monkeypatch.setattr(module, "make_plan", counted)
-    workspace, launcher = ground.trigger().workspace, ground.launcher(lambda: None)
+    workspace, launcher = ground.trigger().workspace, PretendedLauncher()
     [event] = hook_events(workspace, name, (), b"", {})
     run_hook(
         workspace,

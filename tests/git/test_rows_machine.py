@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
 
 from raw_trigger.adopt import adopt
 from raw_trigger.errors import RawTriggerError
-from raw_trigger.launch.base import Order, Report
-from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from raw_trigger.revisions import from_arguments
 from tests.conftest import SOAK, Repo
 from tests.git.test_contents import Ground
+from tests.support.pretended import PretendedLauncher
 
 KEYS = ("A", "B", "C")
 FILES = ("f", "g", "h")
@@ -162,30 +160,12 @@ class World:
         self.launch(narrowing, failing)
 
     def launch(self, narrowing: Narrowing, failing: set[str]) -> list[str]:
-        trigger, made = self.ground.trigger(Wishes(narrowing)), []
-        ran: list[str] = []
-
-        class Launcher:
-            def launch(
-                self,
-                prepare: Callable[[], Order],
-                on_target: Callable[[TargetOutcome], None],
-                on_batch: Callable[[int], None],
-            ) -> Report:
-                bad = set()
-                for planned in sorted(prepare().plan.actionable, key=lambda one: one.batch):
-                    ran.append(planned.target.text)
-                    if planned.target.text in failing or any(above in bad for above in planned.after):
-                        bad.add(planned.target)
-                    else:
-                        made.append(planned.target.text)
-                    on_target(TargetOutcome(planned.target, "failed" if planned.target in bad else "success"))
-                return Report()
-
+        trigger, launcher = self.ground.trigger(Wishes(narrowing)), PretendedLauncher(failing)
         self.log.append(f"run {narrowing} failing {failing}")
         base, desired = from_arguments(trigger.workspace.repo, "local", [])
         with trigger.planned(base, desired, face="cli") as plan:
-            trigger.run(plan, Launcher(), face="cli")
+            trigger.run(plan, launcher, face="cli")
+        ran, made = launcher.ran, launcher.made
         self.log.append(f"made {made} of {ran}")
         _, maybe = self.due()
         assert set(ran) <= maybe, f"for nothing: {set(ran) - maybe}"

@@ -625,14 +625,14 @@ def test_what_an_edited_rule_newly_feeds_is_explained_as_pending(dvc: DvcRepo) -
     assert told == [False, True]
 
 
-@pytest.mark.parametrize("name", ["j", "job:j"])
+@pytest.mark.parametrize("name", ["nightly", "job:nightly"])
 def test_a_job_is_explained_as_an_asset_is(dvc: DvcRepo, name: str) -> None:
-    dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: keep.txt, job: j}]\n"})
+    dvc.write({"raw-trigger.yaml": "root: data/1_raw\nassets: [{path: keep.txt, job: nightly}]\n"})
     dvc.git("add", "-A")
     found = Explainer(dvc.trigger().planner).explain(name, dvc.top)
     assert isinstance(found, AssetExplanation)
-    assert (found.asset, found.kind) == ("job:j", "job")
-    assert [(file.path, file.targets) for file in found.files] == [(R + "keep.txt", (Target("job:j"),))]
+    assert (found.asset, found.kind) == ("job:nightly", "job")
+    assert [(file.path, file.targets) for file in found.files] == [(R + "keep.txt", (Target("job:nightly"),))]
 
 
 def test_a_table_without_rows_is_explained(dvc: DvcRepo) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from raw_trigger.adopt import adopt
 from raw_trigger.hooks.run import reconcile
-from raw_trigger.launch.base import Launcher
 from raw_trigger.model.changes import show
 from raw_trigger.record.run import unsteady
 from raw_trigger.render.words import failed_by_now, left_undone
@@ -14,6 +13,7 @@ from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Listener
 from tests.conftest import Repo
 from tests.git.trigger_kit import Ground, R
+from tests.support.pretended import PretendedLauncher
 
 RULES = "assets: [{path: 'a*', asset: a}, {path: 'both*', assets: [a, b]}, {path: 'b*', asset: b}]\n"
 
@@ -52,7 +52,9 @@ def test_it_is_told(
     ground: Ground, before: dict[str, str], during: dict[str, str | None], expected: list[str]
 ) -> None:
     ground.write({R + name: content for name, content in before.items()})
-    launcher = ground.launcher(lambda: ground.write({R + name: content for name, content in during.items()}))
+    launcher = PretendedLauncher(
+        meanwhile=lambda: ground.write({R + name: content for name, content in during.items()})
+    )
     trigger = ground.trigger()
     base, desired = from_arguments(trigger.workspace.repo, "local", [])
     with trigger.planned(base, desired, face="cli") as plan:
@@ -66,7 +68,7 @@ def test_it_is_told(
 
 def test_it_is_told_of_work_in_the_background(ground: Ground) -> None:
     ground.commit({R + "a.csv": "2\n"})
-    launcher: Launcher = ground.launcher(lambda: ground.write({R + "a.csv": "3\n"}))
+    launcher = PretendedLauncher(meanwhile=lambda: ground.write({R + "a.csv": "3\n"}))
     done = reconcile(ground.trigger().workspace, "post-commit", launcher=launcher, listener=Listener())
     assert done.unsteady == [told("a.csv", "a", "a")] == done.warnings
 
