@@ -19,28 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.forks import Program
-from tests.support.project import FILE, ROOT, StandInProject, name, pending
+from tests.support.project import FILE, KEPT, ROOT, SHAPED, StandInProject, name, pending
 
-PATHS = (
-    "pair.csv",
-    "folder/x.csv",
-    "folder/y.csv",
-    "folder",
-    "conv.csv",
-    "left.csv",
-    "right.csv",
-    "ext.csv",
-    "part/x.csv",
-    "part/y.csv",
-    "up.csv",
-    "down.csv",
-    "side.csv",
-    "rows.csv",
-    "text.csv",
-    "note.txt",
-)
-KEPT = "keep.txt"
-"""Never deleted, so that the raw root is always there."""
+PATHS = (*SHAPED, "up.csv", "down.csv", "side.csv", "rows.csv", "text.csv", "note.txt")
 CONTENTS = ("id,v,w\n1,1,1\n", "id,v,w\n1,2,1\n", "id,v,w\n1,1,2\n", "id,v,w\r\n1,1,1\r\n")
 """The third differs from the first in a column, the last in its line ends."""
 
@@ -396,7 +377,7 @@ class World:
 
     def settled(self, path: str, target: str, files: Mapping[str, str]) -> bool:
         """Whether a deletion leaves nothing to do: nothing that is left feeds what it fed the target by."""
-        living = {one for left in files for one in self.named(left)} | {"ext"}
+        living = {one for left in files.keys() - self.ignored() for one in self.named(left)} | {"ext"}
         return not any(target in self.made_from({one}) for one in self.named(path) & living)
 
     def ignored(self) -> set[str]:

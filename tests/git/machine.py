@@ -34,26 +34,9 @@ from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Listener, Trigger
 from raw_trigger.workspace.workspace import Workspace
 from tests.support.pretended import PretendedProject
+from tests.support.project import KEPT, ROOT, SHAPED
 
-ROOT = "data/1_raw"
-KEPT = "keep.txt"
-"""Never deleted, so that the raw root is always there."""
-
-PATHS = (
-    "pair.csv",
-    "folder/x.csv",
-    "folder/y.csv",
-    "folder",
-    "conv.csv",
-    "left.csv",
-    "right.csv",
-    "ext.csv",
-    "part/x.csv",
-    "part/y.csv",
-    "note.txt",
-    "folder/note.txt",
-    "loose.dat",
-)
+PATHS = (*SHAPED, "note.txt", "folder/note.txt", "loose.dat")
 CONTENTS = ("0\n", "1\n", "2\n")
 
 

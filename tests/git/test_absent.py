@@ -11,7 +11,7 @@ import pytest
 
 from raw_trigger.adopt import adopt
 from tests.conftest import Repo
-from tests.git.trigger_kit import RULES, Ground, R
+from tests.support.two_assets import RULES, Ground, R
 
 LFS = b"version https://git-lfs.github.com/spec/v1\r\noid sha256:" + b"a" * 64 + b"\r\nsize 12\r\n"
 ANNEX = b"/annex/objects/SHA256E-s3000--" + b"a" * 64 + b".csv\n"

@@ -10,7 +10,7 @@ from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from raw_trigger.revisions import from_arguments
 from tests.conftest import Repo
-from tests.git.test_contents import CATALOG, Ground
+from tests.support.one_rule import CATALOG, Ground
 
 BELOW = {
     "deep": Asset("deep", ("deep",), "here", parents=("all",)),

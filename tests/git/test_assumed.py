@@ -12,10 +12,10 @@ from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from raw_trigger.status import status_of
 from tests.conftest import Repo
-from tests.git.dvc_kit import DvcRepo, R
-from tests.git.test_contents import ROWS, START, Ground
 from tests.git.test_forget import ground
 from tests.git.test_tracked import dvc, two
+from tests.support.dvc import DvcRepo, R
+from tests.support.one_rule import ROWS, START, Ground
 from tests.support.pretended import PretendedLauncher
 
 __all__ = ["dvc", "ground"]

@@ -10,9 +10,9 @@ from raw_trigger.adopt import adopt
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from tests.conftest import Repo
-from tests.git.dvc_kit import DvcRepo, pointer, shown
-from tests.git.test_contents import ROWS, START, Ground
 from tests.git.test_tracked import dvc, folder
+from tests.support.dvc import DvcRepo, pointer, shown
+from tests.support.one_rule import ROWS, START, Ground
 
 __all__ = ["dvc"]
 R = "data/1_raw/"

@@ -14,7 +14,7 @@ from raw_trigger.explain import Explainer, PathExplanation
 from raw_trigger.render.json import render
 from raw_trigger.status import status_of
 from tests.conftest import Repo
-from tests.git.test_contents import ROWS, START, Ground
+from tests.support.one_rule import ROWS, START, Ground
 
 Edit = Callable[[Ground], object]
 FILE = "data/1_raw/c.csv"

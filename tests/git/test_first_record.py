@@ -18,7 +18,7 @@ from raw_trigger.planner import Planner, Wishes
 from raw_trigger.revisions import head_base, revision_desired
 from raw_trigger.trigger import Listener
 from tests.conftest import Repo
-from tests.git.test_contents import CATALOG, Ground
+from tests.support.one_rule import CATALOG, Ground
 from tests.support.pretended import NoLauncher, PretendedProject
 
 

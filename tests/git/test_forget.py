@@ -12,9 +12,9 @@ from raw_trigger.explain import AssetExplanation, Explainer
 from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from tests.conftest import Repo
-from tests.git.dvc_kit import DvcRepo
-from tests.git.test_contents import ROWS, START, Ground
 from tests.git.test_tracked import dvc, two
+from tests.support.dvc import DvcRepo
+from tests.support.one_rule import ROWS, START, Ground
 
 __all__ = ["dvc"]
 R = b"data/1_raw/"

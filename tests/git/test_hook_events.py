@@ -115,10 +115,10 @@ def no_interpreter(repo: Repo, _: pytest.MonkeyPatch) -> None:
     )
 
 
-def raising(error: BaseException) -> Callable[[Repo, pytest.MonkeyPatch], None]:
+def raising(kind: type[BaseException], *args: object) -> Callable[[Repo, pytest.MonkeyPatch], None]:
     def install(_: Repo, patch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
-            raise error
+            raise kind(*args)  # a new one: its traceback keeps the repository open
 
         patch.setattr(hook, "_projects", fail)
 
@@ -129,10 +129,10 @@ TROUBLE: dict[str, tuple[Callable[[Repo, pytest.MonkeyPatch], None], int, str]] 
     "configuration": (broken_configuration, 2, "raw-trigger.yaml:1:1: unknown key 'nonsense'"),
     "two of them": (two_configurations, 2, "raw-trigger.yml"),
     "interpreter": (no_interpreter, 3, "/nowhere/python"),
-    "lock": (raising(LockError("held", "wait")), 3, "raw-trigger: held\n  wait\n"),
-    "bug": (raising(ZeroDivisionError()), 70, "this is a bug"),
-    "disk": (raising(OSError(28, "No space left on device", "x")), 3, "x cannot be used"),
-    "interruption": (raising(KeyboardInterrupt()), 130, "interrupted"),
+    "lock": (raising(LockError, "held", "wait"), 3, "raw-trigger: held\n  wait\n"),
+    "bug": (raising(ZeroDivisionError), 70, "this is a bug"),
+    "disk": (raising(OSError, 28, "No space left on device", "x"), 3, "x cannot be used"),
+    "interruption": (raising(KeyboardInterrupt), 130, "interrupted"),
 }
 
 

@@ -17,7 +17,7 @@ from raw_trigger.errors import RecordError
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.record import tree as recorded_tree
 from tests.conftest import Repo
-from tests.git.trigger_kit import RULES, Ground
+from tests.support.two_assets import RULES, Ground
 
 REF = "refs/raw-trigger/local"
 OID = "1" * 40

@@ -33,7 +33,7 @@ from raw_trigger.install import (
 )
 from raw_trigger.install.framework import add_to_precommit_config, framework_entries, install_advice
 from tests.conftest import REPOSITORY_TOP
-from tests.git.hook_kit import RAW, Hooked, snapshot
+from tests.support.hooked import RAW, Hooked, snapshot
 
 SETTINGS = ShimSettings(("/bin/true",), ("data/1_raw",), ("raw-trigger.yaml",))
 OLD_SHIM = "#!/bin/sh\n# raw-trigger hook, format 0\nexec raw-trigger hook pre-commit\n"

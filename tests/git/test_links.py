@@ -10,7 +10,7 @@ from raw_trigger.adopt import adopt
 from raw_trigger.model.changes import show
 from raw_trigger.repo.links import Links, hops, leading
 from tests.conftest import Repo
-from tests.git.trigger_kit import Ground, R
+from tests.support.two_assets import Ground, R
 
 RULES = "assets: [{path: 'a*', asset: a}, {path: 'b*', asset: b}, {path: 'old/*', ignore: true}]\n"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raw_trigger.install import missing, missing_warning, uninstall_hooks
-from tests.git.hook_kit import RAW, Hooked, hooked, snapshot
+from tests.support.hooked import RAW, Hooked, hooked, snapshot
 
 pytestmark = pytest.mark.soak
 

@@ -17,8 +17,8 @@ from raw_trigger.planning.plan import make_plan
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Listener
 from tests.conftest import Repo
-from tests.git.trigger_kit import RULES, Ground, R
 from tests.support.pretended import PretendedLauncher
+from tests.support.two_assets import RULES, Ground, R
 
 
 @pytest.mark.parametrize("name", ["pre-commit", "post-commit"])

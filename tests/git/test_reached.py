@@ -6,7 +6,7 @@ import pytest
 
 from raw_trigger.model.assets import Asset
 from tests.conftest import Repo
-from tests.git.test_contents import CATALOG, Ground
+from tests.support.one_rule import CATALOG, Ground
 
 
 def below(ground: Ground, value: str) -> None:

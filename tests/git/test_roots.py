@@ -10,7 +10,7 @@ import pytest
 from raw_trigger.adopt import adopt, forget
 from raw_trigger.errors import UsageError
 from tests.conftest import Repo
-from tests.git.trigger_kit import RULES, Ground, R
+from tests.support.two_assets import RULES, Ground, R
 
 
 @pytest.fixture

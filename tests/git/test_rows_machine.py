@@ -12,7 +12,7 @@ from raw_trigger.model.plan import Narrowing
 from raw_trigger.planner import Wishes
 from raw_trigger.revisions import from_arguments
 from tests.conftest import SOAK, Repo
-from tests.git.test_contents import Ground
+from tests.support.one_rule import Ground
 from tests.support.pretended import PretendedLauncher
 
 KEYS = ("A", "B", "C")

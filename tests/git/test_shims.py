@@ -15,7 +15,7 @@ import pytest
 
 from raw_trigger.install import HOOKS, read_seen, rebake, seen_command, uninstall_hooks, write_seen
 from tests.conftest import REPOSITORY_TOP
-from tests.git.hook_kit import RAW, Hooked, hooked, snapshot
+from tests.support.hooked import RAW, Hooked, hooked, snapshot
 
 COMMITTED = ["pre-commit", "post-commit"]
 

@@ -25,7 +25,7 @@ from raw_trigger.reads import Reading
 from raw_trigger.record import results as travelling
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render.json import render
-from tests.git.dvc_kit import DvcRepo, R, entry, folder_list, lock, md5, pointer, shown
+from tests.support.dvc import DvcRepo, R, entry, folder_list, lock, md5, pointer, shown
 
 
 @pytest.fixture

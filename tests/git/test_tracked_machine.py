@@ -14,7 +14,7 @@ from raw_trigger.model.changes import Base, Change, Desired, Entry, show
 from raw_trigger.model.record import Learnt, Results
 from raw_trigger.record import tree as recorded_tree
 from tests.conftest import SOAK
-from tests.git.dvc_kit import DvcRepo, R, lock, md5, pointer
+from tests.support.dvc import DvcRepo, R, lock, md5, pointer
 
 ASSETS = ("a", "b", "c")
 CONTENTS = ("1", "2", "3")

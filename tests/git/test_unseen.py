@@ -8,7 +8,7 @@ from raw_trigger.content.feeding import desired_paths
 from raw_trigger.model.changes import NOTHING
 from raw_trigger.unseen import unseen
 from tests.conftest import Repo
-from tests.git.trigger_kit import RULES, Ground, R
+from tests.support.two_assets import RULES, Ground, R
 
 
 def test_what_git_does_not_look_at(repo: Repo, tmp_path: Path) -> None:

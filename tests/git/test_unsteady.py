@@ -12,8 +12,8 @@ from raw_trigger.render.words import failed_by_now, left_undone
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Listener
 from tests.conftest import Repo
-from tests.git.trigger_kit import Ground, R
 from tests.support.pretended import PretendedLauncher
+from tests.support.two_assets import Ground, R
 
 RULES = "assets: [{path: 'a*', asset: a}, {path: 'both*', assets: [a, b]}, {path: 'b*', asset: b}]\n"
 

@@ -14,6 +14,23 @@ from tests.conftest import Repo
 from tests.support.forks import Program, Started
 
 ROOT = "data/1_raw"
+KEPT = "keep.txt"
+"""Never deleted, so that the raw root is always there."""
+SHAPED = (
+    "pair.csv",
+    "folder/x.csv",
+    "folder/y.csv",
+    "folder",
+    "conv.csv",
+    "left.csv",
+    "right.csv",
+    "ext.csv",
+    "part/x.csv",
+    "part/y.csv",
+)
+"""Files of every shape that machines play with: of two assets, of one folder, which may be a file too, mapped by
+convention, of one function, of an asset without code, of a partition.
+"""
 STANDIN = Path(__file__).with_name("standin.py")
 FILE = "definitions.json"
 Document = dict[str, Any]
