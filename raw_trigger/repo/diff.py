@@ -252,7 +252,8 @@ def _on_disk(
             found[path] = Entry(SYMLINK_MODE, link_oid(repo, os.readlink(full), write=write))  # noqa: PTH115
         elif stat.S_ISREG(status.st_mode):
             if modes[path] not in ("100644", "100755"):
-                modes[path] = "100755" if status.st_mode & stat.S_IXUSR else "100644"
+                executable = status.st_mode & stat.S_IXUSR and repo.tells_modes
+                modes[path] = "100755" if executable else "100644"
             regular.append(path)
     if regular:
         flags = ("-w",) if write else ()

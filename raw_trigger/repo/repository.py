@@ -118,6 +118,11 @@ class Repository:
         """Returns the id of the empty tree in this repository's object format."""
         return self.git.run("mktree", "-z").decode().strip()
 
+    @cached_property
+    def tells_modes(self) -> bool:
+        """Says whether the disk tells which files are executable: on many shares all of them are."""
+        return self.git.line("config", "--type=bool", "core.fileMode") != "false"
+
     def resolve(self, *names: str) -> list[Revision]:
         """Returns the revisions' trees and commits, in one call of git.
 

@@ -152,6 +152,18 @@ def test_symlinks_modes_and_submodules(repo: Repo, tmp_path: Path) -> None:
     assert change.new.oid == tip
 
 
+@pytest.mark.parametrize("honoured", [True, False])
+def test_an_untracked_file_has_the_mode_that_git_will_give_it(repo: Repo, honoured: bool) -> None:
+    """Where every file is executable, as on many shares, git is told not to look."""
+    base = repo.commit({R + "kept": "1"})
+    repo.git("config", "core.fileMode", str(honoured).lower())
+    repo.write({R + "new": "1"})
+    (repo.top / R / "new").chmod(0o755)
+    untracked = diff.to_worktree(repo.open(), base, ROOTS)
+    repo.git("add", "-A")
+    assert untracked == diff.to_index(repo.open(), base, ROOTS)
+
+
 def test_a_touch_and_a_change_taken_back_are_no_change(repo: Repo) -> None:
     base = repo.commit({R + "a": "1\n"})
     os.utime(repo.top / R / "a", (1, 1))
