@@ -331,17 +331,19 @@ class Planner:
     def _disk(self, changes: ChangeSet, rules: RuleBook) -> Disk:
         """What on disk stands in the way of the changes: in their own place, or beside them."""
         # Imported here: what is only planned does not look at the disk.
-        from raw_trigger.content.absent import absent, commands, may_lack
+        from raw_trigger.content.absent import absent, commands, left_out, may_lack
         from raw_trigger.planning.deletions import shown
 
         repo = self.workspace.repo
         disk = in_the_way(repo, self.tracked, changes, self.listing, rules.feeds)
-        if not changes.changes or not may_lack(repo):
+        if not changes.changes:
             return disk
-        listed = desired_paths(repo, self.tracked, changes.desired)
-        looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
-        # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
-        gone = {path: found for path, found in looked if found is not None and found.tool is not None}
+        gone = left_out(repo, self.listing)
+        if may_lack(repo):
+            listed = desired_paths(repo, self.tracked, changes.desired)
+            looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
+            # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
+            gone |= {path: found for path, found in looked if found is not None and found.tool is not None}
         lacks = lacking(
             (change.path for change in changes.changes if disk.obstacle(change.path) is None),
             gone,

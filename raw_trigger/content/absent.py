@@ -11,11 +11,12 @@ from typing import Literal
 
 from raw_trigger.model.changes import SUBMODULE_MODE, show
 from raw_trigger.repo.lfs import uses_lfs
+from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.pointers import CRYPT, LFS_SIZE, is_annex_pointer, lfs_pointer
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, git_in
 
-Tool = Literal["lfs", "annex", "submodule", "git-crypt"]
+Tool = Literal["lfs", "annex", "submodule", "git-crypt", "sparse-checkout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,12 @@ def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:
     folder = f" -C {shlex.quote(show(inside))}" if inside else ""
     names = [show(path.removeprefix(inside + b"/") if inside else path) for path in paths]
     listed = " ".join(map(shlex.quote, dict.fromkeys(names)))
+    folders = " ".join(shlex.quote(name) for name in dict.fromkeys(map(os.path.dirname, names)))
     return {
         "lfs": f"git{folder} lfs pull --include={shlex.quote(','.join(names))}",
         "annex": f"git{folder} annex get {listed}",
         "submodule": f"git{folder} submodule update --init --recursive {listed}",
+        "sparse-checkout": f"git sparse-checkout add {folders}",
         "git-crypt": f"cd {shlex.quote(show(inside))} && git-crypt unlock" if inside else "git-crypt unlock",
     }[tool]
 
@@ -69,6 +72,17 @@ def may_lack(repo: Repository) -> bool:
     return bool(
         repo.git.line("for-each-ref", "--count=1", "refs/heads/git-annex", "refs/remotes/*/git-annex")
     )
+
+
+def left_out(repo: Repository, listing: Listing) -> dict[bytes, Absent]:
+    """Returns the files that a sparse checkout leaves out."""
+    if not (repo.git_dir / "info" / "sparse-checkout").exists():
+        return {}
+    if repo.git.line("config", "--type=bool", "core.sparseCheckout") != "true":
+        return {}
+    top = os.fsencode(repo.top) + b"/"
+    gone = (one.path for one in listing.special if one.unwatched and not os.path.lexists(top + one.path))
+    return {path: Absent("the sparse checkout leaves it out", "sparse-checkout", path) for path in gone}
 
 
 def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:

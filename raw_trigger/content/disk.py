@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from raw_trigger.content.absent import absent
+from raw_trigger.content.absent import absent, left_out
 from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
 from raw_trigger.model.plan import Disk
@@ -50,17 +50,14 @@ def in_the_way(
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
     dirty |= still_there(repo, changes, name)
+    sparse = left_out(repo, listing) if hidden else {}
     for path in changed if hidden else ():
         pointer = tracked.pointer_of(path)
         behind = path if path in hidden else pointer if pointer in hidden else None
         if behind is None or hidden[behind][0].content == "submodule":
             continue
-        if (
-            hidden[behind][1] is None
-            and repo.git.line("config", "--type=bool", "core.sparseCheckout") == "true"
-        ):
-            folder = shlex.quote(show(os.path.dirname(behind)))  # noqa: PTH120
-            missing[path] = f"the sparse checkout leaves it out: git sparse-checkout add {folder}"
+        if behind in sparse:
+            missing[path] = sparse[behind].reason
         else:
             dirty[path] = (
                 "git is told not to look at it (assume-unchanged or sparse); on disk it is different"

@@ -78,6 +78,23 @@ def test_what_the_sparse_checkout_leaves_out(ground: Ground) -> None:
     assert ground.waiting() == {"a.csv": ("missing-content", told)}
 
 
+def test_what_is_also_made_from_a_file_that_the_sparse_checkout_leaves_out(ground: Ground) -> None:
+    """It would be made without that file, as if it had been deleted."""
+    ground.commit({R + "a.csv": "1\n", R + "a2.csv": "1\n", R + "a3.csv": "1\n"})
+    ground.run()
+    ground.git("sparse-checkout", "set", "--no-cone", "/*", f"!{R}a2.csv", f"!{R}a3.csv")
+    assert ground.plan().changes == ()
+    ground.write({R + "a.csv": "2\n"})
+    told = (
+        f"what is made from it also reads {R}a2.csv, {R}a3.csv, whose content is not here: "
+        f"git sparse-checkout add {R.rstrip('/')}"
+    )
+    assert ground.waiting() == {"a.csv": ("missing-content", told)}
+    assert ground.run() == []
+    ground.git("sparse-checkout", "disable")
+    assert ground.run() == ["a"]
+
+
 def test_a_pipe_in_the_place_of_a_file(ground: Ground) -> None:
     (ground.top / R / "a.csv").unlink()
     os.mkfifo(ground.top / R / "a.csv")
