@@ -137,12 +137,13 @@ class State:
 
     Attributes:
         assumed: What it was said to reflect, by path.
-        again: Whether it has to be made in any case.
+        unseen: What git did not look at when it was made.
     """
 
     own: Mapping[str, str] | None = None
     parents: Mapping[str, State] = field(default_factory=dict)
     assumed: Mapping[str, str | None] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
 
 
 NEVER = State()
@@ -356,6 +357,7 @@ class World:
         lines = self.main.truth()
         new, self.read_lines = lines[self.read_lines :], len(lines)
         made = []
+        unseen = frozenset(self.ignored(self.main) | self.ignored(self.linked)) if new else frozenset()
         for line in new:
             if line["home"] != str(self.home):
                 continue
@@ -363,7 +365,7 @@ class World:
             own = {path[len(ROOT) + 1 :]: oid for path, oid in line["read"].items()}
             above = CODES[self.code].get(target, {}).get("parents", ())
             parents = {parent: self.states.get(parent, NEVER) for parent in above}
-            self.states[target] = State(own, parents)
+            self.states[target] = State(own, parents, unseen=unseen)
             made.append(target)
         return made
 
@@ -377,26 +379,31 @@ class World:
 
     def settled(self, path: str, target: str, files: Mapping[str, str]) -> bool:
         """Whether a deletion leaves nothing to do: nothing that is left feeds what it fed the target by."""
-        living = {one for left in files.keys() - self.ignored() for one in self.named(left)} | {"ext"}
+        living = {one for left in files.keys() - self.ignored(self.main) for one in self.named(left)} | {
+            "ext"
+        }
         return not any(target in self.made_from({one}) for one in self.named(path) & living)
 
-    def ignored(self) -> set[str]:
+    def ignored(self, where: StandInProject) -> set[str]:
         """The files on disk that git does not look at."""
         if not (self.main.top / ".git/info/exclude").read_text():
             return set()
-        found = self.git("ls-files", "-z", "-o", "-i", "--exclude-standard", "--", ROOT).split("\0")
+        found = self.git("ls-files", "-z", "-o", "-i", "--exclude-standard", "--", ROOT, where=where).split(
+            "\0"
+        )
         return {path[len(ROOT) + 1 :] for path in found}
 
     def due(self, files: Mapping[str, str]) -> dict[str, list[str]]:
         """Target → the paths of which it was made from another content."""
         found: dict[str, list[str]] = {}
-        ignored = self.ignored()
+        ignored = self.ignored(self.main)
         for path in (*PATHS, KEPT):
             now = files.get(path)
             for target in sorted(self.fed(path)):
-                if self.reflects(self.states.get(target, NEVER), target, path, now):
+                state = self.states.get(target, NEVER)
+                if self.reflects(state, target, path, now):
                     continue
-                if now is None and self.settled(path, target, files):
+                if now is None and (path in state.unseen or self.settled(path, target, files)):
                     continue
                 if path in ignored:
                     continue
@@ -445,8 +452,9 @@ class World:
             target = draw.choice(sorted(due))
             # Of what is gone, and was settled as such, nothing is there to be explained.
             path = draw.choice([one for one in due[target] if one in files] or due[target])
-            told = self.tool("explain", f"{ROOT}/{path}", "--format", "json").stdout
-            if not any(one["pending"] for one in json.loads(told or "[]")):
+            done = self.tool("explain", f"{ROOT}/{path}", "--format", "json")
+            unheard = path not in files and "neither a raw file nor" in done.stderr
+            if not unheard and not any(one["pending"] for one in json.loads(done.stdout or "[]")):
                 raise LossError(f"explain says nothing of {path}, of which {target} has another content")
 
     def _judge_otherwise(self, content: str) -> None:
