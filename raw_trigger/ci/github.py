@@ -8,8 +8,9 @@ from pathlib import Path
 from raw_trigger.ci import comment as comments
 from raw_trigger.ci import outputs, summary
 from raw_trigger.ci.annotations import Annotation, commands, remarks
+from raw_trigger.ci.comparison import Comparison, Request
 from raw_trigger.ci.handover import Comment
-from raw_trigger.ci.job import Comparison, JobResult, Request, leave_comment
+from raw_trigger.ci.job import JobResult, leave_comment
 from raw_trigger.model.plan import Plan
 from raw_trigger.model.rows import RowCounts
 

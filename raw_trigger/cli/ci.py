@@ -30,7 +30,8 @@ from raw_trigger.errors import RawTriggerError, UsageError
 if TYPE_CHECKING:
     from subprocess import Popen
 
-    from raw_trigger.ci.job import Comparison, JobResult, Request
+    from raw_trigger.ci.comparison import Comparison, Request
+    from raw_trigger.ci.job import JobResult
     from raw_trigger.model.plan import Plan
     from raw_trigger.workspace.places import Place
     from raw_trigger.workspace.workspace import Workspace
@@ -116,7 +117,7 @@ def ci(
     known = _Known()
 
     def asked() -> Request:
-        from raw_trigger.ci.job import Request
+        from raw_trigger.ci.comparison import Request
 
         if no_catalog and mode is not Mode.plan:
             raise UsageError(f"--no-catalog is for --mode plan: {mode.value} needs the Dagster project")
