@@ -9,18 +9,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from raw_trigger.content.compared import Contents, Told
-from raw_trigger.content.disk import in_the_way
-from raw_trigger.content.feeding import Feeding, desired_paths, lacking
+from raw_trigger.content.disk import obstacles
+from raw_trigger.content.feeding import Feeding, desired_paths
 from raw_trigger.dvc.tracked import Tracked
-from raw_trigger.errors import ConfigError, ProjectError, RawTriggerError, RecordError, UsageError
+from raw_trigger.errors import ProjectError, RawTriggerError, RecordError
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.mapping.rules import Match, RuleBook, unknown_asset
-from raw_trigger.model.assets import JOB, Catalog
+from raw_trigger.mapping.rules import Match, RuleBook
+from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired, Entry, to_bytes
 from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange, Target
 from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
-from raw_trigger.planning.asked import no_key
+from raw_trigger.planning.asked import require_known
 from raw_trigger.planning.lineage import Lineage
 from raw_trigger.planning.plan import make_plan
 from raw_trigger.record import tree as recorded_tree
@@ -114,7 +114,7 @@ class Planner:
         repo = self.workspace.repo
         # The plan that follows looks at the same.
         self.listing = listing or self.listed(base, desired)
-        changes = self._differing(base.oid, desired)
+        changes = self._since(base.oid, desired)
         if not changes:
             sides = [side for side in (base.oid, desired.oid) if side]
             config = self.workspace.config
@@ -122,7 +122,7 @@ class Planner:
         self.links.look_at(desired, self.listing)
         # What is recorded and gone is nowhere in what is there, and still has to be done.
         record = self.record if base.kind == "empty" else None
-        since = () if record is None else self._differing(record.tree, desired)
+        since = () if record is None else self._since(record.tree, desired)
         old = None if record is None else record.tree
         before, further = self.tracked.changes(since, old, desired.oid)
         seen, pointers = self.tracked.changes(changes, base.oid, desired.oid, beside=True)
@@ -141,20 +141,10 @@ class Planner:
         """Returns a listing of the index and the disk, yet to be read, for these two sides."""
         return Listing(self.workspace.repo, self.tracked.watched(base.oid, desired))
 
-    def _differing(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
+    def _since(self, base: str | None, desired: Desired) -> tuple[Change, ...]:
         """What git says differs under the raw roots."""
-        repo = self.workspace.repo
-        old = base or repo.empty_tree
-        roots = self.tracked.watched(base, desired)
-        if desired.kind == "revision":
-            assert desired.oid is not None
-            changes = diff.between_trees(repo, old, desired.oid, roots)
-        elif desired.kind == "index":
-            changes = diff.to_index(repo, old, roots)
-        else:
-            listing = self.listing if self.listing.roots == roots else None
-            changes = diff.to_worktree(repo, old, roots, listing)
-        return changes
+        repo, watched = self.workspace.repo, self.tracked.watched(base, desired)
+        return diff.between(repo, base or repo.empty_tree, desired, watched, self.listing)
 
     def _with_recorded(self, found: ChangeSet, since: Iterable[Change], record: Record) -> ChangeSet:
         """Everything that is there, with what is recorded and is not.
@@ -227,23 +217,13 @@ class Planner:
         return named_instance(workspace.repo, workspace.project.home()) if self.checks_instance else None
 
     def counted(self, plan: Plan) -> Plan:
-        """Returns the plan with what there is to tell of the changes' contents.
-
-        That is what they do to the rows of tables, if it is quickly counted, and which are Git LFS's.
-        """
+        """Returns the plan with what there is to tell of the changes' contents."""
         if not plan.changes:
             return plan
         # Imported here: most plans are over before anything has to be counted.
-        from raw_trigger.content.counting import Counting
-        from raw_trigger.repo.lfs import lfs_paths
+        from raw_trigger.content.counting import counted
 
-        changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
-        with Counting(self.workspace.repo, changes) as counting:
-            rows = counting.counts()
-        counted = (replace(p, rows=rows[p.change.path]) if p.change.path in rows else p for p in plan.changes)
-        lfs = lfs_paths(self.workspace.repo, changes.changes)
-        told = (replace(p, change=p.change.as_lfs()) if p.change.path in lfs else p for p in counted)
-        return replace(plan, changes=tuple(told))
+        return counted(self.workspace.repo, plan)
 
     def catalog(self) -> Catalog:
         """Returns the catalog, loaded afresh once."""
@@ -309,63 +289,26 @@ class Planner:
         workspace = self.workspace
         rules = self.rules(catalog)
         if catalog is not None:
-            _require_known(rules, catalog, self.wishes.narrowing)
-            self._require_partitions(catalog)
+            require_known(rules, catalog, self.wishes.narrowing, PartitionKeys(time.time()))
         if record is not None:
             record = self.record_under(rules, record)
             changes = self.with_exceptions(changes, record, rules)
-        looks = launching or changes.desired.kind != "revision"
+        disk = Disk()
+        if launching or changes.desired.kind != "revision":
+            made_from = self.lineage(rules).made_from
+            disk = obstacles(workspace.repo, self.tracked, changes, self.listing, rules, made_from)
         with self.contents(changes, rules, record) as contents:
             plan = make_plan(
                 changes,
                 rules,
                 self.options(),
-                disk=self._disk(changes, rules) if looks else Disk(),
+                disk=disk,
                 files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 record=record,
             )
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
             plan = replace(plan, record=None)
         return plan if not self.unfetched else self._with_words(plan)
-
-    def _disk(self, changes: ChangeSet, rules: RuleBook) -> Disk:
-        """What on disk stands in the way of the changes: in their own place, or beside them."""
-        # Imported here: what is only planned does not look at the disk.
-        from raw_trigger.content.absent import absent, commands, left_out, may_lack
-        from raw_trigger.planning.deletions import shown
-
-        repo = self.workspace.repo
-        disk = in_the_way(repo, self.tracked, changes, self.listing, rules.feeds)
-        if not changes.changes:
-            return disk
-        gone = left_out(repo, self.listing)
-        if may_lack(repo):
-            listed = desired_paths(repo, self.tracked, changes.desired)
-            looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
-            # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
-            gone |= {path: found for path, found in looked if found is not None and found.tool is not None}
-        lacks = lacking(
-            (change.path for change in changes.changes if disk.obstacle(change.path) is None),
-            gone,
-            rules,
-            self.lineage(rules).made_from,
-        )
-        told = {
-            path: f"what is made from it also reads {shown(others)}, whose content is not here: "
-            f"{commands(gone[one] for one in others)}"
-            for path, others in lacks.items()
-        }
-        return replace(disk, missing={**disk.missing, **told}, lacks=lacks)
-
-    def _require_partitions(self, catalog: Catalog) -> None:
-        narrowing = self.wishes.narrowing
-        # Any text may tell the runs of a job apart.
-        jobs = any(rule.run_config is not None for rule in self.workspace.config.rules)
-        assets = bool(narrowing.assets) and not any(key.startswith(JOB) for key in narrowing.assets)
-        if narrowing.partitions and (assets or not jobs):
-            wrong = no_key(narrowing.partitions, narrowing.assets, catalog, PartitionKeys(time.time()))
-            if wrong is not None:
-                raise UsageError(wrong, "`raw-trigger status --partitions` draws those there are")
 
     def _with_words(self, plan: Plan) -> Plan:
         """The plan with why content that is not here could not be fetched."""
@@ -549,12 +492,3 @@ def _doubtful(plan: Plan) -> bool:
     # That a window is still open says the clock, not the catalog.
     skipped = (t for t in plan.targets if t.action == "skip" and t.ready is None)
     return unknown or any(t.unknown or not t.settles for t in skipped)
-
-
-def _require_known(rules: RuleBook, catalog: Catalog, narrowing: Narrowing) -> None:
-    unknown = [f"{position}: {unknown_asset(key, catalog)}" for position, key in rules.unknown_assets()]
-    if unknown:
-        raise ConfigError("\n".join(unknown), "`raw-trigger check` lists the assets there are")
-    for key in narrowing.assets:
-        if not catalog.has(key):
-            raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,10 @@ from raw_trigger.dvc.data import content
 from raw_trigger.errors import GitError, TableError
 from raw_trigger.mapping.formats import kind_of
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
+from raw_trigger.model.plan import Plan
 from raw_trigger.model.rows import RowCounts
 from raw_trigger.repo.blobs import Blobs
+from raw_trigger.repo.lfs import lfs_paths
 from raw_trigger.repo.repository import Repository
 
 FILE_LIMIT = 16 << 20
@@ -36,6 +38,22 @@ class _Side:
 
     size: int
     open: Callable[[], BinaryIO] | None
+
+
+def counted(repo: Repository, plan: Plan) -> Plan:
+    """Returns the plan with what there is to tell of the changes' contents.
+
+    That is what they do to the rows of tables, if it is quickly counted, and which are Git LFS's.
+    """
+    if not plan.changes:
+        return plan
+    changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
+    with Counting(repo, changes) as counting:
+        rows = counting.counts()
+    lfs = lfs_paths(repo, changes.changes)
+    told = (replace(p, rows=rows[p.change.path]) if p.change.path in rows else p for p in plan.changes)
+    every = (replace(p, change=p.change.as_lfs()) if p.change.path in lfs else p for p in told)
+    return replace(plan, changes=tuple(every))
 
 
 class Counting:

@@ -8,11 +8,15 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from raw_trigger.content.absent import absent, left_out
+from raw_trigger.content.absent import absent, commands, left_out, may_lack
+from raw_trigger.content.feeding import desired_paths, lacking
 from raw_trigger.dvc.tracked import Out, Tracked
+from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import Change, ChangeSet, Entry, show
-from raw_trigger.model.plan import Disk
+from raw_trigger.model.plan import Disk, Target
+from raw_trigger.planning.deletions import shown
 from raw_trigger.repo import diff
 from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
@@ -20,6 +24,39 @@ from raw_trigger.repo.submodules import checked_out, edited
 
 Feeds = Callable[[bytes], bool]
 """Says whether anything is made from a path."""
+
+
+def obstacles(
+    repo: Repository,
+    tracked: Tracked,
+    changes: ChangeSet,
+    listing: Listing,
+    rules: RuleBook,
+    made_from: Callable[[Target], Iterable[Target]],
+) -> Disk:
+    """Returns what on disk stands in the way of the changes: in their own place, or beside them.
+
+    Args:
+        listing: Of what :meth:`Tracked.watched` says of both sides.
+        made_from: Returns the targets that are made when a target is.
+    """
+    disk = in_the_way(repo, tracked, changes, listing, rules.feeds)
+    if not changes.changes:
+        return disk
+    gone = left_out(repo, listing)
+    if may_lack(repo):
+        listed = desired_paths(repo, tracked, changes.desired)
+        looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
+        # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
+        gone |= {path: found for path, found in looked if found is not None and found.tool is not None}
+    free = (change.path for change in changes.changes if disk.obstacle(change.path) is None)
+    lacks = lacking(free, gone, rules, made_from)
+    told = {
+        path: f"what is made from it also reads {shown(others)}, whose content is not here: "
+        f"{commands(gone[one] for one in others)}"
+        for path, others in lacks.items()
+    }
+    return replace(disk, missing={**disk.missing, **told}, lacks=lacks)
 
 
 def in_the_way(

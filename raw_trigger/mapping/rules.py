@@ -282,6 +282,11 @@ class RuleBook:
         match = self.match(path)
         return match is not None and match.clause is not None
 
+    @property
+    def configures_runs(self) -> bool:
+        """Says whether a rule of the file configures the runs of a job."""
+        return any(one.rule.run_config is not None for one in self._file.rules)
+
     def unknown_assets(self) -> list[tuple[Position, str]]:
         """Returns the assets that the file's rules name outright and the catalog lacks."""
         if self.catalog is None:

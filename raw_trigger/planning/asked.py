@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from raw_trigger.errors import ConfigError, UsageError
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.patterns import compile_glob
-from raw_trigger.mapping.rules import RuleBook
-from raw_trigger.model.assets import Catalog, Partitions
+from raw_trigger.mapping.rules import RuleBook, unknown_asset
+from raw_trigger.model.assets import JOB, Catalog, Partitions
 from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Narrowing, Target
 from raw_trigger.model.text import sample
@@ -43,6 +44,27 @@ def path_filter(globs: Sequence[str], rules: RuleBook) -> Callable[[bytes], bool
         return any(p.match(name) is not None for p in patterns for name in names)
 
     return wanted
+
+
+def require_known(rules: RuleBook, catalog: Catalog, narrowing: Narrowing, keys: PartitionKeys) -> None:
+    """Raises an error where a rule, or who asks, names something that is not in the project.
+
+    Raises:
+        ConfigError: a rule names an asset that is not there.
+        UsageError: an asset, or a partition, that is asked for is not there.
+    """
+    unknown = [f"{position}: {unknown_asset(key, catalog)}" for position, key in rules.unknown_assets()]
+    if unknown:
+        raise ConfigError("\n".join(unknown), "`raw-trigger check` lists the assets there are")
+    for key in narrowing.assets:
+        if not catalog.has(key):
+            raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
+    assets = bool(narrowing.assets) and not any(key.startswith(JOB) for key in narrowing.assets)
+    # Any text may tell the runs of a job apart.
+    if narrowing.partitions and (assets or not rules.configures_runs):
+        wrong = no_key(narrowing.partitions, narrowing.assets, catalog, keys)
+        if wrong is not None:
+            raise UsageError(wrong, "`raw-trigger status --partitions` draws those there are")
 
 
 def no_key(

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Entry
+from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Desired, Entry
 from raw_trigger.repo.git import quoted
 from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
@@ -41,6 +41,23 @@ class _Raw(NamedTuple):
     new_oid: str
     status: str
     path: bytes
+
+
+def between(
+    repo: Repository, old: str, desired: Desired, roots: Sequence[str], listing: Listing | None = None
+) -> tuple[Change, ...]:
+    """Returns what differs from tree ``old`` to what is desired.
+
+    Args:
+        listing: Taken where it is of the same roots; else what is on disk is listed again.
+    """
+    if desired.kind == "revision":
+        assert desired.oid is not None
+        return between_trees(repo, old, desired.oid, roots)
+    if desired.kind == "index":
+        return to_index(repo, old, roots)
+    same = listing is not None and listing.roots == tuple(roots)
+    return to_worktree(repo, old, roots, listing if same else None)
 
 
 def between_trees(repo: Repository, old: str, new: str, roots: Sequence[str]) -> tuple[Change, ...]:
