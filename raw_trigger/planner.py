@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,10 +14,10 @@ from raw_trigger.content.feeding import Feeding, desired_paths
 from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import ProjectError, RawTriggerError, RecordError
 from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.mapping.rules import Match, RuleBook
+from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Catalog
-from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired, Entry, to_bytes
-from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange, Target
+from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired
+from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange
 from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planning.asked import require_known
@@ -25,6 +25,7 @@ from raw_trigger.planning.lineage import Lineage
 from raw_trigger.planning.plan import make_plan
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.rules import record_under
+from raw_trigger.recorded_files import RecordedFiles
 from raw_trigger.repo import diff
 from raw_trigger.repo.code import code_of
 from raw_trigger.repo.links import Links
@@ -273,7 +274,11 @@ class Planner:
     def _needs_catalog(self, changes: ChangeSet, record: Record | None) -> bool:
         """Whether the file's rules alone do not settle it: that nothing is made from any changed path."""
         narrowing = self.wishes.narrowing
-        if narrowing.assets or narrowing.partitions or (record is not None and self.in_doubt(record)):
+        if (
+            narrowing.assets
+            or narrowing.partitions
+            or (record is not None and record.in_doubt(self.workspace.roots))
+        ):
             return True
         rules = self.rules(None)
         before = None if record is None else record.rules
@@ -407,25 +412,15 @@ class Planner:
     def record_under(self, rules: RuleBook, record: Record) -> Record:
         """Returns the record as these rules read it: see :func:`raw_trigger.record.rules.record_under`."""
         lineage = Lineage(rules.catalog, self.workspace.config.downstream, time.time())
-        return record_under(record, rules, lineage, _RecordedFiles(self, record, rules))
+        return record_under(record, rules, lineage, self._recorded_files(record))
 
     def with_exceptions(self, changes: ChangeSet, record: Record, rules: RuleBook) -> ChangeSet:
         """Returns the changes with the paths that are as recorded and not reflected by all targets."""
         return self.with_paths(
-            changes, record, (path for path in self.in_doubt(record) if self._may_feed(path, rules))
+            changes,
+            record,
+            (path for path in record.in_doubt(self.workspace.roots) if self._may_feed(path, rules)),
         )
-
-    def in_doubt(self, record: Record) -> list[bytes]:
-        """Returns the raw files that not all targets reflect as they are recorded.
-
-        What a record still says of other folders, which were raw roots once, is nobody's business.
-        """
-        roots = [to_bytes(root) for root in self.workspace.roots]
-        return [
-            path
-            for path in record.doubtful
-            if any(root in (b".", path) or path.startswith(root + b"/") for root in roots)
-        ]
 
     def with_paths(self, changes: ChangeSet, record: Record, paths: Iterable[bytes]) -> ChangeSet:
         """Returns the changes with these paths too, as they are recorded."""
@@ -433,13 +428,11 @@ class Planner:
         further = [path for path in paths if path not in known]
         if not further:
             return changes
-        entries = self._recorded_at(record, further)
+        entries = self._recorded_files(record).at(further)
         return changes.extended({path: entries.get(path) for path in further})
 
-    def _recorded_at(self, record: Record, paths: Sequence[bytes]) -> dict[bytes, Entry]:
-        entries = recorded_tree.at(self.workspace.repo, record, paths)
-        self.tracked.find(record.tree, (path for path, entry in entries.items() if entry.mode == DVC_MODE))
-        return entries
+    def _recorded_files(self, record: Record) -> RecordedFiles:
+        return RecordedFiles(self.workspace.repo, self.tracked, record, self.contents)
 
     def _may_feed(self, path: bytes, rules: RuleBook) -> bool:
         """Whether anything may be made from it by these rules: of what else nobody asks who has seen it."""
@@ -452,38 +445,6 @@ class Planner:
         other._fresh, other._known, other.obtain = self._fresh, self._known, self.obtain
         other.__dict__["record"] = self.record
         return other
-
-
-class _RecordedFiles:
-    """See :class:`raw_trigger.record.rules.RecordedFiles`."""
-
-    def __init__(self, planner: Planner, record: Record, rules: RuleBook) -> None:
-        self._planner = planner
-        self._record = record
-        self._rules = rules
-
-    def every(self) -> dict[bytes, Entry]:
-        return dict(self._planner.tracked.files(self._record.tree))
-
-    def at(self, paths: Sequence[bytes]) -> dict[bytes, Entry]:
-        return self._planner._recorded_at(self._record, paths)
-
-    def fed(
-        self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry]
-    ) -> dict[bytes, tuple[Target, ...]]:
-        by_row = tuple(Change(path, files[path], None) for path, match in matches.items() if match.by_row)
-        recorded = ChangeSet(Base("recorded", "", None, ""), Desired("revision", ""), by_row)
-        with self._planner.contents(recorded, self._rules) as contents:
-            # As what is gone: nobody can mend any more what was recorded.
-            told = {
-                path: contents(path, match, files[path], None)
-                for path, match in matches.items()
-                if match.by_row
-            }
-            return {
-                path: told[path].targets if path in told and told[path].missing is None else match.targets
-                for path, match in matches.items()
-            }
 
 
 def _doubtful(plan: Plan) -> bool:

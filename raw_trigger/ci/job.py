@@ -232,7 +232,7 @@ def _has_to_look(found: Comparison, planner: Planner) -> bool:
     record = planner.record
     if not found.records or record is None:
         return False
-    return record.code != planner.code(found.desired) or bool(planner.in_doubt(record))
+    return record.code != planner.code(found.desired) or bool(record.in_doubt(planner.workspace.roots))
 
 
 def _counted(found: Comparison, planner: Planner, request: Request, plan: Plan) -> Plan:

@@ -156,7 +156,11 @@ def _saying(listener: Listener) -> Listener:
 def _may_have_work(planner: Planner, event: HookEvent) -> bool:
     """Says whether a process has to be started at all, without asking the Dagster project."""
     record = planner.record
-    if record is None or planner.in_doubt(record) or planner.detect(event.base, event.desired).changes:
+    if (
+        record is None
+        or record.in_doubt(planner.workspace.roots)
+        or planner.detect(event.base, event.desired).changes
+    ):
         return True
     return record.rules is not None and not planner.rules(None).same_file(record.rules)
 
@@ -206,7 +210,9 @@ def _of_the_commit(planner: Planner, event: HookEvent, found: ChangeSet) -> froz
 def _pending(planner: Planner, found: ChangeSet) -> frozenset[bytes]:
     """Returns all pending paths, as far as they are known without the Dagster project."""
     changed = frozenset(change.path for change in found.changes)
-    return changed if planner.record is None else changed.union(planner.in_doubt(planner.record))
+    return (
+        changed if planner.record is None else changed.union(planner.record.in_doubt(planner.workspace.roots))
+    )
 
 
 def untold(projects: Projects) -> Job | None:

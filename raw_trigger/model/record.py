@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from raw_trigger.model.changes import DVC_MODE, FILE_MODE, Entry
+from raw_trigger.model.changes import DVC_MODE, FILE_MODE, Entry, to_bytes
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.rules import agree, takes_over
 
@@ -219,6 +219,18 @@ class Record:
     def doubtful(self) -> Collection[bytes]:
         """Returns the paths that not all targets reflect as they are recorded."""
         return self.kept.keys() | self._marked.keys()
+
+    def in_doubt(self, roots: Iterable[str]) -> list[bytes]:
+        """Returns the doubtful paths below these raw roots.
+
+        What a record still says of other folders, which were raw roots once, is nobody's business.
+        """
+        tops = [to_bytes(root) for root in roots]
+        return [
+            path
+            for path in self.doubtful
+            if any(top in (b".", path) or path.startswith(top + b"/") for top in tops)
+        ]
 
     def exceptions_of(self, path: bytes) -> Reflected:
         """Returns what single targets reflect of the path where that is not the recorded content."""

@@ -23,7 +23,7 @@ class RecordedFiles(Protocol):
         """Returns the files at these paths."""
 
     def fed(
-        self, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry]
+        self, rules: RuleBook, matches: Mapping[bytes, Match], files: Mapping[bytes, Entry]
     ) -> Mapping[bytes, Sequence[Target]]:
         """Returns what these files feed, as their rows tell where rules ask for that.
 
@@ -44,7 +44,7 @@ def record_under(record: Record, rules: RuleBook, lineage: Lineage, recorded: Re
         before = RuleBook.described(record.rules)
         files = recorded.every()
         newly = rules.newly_mapped(before, files)
-        record = record.under(None, _made_from(recorded.fed(newly, files), lineage))
+        record = record.under(None, _made_from(recorded.fed(rules, newly, files), lineage))
         record = record.under(None, _newly_reached(before, rules, files, lineage, recorded))
         edited = rules.edited(before, {*files, *record.doubtful})
         # What is no longer there may be in what they reflect.
@@ -73,7 +73,7 @@ def _newly_reached(
     """What is made downstream of the files only since `downstream:` or the graph was edited."""
     reached = rules.newly_reached(before, files)
     matches = {path: match for path in reached if (match := rules.match(path)) is not None}
-    made = _made_from(recorded.fed(matches, files), lineage)
+    made = _made_from(recorded.fed(rules, matches, files), lineage)
     return {
         path: [name for name in names if name.partition("|")[0] in reached[path]]
         for path, names in made.items()
@@ -94,7 +94,7 @@ def _with_rows(record: Record, rules: RuleBook, lineage: Lineage, recorded: Reco
         newly = tuple(target for target in targets if target.text in record.kept[path])
         if match is not None and newly:
             unread[path] = replace(match, targets=newly)
-    fed = recorded.fed(unread, files)
+    fed = recorded.fed(rules, unread, files)
     known = {path: targets for path, targets in fed.items() if not set(targets) & set(unread[path].targets)}
     record = record.under(None, _made_from(known, lineage))
     exceptions = dict(record.kept)

@@ -89,5 +89,8 @@ def test_what_is_recorded_of_a_folder_that_was_a_root_once(repo: Repo) -> None:
     assert ground.run() == ["a"]
     planner = ground.trigger().planner
     assert planner.record is not None
-    assert (list(planner.record.doubtful), planner.in_doubt(planner.record)) == ([b"old/b.csv"], [])
+    assert (list(planner.record.doubtful), planner.record.in_doubt(planner.workspace.roots)) == (
+        [b"old/b.csv"],
+        [],
+    )
     assert ground.plan().changes == ()
