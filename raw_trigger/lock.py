@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raw_trigger.errors import ROOM, RawTriggerError
+from raw_trigger.model.owner import named
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -134,6 +135,6 @@ def _is_free(path: Path) -> bool:
 def _holder(owner: Path) -> str:
     try:
         known = json.loads(owner.read_text())
-        return f"raw-trigger {known['face']} (process {known['pid']})"
+        return named(known["face"], known["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return "another raw-trigger"

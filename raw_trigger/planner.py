@@ -17,6 +17,7 @@ from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired
+from raw_trigger.model.owner import named
 from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange
 from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
@@ -310,6 +311,7 @@ class Planner:
                 disk=disk,
                 files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 record=record,
+                at_work=None if record is None else self._at_work(record),
             )
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
             plan = replace(plan, record=None)
@@ -323,6 +325,20 @@ class Planner:
             return replace(planned, reason=f"{planned.reason} ({why[0]})") if why else planned
 
         return replace(plan, changes=tuple(map(told, plan.changes)))
+
+    def _at_work(self, record: Record) -> dict[str, str]:
+        """The targets, as text, that other processes are making at this moment, and which these are."""
+        if not record.launches:
+            return {}
+        # Imported here: hardly ever is anybody at work.
+        from raw_trigger.ledger.owner import owner_alive, this_process
+
+        found: dict[str, str] = {}
+        for launch in record.launches.values():
+            if launch.owner is not None and launch.owner != this_process() and owner_alive(launch.owner):
+                who = named(launch.face, launch.owner.pid)
+                found |= dict.fromkeys((name for names in launch.paths.values() for name in names), who)
+        return found
 
     def contents(self, changes: ChangeSet, rules: RuleBook, record: Record | None = None) -> Contents:
         """Compares the contents of these changes, of those files whose rules ask for it.
@@ -452,4 +468,4 @@ def _doubtful(plan: Plan) -> bool:
     unknown = any(p.disposition == "unmapped" for p in plan.changes)
     # That a window is still open says the clock, not the catalog.
     skipped = (t for t in plan.targets if t.action == "skip" and t.ready is None)
-    return unknown or any(t.unknown or not t.settles for t in skipped)
+    return unknown or any(t.unknown or not (t.settles or t.in_flight) for t in skipped)

@@ -58,6 +58,10 @@ class Status:
             "targets": [
                 {"asset": t.target.asset, "partition": t.target.partition} for t in self.plan.actionable
             ],
+            "in_flight": [
+                {"asset": t.target.asset, "partition": t.target.partition, "reason": t.reason}
+                for t in self.plan.in_flight
+            ],
             "environments": [
                 {"name": e.name, "tree": e.tree, "changed_files_to_head": e.behind} for e in self.environments
             ],

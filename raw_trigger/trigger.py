@@ -115,7 +115,7 @@ class Trigger:
         if found is None:
             found = planner.detect(base, desired, only)
         plan = self._fetched(planner.plan(found, launching=True), only)
-        if not plan.actionable:
+        if not plan.actionable and not plan.in_flight:
             yield plan
             return
         waits: list[str] = []
@@ -130,7 +130,8 @@ class Trigger:
             planner.look_again(at_code=bool(waits))
             interrupted.settle(planner, self.warnings.append)
             record = planner.record
-            if not waits and planner.has_cached_catalog and _is_about(plan, before, record):
+            now = not waits and not plan.in_flight
+            if now and planner.has_cached_catalog and _is_about(plan, before, record):
                 # Or nobody was, and the plan is of just now: loading the project takes longer than the rest.
                 with ready() if soon else nullcontext():
                     yield plan

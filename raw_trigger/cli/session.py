@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -286,6 +286,30 @@ def planner_of(
     narrowing = Narrowing(tuple(assets or ()), globs(paths), ranges(partitions))
     wishes = Wishes(narrowing, depth(downstream), not no_catalog)
     return Planner(workspace_of(context, environment), wishes)
+
+
+def settle_killed(planner: Planner) -> None:
+    """Records what runs had finished that were killed, so that it is not shown as pending.
+
+    Nothing happens where another command is at work: it does that itself.
+    """
+    record = planner.record
+    if record is None or not record.launches or not planner.wishes.use_catalog:
+        return
+    # Imported here: runs are hardly ever killed.
+    from raw_trigger import interrupted
+    from raw_trigger.lock import LockError, locked
+
+    workspace = planner.workspace
+    if not interrupted.interrupted(record.launches):
+        return
+    with (
+        suppress(LockError),
+        locked(workspace.locks, workspace.environment, "settle", lambda _: None, patience=0),
+    ):
+        planner.look_again()
+        interrupted.settle(planner, tell_stderr)
+        planner.look_again()
 
 
 def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:

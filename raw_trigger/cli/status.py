@@ -13,6 +13,7 @@ from raw_trigger.cli.session import (
     PlainFormat,
     PlainFormatOption,
     planner_of,
+    settle_killed,
     text_renderer,
     write,
 )
@@ -35,6 +36,7 @@ def status(
     from raw_trigger.status import status_of
 
     planner = planner_of(context, environment=environment)
+    settle_killed(planner)
     if partitions:
         _grids(planner, tuple(asset or ()), form)
         return

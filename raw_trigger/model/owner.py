@@ -20,3 +20,8 @@ class Owner:
     namespace: str
     pid: int
     started: str
+
+
+def named(face: str, pid: int) -> str:
+    """Returns how a message names who is at work: the command or the hook, and its process."""
+    return f"raw-trigger {'run' if face == 'cli' else face} (process {pid})"

@@ -94,7 +94,8 @@ class PlannedTarget:
     ``reads`` those of these that it is made from directly, not only through something above it.
     ``above`` are those of its plan that it is directly made from, also those that are skipped for now.
     ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
-    has no such partition, ``ready`` at which moment it will have (seconds since 1970).
+    has no such partition, ``ready`` at which moment it will have (seconds since 1970), ``in_flight`` that
+    another process is making it, or something that it is made from.
     """
 
     target: Target
@@ -110,6 +111,7 @@ class PlannedTarget:
     settles: bool = False
     unknown: bool = False
     ready: float | None = None
+    in_flight: bool = False
 
     @property
     def sentence(self) -> str:
@@ -164,6 +166,11 @@ class Plan:
         return tuple(t for t in self.targets if t.action != "skip")
 
     @property
+    def in_flight(self) -> tuple[PlannedTarget, ...]:
+        """Returns the targets that another process is making, or that wait for those."""
+        return tuple(t for t in self.targets if t.in_flight)
+
+    @property
     def due(self) -> Mapping[bytes, Sequence[str]]:
         """Returns the targets with something to do, as text, by the paths that they are due for."""
         found: dict[bytes, list[str]] = {}
@@ -200,10 +207,10 @@ class Plan:
 
     @property
     def pending(self) -> bool:
-        """Says whether these changes still need an action, and not only time to pass."""
+        """Says whether these changes still need an action, and not only a time window to end."""
         undecided = any(c.reason == NO_CATALOG for c in self.changes)
         unknown = any(target.unknown and not target.settles for target in self.targets)
-        return bool(self.actionable or self.waiting or self.errors or undecided or unknown)
+        return bool(self.actionable or self.in_flight or self.waiting or self.errors or undecided or unknown)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -30,6 +30,7 @@ def make_plan(
     files: Files | None = None,
     record: Record | None = None,
     made: Collection[Target] = (),
+    at_work: Mapping[str, str] | None = None,
 ) -> Plan:
     """Makes the plan for these changes. The same inputs give the same plan, in whatever order they come.
 
@@ -39,6 +40,7 @@ def make_plan(
         record: What the changes are compared with, where that is a record: what reflects a path's
             content already is left out for it. None: nothing is known to.
         made: What runs even where deletions leave nothing to make it from.
+        at_work: The targets, as text, that others are making at this moment, and who.
     """
     drafts = Drafts(changes, rules, options, disk or Disk(), files or NoFiles(), record, made)
     every = planned_paths(drafts)
@@ -50,6 +52,7 @@ def make_plan(
     drop_reflected(drafts)
     tell_of_rest(drafts)
     narrow_by_failure(drafts)
+    hold_back(drafts, at_work or {})
     planned = without_reflected(drafts, every)
     tell_of_none(drafts, changes.base, planned)
     order(drafts)
@@ -98,6 +101,28 @@ def without_reflected(drafts: Drafts, planned: Iterable[PlannedChange]) -> tuple
     )
 
 
+def hold_back(drafts: Drafts, at_work: Mapping[str, str]) -> None:
+    """Leaves out what others are making at this moment, and what is made from that.
+
+    Args:
+        at_work: These targets, as text, and who makes them.
+    """
+    planned = [draft for draft in drafts.by_target.values() if draft.action != "skip"]
+    held: dict[Target, str] = {}
+    for draft in planned:
+        if draft.target.text in at_work:
+            held[draft.target] = f"{at_work[draft.target.text]} is making it"
+    while held:
+        for draft in planned:
+            if draft.target in held:
+                draft.action, draft.in_flight, draft.reason = "skip", True, held[draft.target]
+        planned = [draft for draft in planned if draft.target not in held]
+        above = {
+            draft.target: sorted(draft.above & held.keys(), key=attrgetter("sort_key")) for draft in planned
+        }
+        held = {target: f"it waits for {found[0].text}" for target, found in above.items() if found}
+
+
 def order(drafts: Drafts) -> None:
     """Finds the targets that each has to wait for: those of the assets it depends on, however far up."""
     if drafts.catalog is None:
@@ -129,6 +154,7 @@ def _batched(drafts: Drafts, which: Iterable[Draft]) -> tuple[PlannedTarget, ...
             settles=draft.settles,
             ready=draft.ready,
             unknown=draft.unknown,
+            in_flight=draft.in_flight,
         )
         for draft in ordered
     )

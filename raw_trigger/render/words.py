@@ -379,7 +379,7 @@ def left_undone(plan: Plan, failed: Mapping[Target, str], unsteady: Sequence[str
 
 def _is_open(target: PlannedTarget) -> bool:
     """Says whether the target was skipped but is still to be made, for another reason than time."""
-    return target.action == "skip" and not target.settles and not target.waits
+    return target.action == "skip" and not (target.settles or target.waits or target.in_flight)
 
 
 def background(job: Job) -> str:

@@ -62,7 +62,7 @@ def test_two_at_once_run_once_and_the_second_says_for_whom_it_waits(project: Mak
     assert second.stderr is not None
     line = second.stderr.readline()
     assert line == (
-        f"raw-trigger: waiting for raw-trigger cli (process {first.pid}), which is at work on 'local'\n"
+        f"raw-trigger: waiting for raw-trigger run (process {first.pid}), which is at work on 'local'\n"
     )
     (shop.top / "go_on").touch()
     said = first.communicate(timeout=60)

@@ -112,6 +112,10 @@ class Started:
     def __init__(self, args: tuple[str, ...], door: socket.socket, out: object, err: object) -> None:
         self._args, self._door, self._files = args, door, (out, err)
 
+    def told(self) -> str:
+        """What it has written to stderr so far; it goes on writing at its own place in the file."""
+        return os.pread(self._files[1].fileno(), 1 << 20, 0).decode()  # type: ignore[attr-defined]
+
     def wait(self) -> subprocess.CompletedProcess[str]:
         """What became of it."""
         code = struct.unpack("!i", self._door.recv(4))[0]
