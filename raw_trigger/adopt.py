@@ -13,6 +13,7 @@ from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import Base, Change, ChangeSet, Desired, Entry
 from raw_trigger.model.plan import NOT_ASKED, Narrowing, Target
 from raw_trigger.model.record import Learnt, Record, Results, edited_between
+from raw_trigger.model.rules import agree
 from raw_trigger.planner import Planner
 from raw_trigger.planning.asked import is_wanted, path_filter
 from raw_trigger.planning.plan import make_plan
@@ -49,6 +50,7 @@ def results_of(
     seen: Record,
     learnt: Mapping[bytes, Learnt],
     *,
+    by: RuleBook,
     launch: str | None = None,
     made: Iterable[str] = (),
     code: str | None = None,
@@ -57,11 +59,14 @@ def results_of(
 
     Args:
         record: What was planned with.
-        seen: The same under the rules in force.
+        seen: The same under the rules that are to be recorded.
+        by: The rules that told what each path feeds. Where others are recorded, that is not everything.
         launch: Whose outcome it is; None: no launch's.
         made: The targets that the launch has made, as text.
-        code: The project's code that the rules in force were read from; None: not known.
+        code: The project's code that the rules were read from; None: not known.
     """
+    if not agree(by.describe(), seen.rules):
+        learnt = {path: replace(one, targets=None) for path, one in learnt.items()}
     return Results(
         planned_with=record.tree,
         learnt=recorded_tree.kept_contents(planner.workspace.repo, learnt),
@@ -114,8 +119,9 @@ def record_made(planner: Planner, made: set[Target], before: Mapping[bytes, Entr
         for path, one in run.after(fates).learnt.items()
         if path in before and before[path] == one.entry
     } | pointers(run.plan)
-    seen = planner.record_under(planner.rules(planner.known_catalog()), record)
-    promote(planner, results_of(planner, record, seen, learnt))
+    rules = planner.rules(planner.known_catalog())
+    seen = planner.record_under(rules, record)
+    promote(planner, results_of(planner, record, seen, learnt, by=rules))
 
 
 def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[bytes, frozenset[str]]:
@@ -159,8 +165,11 @@ def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[byte
         same = settled(everything, certain=False, sees_all=planner.sees_all())
         done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
         done |= pointers(everything)
-        only_on = None if record is None else record.tree
-        if not promote(planner, Results(old, done), only_on=only_on, assume=True):
+        known_by = planner.record
+        assert known_by is not None
+        under = planner.record_under(rules, known_by)
+        results = results_of(planner, known_by, under, done, by=rules)
+        if not promote(planner, results, only_on=known_by.tree, assume=True):
             raise _moved()
         return chosen
     new = recorded_tree.raw_tree(repo, tree, planner.tracked.watched(tree))

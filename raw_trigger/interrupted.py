@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from raw_trigger.adopt import promote, results_of
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.content.disk import last_change
 from raw_trigger.content.feeding import Feeding
-from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
 from raw_trigger.ledger import Ledger, owner_alive
 from raw_trigger.model.changes import NOTHING
@@ -22,10 +22,9 @@ from raw_trigger.model.history import LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, Target
-from raw_trigger.model.record import Launch, Results
+from raw_trigger.model.record import Launch
 from raw_trigger.planner import Planner
 from raw_trigger.project.project import DagsterRun
-from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.working_tree import DiskTree
 from raw_trigger.workspace.workspace import Workspace
@@ -128,13 +127,9 @@ def _record(planner: Planner, launch_id: str, launch: Launch, tried: Sequence[At
     for one in tried:
         target = one.record.target
         fates[target] = "not made" if not one.begun else "made" if target in known else "broken"
-    learnt = recorded_tree.kept_contents(repo, {**pointers(run.plan), **run.after(fates).learnt})
-    recorded_tree.promote(
-        repo,
-        planner.workspace.environment,
-        Results(record.tree, learnt, launch_id),
-        pointer_files=PointerFiles(repo, planner.workspace.roots),
-    )
+    learnt = {**pointers(run.plan), **run.after(fates).learnt}
+    under = planner.record_under(rules, record)
+    promote(planner, results_of(planner, record, under, learnt, by=rules, launch=launch_id))
 
 
 def interrupted(launches: Mapping[str, Launch]) -> dict[str, Launch]:

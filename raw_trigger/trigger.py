@@ -19,6 +19,7 @@ from raw_trigger.errors import ProjectError, RawTriggerError
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.ledger.owner import this_process
 from raw_trigger.lock import locked
+from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.changes import Base, ChangeSet, Desired, show
 from raw_trigger.model.outcome import Outcome, TargetOutcome, summarize
 from raw_trigger.model.plan import Plan, Target
@@ -378,19 +379,22 @@ class Trigger:
         made: Iterable[str] = (),
         only_on: str | None = None,
     ) -> None:
-        record = self.planner.record
+        planner, record = self.planner, self.planner.record
         assert record is not None
-        seen = plan.record or record
-        if plan.errors:  # rules that somebody still has to mend are not in force
+        has_catalog = planner.has_catalog()
+        by, seen = planner.rules(planner.known_catalog() if has_catalog else None), plan.record or record
+        # Of what was made by today's rules, those that are recorded do not know what it was made from.
+        if launch is None and plan.errors and _has_to_be_mended(plan, by, record):
             seen = record
-        elif (plan.actionable or self.planner.has_catalog()) and (
-            plan.record is None or not _are_whole(seen.rules)
+        elif (plan.actionable or has_catalog) and not (
+            plan.record is not None and planner.wishes.use_catalog and _are_whole(seen.rules)
         ):
-            seen = self.planner.record_under(self.planner.rules(self.planner.known_catalog()), record)
-        read = self.planner.has_catalog() and _are_whole(seen.rules) and not plan.errors
-        code = self.planner.code(plan.desired) if read else None
-        results = results_of(self.planner, record, seen, learnt, launch=launch, made=made, code=code)
-        if promote(self.planner, results, only_on=only_on):
+            by = planner.rules(planner.known_catalog())
+            seen = planner.record_under(by, record)
+        read = planner.has_catalog() and _are_whole(seen.rules) and not plan.errors
+        code = planner.code(plan.desired) if read else None
+        results = results_of(planner, record, seen, learnt, by=by, launch=launch, made=made, code=code)
+        if promote(planner, results, only_on=only_on):
             self.results = results
 
 
@@ -423,6 +427,12 @@ def _is_about(plan: Plan, before: Record | None, now: Record | None) -> bool:
     if before is None or now is None or before.tree != now.tree:
         return False
     return plan.base.kind != "recorded" or plan.base.oid == now.tree
+
+
+def _has_to_be_mended(plan: Plan, rules: RuleBook, record: Record) -> bool:
+    """Whether these rules know nothing of a file that is an error now, and that the recorded ones knew."""
+    errors = [one.change.path for one in plan.changes if one.disposition == "unmapped" and not one.targets]
+    return record.rules is not None and rules.were_mapped(RuleBook.described(record.rules), errors)
 
 
 def _are_whole(rules: str | None) -> bool:

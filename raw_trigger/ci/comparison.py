@@ -68,7 +68,7 @@ class Comparison:
         only: The paths that are looked at; None: all.
         launch: The launch that was begun on origin; None: it was not.
         outdated: The rules that are recorded were read from the branch as it is by now, and this commit is an
-            older one.
+            older one: where nothing is made by its rules, they stay.
     """
 
     event: CiEvent

@@ -452,7 +452,8 @@ def _publish(found: Comparison, request: Request, results: Sequence[Results]) ->
     if not found.records:
         return []
     workspace = found.workspace
-    if found.outdated:  # as if somebody had recorded newer rules meanwhile
+    if found.outdated and not any(one.is_about_targets for one in results):
+        # As if somebody had recorded newer rules meanwhile.
         results = [replace(one, rules_before=one.rules) for one in results]
     done = shared.publish(
         workspace.repo,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 from collections.abc import Iterable
@@ -16,7 +17,12 @@ from raw_trigger.repo.pointers import CRYPT, LFS_SIZE, is_annex_pointer, lfs_poi
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, git_in
 
-Tool = Literal["lfs", "annex", "submodule", "git-crypt", "sparse-checkout"]
+Tool = Literal["lfs", "annex", "submodule", "git-crypt", "sparse-checkout", "dvc pull", "dvc checkout"]
+_GLOB = re.compile(r"[][*?!#\\]")
+"""What means something in a pattern of a sparse checkout."""
+_GLOB_BYTES = re.compile(_GLOB.pattern.encode())
+_CONE = ("config", "--type=bool", "core.sparseCheckoutCone")
+_LEFT_OUT = "the sparse checkout leaves it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,15 @@ def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:
     folder = f" -C {shlex.quote(show(inside))}" if inside else ""
     names = [show(path.removeprefix(inside + b"/") if inside else path) for path in paths]
     listed = " ".join(map(shlex.quote, dict.fromkeys(names)))
-    folders = " ".join(shlex.quote(name) for name in dict.fromkeys(map(os.path.dirname, names)))
+    # Else git takes the name of a folder for a pattern.
+    unchecked = "--skip-checks " if _GLOB.search(listed) else ""
     return {
         "lfs": f"git{folder} lfs pull --include={shlex.quote(','.join(names))}",
         "annex": f"git{folder} annex get {listed}",
         "submodule": f"git{folder} submodule update --init --recursive {listed}",
-        "sparse-checkout": f"git sparse-checkout add {folders}",
+        "sparse-checkout": f"git sparse-checkout add {unchecked}{listed}",
+        "dvc pull": f"dvc pull {listed}",
+        "dvc checkout": f"dvc checkout {listed}",
         "git-crypt": f"cd {shlex.quote(show(inside))} && git-crypt unlock" if inside else "git-crypt unlock",
     }[tool]
 
@@ -80,9 +89,14 @@ def left_out(repo: Repository, listing: Listing) -> dict[bytes, Absent]:
         return {}
     if repo.git.line("config", "--type=bool", "core.sparseCheckout") != "true":
         return {}
-    top = os.fsencode(repo.top) + b"/"
+    top, by_folder = os.fsencode(repo.top) + b"/", repo.git.line(*_CONE) != "false"
     gone = (one.path for one in listing.special if one.unwatched and not os.path.lexists(top + one.path))
-    return {path: Absent("the sparse checkout leaves it out", "sparse-checkout", path) for path in gone}
+    return {path: Absent(_LEFT_OUT, "sparse-checkout", _pattern(path, by_folder)) for path in gone}
+
+
+def _pattern(path: bytes, by_folder: bool) -> bytes:
+    """Returns what has to be added to the sparse checkout, which is a list of folders or one of patterns."""
+    return os.path.dirname(path) if by_folder else b"/" + _GLOB_BYTES.sub(rb"\\\g<0>", path)  # noqa: PTH120
 
 
 def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:

@@ -6,11 +6,11 @@ import os
 import shlex
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from raw_trigger.content.absent import absent, commands, left_out, may_lack
+from raw_trigger.content.absent import Absent, absent, commands, left_out, may_lack
 from raw_trigger.content.feeding import desired_paths, lacking
 from raw_trigger.dvc.tracked import Out, Tracked
 from raw_trigger.mapping.rules import RuleBook
@@ -43,12 +43,13 @@ def obstacles(
     disk = in_the_way(repo, tracked, changes, listing, rules.feeds)
     if not changes.changes:
         return disk
-    gone = left_out(repo, listing)
-    if may_lack(repo):
-        listed = desired_paths(repo, tracked, changes.desired)
-        looked = ((path, absent(repo, path, entry.mode)) for path, entry in listed)
-        # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
-        gone |= {path: found for path, found in looked if found is not None and found.tool is not None}
+    sparse = left_out(repo, listing)
+    if not (sparse or tracked.in_use or may_lack(repo)):
+        return disk
+    listed = desired_paths(repo, tracked, changes.desired)
+    looked = ((path, _elsewhere(repo, tracked, sparse, path, entry)) for path, entry in listed)
+    # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
+    gone = {path: found for path, found in looked if found is not None and found.tool is not None}
     free = (change.path for change in changes.changes if disk.obstacle(change.path) is None)
     lacks = lacking(free, gone, rules, made_from)
     told = {
@@ -57,6 +58,23 @@ def obstacles(
         for path, others in lacks.items()
     }
     return replace(disk, missing={**disk.missing, **told}, lacks=lacks)
+
+
+def _elsewhere(
+    repo: Repository, tracked: Tracked, sparse: Mapping[bytes, Absent], path: bytes, entry: Entry
+) -> Absent | None:
+    """Returns where the content is that is not on disk."""
+    out = tracked.out(path) if entry.content == "dvc" else None
+    name = path if out is None else out.pointer
+    if name in sparse:
+        return sparse[name]
+    if out is None:
+        return absent(repo, path, entry.mode)
+    if os.path.lexists(_full(repo, path)):
+        return None
+    from raw_trigger.dvc.data import fetched_by
+
+    return Absent("DVC's data is not here", fetched_by(repo, out.dvc), out.dvc.path)
 
 
 def in_the_way(

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from raw_trigger.documents import load_json, read_bytes
 from raw_trigger.dvc.cache import cache_of
@@ -26,8 +27,12 @@ def missing_content(repo: Repository, out: DvcOut) -> str | None:
     wrong = _wrong(repo, out)
     if wrong is None:
         return None
-    verb = "checkout" if _cached(repo, out) else "pull"
-    return f"{wrong}: dvc {verb} {shlex.quote(show(out.path))}"
+    return f"{wrong}: {fetched_by(repo, out)} {shlex.quote(show(out.path))}"
+
+
+def fetched_by(repo: Repository, out: DvcOut) -> Literal["dvc pull", "dvc checkout"]:
+    """Returns the command that puts the file or folder in its place."""
+    return "dvc checkout" if _cached(repo, out) else "dvc pull"
 
 
 def unknown_files(repo: Repository, out: DvcOut) -> str | None:

@@ -118,6 +118,11 @@ class Tracked:
                     found.update(self._on_disk(folders))
         return (*self._roots, *sorted(found))
 
+    @property
+    def in_use(self) -> bool:
+        """Says whether the repository has data in DVC."""
+        return bool(self._folders())
+
     def _folders(self) -> list[str]:
         """Returns the folders above the roots, each with a slash at the end; none if DVC is not in use."""
         found = folders_above(self._roots)

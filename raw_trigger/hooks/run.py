@@ -282,7 +282,7 @@ def _refusal(plan: Plan, event: HookEvent) -> str | None:
         first = plan.waiting[0]
         what = "pushed" if pushed else "staged"
         if first.disposition == "missing-content":
-            return f"the content of a {what} file is not here, so Dagster cannot read it"
+            return "the content of a file is not here, so Dagster cannot read it"
         hint = (
             "put them away with `git stash`"
             if pushed

@@ -191,6 +191,11 @@ class RuleBook:
                 found.append(path)
         return found
 
+    def were_mapped(self, before: RuleBook, paths: Iterable[bytes]) -> bool:
+        """Says whether something was made from one of the paths by the rules ``before``."""
+        self._beside(before)
+        return any(then is not None and then.targets for then in map(before.match, paths))
+
     def newly_reached(self, before: RuleBook, paths: Iterable[bytes]) -> dict[bytes, frozenset[str]]:
         """Returns the assets that by these rules are made with or from these paths', and were not ``before``.
 
@@ -407,11 +412,11 @@ class _Below:
         sets = ((key, asset.execution_set) for key, asset in catalog.assets.items())
         return cls(int(levels), children, {key: sorted(mates) for key, mates in sets if mates})
 
-    def reached(self, assets: Iterable[str]) -> frozenset[str]:
+    def reached(self, assets: Iterable[str], levels: int | None = None) -> frozenset[str]:
         known = set(assets)
         found: set[str] = set()
         frontier = self._with_mates(known)
-        for _ in range(self.levels):
+        for _ in range(self.levels if levels is None else levels):
             found |= frontier
             frontier = self._with_mates(c for key in frontier for c in self.children.get(key, ())) - found
             if not frontier:
@@ -422,12 +427,13 @@ class _Below:
         """What is made of the assets, one of them or below them, in a way that was not there before."""
         known = set(assets)
         within = known | self.reached(known)
+        above = known | self.reached(known, self.levels - 1) if self.levels else set()
         new = set(within - before.reached(known) - known)
-        for key in within:
+        for key in above:
             new |= within.intersection(self.children.get(key, ())) - set(before.children.get(key, ()))
         frontier = new
         while frontier:
-            children = (child for key in frontier for child in self.children.get(key, ()))
+            children = (child for key in frontier & above for child in self.children.get(key, ()))
             frontier = within & self._with_mates((*frontier, *children)) - new
             new |= frontier
         return frozenset(new)

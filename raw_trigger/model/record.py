@@ -167,6 +167,11 @@ class Results:
     edited: Fed = field(default_factory=dict)
     code: str | None = None
 
+    @property
+    def is_about_targets(self) -> bool:
+        """Says whether a target may have been made: by these rules, whatever others have recorded."""
+        return bool(self.made) or any(one.reflects for one in self.learnt.values())
+
 
 def edited_between(record: Record, seen: Record) -> dict[bytes, frozenset[str]]:
     """Returns what nobody knows any more of a record because edited rules read it otherwise."""

@@ -61,7 +61,7 @@ class Server:
         self.jobs = Jobs(folder, program)
         self.open: list[tuple[Matrix, list[str]]] = []
         self.done: list[Matrix] = []
-        self.trace: list[str] = []
+        self.trace: list[str] = [f"seed {seed}"]
         self.events: list[Event] = []
         self.jobs.project.define(DEFINITIONS)
         self.configure(0)

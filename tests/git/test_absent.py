@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from raw_trigger.adopt import adopt
+from raw_trigger.model.changes import show
 from tests.conftest import Repo
+from tests.support.dvc import DvcRepo, pointer
 from tests.support.two_assets import RULES, Ground, R
 
 LFS = b"version https://git-lfs.github.com/spec/v1\r\noid sha256:" + b"a" * 64 + b"\r\nsize 12\r\n"
@@ -72,7 +74,7 @@ def test_what_the_sparse_checkout_leaves_out(ground: Ground) -> None:
     ground.git("config", "core.sparseCheckoutCone", "false")
     ground.commit({R + "a.csv": "2\n", R + "b.csv": "2\n"})
     ground.git("sparse-checkout", "set", "--no-cone", "/*", f"!{R}a.csv")
-    told = f"the sparse checkout leaves it out: git sparse-checkout add {R.rstrip('/')}"
+    told = f"the sparse checkout leaves it out: git sparse-checkout add /{R}a.csv"
     assert ground.waiting() == {"a.csv": ("missing-content", told)}
     assert ground.run() == ["b"]
     assert ground.waiting() == {"a.csv": ("missing-content", told)}
@@ -87,12 +89,27 @@ def test_what_is_also_made_from_a_file_that_the_sparse_checkout_leaves_out(groun
     ground.write({R + "a.csv": "2\n"})
     told = (
         f"what is made from it also reads {R}a2.csv, {R}a3.csv, whose content is not here: "
-        f"git sparse-checkout add {R.rstrip('/')}"
+        f"git sparse-checkout add /{R}a2.csv /{R}a3.csv"
     )
     assert ground.waiting() == {"a.csv": ("missing-content", told)}
     assert ground.run() == []
-    ground.git("sparse-checkout", "disable")
+    ground.git("sparse-checkout", "add", f"/{R}a2.csv", f"/{R}a3.csv")
     assert ground.run() == ["a"]
+
+
+@pytest.mark.parametrize("how", ["--cone", "--no-cone"])
+@pytest.mark.parametrize("folder", ["plain", "s[1] *é", "!x", "#x"])
+def test_the_command_that_brings_back_what_the_sparse_checkout_leaves_out(
+    ground: Ground, how: str, folder: str
+) -> None:
+    ground.commit({"raw-trigger.yaml": "assets: [{path: '**', asset: a}]\n", R + f"{folder}/x?.csv": "1\n"})
+    ground.commit({R + "b.csv": "1\n"})
+    rest = ["elsewhere"] if how == "--cone" else ["/*", f"!{R}*/"]
+    ground.git("sparse-checkout", "set", how, *rest)
+    [waiting] = [one for one in ground.plan().waiting if one.change.path.endswith(b"x?.csv")]
+    assert waiting.reason is not None
+    subprocess.run(waiting.reason.partition(": ")[2], shell=True, cwd=ground.top, check=True)
+    assert (ground.top / R / folder / "x?.csv").exists()
 
 
 def test_a_pipe_in_the_place_of_a_file(ground: Ground) -> None:
@@ -258,3 +275,31 @@ def test_git_annex(ground: Ground, tmp_path: Path) -> None:
     assert clone.run() == ["a"]
     assert (top / R / "a.csv").read_text() == "locked\n" * 10
     assert clone.waiting() == {}
+
+
+# DVC
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+def test_what_is_also_made_from_data_of_dvc_that_is_not_here(tmp_path: Path, left_out: bool) -> None:
+    """Also where the sparse checkout leaves out its pointer file."""
+    repo = DvcRepo(tmp_path)
+    repo.write({"raw-trigger.yaml": 'assets: [{path: "*.csv", asset: whole}]\n'})
+    repo.data({"a.csv": "1", "b.csv": "1"})
+    repo.write({R + "a.csv.dvc": pointer("a.csv", "1"), ".gitignore": f"/{R}a.csv\n"})
+    repo.git("add", "-A")
+    repo.git("commit", "-q", "-m", "start")
+    repo.adopt()
+    repo.data({"a.csv": None, "b.csv": "2"})
+    command = f"dvc pull {R}a.csv"
+    if left_out:
+        repo.git("sparse-checkout", "set", "--no-cone", "/*", f"!{R}a.csv.dvc")
+        command = f"git sparse-checkout add /{R}a.csv.dvc"
+    told = f"what is made from it also reads {R}a.csv, whose content is not here: {command}"
+    [waiting] = repo.plan(launching=True).waiting
+    assert (show(waiting.change.path), waiting.reason) == (R + "b.csv", told)
+    assert repo.run().made == []
+    if left_out:
+        repo.git("sparse-checkout", "disable")
+    repo.data({"a.csv": "1"})
+    assert repo.run().made == ["whole"]

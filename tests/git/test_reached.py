@@ -81,3 +81,13 @@ def test_a_new_parent_above_what_the_file_feeds_itself(repo: Repo, monkeypatch: 
     assert sorted(ground.due()) == ["direct", "x"]
     ground.run()
     assert ground.due() == []
+
+
+def test_a_new_parent_further_down_than_is_looked(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, parent in (("x", "whole"), ("direct", "other")):
+        monkeypatch.setitem(CATALOG, key, Asset(key, (key,), "here", parents=(parent,)))
+    ground = Ground(repo, "assets: [whole, direct]", "c.csv", "1")
+    below(ground, "1")
+    ground.run()
+    monkeypatch.setitem(CATALOG, "direct", Asset("direct", ("direct",), "here", parents=("x",)))
+    assert ground.due() == []
