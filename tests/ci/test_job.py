@@ -249,6 +249,7 @@ def test_a_deletion_that_comes_with_an_edited_clause_is_not_lost(ground: Ground,
 # Batches
 
 
+@pytest.mark.soak
 @pytest.mark.dagster
 def test_batches_of_which_one_fails_and_one_is_missing(ground: Ground) -> None:
     """Three clones; then the failed jobs are run again, as the button in GitHub's page does."""

@@ -293,8 +293,9 @@ def test_killed_before_the_ref_moves(shop: Project) -> None:
     assert_settled(shop)
 
 
+@pytest.mark.soak
 @pytest.mark.dagster
-@pytest.mark.parametrize("killed", [pytest.param("in the second run", marks=pytest.mark.soak), "after both"])
+@pytest.mark.parametrize("killed", ["in the second run", "after both"])
 def test_a_batch_of_two_dagster_runs(project: Make, killed: str) -> None:
     """Only the id of the first one was known before it started."""
     shop = prepared(project(a=["a.csv"], b=["b.csv"]), HALTING % "" + SPLIT)

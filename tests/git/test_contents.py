@@ -507,7 +507,7 @@ def test_a_fingerprint(repo: Repo, fingerprint: str, name: str, old: str, same: 
 
 
 HISTORIES = Path(os.environ.get("RAW_TRIGGER_HISTORIES", REPOSITORY_TOP.parent / "shared" / "histories"))
-NEWEST = None if SOAK else 20
+NEWEST = None if SOAK else 10
 """How many commits the gate looks at."""
 
 
