@@ -14,10 +14,8 @@ from raw_trigger.errors import GitError, UsageError
 from raw_trigger.mapping.patterns import compile_glob
 from raw_trigger.model.changes import Base, Desired
 from raw_trigger.record import origin as shared
-from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render import words
 from raw_trigger.repo import diff, publishing
-from raw_trigger.repo.code import code_of
 from raw_trigger.repo.fetching import REMOTE, Origin
 from raw_trigger.revisions import recorded
 from raw_trigger.workspace.places import require_own_environment
@@ -65,10 +63,8 @@ class Comparison:
     Attributes:
         base: None if there is nothing to do; ``reason`` says why.
         unrecorded: Why what runs is not recorded; None if it is.
-        only: The paths that are looked at; None: all.
+        only: The paths that are looked at, as the branch has later commits by now; None: all.
         launch: The launch that was begun on origin; None: it was not.
-        outdated: The rules that are recorded were read from the branch as it is by now, and this commit is an
-            older one: where nothing is made by its rules, they stay.
     """
 
     event: CiEvent
@@ -80,7 +76,6 @@ class Comparison:
     only: frozenset[bytes] | None = None
     warnings: tuple[str, ...] = ()
     launch: str | None = None
-    outdated: bool = False
 
     @property
     def records(self) -> bool:
@@ -160,7 +155,7 @@ def _not_back(found: Comparison, origin: Origin, branch: str) -> Comparison:
 
     That matters where it is no longer its branch's last one: the run of a later commit may have been quicker,
     and an old workflow can be run again. A file that is recorded as the branch has it now must not go back to
-    its older content, nor the recorded rules to older ones.
+    its older content.
     """
     try:
         tip = origin.tip(branch)
@@ -175,12 +170,6 @@ def _not_back(found: Comparison, origin: Origin, branch: str) -> Comparison:
     watched = tracked.watched(found.base.oid, tip.oid)
     differ = diff.between_trees(workspace.repo, found.base.oid, tip.oid, watched)
     behind, _ = tracked.changes(differ, found.base.oid, tip.oid)
-    record = recorded_tree.read(workspace.repo, workspace.environment)
-    now = code_of(workspace.repo, tip.oid, workspace.config.folder, workspace.config.roots)
     note = f"{branch} has moved on to {tip.oid[:12]}: a file that is recorded as it is there is left"
-    return replace(
-        found,
-        only=frozenset(change.path for change in behind),
-        warnings=(*found.warnings, note),
-        outdated=record is not None and record.code == now,
-    )
+    only = frozenset(change.path for change in behind)
+    return replace(found, only=only, warnings=(*found.warnings, note))

@@ -452,9 +452,9 @@ def _publish(found: Comparison, request: Request, results: Sequence[Results]) ->
     if not found.records:
         return []
     workspace = found.workspace
-    if found.outdated and not any(one.is_about_targets for one in results):
-        # As if somebody had recorded newer rules meanwhile.
-        results = [replace(one, rules_before=one.rules) for one in results]
+    if found.only is not None and not any(one.is_about_targets for one in results):
+        # The rules may be older than the recorded ones: it is as if others had recorded these meanwhile.
+        results = [replace(one, rules_before=one.rules, code=None) for one in results]
     done = shared.publish(
         workspace.repo,
         workspace.environment,

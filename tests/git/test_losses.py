@@ -597,8 +597,8 @@ def begun_workflows(jobs: Jobs) -> None:
     assert jobs.job(jobs.push_raw({"a.csv": "0", "b.csv": "0"})).code == 0
 
 
-@pytest.mark.parametrize("how", ["one job", "matrix"])
-def test_an_older_workflow_that_is_run_again(how: str, tmp_path: Path, program: Program) -> None:
+@pytest.mark.parametrize(("how", "tip"), [("one job", "as recorded"), ("matrix", "of other code")])
+def test_an_older_workflow_that_is_run_again(how: str, tip: str, tmp_path: Path, program: Program) -> None:
     """Its rules are older than the record's: these stay, or the next push makes what is new once more."""
     jobs = Jobs(tmp_path, program)
     begun_workflows(jobs)
@@ -607,6 +607,9 @@ def test_an_older_workflow_that_is_run_again(how: str, tmp_path: Path, program: 
     jobs.project.configure(NEWER, ci={"environments": CI})
     assert jobs.job(jobs.push_raw({})).code == 0
     assert sorted(jobs.project.made()) == ["a", "a", "b", "sum"]
+    if tip == "of other code":
+        jobs.project.write({"helper.py": "x = 1\n"})
+        jobs.push_raw({})
     if how == "matrix":
         again = jobs.matrix(old)
         again.run()
