@@ -19,7 +19,7 @@ from raw_trigger.content.counting import FILES_LIMIT
 from raw_trigger.documents import read_bytes
 from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.dvc.tracked import Tracked
-from raw_trigger.errors import GitError, LedgerError, UsageError
+from raw_trigger.errors import GitError, LedgerError, RecordError, UsageError
 from raw_trigger.launch.base import Launcher
 from raw_trigger.mapping.formats import kind_of
 from raw_trigger.model.changes import Base, show
@@ -274,6 +274,7 @@ def _run(
         _require_same(found, documents.read_plan(text, request.plan_file.name), request.plan_file.name)
         assigned = matrix.read_assignment(text)
         number = matrix.number_of(request.batch, assigned)
+        _require_own(found, request, assigned, number)
         planner.launch = assigned.launch
         whole = planner.plan(planner.detect(found.base, found.desired, only))
         catalog = planner.known_catalog() if whole.changes else None
@@ -300,6 +301,29 @@ def _run(
     if number is None:
         _write_plan(request.plan_file, plan, outcome, (), None)
     return JobResult(found, plan, outcome, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _require_own(found: Comparison, request: Request, assigned: matrix.Assignment, number: int) -> None:
+    """Raises an error where another workflow has begun meanwhile to make something from the batch's files.
+
+    What this batch made would come last, and who records it might not know that. It leaves that nothing ran.
+
+    Raises:
+        RecordError: one has.
+    """
+    record = recorded_tree.read(found.workspace.repo, found.workspace.environment) if found.records else None
+    mark = None if record is None or assigned.launch is None else record.launches.get(assigned.launch)
+    if record is None or mark is None:  # its own last job has recorded
+        return
+    own = [path for path, batch in assigned.numbers.items() if batch == number]
+    taken = [words.printable(path) for path in own if path not in mark.paths]
+    if taken:
+        results = Results(record.tree, launch=assigned.launch)
+        _leave(request, documents.Part(number, nothing(found), Outcome("failed"), results))
+        raise RecordError(
+            f"a workflow that began later makes what is made from {sample(taken)}",
+            "let it end; if this is its branch's last commit, run all jobs of this workflow again then",
+        )
 
 
 def _begun(found: Comparison, request: Request, wishes: Wishes) -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
@@ -29,6 +30,8 @@ Again = Literal["new rule", "unknown", "other content"]
 another content.
 """
 
+_FORGOTTEN = timedelta(days=35)
+"""A workflow of GitHub's lasts no longer."""
 _NONE: Mapping[bytes, Reflected] = MappingProxyType({})
 _CONTENT = re.compile(r"(?:(100755|120000|160000) )?([0-9a-f]{40}|[0-9a-f]{64})|([0-9a-f]{32}(?:\.dir)?)")
 """An object's id, with its mode if that is no plain file's; or an id of DVC's."""
@@ -66,7 +69,8 @@ class Launch:
         paths: The paths, each with the targets.
         face: Who launched it.
         started: When, in ISO 8601.
-        owner: Its process; None: it is a job of CI.
+        owner: Its process; None: it is a job of CI. Such a launch stays known when another has taken all of
+            its paths, so that a job of it that comes later knows that.
         contested: Those of the paths and targets of which another launch, begun before this one, has made
             something meanwhile.
     """
@@ -76,6 +80,13 @@ class Launch:
     started: str = ""
     owner: Owner | None = None
     contested: Fed = field(default_factory=dict)
+
+    def is_recent(self, newer: Launch) -> bool:
+        """Returns whether a job of it on CI may still come after this launch began."""
+        if self.owner is not None or not (self.started and newer.started):
+            return False
+        began, now = datetime.fromisoformat(self.started), datetime.fromisoformat(newer.started)
+        return now - began < _FORGOTTEN
 
     def has(self, path: bytes, target: str) -> bool:
         """Returns whether nobody but this launch may say what the target reflects of the path."""
@@ -301,7 +312,7 @@ class Record:
                         kept[path] = {**kept.get(path, {}), **dict.fromkeys(taken, UNKNOWN)}
                 if targets - taken:
                     left[path] = targets - taken
-            if left:
+            if left or other.is_recent(launch):
                 launches[key] = replace(other, paths=left)
         contested = self.launches[launch_id].contested if launch_id in self.launches else {}
         launches[launch_id] = replace(launch, paths=paths, contested=contested)
@@ -351,7 +362,7 @@ class Record:
         if results.launch is not None:
             others.pop(results.launch, None)
         kept = {path: seen for path, seen in kept.items() if seen}
-        others = {key: one for key, one in others.items() if one.paths}
+        others = {key: one for key, one in others.items() if one.paths or (one.owner is None and one.started)}
         return replace(record, kept=kept, launches=others, fresh=frozenset()), moved
 
 

@@ -382,32 +382,58 @@ def test_an_asset_that_is_added_and_a_workflow(tmp_path: Path, program: Program)
 
 @pytest.mark.parametrize("first", ["older", "newer"])
 def test_two_workflows_at_once_for_one_file(jobs: Jobs, first: str) -> None:
-    """L8: whatever is recorded last, the next push makes good."""
+    """L8: the older one leaves the file to the newer one, in whatever order they are recorded."""
     older = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
     newer = jobs.matrix(jobs.push_raw({"a.csv": "3"}))
     newer.run()
-    older.run()
-    assert jobs.project.made() == ["a", "a"]
+    [left] = older.run()
+    assert (left.code, "a workflow that began later makes" in left.text) == (3, True)
+    assert jobs.project.made() == ["a"]
     for run in (older, newer) if first == "older" else (newer, older):
         run.record()
+    done = jobs.job(jobs.push_raw({}))
+    assert (done.code, jobs.project.made()) == (0, []), done.text
+
+
+def test_a_workflow_that_goes_on_after_a_later_one_has_recorded(jobs: Jobs) -> None:
+    """And is cancelled before its last job: nobody would know what came last."""
+    older = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    newer = jobs.matrix(jobs.push_raw({"a.csv": "3"}))
+    newer.run()
+    assert newer.record().code == 0
+    assert [one.code for one in older.run()] == [3]
     done = jobs.job(jobs.push_raw({}))
     assert (done.code, jobs.project.made()) == (0, ["a"]), done.text
 
 
+def test_failed_jobs_that_are_run_again(jobs: Jobs) -> None:
+    """The workflow's own last job has recorded, and its plan is as it was."""
+    jobs.project.behave({"target": "a", "when": "read", "do": "fail", "times": 1})
+    failed = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
+    failed.run()
+    assert failed.record().code == 1
+    assert [one.code for one in failed.run()] == [0]
+    assert failed.record().code == 0
+    assert jobs.project.made() == ["a"]
+    assert jobs.job(jobs.push_raw({})).code == 0
+    assert jobs.project.made() == []
+
+
 @pytest.mark.parametrize("first", ["older", "newer"])
 def test_two_workflows_at_once_for_two_files(jobs: Jobs, first: str) -> None:
-    """L8: the asset is made from both; what came last has seen the old one of one of them."""
+    """L8: the asset is made from both, by the newer one, which finds the older one's file undone."""
     jobs.project.configure('{path: "*.csv", asset: a}', ci={"environments": CI})
     jobs.job(jobs.push_raw({}))
     older = jobs.matrix(jobs.push_raw({"a.csv": "2"}))
     newer = jobs.matrix(jobs.push_raw({"b.csv": "2"}))
     newer.run()
-    older.run()
+    assert [one.code for one in older.run()] == [3]
     for run in (older, newer) if first == "older" else (newer, older):
         run.record()
-    jobs.project.made()
+    assert jobs.project.made() == ["a", "a"]
+    assert jobs.project.truth()[-1]["read"].keys() == {f"{ROOT}/a.csv", f"{ROOT}/b.csv"}
     done = jobs.job(jobs.push_raw({}))
-    assert (done.code, jobs.project.made()) == (0, ["a"]), done.text
+    assert (done.code, jobs.project.made()) == (0, []), done.text
 
 
 def test_two_first_workflows_at_once(tmp_path: Path, program: Program) -> None:
