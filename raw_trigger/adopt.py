@@ -165,11 +165,10 @@ def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[byte
         same = settled(everything, certain=False, sees_all=planner.sees_all())
         done |= {path: same[path] for path in (known & same.keys()) - done.keys()}
         done |= pointers(everything)
-        known_by = planner.record
-        assert known_by is not None
-        under = planner.record_under(rules, known_by)
-        results = results_of(planner, known_by, under, done, by=rules)
-        if not promote(planner, results, only_on=known_by.tree, assume=True):
+        now = planner.record
+        assert now is not None
+        results = results_of(planner, now, planner.record_under(rules, now), done, by=rules)
+        if not promote(planner, results, only_on=now.tree, assume=True):
             raise _moved()
         return chosen
     new = recorded_tree.raw_tree(repo, tree, planner.tracked.watched(tree))

@@ -43,13 +43,17 @@ def obstacles(
     disk = in_the_way(repo, tracked, changes, listing, rules.feeds)
     if not changes.changes:
         return disk
-    sparse = left_out(repo, listing)
-    if not (sparse or tracked.in_use or may_lack(repo)):
+    sparse, opens = left_out(repo, listing), may_lack(repo)
+    if not (sparse or opens or tracked.in_use):
         return disk
-    listed = desired_paths(repo, tracked, changes.desired)
-    looked = ((path, _elsewhere(repo, tracked, sparse, path, entry)) for path, entry in listed)
-    # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
-    gone = {path: found for path, found in looked if found is not None and found.tool is not None}
+    gone = {}
+    for path, entry in desired_paths(repo, tracked, changes.desired):
+        found = _left_out(repo, tracked, sparse, path, entry)
+        if found is None and opens and entry.content != "dvc":
+            found = absent(repo, path, entry.mode)
+        # Nobody can fetch what a link to nowhere stands for; what reads it may know that.
+        if found is not None and found.tool is not None:
+            gone[path] = found
     free = (change.path for change in changes.changes if disk.obstacle(change.path) is None)
     lacks = lacking(free, gone, rules, made_from)
     told = {
@@ -60,17 +64,15 @@ def obstacles(
     return replace(disk, missing={**disk.missing, **told}, lacks=lacks)
 
 
-def _elsewhere(
+def _left_out(
     repo: Repository, tracked: Tracked, sparse: Mapping[bytes, Absent], path: bytes, entry: Entry
 ) -> Absent | None:
-    """Returns where the content is that is not on disk."""
+    """Says why git or DVC has put nothing into the path's place; None if one has. It is not opened."""
     out = tracked.out(path) if entry.content == "dvc" else None
     name = path if out is None else out.pointer
     if name in sparse:
         return sparse[name]
-    if out is None:
-        return absent(repo, path, entry.mode)
-    if os.path.lexists(_full(repo, path)):
+    if out is None or os.path.lexists(_full(repo, path)):
         return None
     from raw_trigger.dvc.data import fetched_by
 
