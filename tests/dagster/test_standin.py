@@ -241,7 +241,15 @@ def test_runs_and_what_the_instance_knows_of_them(places: Places) -> None:
         assert settled == told([place_settled(place, runs)])
 
 
-@pytest.mark.parametrize("how", ["half", "dying", "dead", "interrupted"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("half", marks=pytest.mark.soak),
+        "dying",
+        pytest.param("dead", marks=pytest.mark.soak),
+        "interrupted",
+    ],
+)
 def test_the_end_of_the_process(places: Places, how: str) -> None:
     """What was told until then, and what the instance knows of it."""
     after = [] if ENDS[how] is None else [ENDS[how]]
