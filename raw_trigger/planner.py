@@ -333,9 +333,9 @@ class Planner:
         # Imported here: hardly ever is anybody at work.
         from raw_trigger.ledger.owner import owner_alive, this_process
 
-        found: dict[str, str] = {}
+        here, found = this_process(), dict[str, str]()
         for launch in record.launches.values():
-            if launch.owner is not None and launch.owner != this_process() and owner_alive(launch.owner):
+            if launch.owner is not None and launch.owner != here and owner_alive(launch.owner):
                 who = named(launch.face, launch.owner.pid)
                 found |= dict.fromkeys((name for names in launch.paths.values() for name in names), who)
         return found

@@ -309,7 +309,6 @@ def settle_killed(planner: Planner) -> None:
     ):
         planner.look_again()
         interrupted.settle(planner, tell_stderr)
-        planner.look_again()
 
 
 def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:

@@ -18,9 +18,8 @@ from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, git_in
 
 Tool = Literal["lfs", "annex", "submodule", "git-crypt", "sparse-checkout", "dvc pull", "dvc checkout"]
-_GLOB = re.compile(r"[][*?!#\\]")
+_GLOB = re.compile(rb"[][*?!#\\]")
 """What means something in a pattern of a sparse checkout."""
-_GLOB_BYTES = re.compile(_GLOB.pattern.encode())
 _CONE = ("config", "--type=bool", "core.sparseCheckoutCone")
 _LEFT_OUT = "the sparse checkout leaves it out"
 
@@ -61,7 +60,7 @@ def _command(tool: Tool, inside: bytes, paths: list[bytes]) -> str:
     names = [show(path.removeprefix(inside + b"/") if inside else path) for path in paths]
     listed = " ".join(map(shlex.quote, dict.fromkeys(names)))
     # Else git takes the name of a folder for a pattern.
-    unchecked = "--skip-checks " if _GLOB.search(listed) else ""
+    unchecked = "--skip-checks " if any(map(_GLOB.search, paths)) else ""
     return {
         "lfs": f"git{folder} lfs pull --include={shlex.quote(','.join(names))}",
         "annex": f"git{folder} annex get {listed}",
@@ -96,7 +95,7 @@ def left_out(repo: Repository, listing: Listing) -> dict[bytes, Absent]:
 
 def _pattern(path: bytes, by_folder: bool) -> bytes:
     """Returns what has to be added to the sparse checkout, which is a list of folders or one of patterns."""
-    return os.path.dirname(path) if by_folder else b"/" + _GLOB_BYTES.sub(rb"\\\g<0>", path)  # noqa: PTH120
+    return os.path.dirname(path) if by_folder else b"/" + _GLOB.sub(rb"\\\g<0>", path)  # noqa: PTH120
 
 
 def absent(repo: Repository, path: bytes, mode: str) -> Absent | None:

@@ -45,8 +45,6 @@ def counted(repo: Repository, plan: Plan) -> Plan:
 
     That is what they do to the rows of tables, if it is quickly counted, and which are Git LFS's.
     """
-    if not plan.changes:
-        return plan
     changes = ChangeSet(plan.base, plan.desired, tuple(planned.change for planned in plan.changes))
     with Counting(repo, changes) as counting:
         rows = counting.counts()

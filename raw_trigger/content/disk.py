@@ -40,10 +40,10 @@ def obstacles(
         listing: Of what :meth:`Tracked.watched` says of both sides.
         made_from: Returns the targets that are made when a target is.
     """
-    disk = in_the_way(repo, tracked, changes, listing, rules.feeds)
     if not changes.changes:
-        return disk
+        return Disk()
     sparse, opens = left_out(repo, listing), may_lack(repo)
+    disk = _in_the_way(repo, tracked, changes, listing, sparse, rules.feeds)
     if not (sparse or opens or tracked.in_use):
         return disk
     gone = {}
@@ -79,19 +79,23 @@ def _left_out(
     return Absent("DVC's data is not here", fetched_by(repo, out.dvc), out.dvc.path)
 
 
-def in_the_way(
-    repo: Repository, tracked: Tracked, changes: ChangeSet, listing: Listing, feeds: Feeds = lambda _: True
+def _in_the_way(
+    repo: Repository,
+    tracked: Tracked,
+    changes: ChangeSet,
+    listing: Listing,
+    sparse: Mapping[bytes, Absent],
+    feeds: Feeds,
 ) -> Disk:
     """Returns the changed paths that Dagster would not read as desired, each with the reason.
 
     Args:
         listing: Of what :meth:`Tracked.watched` says of both sides.
+        sparse: The files that a sparse checkout leaves out.
         feeds: Asked before large contents are read.
     """
     changed = {change.path: change for change in changes.changes}
     dirty: dict[bytes, str] = {}
-    if not changed:
-        return Disk()
     desired = changes.desired
     watched = tracked.watched(changes.base.oid, desired)
     name = {"index": "what is staged", "worktree": "what git knows"}.get(desired.kind, desired.name)
@@ -107,7 +111,6 @@ def in_the_way(
             path: f"the file on disk is not {name}" for path in other if not _is_module(repo, changed[path])
         }
     dirty |= still_there(repo, changes, name)
-    sparse = left_out(repo, listing) if hidden else {}
     for path in changed if hidden else ():
         pointer = tracked.pointer_of(path)
         behind = path if path in hidden else pointer if pointer in hidden else None
