@@ -400,6 +400,11 @@ class World:
         told: set[str] = set()
         mischief = self.mischief
         self.interfered = mischief is not None and mischief.write is not None
+        beside = self._gone_beside(mischief)
+        planned_names = {planned.target.text for planned in order.plan.actionable}
+        self.doubtful |= {
+            (path, name) for name in planned_names for path in self.paths_of(name) if path in beside
+        }
         for number, planned in enumerate(
             sorted(order.plan.actionable, key=lambda t: (t.batch, len(t.after)))
         ):
@@ -420,12 +425,20 @@ class World:
                 files = self.disk()
                 for path in self.paths_of(name):
                     self.read[path, name] = files.get(path)
-                    self.doubtful.discard((path, name))
+                    if path not in beside:
+                        self.doubtful.discard((path, name))
                     self.settled.discard((path, name))
                 on_target(TargetOutcome(planned.target, "success"))
         if mischief is not None and mischief.write is not None and mischief.after >= 3:
             self.write(*mischief.write)
         return Report()
+
+    def _gone_beside(self, mischief: Mischief | None) -> set[str]:
+        """What is gone from a folder in which somebody saves or deletes: it may have been there meanwhile."""
+        if mischief is None or mischief.write is None:
+            return set()
+        folder, files = Path(mischief.write[0]).parent, self.disk()
+        return {path for path in (*PATHS, KEPT) if Path(path).parent == folder and path not in files}
 
     def _meddle(self, mischief: Mischief, order: Order, batch: int, told: set[str]) -> Report | None:
         """Something goes wrong after these targets, in this batch."""
