@@ -54,6 +54,7 @@ def results_of(
     launch: str | None = None,
     made: Iterable[str] = (),
     code: str | None = None,
+    in_flight: frozenset[str] = frozenset(),
 ) -> Results:
     """Returns what was learnt as results that can be put into the record.
 
@@ -64,6 +65,7 @@ def results_of(
         launch: Whose outcome it is; None: no launch's.
         made: The targets that the launch has made, as text.
         code: The project's code that the rules were read from; None: not known.
+        in_flight: Targets of the launch, as text, that nothing was learnt of yet.
     """
     if not agree(by.describe(), seen.rules):
         learnt = {path: replace(one, targets=None) for path, one in learnt.items()}
@@ -76,6 +78,7 @@ def results_of(
         rules=seen.rules,
         edited=edited_between(record, seen),
         code=code,
+        in_flight=in_flight,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from raw_trigger import __version__
@@ -58,6 +59,14 @@ class History:
             self._warn(f"the history cannot be read, so what failed last is not known: {error.line}")
             return ()
 
+    def failures_in_a_row(self) -> Sequence[Failure]:
+        """Returns the failures of targets whose last run failed, each with how often; empty if unknown."""
+        try:
+            return self._ledger.failures_in_a_row(self._workspace.environment)
+        except LedgerError as error:
+            self._warn(f"the history cannot be read, so what failed last is not known: {error.line}")
+            return ()
+
     def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns what succeeded in its last run, as :meth:`Ledger.made` does; empty if unknown."""
         try:
@@ -79,8 +88,12 @@ class Bookkeeper:
         self._warn = warn
         self._ledger = open_ledger(workspace)
 
-    def begin(self, launch_id: str, order: Order, face: str) -> None:
-        """Records that the order is about to be carried out."""
+    def begin(self, launch_id: str, order: Order, face: str, *, submitted: bool = False) -> None:
+        """Records that the order is about to be carried out.
+
+        Args:
+            submitted: Whether by others, so that it goes on without this process.
+        """
         plan = order.plan
         commit = order.tags["raw_commit"]
         launch = LaunchRecord(
@@ -89,7 +102,7 @@ class Bookkeeper:
             face=face,
             git_sha=commit,
             fingerprint=plan.fingerprint,
-            batches=_batches(order),
+            batches=_submitted(_batches(order)) if submitted else _batches(order),
             log=None,
             owner=this_process(),
             started=datetime.now(timezone.utc),
@@ -139,6 +152,11 @@ def _made_first(outcome: TargetOutcome, catalog: Catalog) -> TargetRecord:
     asset = catalog.assets.get(target.asset)
     time = None if asset is None else partition_time(asset.partitions, target.partition)
     return TargetRecord(target, _kind(target, asset), "materialize", time=time, reason=outcome.reason)
+
+
+def _submitted(batches: Sequence[BatchRecord]) -> tuple[BatchRecord, ...]:
+    """Returns the batches as those of runs whose ids others choose."""
+    return tuple(replace(batch, submitted=True, dagster_run_id=None) for batch in batches)
 
 
 def _batches(order: Order) -> tuple[BatchRecord, ...]:

@@ -93,8 +93,10 @@ def _acquire(
         with suppress(OSError):
             owner.write_text(json.dumps({"face": face, "pid": os.getpid()}))
     except Timeout as error:
+        long = f"has been at work on '{environment}' for longer than {patience:.0f} s"
+        how = long if patience else f"is at work on '{environment}'"
         raise LockError(
-            f"{_holder(owner)} has been at work on '{environment}' for longer than {patience:.0f} s",
+            f"{_holder(owner)} {how}",
             "let it end, or stop it, then run `raw-trigger run`",
         ) from error
     except OSError as error:

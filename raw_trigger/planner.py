@@ -17,7 +17,7 @@ from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.mapping.rules import RuleBook
 from raw_trigger.model.assets import Catalog
 from raw_trigger.model.changes import DVC_MODE, Base, Change, ChangeSet, Desired
-from raw_trigger.model.owner import named
+from raw_trigger.model.owner import making, named, of_run
 from raw_trigger.model.plan import Disk, Narrowing, Options, Plan, PlannedChange
 from raw_trigger.model.record import UNKNOWN, Record
 from raw_trigger.model.rules import tells_catalog
@@ -65,6 +65,10 @@ class Planner:
         self.links = Links(workspace.repo, workspace.roots)
         self.checks_instance = True
         """Whether it is an error that the record is about the assets of another Dagster instance."""
+        self.held: Mapping[str, str] = {}
+        """Targets, as text, that are not to be made now, and why."""
+        self.runs: dict[str, str] = {}
+        """The runs of the targets, as text, that were submitted and may still be made."""
         self.launch: str | None = None
         """The launch, begun by another process, that this is a part of."""
         self.warnings: list[str] = []
@@ -311,7 +315,7 @@ class Planner:
                 disk=disk,
                 files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 record=record,
-                at_work=None if record is None else self._at_work(record),
+                held={**self.held, **({} if record is None else self._at_work(record))},
             )
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
             plan = replace(plan, record=None)
@@ -327,7 +331,7 @@ class Planner:
         return replace(plan, changes=tuple(map(told, plan.changes)))
 
     def _at_work(self, record: Record) -> dict[str, str]:
-        """The targets, as text, that other processes are making at this moment, and which these are."""
+        """The targets, as text, that others are making at this moment, with who that is as the reason."""
         if not record.launches:
             return {}
         # Imported here: hardly ever is anybody at work.
@@ -335,9 +339,11 @@ class Planner:
 
         here, found = this_process(), dict[str, str]()
         for launch in record.launches.values():
-            if launch.owner is not None and launch.owner != here and owner_alive(launch.owner):
+            if launch.submitted:
+                found |= {name: making(of_run(launch.face, self.runs.get(name))) for name in launch.targets}
+            elif launch.owner is not None and launch.owner != here and owner_alive(launch.owner):
                 who = named(launch.face, launch.owner.pid)
-                found |= dict.fromkeys((name for names in launch.paths.values() for name in names), who)
+                found |= dict.fromkeys(launch.targets, making(who))
         return found
 
     def contents(self, changes: ChangeSet, rules: RuleBook, record: Record | None = None) -> Contents:
@@ -420,6 +426,7 @@ class Planner:
         other = Planner(self.workspace, replace(self.wishes, narrowing=narrowing))
         other.warnings += self.warnings
         other._known, other._fresh, other.launch = self._known, self._fresh, self.launch
+        other.runs = self.runs
         other.checks_instance, other.obtain = self.checks_instance, self.obtain
         return other
 
@@ -468,4 +475,4 @@ def _doubtful(plan: Plan) -> bool:
     unknown = any(p.disposition == "unmapped" for p in plan.changes)
     # That a window is still open says the clock, not the catalog.
     skipped = (t for t in plan.targets if t.action == "skip" and t.ready is None)
-    return unknown or any(t.unknown or not (t.settles or t.in_flight) for t in skipped)
+    return unknown or any(t.unknown or not (t.settles or t.held) for t in skipped)

@@ -60,7 +60,7 @@ class Status:
             ],
             "in_flight": [
                 {"asset": t.target.asset, "partition": t.target.partition, "reason": t.reason}
-                for t in self.plan.in_flight
+                for t in self.plan.held
             ],
             "environments": [
                 {"name": e.name, "tree": e.tree, "changed_files_to_head": e.behind} for e in self.environments

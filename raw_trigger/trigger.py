@@ -94,6 +94,7 @@ class Trigger:
         found: ChangeSet | None = None,
         waiting: Callable[[str], None] = lambda _: None,
         ready: Callable[[], AbstractContextManager[None]] = nullcontext,
+        patient: bool = False,
     ) -> Iterator[Plan]:
         """Yields the plan to be carried out inside the block.
 
@@ -105,18 +106,19 @@ class Trigger:
             found: What was detected just now of these sides; None: that is done here.
             waiting: Told whom this waits for.
             ready: Entered for the block where something will be to do: see :meth:`Launcher.ready`.
+            patient: Whether to wait for the ends of submitted runs that make something of the plan.
 
         Raises:
             LockError: the lock was not had in time.
             RecordError: what is settled cannot be recorded.
         """
-        from raw_trigger import interrupted
+        from raw_trigger import launches
 
         planner = self.planner
         if found is None:
             found = planner.detect(base, desired, only)
         plan = self._fetched(planner.plan(found, launching=True), only)
-        if not plan.actionable and not plan.in_flight:
+        if not plan.actionable and not plan.held:
             yield plan
             return
         waits: list[str] = []
@@ -129,14 +131,17 @@ class Trigger:
             before, soon = planner.record, planner.wishes.use_catalog
             # Others were at work meanwhile, perhaps on the code too. What was read before says that they are.
             planner.look_again(at_code=bool(waits))
-            interrupted.settle(planner, self.warnings.append)
+            launches.settle(planner, self.warnings.append)
             record = planner.record
-            now = not waits and not plan.in_flight
+            now = not waits and not plan.held
             if now and planner.has_cached_catalog and _is_about(plan, before, record):
                 # Or nobody was, and the plan is of just now: loading the project takes longer than the rest.
                 with ready() if soon else nullcontext():
                     yield plan
                 return
+            if patient and plan.held:
+                launches.await_submitted(planner, self.warnings.append, waiting)
+                record = planner.record
             planner.look_again()
             if base.kind == "recorded" and record is not None:
                 base = replace(base, oid=record.tree)
@@ -197,9 +202,9 @@ class Trigger:
         def prepare() -> Order:
             nonlocal run, order
             if self._records:
-                run = self._begin(plan, launch, face)
-            order = self._order(plan, face)
-            self._books.begin(launch, order, face)
+                run = self._begin(plan, launch, face, submitted=launcher.submits)
+            order = self.order(plan, face, launch)
+            self._books.begin(launch, order, face, submitted=launcher.submits)
             return order
 
         report = Report()
@@ -215,7 +220,7 @@ class Trigger:
         finally:
             known = {**told.outcomes, **self._unopened(plan, told.outcomes)}
             if run is not None:
-                self._learn(run, plan, launch, told.fates(plan, known), nothing_to_run)
+                self._learn(run, plan, launch, told, known, nothing_to_run)
             if order is not None:
                 self._books.finish(
                     launch,
@@ -236,7 +241,7 @@ class Trigger:
         seconds = time.monotonic() - started
         return Outcome(summarize(outcomes), outcomes, report.run_ids, seconds, report.log)
 
-    def _begin(self, plan: Plan, launch: str, face: str) -> Run:
+    def _begin(self, plan: Plan, launch: str, face: str, *, submitted: bool) -> Run:
         """Looks at the disk, and records that nobody knows what the targets reflect until this is over."""
         # What the record was not asked about may be as recorded, and fail all the same.
         asked = [p.change.path for p in plan.changes if p.disposition == "planned"]
@@ -246,7 +251,7 @@ class Trigger:
         )
         self.begun = True
         now = datetime.now(timezone.utc).isoformat()
-        mark = Launch(run.unknown, face, now, this_process())
+        mark = Launch(run.unknown, face, now, this_process(), submitted=submitted)
         recorded_tree.begin(
             self.workspace.repo, self.workspace.environment, launch, mark, self.planner.instance()
         )
@@ -257,14 +262,17 @@ class Trigger:
         run: Run,
         plan: Plan,
         launch: str,
-        fates: Mapping[Target, Fate],
+        told: _Told,
+        known: Mapping[Target, TargetOutcome],
         nothing_to_run: Mapping[bytes, Learnt],
     ) -> None:
         """Record what the run taught."""
+        fates = told.fates(plan, known)
         after = run.after(fates)
         learnt = {**pointers(run.plan), **nothing_to_run, **after.learnt}
         made = [target.text for target, fate in fates.items() if fate != "not made"]
-        self._promote(learnt, plan, launch=launch, made=made)
+        submitted = frozenset(one.target.text for one in known.values() if one.status == "submitted")
+        self._promote(learnt, plan, launch=launch, made=made, in_flight=submitted)
         self.unsteady += unsteady(after.moved, self.planner.rules(self.planner.known_catalog()).relative)
 
     def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
@@ -311,7 +319,12 @@ class Trigger:
         with suppress(RawTriggerError):  # what ran is recorded by now
             self.warnings += reads.warnings(found, lambda paths: reads.visible(repo, paths))
 
-    def _order(self, plan: Plan, face: str) -> Order:
+    def order(self, plan: Plan, face: str, launch: str) -> Order:
+        """Returns what a launcher needs to carry the plan out.
+
+        Args:
+            launch: The launch's id.
+        """
         workspace, catalog = self.workspace, self.planner.known_catalog()
         nothing = ChangeSet(plan.base, plan.desired, ())
         rules = self.planner.rules(catalog)
@@ -328,7 +341,7 @@ class Trigger:
             whole = {target.asset for target in made if target.partition is None}
             above = catalog.made_above(target.asset for target in made) - whole
             fed = feeding.of(above) if above else frozenset()
-        tags = self._tags(plan, face)
+        tags = {**self._tags(plan, face), "raw_launch": launch}
         jobs = {}
         for planned in plan.actionable:
             if planned.target.job is not None:
@@ -378,6 +391,7 @@ class Trigger:
         launch: str | None = None,
         made: Iterable[str] = (),
         only_on: str | None = None,
+        in_flight: frozenset[str] = frozenset(),
     ) -> None:
         planner, record = self.planner, self.planner.record
         assert record is not None
@@ -393,7 +407,9 @@ class Trigger:
             seen = planner.record_under(by, record)
         read = planner.has_catalog() and _are_whole(seen.rules) and not plan.errors
         code = planner.code(plan.desired) if read else None
-        results = results_of(planner, record, seen, learnt, by=by, launch=launch, made=made, code=code)
+        results = results_of(
+            planner, record, seen, learnt, by=by, launch=launch, made=made, code=code, in_flight=in_flight
+        )
         if promote(planner, results, only_on=only_on):
             self.results = results
 
@@ -414,12 +430,18 @@ class _Told:
         self._on_target(outcome)
 
     def fates(self, plan: Plan, known: Mapping[Target, TargetOutcome]) -> dict[Target, Fate]:
-        """Returns the fates of the plan's targets: without an outcome, some of a begun batch may be made."""
+        """Returns the fates of the plan's targets that are known: what is submitted has none yet.
+
+        Without an outcome, some of a begun batch may be made.
+        """
         begun = self.batches
         untold: dict[Target, Fate] = {
             one.target: "broken" if one.batch in begun else "not made" for one in plan.actionable
         }
-        return untold | {target: fate_of(outcome) for target, outcome in known.items()}
+        told = {
+            target: fate_of(outcome) for target, outcome in known.items() if outcome.status != "submitted"
+        }
+        return {target: fate for target, fate in untold.items() if target not in known} | told
 
 
 def _is_about(plan: Plan, before: Record | None, now: Record | None) -> bool:

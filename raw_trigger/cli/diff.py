@@ -21,7 +21,7 @@ from raw_trigger.cli.session import (
     Staged,
     asked_of,
     planner_of,
-    settle_killed,
+    settle_launches,
     show,
 )
 
@@ -51,7 +51,7 @@ def diff(
         downstream=downstream,
         no_catalog=no_catalog,
     )
-    settle_killed(planner)
+    settle_launches(planner)
     planner, base, desired = asked_of(context, planner, revisions, staged=staged, everything=everything)
     if run:
         run_verb.carry_out(planner, base, desired, form)

@@ -16,7 +16,7 @@ from raw_trigger.cli.session import (
     PlainFormatOption,
     choose_by_path,
     planner_of,
-    settle_killed,
+    settle_launches,
     text_renderer,
     write,
 )
@@ -40,7 +40,7 @@ def explain(
 
     choose_by_path(context, names)
     planner = planner_of(context, environment=environment)
-    settle_killed(planner)
+    settle_launches(planner)
     explainer = Explainer(planner)
     found = [explainer.explain(name, Path(context.obj.directory)) for name in names]
     if form is PlainFormat.json:

@@ -288,27 +288,27 @@ def planner_of(
     return Planner(workspace_of(context, environment), wishes)
 
 
-def settle_killed(planner: Planner) -> None:
-    """Records what runs had finished that were killed, so that it is not shown as pending.
+def settle_launches(planner: Planner) -> None:
+    """Records what runs had finished that were killed or submitted, so that it is not shown as pending.
 
     Nothing happens where another command is at work: it does that itself.
     """
     record = planner.record
     if record is None or not record.launches or not planner.wishes.use_catalog:
         return
-    # Imported here: runs are hardly ever killed.
-    from raw_trigger import interrupted
+    # Imported here: hardly ever is there one.
+    from raw_trigger import launches
     from raw_trigger.lock import LockError, locked
 
     workspace = planner.workspace
-    if not interrupted.interrupted(record.launches):
+    if not launches.are_to_settle(record.launches):
         return
     with (
         suppress(LockError),
         locked(workspace.locks, workspace.environment, "settle", lambda _: None, patience=0),
     ):
         planner.look_again()
-        interrupted.settle(planner, tell_stderr)
+        launches.settle(planner, tell_stderr)
 
 
 def ranges(partitions: list[str] | None) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from raw_trigger.cli.session import (
     PlainFormat,
     PlainFormatOption,
     planner_of,
-    settle_killed,
+    settle_launches,
     text_renderer,
     write,
 )
@@ -36,7 +36,7 @@ def status(
     from raw_trigger.status import status_of
 
     planner = planner_of(context, environment=environment)
-    settle_killed(planner)
+    settle_launches(planner)
     if partitions:
         _grids(planner, tuple(asset or ()), form)
         return

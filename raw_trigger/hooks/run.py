@@ -185,6 +185,7 @@ def _carry_out(
         found=None if others else found,
         waiting=listener.say,
         ready=launcher.ready,
+        patient=event.refuses,
     ) as plan:
         own = plan
         if event.staged is not None and not mine.issuperset(one.change.path for one in plan.changes):

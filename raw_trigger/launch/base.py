@@ -51,7 +51,13 @@ class Report:
 
 
 class Launcher(Protocol):
-    """Carries out an order, and reports every finished target at once."""
+    """Carries out an order, and reports every finished target at once.
+
+    Attributes:
+        submits: Whether others make the targets, so that it may report them as ``submitted``.
+    """
+
+    submits: bool
 
     def ready(self) -> AbstractContextManager[None]:
         """Begins slow preparations in the background; the launch follows inside the block.

@@ -115,11 +115,11 @@ def run(
     Raises:
         RawTriggerError: nothing could be run or recorded.
     """
-    from raw_trigger import interrupted
+    from raw_trigger import launches
 
     workspace = planner.workspace
     with locked(workspace.locks, workspace.environment, FACE, waiting):
-        interrupted.settle(planner, planner.warnings.append)
+        launches.settle(planner, planner.warnings.append)
         planner.look_again()
         files = dict(desired_paths(workspace.repo, planner.tracked, NOTHING.desired))
         base = recorded(workspace.repo, workspace.environment) or EMPTY

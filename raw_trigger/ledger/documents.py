@@ -137,6 +137,8 @@ def extra_of(outcome: TargetOutcome | None) -> Document | None:
         # The runner's error of the step that was cut off, and of those that waited for it, begins so.
         if outcome.error.startswith("interrupted "):
             extra["interrupted"] = True
+    if outcome.canceled:
+        extra["canceled"] = True
     return extra or None
 
 

@@ -136,6 +136,12 @@ class Ledger:
 
         return self._database.read(lambda c: reading.failures(c, environment, self._place), [])
 
+    def failures_in_a_row(self, environment: str) -> Sequence[Failure]:
+        """Returns the same, each with how often it was tried with the same contents."""
+        from raw_trigger.ledger import reading
+
+        return self._database.read(lambda c: reading.failures_in_a_row(c, environment, self._place), [])
+
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns the targets that were made in this place, each with its files' contents when it last was.
 

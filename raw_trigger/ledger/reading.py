@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, or_, select
@@ -30,6 +31,8 @@ _PREFIX = re.compile(r"[0-9a-fA-F-]{4,36}")
 _AT_ONCE = 500
 """The most ids in one query: old versions of SQLite take at most 999 parameters."""
 _LAST_FEW = 5
+MOST_TIMES = 8
+"""So many failures in a row are counted."""
 
 
 def _said(name: str) -> Any:
@@ -110,10 +113,38 @@ def failures(connection: Connection, environment: str, place: str) -> list[Failu
             status=row["status"],
             error=_why(row["extra_json"]) or run["error_message"] or "it failed",
             files=frozenset(record.files),
+            canceled=bool((row["extra_json"] or {}).get("canceled")),
         )
         for run, record in _records(connection, failed)
         for row in (failed[run["run_id"], record.target],)
     ]
+
+
+def failures_in_a_row(connection: Connection, environment: str, place: str) -> list[Failure]:
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.failures_in_a_row`."""
+    found = failures(connection, environment, place)
+    if not found:
+        return []
+    by_target: dict[Target, list[RowMapping]] = {}
+    for row in _latest(connection, environment, place, (), most=MOST_TIMES):
+        by_target.setdefault(Target(row["asset_key"], row["partition_key"]), []).append(row)
+    tried: dict[Target, list[str]] = {}
+    for one in found:
+        # A run that was interrupted says nothing about the content.
+        rows = [row for row in by_target[one.target] if documents.has_failed(row["extra_json"])]
+        bad = takewhile(lambda row: row["status"] != "success", rows)
+        tried[one.target] = [row["run_id"] for row in bad]
+    wanted = {(run_id, target) for target, run_ids in tried.items() for run_id in run_ids}
+    files = {
+        (run["run_id"], record.target): frozenset(record.files)
+        for run, record in _records(connection, wanted)
+    }
+
+    def times(one: Failure) -> int:
+        same = takewhile(lambda run_id: files[run_id, one.target] == one.files, tried[one.target])
+        return sum(1 for _ in same)
+
+    return [replace(one, times=times(one)) for one in found]
 
 
 def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
@@ -133,11 +164,13 @@ def _latest(
     place: str,
     statuses: Sequence[str],
     among: Sequence[str] = (),
+    most: int = 1,
 ) -> Sequence[RowMapping]:
-    """Returns the last row of each target, if its status is one of these.
+    """Returns the last row of each target, if its status is one of these; no statuses: whatever it is.
 
     Args:
         among: The last one with one of these; none: the last of all.
+        most: The most rows of each target, the last one first.
     """
     runs, assets = tables.runs, tables.assets
     latest = (
@@ -159,7 +192,9 @@ def _latest(
         .where(_here(environment, place), *((assets.c.status.in_(among),) if among else ()))
         .subquery()
     )
-    query = select(latest).where(latest.c.age == 1, latest.c.status.in_(statuses))
+    query = select(latest).where(latest.c.age <= most).order_by(latest.c.age)
+    if statuses:
+        query = query.where(latest.c.status.in_(statuses))
     return connection.execute(query).mappings().all()
 
 

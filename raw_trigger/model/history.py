@@ -78,6 +78,11 @@ class LaunchRecord:
     started: datetime
     committed: datetime | None = None
 
+    @property
+    def submitted(self) -> bool:
+        """Says whether it goes on without its owner."""
+        return any(batch.submitted for batch in self.batches)
+
 
 @dataclass(frozen=True, slots=True)
 class FailedContent:
@@ -96,7 +101,8 @@ class FailedContent:
 class Failure:
     """Holds how a target's last run ended, if that was no success.
 
-    ``status`` is as of :class:`FailedContent`; ``files`` are the changed files that it ran for.
+    ``status`` is as of :class:`FailedContent`; ``files`` are the changed files that it ran for. ``canceled``
+    says that somebody ended its run, ``times`` how often it was tried in a row with these files.
     """
 
     target: Target
@@ -105,6 +111,8 @@ class Failure:
     status: Literal["failed", "skipped"]
     error: str
     files: frozenset[FileVersion]
+    canceled: bool = False
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)

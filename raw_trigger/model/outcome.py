@@ -64,6 +64,7 @@ class TargetOutcome:
 
     ``materialized`` says that Dagster has a materialization of it from this run, however it ended.
     ``first``: the target is not in the plan, but one that is is made from it, and it was never made here.
+    ``canceled`` says that somebody ended its run.
     """
 
     target: Target
@@ -75,6 +76,7 @@ class TargetOutcome:
     reads: Reads | None = None
     materialized: bool = False
     first: bool = False
+    canceled: bool = False
 
     @property
     def reason(self) -> str | None:

@@ -25,3 +25,13 @@ class Owner:
 def named(face: str, pid: int) -> str:
     """Returns how a message names who is at work: the command or the hook, and its process."""
     return f"raw-trigger {'run' if face == 'cli' else face} (process {pid})"
+
+
+def of_run(face: str, run_id: str | None) -> str:
+    """Returns how a message names who makes what was submitted: the run, and who asked for it."""
+    return f"the {face}" if run_id is None else f"run {run_id[:8]} of the {face}"
+
+
+def making(who: str) -> str:
+    """Returns the reason of a target that others are making."""
+    return f"{who} is making it"

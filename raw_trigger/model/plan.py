@@ -94,8 +94,8 @@ class PlannedTarget:
     ``reads`` those of these that it is made from directly, not only through something above it.
     ``above`` are those of its plan that it is directly made from, also those that are skipped for now.
     ``settles`` says of a skipped target that nothing is left to do for its paths, ``unknown`` that its asset
-    has no such partition, ``ready`` at which moment it will have (seconds since 1970), ``in_flight`` that
-    another process is making it, or something that it is made from.
+    has no such partition, ``ready`` at which moment it will have (seconds since 1970), ``held`` that it is
+    not to be made now, or something that it is made from: others are making it, or a file is being written.
     """
 
     target: Target
@@ -111,7 +111,7 @@ class PlannedTarget:
     settles: bool = False
     unknown: bool = False
     ready: float | None = None
-    in_flight: bool = False
+    held: bool = False
 
     @property
     def sentence(self) -> str:
@@ -166,9 +166,9 @@ class Plan:
         return tuple(t for t in self.targets if t.action != "skip")
 
     @property
-    def in_flight(self) -> tuple[PlannedTarget, ...]:
-        """Returns the targets that another process is making, or that wait for those."""
-        return tuple(t for t in self.targets if t.in_flight)
+    def held(self) -> tuple[PlannedTarget, ...]:
+        """Returns the targets that others are making, or that are held back for another reason."""
+        return tuple(t for t in self.targets if t.held)
 
     @property
     def due(self) -> Mapping[bytes, Sequence[str]]:
@@ -210,7 +210,7 @@ class Plan:
         """Says whether these changes still need an action, and not only a time window to end."""
         undecided = any(c.reason == NO_CATALOG for c in self.changes)
         unknown = any(target.unknown and not target.settles for target in self.targets)
-        return bool(self.actionable or self.in_flight or self.waiting or self.errors or undecided or unknown)
+        return bool(self.actionable or self.held or self.waiting or self.errors or undecided or unknown)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -73,6 +73,7 @@ class Launch:
             its paths, so that a job of it that comes later knows that.
         contested: Those of the paths and targets of which another launch, begun before this one, has made
             something meanwhile.
+        submitted: Whether a daemon or a deployment carries it out, so that it goes on without its owner.
     """
 
     paths: Fed
@@ -80,6 +81,17 @@ class Launch:
     started: str = ""
     owner: Owner | None = None
     contested: Fed = field(default_factory=dict)
+    submitted: bool = False
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Returns the targets of all its paths."""
+        return frozenset[str]().union(*self.paths.values())
+
+    def of(self, targets: frozenset[str]) -> Launch:
+        """Returns the launch as if it were for these targets only."""
+        paths = {path: names & targets for path, names in self.paths.items()}
+        return replace(self, paths={path: names for path, names in paths.items() if names})
 
     def is_recent(self, newer: Launch) -> bool:
         """Returns whether a job of it on CI may still come after this launch began."""
@@ -167,6 +179,7 @@ class Results:
         rules: The rules in force, as ``RuleBook.describe`` gives them; None: not to be recorded.
         edited: What nobody knows any more because the rules are not those from before.
         code: The project's code that ``rules`` were read from; None: not known.
+        in_flight: Targets of the launch, as text, of which nobody knows yet what became of them.
     """
 
     planned_with: str
@@ -177,6 +190,7 @@ class Results:
     rules: str | None = None
     edited: Fed = field(default_factory=dict)
     code: str | None = None
+    in_flight: frozenset[str] = frozenset()
 
     @property
     def is_about_targets(self) -> bool:
@@ -299,7 +313,7 @@ class Record:
 
         What earlier launches left unknown of its targets is its own business from now on.
         """
-        asked = frozenset[str]().union(*launch.paths.values()) - {EVERY}
+        asked = launch.targets - {EVERY}
         paths, kept = dict(launch.paths), dict(self.kept)
         launches = {}
         for key, other in self.launches.items():
@@ -360,7 +374,9 @@ class Record:
             if results.launch is None and path in self._marked:
                 others = {key: _without(one, path, learnt) for key, one in others.items()}
         if results.launch is not None:
-            others.pop(results.launch, None)
+            left = others.pop(results.launch, Launch({})).of(results.in_flight)
+            if left.paths:
+                others[results.launch] = left
         kept = {path: seen for path, seen in kept.items() if seen}
         others = {key: one for key, one in others.items() if one.paths or (one.owner is None and one.started)}
         return replace(record, kept=kept, launches=others, fresh=frozenset()), moved

@@ -44,7 +44,7 @@ class Draft:
     asked: bool = True
     alone: bool = False
     joins: bool = False
-    in_flight: bool = False
+    held: bool = False
     after: set[Target] = field(default_factory=set)
     above: set[Target] = field(default_factory=set)
 

@@ -30,7 +30,7 @@ def make_plan(
     files: Files | None = None,
     record: Record | None = None,
     made: Collection[Target] = (),
-    at_work: Mapping[str, str] | None = None,
+    held: Mapping[str, str] | None = None,
 ) -> Plan:
     """Makes the plan for these changes. The same inputs give the same plan, in whatever order they come.
 
@@ -40,7 +40,7 @@ def make_plan(
         record: What the changes are compared with, where that is a record: what reflects a path's
             content already is left out for it. None: nothing is known to.
         made: What runs even where deletions leave nothing to make it from.
-        at_work: The targets, as text, that others are making at this moment, and who.
+        held: The targets, as text, that are not to be made now, and why.
     """
     drafts = Drafts(changes, rules, options, disk or Disk(), files or NoFiles(), record, made)
     every = planned_paths(drafts)
@@ -52,7 +52,7 @@ def make_plan(
     drop_reflected(drafts)
     tell_of_rest(drafts)
     narrow_by_failure(drafts)
-    hold_back(drafts, at_work or {})
+    hold_back(drafts, held or {})
     planned = without_reflected(drafts, every)
     tell_of_none(drafts, changes.base, planned)
     order(drafts)
@@ -101,26 +101,40 @@ def without_reflected(drafts: Drafts, planned: Iterable[PlannedChange]) -> tuple
     )
 
 
-def hold_back(drafts: Drafts, at_work: Mapping[str, str]) -> None:
-    """Leaves out what others are making at this moment, and what is made from that.
+def hold_back(drafts: Drafts, reasons: Mapping[str, str]) -> None:
+    """Leaves out what is not to be made now, and what is made from that or together with it.
 
     Args:
-        at_work: These targets, as text, and who makes them.
+        reasons: These targets, as text, and why.
     """
-    planned = [draft for draft in drafts.by_target.values() if draft.action != "skip"]
-    held: dict[Target, str] = {}
-    for draft in planned:
-        if draft.target.text in at_work:
-            held[draft.target] = f"{at_work[draft.target.text]} is making it"
-    while held:
-        for draft in planned:
-            if draft.target in held:
-                draft.action, draft.in_flight, draft.reason = "skip", True, held[draft.target]
-        planned = [draft for draft in planned if draft.target not in held]
-        above = {
-            draft.target: sorted(draft.above & held.keys(), key=attrgetter("sort_key")) for draft in planned
+    planned = {draft.target: draft for draft in drafts.by_target.values() if draft.action != "skip"}
+    held = {target: reasons[target.text] for target in planned if target.text in reasons}
+    if not held:
+        return
+    # What is due because of a file of its own waits too: it would be made from the old version.
+    known = None if drafts.catalog is None else Order(drafts.catalog, planned, drafts.keys)
+    left = planned.keys() - held.keys()
+    newly: Mapping[Target, str] = held
+    while newly:
+        mates = {mate: reason for one, reason in newly.items() for mate in _mates(drafts, one) & left}
+        held |= mates
+        left -= held.keys()
+        above = {} if known is None else {one: held.keys() & known.before(one) for one in left}
+        newly = {
+            one: f"it waits for {min(found, key=attrgetter('sort_key')).text}"
+            for one, found in above.items()
+            if found
         }
-        held = {target: f"it waits for {found[0].text}" for target, found in above.items() if found}
+        held |= newly
+        left -= newly.keys()
+    for target, reason in held.items():
+        planned[target].action, planned[target].held, planned[target].reason = "skip", True, reason
+
+
+def _mates(drafts: Drafts, target: Target) -> set[Target]:
+    """Returns what one function makes together with the target."""
+    asset = drafts.asset(target.asset)
+    return set() if asset is None else {Target(key, target.partition) for key in asset.execution_set}
 
 
 def order(drafts: Drafts) -> None:
@@ -154,7 +168,7 @@ def _batched(drafts: Drafts, which: Iterable[Draft]) -> tuple[PlannedTarget, ...
             settles=draft.settles,
             ready=draft.ready,
             unknown=draft.unknown,
-            in_flight=draft.in_flight,
+            held=draft.held,
         )
         for draft in ordered
     )

@@ -69,11 +69,15 @@ class ExecutionResult:
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """Holds a materialization of Dagster's event log; ``time`` is in seconds since 1970."""
+    """Holds a materialization of Dagster's event log; times are in seconds since 1970.
+
+    ``began`` is when its step began; None if that is not in the log.
+    """
 
     asset: str
     partition: str | None
     time: float
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,10 @@ class DagsterRun:
 
     Args:
         status: Dagster's word, such as ``STARTED``; None if it does not know the run.
+        run_id: Its id; of several runs of a batch that of the last one.
+        began: When its first step began, in seconds since 1970; None if none has.
+        error: What ended it outside of its steps.
+        errors: Assets, each with the error of its step.
         materialized: The assets and partitions that finished steps made.
         failed_checks: Assets with a check of severity ERROR that failed or was not evaluated.
         cut_off: Assets that were being made when the run broke off.
@@ -95,6 +103,20 @@ class DagsterRun:
     cut_off: frozenset[str] = frozenset()
     succeeded: float | None = None
     broken_off: bool = False
+    run_id: str | None = None
+    began: float | None = None
+    error: str | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """Says whether nothing more can come of it."""
+        return self.status in ("SUCCESS", "FAILURE", "CANCELED")
+
+    @property
+    def was_canceled(self) -> bool:
+        """Says whether somebody has ended it."""
+        return self.status == "CANCELED"
 
 
 @dataclass(frozen=True)
@@ -231,6 +253,20 @@ class DagsterProject:
         answer = self._ask_instance(run_ids=list(run_ids))
         return {run_id: _run_of(document) for run_id, document in answer["runs"].items()}
 
+    def submitted(self, launches: Sequence[str]) -> Mapping[str, Mapping[int, DagsterRun]]:
+        """Returns what the instance knows of the runs of launches that were submitted, by their batches.
+
+        Raises:
+            ProjectError: there is no interpreter, or the instance cannot be used.
+        """
+        if not launches:
+            return {}
+        answer = self._ask_instance(launches=list(launches))
+        return {
+            launch: {int(number): _run_of(one) for number, one in batches.items() if number.isdecimal()}
+            for launch, batches in answer["launches"].items()
+        }
+
     def dynamic_keys(self, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Returns the instance's keys of these dynamic definitions, without loading the project's code.
 
@@ -261,7 +297,7 @@ class DagsterProject:
         cached = cache.read(self.cache_dir)
         interpreter = self.interpreter(cached.interpreter if cached is not None else None)
         log = new_log(self.cache_dir)
-        request = {**self._request(), "run_ids": [], "dynamic": [], "assets": [], **wanted}
+        request = {**self._request(), "run_ids": [], "launches": [], "dynamic": [], "assets": [], **wanted}
         answers: list[dict[str, Any]] = []
         with (
             self.busy("asking the Dagster instance"),
@@ -372,11 +408,21 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
     return DagsterRun(
         status=document["status"],
         materialized=tuple(
-            Materialized("/".join(one["asset"]), one["partition"], one["time"])
+            Materialized("/".join(one["asset"]), one["partition"], one["time"], one["began"])
             for one in document["materialized"]
         ),
         failed_checks=frozenset("/".join(one["asset"]) for one in document["failed_checks"]),
         cut_off=frozenset("/".join(parts) for parts in document["cut_off"]),
         succeeded=document["succeeded"],
         broken_off=document["broken_off"],
+        run_id=document["run_id"],
+        began=document["began"],
+        error=document["error"],
+        errors={
+            **{
+                "/".join(one["asset"]): f"asset check {one['check']} failed"
+                for one in document["failed_checks"]
+            },
+            **{"/".join(one["asset"]): one["message"] for one in document["errors"]},
+        },
     )

@@ -117,6 +117,7 @@ def read_launch(text: bytes) -> Launch:
         if owner is None
         else Owner(str(owner["host"]), str(owner["namespace"]), int(owner["pid"]), str(owner["started"])),
         contested=_fed(document["contested"]),
+        submitted=document["submitted"] is True,
     )
 
 
@@ -126,6 +127,7 @@ def launch_text(launch: Launch) -> str:
         "face": launch.face,
         "started": launch.started,
         "owner": None if launch.owner is None else asdict(launch.owner),
+        "submitted": launch.submitted,
         "unknown": _grouped(launch.paths),
         "contested": _grouped(launch.contested),
     }

@@ -157,7 +157,16 @@ def remarks(plan: Plan, *, listed: bool) -> list[str]:
     }
     failing = {one.sentence for one in plan.targets if one.reason == STILL_FAILS} - told
     rest = [warning for warning in plan.warnings if warning not in told and warning not in failing]
+    rest += [] if listed else _held(plan)
     return [_failing(plan), *rest] if failing else rest
+
+
+def _held(plan: Plan) -> list[str]:
+    """Returns what is not to be made now, with the reason: that others are making it."""
+    names: dict[str, list[str]] = {}
+    for one in plan.held:
+        names.setdefault(one.reason or "", []).append(printable(one.target.text))
+    return [f"{sample(targets, 3)}: {reason}" for reason, targets in names.items()]
 
 
 def skipped(plan: Plan) -> list[tuple[PlannedTarget, bool]]:
@@ -379,7 +388,7 @@ def left_undone(plan: Plan, failed: Mapping[Target, str], unsteady: Sequence[str
 
 def _is_open(target: PlannedTarget) -> bool:
     """Says whether the target was skipped but is still to be made, for another reason than time."""
-    return target.action == "skip" and not (target.settles or target.waits or target.in_flight)
+    return target.action == "skip" and not (target.settles or target.waits or target.held)
 
 
 def background(job: Job) -> str:

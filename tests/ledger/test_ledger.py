@@ -13,7 +13,7 @@ import pytest
 from raw_trigger.errors import LedgerError, UsageError
 from raw_trigger.ledger import Ledger
 from raw_trigger.model.history import FailedContent, HistoryFilter, Rows
-from raw_trigger.model.outcome import CheckResult
+from raw_trigger.model.outcome import CheckResult, TargetOutcome
 from raw_trigger.model.plan import Target
 from tests.ledger.conftest import NOON, A, B, at, batch, launch, outcome, record, rows
 
@@ -494,3 +494,38 @@ def instant(value: Any, name: str = "_at") -> Any:
     if isinstance(value, datetime):
         value = value.replace(tzinfo=value.tzinfo or timezone.utc).astimezone(timezone.utc)
     return value
+
+
+def test_failures_in_a_row_with_the_same_content(ledger: Ledger) -> None:
+    """One that was interrupted says nothing; another content begins anew."""
+
+    def run(status: str, oid: str, seconds: int, error: str = "ValueError: x") -> None:
+        started = launch(batch(record("raw/a", (b"a.csv", oid))), started=at(seconds))
+        ledger.begin(started)
+        told = outcome("raw/a", status, error=error if status == "failed" else None)
+        ledger.finish(started.launch_id, [told], ended=at(seconds + 1))
+
+    def times() -> list[tuple[int, bool]]:
+        return [(one.times, one.canceled) for one in ledger.failures_in_a_row("local")]
+
+    run("failed", A, 0)
+    assert times() == [(1, False)]
+    run("success", A, 10)
+    assert times() == []
+    run("failed", B, 20)
+    run("failed", A, 30)
+    run("failed", A, 40, "interrupted while it ran")
+    assert times() == []
+    run("failed", A, 50)
+    assert times() == [(2, False)]
+    for more in range(20):
+        run("failed", A, 60 + more)
+    assert times() == [(8, False)]
+
+
+def test_a_run_that_somebody_ended(ledger: Ledger) -> None:
+    started = launch(batch(record("raw/a", (b"a.csv", A))))
+    ledger.begin(started)
+    told = TargetOutcome(Target("raw/a"), "failed", error="run 1 was canceled", canceled=True)
+    ledger.finish(started.launch_id, [told], ended=at(1))
+    assert [one.canceled for one in ledger.failures_in_a_row("local")] == [True]

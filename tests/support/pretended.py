@@ -58,6 +58,8 @@ class PretendedLauncher:
         meanwhile: What happens while it runs.
     """
 
+    submits = False
+
     def __init__(self, failing: Collection[str] = (), meanwhile: Callable[[], object] = lambda: None) -> None:
         self.failing, self.meanwhile = failing, meanwhile
         self.ran: list[str] = []

@@ -287,6 +287,7 @@ def settle(place: Place, request: Document, channel: Channel) -> int:
         {
             "version": 1,
             "runs": {run: past_run(events, run) for run in request["run_ids"]},
+            "launches": {launch: submitted(events, launch) for launch in request["launches"]},
             "dynamic": {name: place.dynamic(name) for name in request["dynamic"]},
             "never": [key for key in request["assets"] if "/".join(key) not in made],
         }
@@ -294,13 +295,23 @@ def settle(place: Place, request: Document, channel: Channel) -> int:
     return 0
 
 
+def submitted(events: list[Document], launch: str) -> Document:
+    """What the runs of a launch did that somebody has submitted: the stand-in itself submits nothing."""
+    runs = {event["batch"]: event["run"] for event in events if event.get("launch") == launch}
+    return {batch: past_run(events, run) for batch, run in runs.items()}
+
+
 def past_run(events: list[Document], run: str) -> Document:
     """What one run did, and those that went on with what was left of its batch."""
     further = [event["run"] for event in events if event["type"] == "run" and event["first"] == run]
     found = [one_run([event for event in events if event["run"] == one]) for one in (run, *further)]
-    lists = ("materialized", "failed_checks", "cut_off")
+    lists = ("materialized", "failed_checks", "cut_off", "errors")
+    began = [one["began"] for one in found if one["began"] is not None]
     return {
+        "run_id": (run, *further)[-1],
         "status": [one["status"] for one in found][-1],
+        "began": min(began, default=None),
+        "error": None,
         "succeeded": found[-1]["succeeded"],
         "broken_off": any(one["broken_off"] for one in found),
         **{name: [item for one in found for item in one[name]] for name in lists},
@@ -330,8 +341,15 @@ def one_run(own: list[Document]) -> Document:
         "status": status,
         "succeeded": runs[-1]["time"] if status == "SUCCESS" else None,
         "broken_off": bool(open_steps) or (bool(of) and status not in ENDED),
+        "began": min((event["time"] for event in own if event["type"] == "step"), default=None),
+        "errors": [],
         "materialized": [
-            {"asset": parts(key), "partition": made[key]["partition"], "time": made[key]["time"]}
+            {
+                "asset": parts(key),
+                "partition": made[key]["partition"],
+                "time": made[key]["time"],
+                "began": next(e["time"] for e in own if e["type"] == "step" and e["step"] == of[key]),
+            }
             for key in whole
         ],
         "failed_checks": [

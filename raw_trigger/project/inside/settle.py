@@ -1,6 +1,6 @@
 """Asks the Dagster instance about runs, the keys of dynamic partitions, and never materialized assets.
 
-The user's definitions are not loaded.
+The user's definitions are not loaded. A sensor asks the same in its own process.
 """
 
 from __future__ import annotations
@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from .channel import Channel, read_request
-from .errors import error_of
+from .errors import error_of, error_of_info
 from .session import refuse_home, start
 
 Document = dict[str, Any]
 
 SUCCESS = "SUCCESS"
 ENDED = (SUCCESS, "FAILURE", "CANCELED")
+LAUNCH_TAG = "raw_launch"
+"""A tag of the runs that others were asked for: the launch."""
+BATCH_TAG = "raw_batch"
+"""A tag of every run: the number of its batch, and how many there are, as ``2/5``."""
 
 
 class PastRun:
@@ -23,8 +27,10 @@ class PastRun:
     def __init__(self) -> None:
         self.step_of: dict[Any, str] = {}
         self.made: dict[Any, Document] = {}
-        self.begun: set[str] = set()
+        self.begun: dict[str, float] = {}
         self.ended: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
+        self.error: str | None = None
         self.checks: dict[tuple[Any, str], bool] = {}
 
     def on_event(self, event: Document) -> None:
@@ -41,9 +47,13 @@ class PastRun:
             fine = event["passed"] or event["severity"] != "ERROR"
             self.checks[event["asset"], event["check"]] = fine
         elif kind == "STEP_START":
-            self.begun.add(step)
+            self.begun.setdefault(step, event["time"])
         elif kind.startswith("STEP_"):
             self.ended[step] = kind
+            if event.get("error") is not None:
+                self.errors[step] = _words(event["error"])
+        elif kind == "PIPELINE_FAILURE" and event["error"] is not None:
+            self.error = _words(event["error"])
 
     def document(self, status: str | None, end: float | None) -> Document:
         """Returns the answer about the run.
@@ -54,14 +64,26 @@ class PastRun:
         """
         made = {key: event for key, event in self.made.items() if self._is_whole(key)}
         bad = [(key, name) for (key, name), fine in self.checks.items() if not fine]
-        open_steps = self.begun - self.ended.keys()
+        open_steps = self.begun.keys() - self.ended.keys()
         cut = {key for key, step in self.step_of.items() if step in open_steps} | self.made.keys()
         return {
             "status": status,
             "succeeded": end if status == SUCCESS else None,
             "broken_off": bool(open_steps) or (bool(self.begun) and status not in ENDED),
+            "began": min(self.begun.values(), default=None),
+            "error": self.error,
+            "errors": [
+                {"asset": list(key.path), "message": self.errors[step]}
+                for key, step in self.step_of.items()
+                if step in self.errors
+            ],
             "materialized": [
-                {"asset": list(key.path), "partition": event["partition"], "time": event["time"]}
+                {
+                    "asset": list(key.path),
+                    "partition": event["partition"],
+                    "time": event["time"],
+                    "began": self.begun.get(self.step_of[key]),
+                }
                 for key, event in made.items()
             ],
             "failed_checks": [{"asset": list(key.path), "check": name} for key, name in bad],
@@ -80,42 +102,79 @@ class PastRun:
 
 def _answer(request: Document) -> Document:
     start(request)
-    from .compat.assets import asset_key
-    from .compat.instance import dynamic_keys, never_materialized, open_instance
-    from .compat.runs import further_runs, past_events, run_end, run_status
+    from .compat.instance import open_instance
 
     try:
         instance = open_instance()
     except Exception as error:
         refuse_home(error)
         raise
-    found = {}
-    for run_id in request["run_ids"]:
-        documents = []
-        # A batch may have had several runs, each with other assets.
-        for part in (run_id, *further_runs(instance, run_id)):
-            run = PastRun()
-            for event in past_events(instance, part):
-                run.on_event(event)
-            documents.append(run.document(run_status(instance, part), run_end(instance, part)))
-        found[run_id] = together(documents)
-    dynamic = {name: dynamic_keys(instance, name) for name in request["dynamic"]}
-    keys = [asset_key(parts) for parts in request["assets"]]
-    never = [list(key.path) for key in never_materialized(instance, keys)]
+    found = answer(instance, request)
     instance.dispose()
-    return {"runs": found, "dynamic": dynamic, "never": never}
+    return found
+
+
+def answer(instance: Any, request: Document) -> Document:
+    """Returns what the instance knows of what the request asks for: each kind of it may be left out."""
+    from .compat.assets import asset_key
+    from .compat.instance import dynamic_keys, never_materialized
+    from .compat.runs import further_runs, tagged_runs
+
+    runs = {}
+    for run_id in request.get("run_ids", ()):
+        # A batch may have had several runs, each with other assets.
+        parts = (run_id, *further_runs(instance, run_id))
+        runs[run_id] = together([_document(instance, part) for part in parts])
+    launches: dict[str, dict[str, Document]] = {}
+    for launch in request.get("launches", ()):
+        batches: dict[str, list[str]] = {}
+        for run_id, tags in tagged_runs(instance, LAUNCH_TAG, launch):
+            batches.setdefault(tags.get(BATCH_TAG, "").partition("/")[0], []).append(run_id)
+        # Dagster may have tried a run again, with the same tags.
+        launches[launch] = {
+            number: together([_document(instance, run_id) for run_id in run_ids])
+            for number, run_ids in batches.items()
+        }
+    keys = [asset_key(parts) for parts in request.get("assets", ())]
+    return {
+        "runs": runs,
+        "launches": launches,
+        "dynamic": {name: dynamic_keys(instance, name) for name in request.get("dynamic", ())},
+        "never": [list(key.path) for key in never_materialized(instance, keys)],
+    }
+
+
+def _document(instance: Any, run_id: str) -> Document:
+    from .compat.runs import past_events, run_end, run_status
+
+    # Looked at first: what happens meanwhile is heard of next time.
+    status, end = run_status(instance, run_id), run_end(instance, run_id)
+    run = PastRun()
+    for event in past_events(instance, run_id):
+        run.on_event(event)
+    return {"run_id": run_id, **run.document(status, end)}
 
 
 def together(documents: list[Document]) -> Document:
-    """Returns the answer about several runs, with the status of the last one that Dagster knows."""
-    lists = ("materialized", "failed_checks", "cut_off")
-    statuses = [one["status"] for one in documents if one["status"] is not None]
+    """Returns the answer about several runs, with id and status of the last one that Dagster knows."""
+    lists = ("materialized", "failed_checks", "cut_off", "errors")
+    known = [one for one in documents if one["status"] is not None] or documents[-1:]
     return {
-        "status": statuses[-1] if statuses else None,
+        "run_id": known[-1]["run_id"],
+        "status": known[-1]["status"],
+        "began": min((one["began"] for one in documents if one["began"] is not None), default=None),
+        "error": known[-1]["error"],
         "succeeded": documents[-1]["succeeded"],
         "broken_off": any(one["broken_off"] for one in documents),
         **{name: [item for one in documents for item in one[name]] for name in lists},
     }
+
+
+def _words(info: Any) -> str:
+    """Returns the message of an error, and the frames that led to it."""
+    error = error_of_info(info)
+    frames = error["traceback"].rstrip().removesuffix(error["message"]).rstrip()
+    return f"{error['message']}\n{frames}" if frames else str(error["message"])
 
 
 def main() -> int:

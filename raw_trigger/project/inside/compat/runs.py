@@ -127,6 +127,12 @@ def further_runs(instance: Any, run_id: str) -> list[str]:
     return [run.run_id for run in reversed(found)]
 
 
+def tagged_runs(instance: Any, name: str, value: str) -> list[tuple[str, dict[str, str]]]:
+    """Returns the ids of the runs with this tag, oldest first, each with all its tags."""
+    found = instance.get_runs(filters=dagster.RunsFilter(tags={name: value}))
+    return [(run.run_id, dict(run.tags)) for run in reversed(found)]
+
+
 def run_status(instance: Any, run_id: str) -> str | None:
     """Returns the instance's status of a run, such as ``STARTED``; None if it does not know the run."""
     run = instance.get_run_by_id(run_id)
