@@ -1,0 +1,114 @@
+"""The Dagster project whose code is loaded in this very process: that of a tick."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from raw_trigger.model.assets import Catalog
+from raw_trigger.project.catalog import decode
+from raw_trigger.project.project import DagsterProject
+from raw_trigger.workspace.workspace import Workspace, open_workspace
+
+_BEGAN = time.time()
+"""The code of the project was not loaded before: it imports this."""
+
+
+@dataclass(frozen=True)
+class LoadedProject(DagsterProject):
+    """Asks the repository and the instance of a tick, so that no process has to be started.
+
+    Args:
+        repository: Dagster's definition of the repository.
+        instance: Dagster's instance.
+        location: The name of the code location.
+    """
+
+    repository: Any = field(default=None, repr=False)
+    instance: Any = field(default=None, repr=False)
+    location: str = ""
+
+    def catalog(self, fresh: bool = False) -> Catalog:
+        """Returns the asset graph; where the project has other code locations too, that of all of them."""
+        if self.has_others:
+            return super().catalog(fresh)
+        return _described(self.repository, self.location, str(self.top))
+
+    @property
+    def has_others(self) -> bool:
+        """Says whether the project may have further code locations."""
+        options = self.options
+        named = (*options.module_name, *options.python_file, *options.package_name)
+        if options.workspace or len(named) > 1:
+            return True
+        is_project = bool(named) or (self.folder / "pyproject.toml").exists()
+        return not is_project and any((self.folder / f"workspace.{end}").exists() for end in ("yaml", "yml"))
+
+    def home(self) -> Path:
+        """Returns the folder of the instance that the tick belongs to."""
+        named = self.environ.get("DAGSTER_HOME")
+        return Path(named or self.instance.root_directory)
+
+    def _ask_instance(self, **wanted: list[Any]) -> Mapping[str, Any]:
+        from raw_trigger.project.inside.settle import answer
+
+        found: Mapping[str, Any] = answer(self.instance, wanted)
+        return found
+
+
+def loaded_workspace(
+    start: Path, *, environment: str | None, repository: Any, instance: Any, location: str
+) -> Workspace:
+    """Returns the workspace that a folder is in, with the project as it is loaded here.
+
+    Raises:
+        RawTriggerError: there is none.
+    """
+    # A hook that started the daemon may have left its own variables.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    found = open_workspace(start, environment=environment, environ=environ)
+    known = {one.name: getattr(found.project, one.name) for one in fields(found.project)}
+    project = LoadedProject(**known, repository=repository, instance=instance, location=location)
+    return replace(found, project=project)
+
+
+@lru_cache(maxsize=4)
+def _described(repository: Any, location: str, top: str) -> Catalog:
+    """The asset graph; the code server keeps the repository from tick to tick."""
+    from raw_trigger.project.inside import graph
+    from raw_trigger.project.inside.compat import VERSION
+    from raw_trigger.project.inside.errors import is_installed
+    from raw_trigger.project.inside.source.names import Sources
+
+    sources = Sources(top, lambda path: not is_installed(path))
+    document = graph.describe(sources, [(location, repository)], [])
+    return decode({"dagster": VERSION, "code": [], **document}, fresh=True)
+
+
+_SEEN: dict[str, float] = {}
+"""The modules that were imported later, each with when they were seen first."""
+
+
+def edited_module(top: Path) -> str | None:
+    """Returns a module below a folder whose file was edited since it was loaded; None if there is none."""
+    from raw_trigger.project.inside.errors import is_installed
+
+    is_first = not _SEEN
+    below = str(top) + os.sep
+    for name, module in [*sys.modules.items()]:
+        file = getattr(module, "__file__", None)
+        if not file or not file.startswith(below) or is_installed(file):
+            continue
+        seen = _SEEN.setdefault(name, _BEGAN if is_first else time.time())
+        try:
+            if Path(file).stat().st_mtime > seen:
+                return name
+        except OSError:
+            return name
+    return None

@@ -1,0 +1,100 @@
+"""The sensor that looks at the raw files, and the one for named jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from raw_trigger.automation.settings import AT_ONCE, INTERVAL, folder, settle_seconds
+from raw_trigger.automation.tick import Wanted, evaluate
+
+
+def build_raw_sensor(
+    *,
+    name: str = "raw_sensor",
+    project: str | os.PathLike[str] | None = None,
+    environment: str | None = None,
+    branches: Sequence[str] = (),
+    minimum_interval_seconds: int = INTERVAL,
+    settle: float | None = None,
+    most: int = AT_ONCE,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+) -> dg.SensorDefinition:
+    """Returns a sensor that materializes the assets whose raw files have changed, and nothing else.
+
+    What it does is what `raw-trigger run` does, on the same record: neither repeats what the other has made.
+
+    Args:
+        name: The sensor's name.
+        project: A folder of the project; None: the folder in which Dagster was started.
+        environment: The environment that is recorded; None: as raw-trigger.yaml says.
+        branches: The branches whose files are materialized; empty: whichever is checked out.
+        minimum_interval_seconds: Seconds between two ticks.
+        settle: Seconds for which a file must have been left alone; None: `$RAW_SCAN_COOLDOWN_SEC`, else 3.
+        most: The most runs that one tick asks for.
+        default_status: Whether it runs without being switched on.
+    """
+    wanted = Wanted(folder(project), environment, tuple(branches), settle_seconds(settle), most=most)
+
+    def raw_sensor(context: dg.SensorEvaluationContext) -> Any:
+        return _result(context, wanted)
+
+    decorate = dg.sensor(
+        name=name,
+        asset_selection=dg.AssetSelection.all(),
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description="Materializes the assets whose raw files have changed.",
+    )
+    return decorate(raw_sensor)
+
+
+def build_raw_job_sensor(
+    *,
+    jobs: Iterable[Any],
+    name: str = "raw_job_sensor",
+    project: str | os.PathLike[str] | None = None,
+    environment: str | None = None,
+    branches: Sequence[str] = (),
+    minimum_interval_seconds: int = INTERVAL,
+    settle: float | None = None,
+    most: int = AT_ONCE,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+) -> dg.SensorDefinition:
+    """Returns a sensor that launches the named jobs whose rules match changed raw files.
+
+    A sensor is for assets or for jobs; the other arguments are those of :func:`build_raw_sensor`.
+
+    Args:
+        jobs: The jobs that rules name with `job:`.
+    """
+    jobs = list(jobs)
+    names = frozenset(one.name for one in jobs)
+    wanted = Wanted(
+        folder(project), environment, tuple(branches), settle_seconds(settle), most=most, jobs=names
+    )
+
+    def raw_job_sensor(context: dg.SensorEvaluationContext) -> Any:
+        return _result(context, wanted)
+
+    decorate = dg.sensor(
+        name=name,
+        jobs=jobs,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description="Launches the jobs whose raw files have changed.",
+    )
+    return decorate(raw_job_sensor)
+
+
+def _result(context: dg.SensorEvaluationContext, wanted: Wanted) -> dg.SensorResult | dg.SkipReason:
+    tick = evaluate(context, wanted, "sensor")
+    if not tick.requests:
+        return dg.SkipReason(tick.told)
+    context.log.info(tick.told)
+    return dg.SensorResult(
+        run_requests=list(tick.requests), dynamic_partitions_requests=list(tick.partitions)
+    )

@@ -1,0 +1,59 @@
+"""What sensors and schedules do unless they are told otherwise: by arguments or environment variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from raw_trigger.errors import UsageError
+
+INTERVAL = 30
+"""Seconds between two ticks of a sensor."""
+AT_ONCE = 25
+"""The most runs of one tick: the daemon takes more than a second for each, and does nothing else then."""
+SETTLE_SECONDS = 3.0
+CRON = "*/5 * * * *"
+
+
+def folder(project: str | os.PathLike[str] | None) -> Path | None:
+    """Returns the folder of the project; None: that in which Dagster was started."""
+    return None if project is None else Path(project).expanduser()
+
+
+def cron() -> str:
+    """Returns when a schedule looks: what `$RAW_SCAN_CRON` says, else every five minutes."""
+    return os.environ.get("RAW_SCAN_CRON", "").strip() or CRON
+
+
+def settle_seconds(given: float | None) -> float:
+    """Returns for how many seconds a file must have been left alone before it is read.
+
+    Args:
+        given: What the code says; None: `$RAW_SCAN_COOLDOWN_SEC`.
+
+    Raises:
+        UsageError: the variable is no number.
+    """
+    if given is not None:
+        return given
+    text = os.environ.get("RAW_SCAN_COOLDOWN_SEC", "").strip()
+    try:
+        return float(text) if text else SETTLE_SECONDS
+    except ValueError:
+        raise UsageError(f"RAW_SCAN_COOLDOWN_SEC is {text!r}", "write a number of seconds") from None
+
+
+def enabled() -> bool | None:
+    """Returns what `$RAW_SCHEDULE_ENABLED` says; None: nothing, so that Dagster's UI decides.
+
+    Raises:
+        UsageError: it is neither true nor false.
+    """
+    text = os.environ.get("RAW_SCHEDULE_ENABLED", "").strip().lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    if text:
+        raise UsageError(f"RAW_SCHEDULE_ENABLED is {text!r}", "write true or false")
+    return None
