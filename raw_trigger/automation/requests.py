@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from dagster import AssetKey, RunRequest
 
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.launch.batches import outcome_of, run_batches
-from raw_trigger.model.outcome import TargetOutcome
+from raw_trigger.model.outcome import Lack, TargetOutcome, Why
 from raw_trigger.model.plan import Target
 from raw_trigger.project.inside import runless
+from raw_trigger.project.inside.above import Above
 from raw_trigger.project.inside.compat.assets import asset_key
 from raw_trigger.project.inside.compat.jobs import job_partitions
 from raw_trigger.project.inside.compat.partitions import is_dynamic, is_range, prepare_partition
 from raw_trigger.project.inside.compat.runs import RANGE_END_TAG, RANGE_START_TAG
 from raw_trigger.project.inside.outcomes import Outcomes
 from raw_trigger.project.inside.project import Project
+from raw_trigger.project.inside.targets import identity
 from raw_trigger.project.messages import Identity, RunBatch, TargetFinished, parse_event
 
 
@@ -39,6 +41,7 @@ class RequestLauncher:
     def __init__(self, repository: Any, instance: Any, *, dry: bool = False) -> None:
         self._project = Project(instance, [("", repository)])
         self._instance = instance
+        self._above = Above(instance, self._project.node_of)
         self._dry = dry
         self.requests: list[RunRequest] = []
         self.partitions: list[Any] = []
@@ -59,6 +62,7 @@ class RequestLauncher:
         """
         order = prepare()
         failed: set[Identity] = set()
+        lacks: list[Lack] = []
 
         def heard(document: Mapping[str, Any]) -> None:
             event = parse_event(document)
@@ -68,7 +72,9 @@ class RequestLauncher:
                 on_target(outcome_of(event))
 
         outcomes = Outcomes(_Heard(heard), self._project)  # type: ignore[arg-type]
-        for batch in run_batches(order):
+        batches = run_batches(order)
+        planned = {identity(one.as_json()) for batch in batches for one in batch.targets}
+        for batch in batches:
             on_batch(batch.number)
             if self._dry and batch.kind in ("report", "delete-partition"):
                 continue
@@ -80,17 +86,39 @@ class RequestLauncher:
                 above = sorted(
                     failed.intersection(one for target in batch.targets for one in target.after), key=repr
                 )
-                problem = f"upstream {'/'.join(above[0][0])} failed" if above else self._request(order, batch)
+                # It would add the dynamic partitions to ask about them.
+                is_asked = batch.job is None and not self._dry
+                first, left = self._never_made(batch, planned) if is_asked else ([], [])
+                lacks += left
+                problem = f"upstream {'/'.join(above[0][0])} failed" if above else None
+                problem = problem or self._request(order, batch, first)
                 status: Literal["submitted", "skipped", "failed"] = (
                     "submitted" if problem is None else "skipped" if above else "failed"
                 )
                 for one in batch.targets:
                     target = Target("/".join(one.asset), one.partition)
                     on_target(TargetOutcome(target, status, error=problem))
-        return Report()
+        return Report(lacks=tuple(lacks))
 
-    def _request(self, order: Order, batch: RunBatch) -> str | None:
-        """Adds the request for a batch; returns what is wrong with it: one that is keeps all others away."""
+    def _never_made(self, batch: RunBatch, planned: set[Identity]) -> tuple[list[AssetKey], list[Lack]]:
+        """What the batch's run has to make first, because it was never made, and what it cannot make."""
+        targets = [one.as_json() for one in batch.targets]
+        fed = {asset_key(list(parts)) for parts in batch.fed}
+        look = self._above.look(targets, fed, planned)
+        left = [
+            Lack("/".join(key.path), tuple(partitions), cast(Why, why), "/".join(below))
+            for (key, why), (partitions, (below, _)) in look.left.items()
+        ]
+        key = None if batch.is_range else batch.partition
+        keys = {asset_key(one["asset"]) for one in look.documents() if one["partition"] in (None, key)}
+        return sorted(keys, key=lambda one: list(one.path)), left
+
+    def _request(self, order: Order, batch: RunBatch, first: Sequence[AssetKey]) -> str | None:
+        """Adds the request for a batch; returns what is wrong with it: one that is keeps all others away.
+
+        Args:
+            first: What the run makes beside the targets.
+        """
         try:
             problem, partition = self._partition(batch)
         except Exception as error:  # whatever a definition of the user's raises
@@ -101,7 +129,8 @@ class RequestLauncher:
         if isinstance(partition, tuple):
             tags |= {RANGE_START_TAG: partition[0], RANGE_END_TAG: partition[1]}
             partition = None
-        named = {"job_name": batch.job} if batch.job is not None else {"asset_selection": _keys(batch)}
+        keys = [*first, *dict.fromkeys(AssetKey(list(one.asset)) for one in batch.targets)]
+        named = {"job_name": batch.job} if batch.job is not None else {"asset_selection": keys}
         # The same content may come again: Dagster makes no second run of a key, ever.
         key = f"{order.plan.fingerprint[:16]}-{order.tags['raw_launch'][:8]}-{batch.number}"
         self.requests.append(
@@ -149,7 +178,3 @@ class _Heard:
 
     def __init__(self, send: Callable[[Mapping[str, Any]], None]) -> None:
         self.send = send
-
-
-def _keys(batch: RunBatch) -> list[AssetKey]:
-    return list(dict.fromkeys(AssetKey(list(one.asset)) for one in batch.targets))

@@ -8,6 +8,7 @@ from typing import Literal
 from raw_trigger.model.plan import Plan, Target
 
 TargetStatus = Literal["success", "failed", "skipped", "submitted"]
+Why = Literal["fed", "many", "failed"]
 OutcomeStatus = Literal["success", "failed", "partial", "submitted", "nothing"]
 
 
@@ -54,7 +55,7 @@ class Lack:
 
     asset: str
     partitions: tuple[str | None, ...]
-    why: Literal["fed", "many", "failed"]
+    why: Why
     below: str
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 import textwrap
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -89,28 +90,39 @@ class Ticking(Repo):
         super().__init__(top)
         self.home, self.program = top / ".git/raw-trigger/dagster_home", program
         self.repository: Any = None
+        self._module = ""
         self._told = self._ticks = 0
 
     def lay(self, code: str = CODE, rules: str = RULES, **settings: Any) -> None:
         """Write everything, commit it and adopt it, and load the code."""
+        self.lay_again(code, rules, **settings)
+        done = self.tool("adopt")
+        assert done.returncode == 0, done.stderr
+
+    def lay_again(self, code: str = CODE, rules: str = RULES, **settings: Any) -> None:
+        """Write everything, commit it, and load the code."""
         listed = "".join(f"  - {line}\n" for line in rules.strip().splitlines())
         dagster = {"python": sys.executable, "python_file": "definitions.py"}
         lines = [f"{name}: {json.dumps(value)}" for name, value in {"dagster": dagster, **settings}.items()]
         text = "\n".join(lines) + f"\nassets:\n{listed}"
         self.write({**FILES, "definitions.py": textwrap.dedent(code) + DEFINITIONS, "raw-trigger.yaml": text})
         self.git("add", "-A")
-        self.git("commit", "-q", "-m", "start")
+        self.git("commit", "-q", "--allow-empty", "-m", "start")
         self.load()
-        done = self.tool("adopt")
-        assert done.returncode == 0, done.stderr
 
     def load(self) -> None:
         """Load the code as a new code server does."""
-        name = f"definitions_{uuid.uuid4().hex}"
+        from raw_trigger.automation import loaded
+
+        if self.repository is not None:
+            del sys.modules[self._module]
+        loaded._SEEN.clear()
+        loaded._BEGAN = time.time()
+        name = self._module = f"definitions_{uuid.uuid4().hex}"
         spec = importlib.util.spec_from_file_location(name, self.top / "definitions.py")
         assert spec is not None
         assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         self.repository = module.defs.get_repository_def()
 

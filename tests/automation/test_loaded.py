@@ -1,0 +1,139 @@
+"""What a tick knows of the project is what every other face knows of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raw_trigger.automation import loaded
+from raw_trigger.automation.loaded import loaded_workspace
+from raw_trigger.model.assets import Catalog
+from raw_trigger.workspace.workspace import open_workspace
+from tests.automation.test_sensor import QUIET, asked
+from tests.support.ticking import CODE, RULES, Ticking
+
+
+def plain(catalog: Catalog) -> Any:
+    """Without what depends on where it was loaded."""
+    assets = {key: replace(asset, location="") for key, asset in catalog.assets.items()}
+    return assets, sorted(catalog.jobs), catalog.unread, catalog.dagster_version
+
+
+def test_the_catalog_is_that_of_the_project(shop: Ticking) -> None:
+    with shop.instance() as instance:
+        workspace = loaded_workspace(
+            shop.top, environment=None, repository=shop.repository, instance=instance, location="here"
+        )
+        assert plain(workspace.project.catalog()) == plain(open_workspace(shop.top).project.catalog())
+        assert workspace.project.home() == shop.home
+
+
+def test_faces_do_not_take_each_others_rules_for_edited_ones(shop: Ticking) -> None:
+    def rules() -> str:
+        return shop.git("show", "refs/raw-trigger/local:.raw-trigger/rules")
+
+    before = rules()
+    for content, by_hand in (("2\n", True), ("3\n", False), ("4\n", True)):
+        shop.raw(a=content)
+        if by_hand:
+            assert shop.tool("run").returncode == 0
+        else:
+            shop.carry_out(shop.tick().run_requests)
+        assert shop.tick().skip_message == QUIET
+        assert rules() == before
+    assert shop.made() == ["a", "a", "a"]
+
+
+def test_code_that_was_edited_after_it_was_loaded(shop: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code server that is not reloaded plans by the old code, and its runs load the new one."""
+    monkeypatch.setattr(loaded, "_SEEN", {})
+    shop.raw(a="2\n")
+    later = time.time() + 10
+    os.utime(shop.top / "definitions.py", (later, later))
+    result = shop.tick()
+    assert result.run_requests == []
+    assert "was edited after it was loaded here: reload the code location" in result.skip_message
+
+
+def test_another_instance_than_the_recorded_one(
+    shop: Ticking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as that of `dagster dev` without $DAGSTER_HOME."""
+    shop.raw(a="2\n")
+    other = tmp_path / "other"
+    shop.home.rename(other)
+    shop.home = other
+    result = shop.tick()
+    assert result.run_requests == []
+    assert f"not at {other}" in result.skip_message
+
+
+def test_where_there_is_no_repository(shop: Ticking) -> None:
+    shop.lay_again(CODE.replace("project=HERE", "project='/'"))
+    result = shop.tick()
+    assert result.run_requests == []
+    assert "repository" in result.skip_message
+
+
+def test_a_configuration_that_is_wrong(shop: Ticking) -> None:
+    shop.write({"raw-trigger.yaml": "assets: 3\n"})
+    assert shop.tick().skip_message.startswith("raw-trigger.yaml:1:9: ")
+
+
+def test_only_some_branches(shop: Ticking) -> None:
+    shop.lay_again(CODE.replace("settle=0)", "settle=0, branches=['main'])"))
+    shop.git("checkout", "-q", "-b", "trial")
+    shop.raw(a="2\n")
+    assert shop.tick().skip_message == "'trial' is checked out, and only main is materialized"
+    shop.git("checkout", "-q", "--detach")
+    assert shop.tick().skip_message == "no branch is checked out, and only main is materialized"
+    shop.git("checkout", "-q", "-B", "main")
+    assert asked(shop.tick()) == ["a"]
+
+
+def test_during_a_rebase(shop: Ticking) -> None:
+    shop.raw(a="2\n")
+    (shop.top / ".git/rebase-merge").mkdir()
+    assert shop.tick().skip_message == "git is in the middle of a rebase"
+
+
+def test_a_file_that_is_still_being_written(shop: Ticking) -> None:
+    """Holds what is made from it, and nothing else."""
+    shop.lay_again(CODE.replace("settle=0)", "settle=60)"))
+    shop.raw(a="2\n", b="2\n")
+    assert shop.tick().skip_message.startswith("a: data/1_raw/a.csv is still being written; b: ")
+    shop.lay_again(CODE.replace("settle=0)", "settle=1)"))
+    shop.raw(a="2\n", b="2\n")
+    time.sleep(1.1)
+    shop.raw(b="3\n")
+    assert asked(shop.tick()) == ["a"]
+
+
+def test_at_most_so_many_runs(shop: Ticking) -> None:
+    shop.lay_again(CODE.replace("settle=0)", "settle=0, most=2)"))
+    shop.raw(a="2\n", part__x="2\n", part__y="2\n")
+    assert len(shop.ticked()) == 2
+    assert len(shop.ticked()) == 1
+    assert shop.tick().skip_message == QUIET
+
+
+def test_what_is_made_from_what_was_never_made(shop: Ticking) -> None:
+    """Its parent, which no file feeds, is made first, by the same run."""
+    code = CODE.replace(
+        "@dg.asset\ndef b(context)",
+        "@dg.asset\ndef top(context): read(context)\n@dg.asset(deps=[top])\ndef b(context)",
+    ).replace("ASSETS = [a, b,", "ASSETS = [a, top, b,")
+    shop.lay_again(code)
+    shop.raw(b="2\n")
+    assert asked(shop.tick()) == ["b+top"]
+
+
+def test_rules_for_a_job_that_has_no_sensor(shop: Ticking) -> None:
+    shop.lay_again(rules=RULES.replace("nightly", "other"))
+    shop.write({"data/1_raw/job/x.txt": "1\n"})
+    assert "other" in shop.tick().skip_message
