@@ -46,6 +46,11 @@ class RequestLauncher:
         self.requests: list[RunRequest] = []
         self.partitions: list[Any] = []
 
+    @property
+    def assets(self) -> frozenset[str]:
+        """Returns the keys of the assets of this code location."""
+        return frozenset("/".join(key.path) for key in self._project.node_of)
+
     def ready(self) -> AbstractContextManager[None]:
         """Returns at once: see :class:`raw_trigger.launch.base.Launcher`."""
         return nullcontext()

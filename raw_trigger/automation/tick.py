@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +15,16 @@ from raw_trigger import launches
 from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
 from raw_trigger.automation.settings import AT_ONCE, SETTLE_SECONDS, enabled
-from raw_trigger.content.disk import last_change
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.lock import locked
 from raw_trigger.model.changes import show
-from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import Plan, PlannedTarget, Target
+from raw_trigger.model.plan import Plan, PlannedTarget
 from raw_trigger.planner import Planner
-from raw_trigger.repo.repository import Repository
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
+from raw_trigger.unattended import planned, stays_away
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
-"""Seconds after a failure, doubled with each further one, until the same content is tried again."""
 _NAMED = 3
 """Targets that the message of a tick names."""
 
@@ -147,7 +140,10 @@ def look(
         instance=instance,
         location=location,
     )
-    reason = _stays_away(workspace.repo, wanted)
+    reason = stays_away(workspace.repo, wanted.branches)
+    edited = edited_module(workspace.repo.top)
+    if edited is not None:
+        reason = reason or f"{edited} was edited after it was loaded here: reload the code location"
     if reason is not None:
         return Tick((), reason)
     locks, environment = workspace.locks, workspace.environment
@@ -156,10 +152,10 @@ def look(
         if not dry:
             launches.settle(planner, warn, ticks=True)
             planner.look_again()
-        plan = _planned(planner, wanted)
+        base, desired = from_arguments(workspace.repo, workspace.environment, [])
+        plan, _ = planned(planner, base, desired, wanted.settle_seconds)
         trigger, launcher = Trigger(planner), RequestLauncher(repository, instance, dry=dry)
-        known = {asset.key for asset in planner.known_catalog().assets.values()}
-        chosen = ready(plan, lambda one: wanted.has(one, known), wanted.most)
+        chosen = ready(plan, lambda one: wanted.has(one, launcher.assets), wanted.most)
         if dry:
             launcher.launch(
                 lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None
@@ -169,80 +165,6 @@ def look(
     for text in (*plan.errors, *trigger.warnings):
         warn(text)
     return Tick(launcher.requests, _told(plan, outcome.targets))
-
-
-def _stays_away(repo: Repository, wanted: Wanted) -> str | None:
-    """Returns why nothing is looked at now; None if nothing stands in the way."""
-    if repo.hooks_busy():
-        return "git is in the middle of a rebase"
-    head = repo.head()
-    branch = repo.git.line("symbolic-ref", "--quiet", "--short", "HEAD") if wanted.branches else None
-    if wanted.branches and branch not in wanted.branches:
-        here = "no branch is checked out" if branch is None else f"'{branch}' is checked out"
-        return f"{here}, and only {', '.join(wanted.branches)} is materialized"
-    if head is None:
-        return "the repository has no commit yet"
-    edited = edited_module(repo.top)
-    if edited is not None:
-        return f"{edited} was edited after it was loaded here: reload the code location"
-    return None
-
-
-def _planned(planner: Planner, wanted: Wanted) -> Plan:
-    """Returns the plan, without what has to wait: what is still being written, and what failed just now."""
-    workspace = planner.workspace
-    base, desired = from_arguments(workspace.repo, workspace.environment, [])
-    found = planner.detect(base, desired)
-    plan = planner.plan(found, launching=True)
-    if not plan.actionable:
-        return plan
-    young = _young(workspace.repo, plan, wanted.settle_seconds)
-    failures = {one.target: one for one in planner.history.failures_in_a_row()}
-    planner.held = held(plan, young, failures, datetime.now(timezone.utc))
-    return planner.plan(found, launching=True) if planner.held else plan
-
-
-def _young(repo: Repository, plan: Plan, seconds: float) -> frozenset[bytes]:
-    """Returns the changed files that were written to so recently that they may not be whole yet."""
-    since = time.time() - seconds
-    paths = {path for one in plan.actionable for path in one.feeds}
-    # What is in a submodule may have changed at any time: that is no reason to wait for ever.
-    return frozenset(path for path in paths if since < last_change(repo, path) < inf)
-
-
-def held(
-    plan: Plan, young: Collection[bytes], failures: Mapping[Target, Failure], now: datetime
-) -> dict[str, str]:
-    """Returns the targets of a plan, as text, that have to wait, and why.
-
-    Args:
-        young: Files that may still be written to.
-        failures: How the last runs failed, by target.
-        now: The time, with a time zone.
-    """
-    contents = {
-        one.change.path: None if one.change.new is None else one.change.new.oid for one in plan.changes
-    }
-    found: dict[str, str] = {}
-    for one in plan.actionable:
-        writing = sorted(path for path in one.feeds if path in young)
-        failure = failures.get(one.target)
-        if writing:
-            found[one.target.text] = f"{show(writing[0])} is still being written"
-        elif failure is not None and failure.files == {(path, contents.get(path)) for path in one.paths}:
-            reason = _again(failure, now)
-            if reason is not None:
-                found[one.target.text] = reason
-    return found
-
-
-def _again(failure: Failure, now: datetime) -> str | None:
-    """Returns why what has failed is not tried again yet; None if it is."""
-    if failure.canceled:
-        return "its run was canceled: it waits for another content, or for `raw-trigger run`"
-    pause = min(_FIRST_PAUSE * 2 ** (failure.times - 1), _LONGEST_PAUSE)
-    left = pause - (now - failure.ended).total_seconds()
-    return f"it failed with this content: again in {left:.0f} s" if left > 0 else None
 
 
 def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Plan:

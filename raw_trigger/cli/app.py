@@ -24,6 +24,7 @@ from raw_trigger.cli import (
     run,
     schema,
     status,
+    watch,
 )
 from raw_trigger.cli.errors import handled
 from raw_trigger.cli.session import LEGEND, Command, Globals, Group, TakesNames, each_project
@@ -110,6 +111,7 @@ for panel, verbs in {
         explain.explain,
         history.history,
         each_project(check.check),
+        watch.watch,
     ),
     _CI: (ci.ci,),
 }.items():

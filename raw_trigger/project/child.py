@@ -191,9 +191,11 @@ def _passing_on_termination(child: subprocess.Popen[bytes]) -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    handlers = {signal.SIGTERM: pass_on, signal.SIGHUP: interrupt}
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as `nohup` has it
-        del handlers[signal.SIGHUP]
+    wanted = {signal.SIGTERM: pass_on, signal.SIGHUP: interrupt}
+    # A handler that the caller has set stays: `watch` stops after the run. `nohup` ignores the second.
+    handlers = {
+        number: handler for number, handler in wanted.items() if signal.getsignal(number) is signal.SIG_DFL
+    }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
