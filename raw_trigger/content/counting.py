@@ -87,7 +87,7 @@ class Counting:
         found = {change.path: _NONE for change in given if _same(change) and _is_table(change)}
         differing = (change for change in given if not _same(change) and _is_table(change))
         rest = list(islice(differing, FILES_LIMIT))
-        self._prepare(rest)
+        self._prepare(rest, FILE_LIMIT)
         self._blobs.hold(e.oid for c in rest for e in (c.old, c.new) if e is not None and e.content == "blob")
         sized = []
         for change in rest:
@@ -154,14 +154,14 @@ class Counting:
         self._prepare([Change(path, None, entry)])
         return self._side(path, entry) is not None
 
-    def _prepare(self, changes: Iterable[Change]) -> None:
+    def _prepare(self, changes: Iterable[Change], limit: int | None = None) -> None:
         changes = list(changes)
         entries = [entry for change in changes for entry in (change.old, change.new) if entry is not None]
         self._blobs.look(*(entry.oid for entry in entries if entry.content == "blob"))
         if self._changes.desired.kind == "worktree":
             news = ((change.path, change.new) for change in changes)
             self._blobs.take_in(
-                {path: new for path, new in news if new is not None and new.content == "blob"}
+                {path: new for path, new in news if new is not None and new.content == "blob"}, limit
             )
 
     def _side(self, path: bytes, entry: Entry | None) -> _Side | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -87,14 +88,18 @@ class Blobs:
             with suppress(GitError):
                 self._held.update(zip(some, place.objects.contents(some), strict=True))
 
-    def take_in(self, entries: Mapping[bytes, Entry]) -> None:
-        """Makes the contents of these working tree files readable, unless they have changed since."""
+    def take_in(self, entries: Mapping[bytes, Entry], limit: int | None = None) -> None:
+        """Makes the contents of these working tree files readable, unless they have changed since.
+
+        Args:
+            limit: The most bytes of one; larger files are left out. None: there is none.
+        """
         wanted = {
             path: entry
             for path, entry in entries.items()
             if entry.mode not in (SYMLINK_MODE, SUBMODULE_MODE) and self.size(entry.oid) is None
         }
-        files = [path for path in wanted if _is_file(self._repo, path)]
+        files = [path for path in wanted if _is_file(self._repo, path, limit)]
         if not files:
             return
         apart = self._apart or self._set_apart()
@@ -193,9 +198,12 @@ def _size(found: Found | None) -> int | None:
     return found.size if found is not None and found.kind == "blob" else None
 
 
-def _is_file(repo: Repository, path: bytes) -> bool:
-    full = os.fsencode(repo.top) + b"/" + path
-    return os.path.isfile(full) and not os.path.islink(full)  # noqa: PTH113, PTH114
+def _is_file(repo: Repository, path: bytes, limit: int | None) -> bool:
+    try:
+        found = os.lstat(os.fsencode(repo.top) + b"/" + path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and (limit is None or found.st_size <= limit)
 
 
 def _alternate(path: str) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, SYMLINK_MODE, Change, Desired, Entry
 from raw_trigger.repo.git import quoted
+from raw_trigger.repo.hashing import hashed
 from raw_trigger.repo.listing import Listing
 from raw_trigger.repo.repository import Repository
 from raw_trigger.repo.submodules import checked_out, edited
@@ -254,7 +255,7 @@ def _on_disk(
     """Returns the entries that git would make of these paths, without those at which there is no file."""
     top = os.fsencode(repo.top)
     found: dict[bytes, Entry] = {}
-    regular: list[bytes] = []
+    regular: dict[bytes, int] = {}
     for path in paths:
         full = top + b"/" + path
         try:
@@ -271,13 +272,13 @@ def _on_disk(
             if modes[path] not in ("100644", "100755"):
                 executable = status.st_mode & stat.S_IXUSR and repo.tells_modes
                 modes[path] = "100755" if executable else "100644"
-            regular.append(path)
-    if regular:
-        flags = ("-w",) if write else ()
-        out = repo.git.run("hash-object", *flags, "--stdin-paths", stdin=quoted(regular), index=True)
-        for path, oid in zip(regular, out.decode().split(), strict=True):
-            found[path] = Entry(modes[path], oid)
-    return found
+            regular[path] = status.st_size
+    if regular and write:
+        out = repo.git.run("hash-object", "-w", "--stdin-paths", stdin=quoted([*regular]), index=True)
+        oids = dict(zip(regular, out.decode().split(), strict=True))
+    else:
+        oids = hashed(repo, regular) if regular else {}
+    return {**found, **{path: Entry(modes[path], oid) for path, oid in oids.items()}}
 
 
 def link_oid(repo: Repository, target: bytes, *, write: bool = False) -> str:

@@ -64,20 +64,22 @@ class Git:
         self,
         *args: str | bytes,
         stdin: bytes | None = None,
-        index: bool = False,
+        index: bool | Path = False,
         literal: bool = True,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs ``git ARGS`` and returns the finished process, whatever its exit code.
 
         Args:
             stdin: Its input; None means nothing.
-            index: Whether the command may read the index.
+            index: Whether the command may read the index; a path is that of another one.
             literal: Whether to pass ``--literal-pathspecs``, which not every command takes.
 
         Raises:
             GitError: git cannot be started here, or an argument cannot be passed to a process.
         """
-        environ = self.environ if index else {**self.environ, "GIT_INDEX_FILE": _NO_INDEX}
+        environ = self.environ
+        if index is not True:
+            environ = {**environ, "GIT_INDEX_FILE": str(index or _NO_INDEX)}
         try:
             return subprocess.run(
                 ["git", *(["--literal-pathspecs"] if literal else []), *args],
@@ -101,7 +103,7 @@ class Git:
             return GitError("git is not installed or not on PATH", "install git 2.30 or later")
         return GitError(f"git cannot be started in {self.cwd}: {error.strerror}")
 
-    def run(self, *args: str | bytes, stdin: bytes | None = None, index: bool = False) -> bytes:
+    def run(self, *args: str | bytes, stdin: bytes | None = None, index: bool | Path = False) -> bytes:
         """Runs ``git ARGS`` and returns its standard output.
 
         Raises:
@@ -156,7 +158,9 @@ def words(stderr: bytes) -> str:
 
 
 def _name(args: Sequence[str | bytes]) -> str:
-    return next((str(a) for a in args if not str(a).startswith("-")), "")
+    words = [str(a) for a in args]
+    settings = {i + 1 for i, word in enumerate(words) if word == "-c"}
+    return next((w for i, w in enumerate(words) if not w.startswith("-") and i not in settings), "")
 
 
 def quoted(paths: Iterable[bytes]) -> bytes:
