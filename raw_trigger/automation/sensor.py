@@ -90,6 +90,19 @@ def build_raw_job_sensor(
     return decorate(raw_job_sensor)
 
 
+def with_raw_trigger(defs: dg.Definitions, *, jobs: Iterable[Any] = (), **options: Any) -> dg.Definitions:
+    """Returns the definitions with a sensor for their assets, and one for these jobs.
+
+    Args:
+        jobs: The jobs that rules name with `job:`; none: there is no sensor for jobs.
+        options: Of both sensors: see :func:`build_raw_sensor`. Their names are the usual ones.
+    """
+    jobs = list(jobs)
+    sensors = [build_raw_sensor(**options)]
+    sensors += [build_raw_job_sensor(jobs=jobs, **options)] if jobs else []
+    return dg.Definitions.merge(defs, dg.Definitions(sensors=sensors))
+
+
 def _result(context: dg.SensorEvaluationContext, wanted: Wanted) -> dg.SensorResult | dg.SkipReason:
     tick = evaluate(context, wanted, "sensor")
     if not tick.requests:

@@ -137,3 +137,19 @@ def test_rules_for_a_job_that_has_no_sensor(shop: Ticking) -> None:
     shop.lay_again(rules=RULES.replace("nightly", "other"))
     shop.write({"data/1_raw/job/x.txt": "1\n"})
     assert "other" in shop.tick().skip_message
+
+
+def test_definitions_with_everything(shop: Ticking) -> None:
+    """In one line."""
+    code = CODE.replace("build_raw_sensor\n", "build_raw_sensor, with_raw_trigger\n").replace(
+        "SENSORS = [", "SENSORS = []\nUNUSED = ["
+    )
+    shop.lay_again(code)
+    text = (shop.top / "definitions.py").read_text()
+    shop.write(
+        {"definitions.py": text + "defs = with_raw_trigger(defs, jobs=[nightly], project=HERE, settle=0)\n"}
+    )
+    shop.load()
+    assert sorted(one.name for one in shop.repository.sensor_defs) == ["raw_job_sensor", "raw_sensor"]
+    shop.raw(a="2\n")
+    assert asked(shop.tick()) == ["a"]

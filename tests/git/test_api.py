@@ -1,0 +1,43 @@
+"""The plan for code of one's own is that of `raw-trigger diff`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import raw_trigger
+from raw_trigger.errors import RawTriggerError
+from tests.support.project import ROOT, StandInProject, name
+
+
+@pytest.fixture
+def shop(standin: Callable[..., StandInProject]) -> StandInProject:
+    project = standin()
+    project.define({"a": {}, "b": {}, "child": {"parents": ["a"]}})
+    project.configure("{path: a.csv, asset: a}\n{path: b.csv, asset: b}", downstream="all")
+    project.commit_raw({"a.csv": "1", "b.csv": "1"})
+    assert project.tool("adopt").returncode == 0
+    return project
+
+
+def targets(plan: object) -> list[str]:
+    return [one.target.text for one in plan.actionable]  # type: ignore[attr-defined]
+
+
+def test_it_is_what_diff_shows(shop: StandInProject) -> None:
+    assert targets(raw_trigger.plan(shop.top)) == []
+    shop.commit_raw({"a.csv": "2"})
+    shop.raw({"b.csv": "2"})
+    found = raw_trigger.plan(shop.top)
+    assert targets(found) == sorted(map(name, shop.plan()["targets"])) == ["a", "b", "child"]
+    assert [one.paths for one in found.actionable][:1] == [(f"{ROOT}/a.csv".encode(),)]
+    assert targets(raw_trigger.plan(shop.top, "HEAD~1", "HEAD")) == ["a", "child"]
+    assert targets(raw_trigger.plan(shop.top / ROOT, assets=["b"])) == ["b"]
+    assert targets(raw_trigger.plan(shop.top, paths=["b*"])) == ["b"]
+    assert targets(raw_trigger.plan(shop.top, staged=True)) == ["a", "child"]
+
+
+def test_an_error_says_what_to_do(shop: StandInProject) -> None:
+    with pytest.raises(RawTriggerError, match="the revision 'nowhere' is not here"):
+        raw_trigger.plan(shop.top, "nowhere")
