@@ -380,6 +380,8 @@ class World:
 
     # The launcher
 
+    submits: ClassVar[bool] = False
+
     def ready(self) -> AbstractContextManager[None]:
         return nullcontext()
 
@@ -400,10 +402,10 @@ class World:
         told: set[str] = set()
         mischief = self.mischief
         self.interfered = mischief is not None and mischief.write is not None
-        beside = self._gone_beside(mischief)
+        meddled = self._meddled_with(mischief)
         planned_names = {planned.target.text for planned in order.plan.actionable}
         self.doubtful |= {
-            (path, name) for name in planned_names for path in self.paths_of(name) if path in beside
+            (path, name) for name in planned_names for path in self.paths_of(name) if path in meddled
         }
         for number, planned in enumerate(
             sorted(order.plan.actionable, key=lambda t: (t.batch, len(t.after)))
@@ -425,7 +427,7 @@ class World:
                 files = self.disk()
                 for path in self.paths_of(name):
                     self.read[path, name] = files.get(path)
-                    if path not in beside:
+                    if path not in meddled:
                         self.doubtful.discard((path, name))
                     self.settled.discard((path, name))
                 on_target(TargetOutcome(planned.target, "success"))
@@ -433,12 +435,19 @@ class World:
             self.write(*mischief.write)
         return Report()
 
-    def _gone_beside(self, mischief: Mischief | None) -> set[str]:
-        """What is gone from a folder in which somebody saves or deletes: it may have been there meanwhile."""
+    def _meddled_with(self, mischief: Mischief | None) -> set[str]:
+        """What may have been another one for a moment where somebody saves or deletes a file.
+
+        That is the file itself, even with the content that it had, and what is gone from a folder in which
+        something is put or taken away.
+        """
         if mischief is None or mischief.write is None:
             return set()
-        folder, files = Path(mischief.write[0]).parent, self.disk()
-        return {path for path in (*PATHS, KEPT) if Path(path).parent == folder and path not in files}
+        written, files = Path(mischief.write[0]), self.disk()
+        gone = (Path(one) for one in (*PATHS, KEPT) if one not in files)
+        return {str(written)} | {
+            str(one) for one in gone if one.parent in written.parents or written in one.parents
+        }
 
     def _meddle(self, mischief: Mischief, order: Order, batch: int, told: set[str]) -> Report | None:
         """Something goes wrong after these targets, in this batch."""
