@@ -34,6 +34,8 @@ def read(context, *names):
     key = "/".join(context.asset_key.path)
     with open(HERE / "../truth.jsonl", "a") as file:
         file.write(json.dumps({"target": key + (f"|{partition}" if partition else ""), "read": content}) + "\\n")
+    if "slow" in str(content):
+        time.sleep(4)
     if "bad" in str(content):
         raise ValueError(f"cannot read {content}")
 

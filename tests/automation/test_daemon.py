@@ -1,0 +1,131 @@
+"""The sensor under Dagster's own daemon, which makes the runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.ticking import CODE, Ticking
+
+RUNNING = CODE.replace(
+    "settle=0)", "settle=0, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)"
+)
+
+
+class Daemon:
+    """A daemon that is on, with a code server of its own."""
+
+    def __init__(self, shop: Ticking) -> None:
+        self.shop = shop
+        self.log = shop.top.parent / "daemon.log"
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("a") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dagster._daemon", "run", "-f", "definitions.py"],
+                cwd=self.shop.top,
+                env={**os.environ, "DAGSTER_HOME": str(self.shop.home)},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """As the machine's end does: with all that it has started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def await_all(self, condition: Callable[[], bool], seconds: float = 90) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < until, self.log.read_text()[-3000:]
+            time.sleep(0.2)
+
+    def await_record(self) -> None:
+        """Until the record is what is on disk, as git alone tells."""
+
+        def differs() -> str:
+            return self.shop.git("diff", "--name-only", "refs/raw-trigger/local", "--", "data/1_raw")
+
+        def marks() -> str:
+            return self.shop.git("ls-tree", "refs/raw-trigger/local", ".raw-trigger/launches/")
+
+        self.await_all(lambda: not differs() and not marks())
+
+
+@pytest.fixture
+def shop_that_runs(shop: Ticking) -> Ticking:
+    shop.lay_again(RUNNING)
+    assert shop.tool("adopt").returncode == 0
+    return shop
+
+
+@contextmanager
+def daemon(shop: Ticking) -> Iterator[Daemon]:
+    found = Daemon(shop)
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+def test_a_dropped_file_is_one_run_and_recorded(shop_that_runs: Ticking) -> None:
+    shop = shop_that_runs
+    with daemon(shop) as running:
+        shop.raw(a="2\n")
+        running.await_record()
+    assert shop.made() == ["a"]
+    assert [run["face"] for run in shop.history()] == ["sensor"]
+
+
+@pytest.mark.soak
+def test_there_and_back_again(shop_that_runs: Ticking) -> None:
+    shop = shop_that_runs
+    made: list[str] = []
+    with daemon(shop) as running:
+        for content in ("2\n", "1\n", "2\n"):
+            shop.raw(a=content, part__x=content, ext=content)
+            running.await_record()
+            made += shop.made()
+    assert made == ["a", "part|x", "under"] * 3
+    assert shop.plan()["targets"] == []
+
+
+@pytest.mark.soak
+def test_a_commit_while_the_run_is_in_flight(shop_that_runs: Ticking) -> None:
+    """Git's hook waits for it, and makes nothing again."""
+    shop = shop_that_runs
+    assert shop.tool("install").returncode == 0
+    with daemon(shop) as running:
+        shop.raw(a="slow\n")
+        running.await_all(lambda: "making it" in shop.tool("status").stdout)
+        shop.git("add", "-A")
+        shop.git("commit", "-q", "-m", "while it runs")
+        running.await_record()
+    assert shop.made() == ["a"]
+    assert [run["face"] for run in shop.history()] == ["sensor"]
+
+
+@pytest.mark.soak
+def test_a_daemon_that_is_killed_again_and_again(shop_that_runs: Ticking) -> None:
+    """Nothing is lost: what it had begun is made by the next one, or by hand."""
+    shop = shop_that_runs
+    for number in range(6):
+        with daemon(shop):
+            shop.raw(a=f"{number} slow\n", b=f"{number}\n", part__x=f"{number}\n", ext=f"{number}\n")
+            time.sleep(6 + 1.5 * number)
+    with daemon(shop) as running:
+        time.sleep(5)
+        shop.age_history(200)
+        running.await_record()
+    assert shop.plan()["targets"] == []
+    assert set(shop.made()) == {"a", "b", "part|x", "under"}
