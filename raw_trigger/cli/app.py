@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from raw_trigger.cli import (
     run,
     schema,
     status,
+    ui,
     watch,
 )
 from raw_trigger.cli.errors import handled
@@ -93,7 +95,7 @@ def _absolute(path: Path) -> Path:
 
 
 _START, _EVERY_DAY, _CI = "To start with", "Every day", "On CI"
-for panel, verbs in {
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     _START: (
         init.init,
         install.install,
@@ -112,9 +114,11 @@ for panel, verbs in {
         history.history,
         each_project(check.check),
         watch.watch,
+        ui.ui,
     ),
     _CI: (ci.ci,),
-}.items():
+}
+for panel, verbs in _COMMANDS.items():
     for verb in verbs:
         kind = TakesNames if verb.__name__ in ("diff", "run") else Command
         signs = LEGEND if verb.__name__ in ("diff", "run", "status") else None

@@ -240,6 +240,34 @@ class DagsterProject:
         with self.starting() as execute:
             return execute(batches, on_event, tags or {}, lock, watching)
 
+    def dev(self, arguments: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+        """Returns the command of `dagster dev`, to be started in :attr:`folder`, and its environment.
+
+        The instance is made first: webserver and daemon, which begin together, would both make its tables.
+
+        Args:
+            arguments: Further ones.
+
+        Raises:
+            ProjectError: there is no interpreter, or the project does not load.
+        """
+        from raw_trigger.project.child import child_environment
+
+        self.execute([], lambda _: None)
+        interpreter, options = self.interpreter(), self.options
+        command = [*interpreter.command, "-m", "dagster", "dev"]
+        for option, names in (
+            ("-m", options.module_name),
+            ("-f", tuple(map(self._absolute, options.python_file))),
+            ("--package-name", options.package_name),
+            ("-w", tuple(map(self._absolute, options.workspace))),
+        ):
+            command += [word for name in names for word in (option, name)]
+        for option, one in (("-a", options.attribute), ("-d", options.working_directory)):
+            command += [] if one is None else [option, self._absolute(one) if option == "-d" else one]
+        environ = child_environment(interpreter, self.environ)
+        return [*command, *arguments], {**environ, "DAGSTER_HOME": str(self.home())}
+
     def materialized(self, run_ids: Sequence[str]) -> Mapping[str, DagsterRun]:
         """Returns what the instance knows of these runs, without loading the project's code.
 

@@ -8,6 +8,7 @@ import pytest
 
 import raw_trigger
 from raw_trigger.errors import RawTriggerError
+from raw_trigger.workspace.workspace import open_workspace
 from tests.support.project import ROOT, StandInProject, name
 
 
@@ -41,3 +42,13 @@ def test_it_is_what_diff_shows(shop: StandInProject) -> None:
 def test_an_error_says_what_to_do(shop: StandInProject) -> None:
     with pytest.raises(RawTriggerError, match="the revision 'nowhere' is not here"):
         raw_trigger.plan(shop.top, "nowhere")
+
+
+def test_dagster_dev_with_the_recorded_home(shop: StandInProject) -> None:
+    """With the project's interpreter, its code and what else is asked for."""
+    workspace = open_workspace(shop.top)
+    command, environ = workspace.project.dev(("-p", "3001"))
+    assert command[-7:] == ["-m", "dagster", "dev", "-f", str(shop.top / "definitions.json"), "-p", "3001"]
+    assert command[:-7] == list(workspace.project.interpreter().command)
+    assert environ["DAGSTER_HOME"] == str(workspace.project.home())
+    assert (workspace.project.home()).is_dir()
