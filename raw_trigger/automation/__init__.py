@@ -1,11 +1,14 @@
 """Sensors and schedules that materialize what is made from changed raw files: for Dagster's definitions."""
 
+from raw_trigger.automation.quality import Finding, build_raw_quality_sensor
 from raw_trigger.automation.schedule import build_job_schedule, build_raw_schedule
 from raw_trigger.automation.sensor import build_raw_job_sensor, build_raw_sensor, with_raw_trigger
 
 __all__ = [
+    "Finding",
     "build_job_schedule",
     "build_raw_job_sensor",
+    "build_raw_quality_sensor",
     "build_raw_schedule",
     "build_raw_sensor",
     "with_raw_trigger",
