@@ -12,6 +12,9 @@ import pytest
 
 from raw_trigger.automation.component import RawTrigger
 
+# Dagster's own, of what it calls in pydantic.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 def built(yaml: str, root: Path) -> dict[str, Any]:
     """The sensors and schedules of a `defs.yaml`, by name."""
