@@ -120,3 +120,42 @@ def test_a_lost_ledger_loses_no_change(shop: Ticking) -> None:
     shop.carry_out(requests)
     assert shop.ticked() == ["a", "a"], "nobody knows what was made"
     assert shop.tick().skip_message == QUIET
+
+
+def test_a_run_that_comes_when_nobody_waits_for_it_any_more(shop: Ticking) -> None:
+    """A daemon that was down goes on with its last tick: it may read what is there for a moment only."""
+    shop.raw(a="2\n")
+    late = shop.tick().run_requests
+    shop.age_history(121)
+    again = shop.tick().run_requests
+    assert asked_one(again[0]) == "a"
+    shop.carry_out(again)
+    assert shop.tick().skip_message == QUIET
+    shop.raw(a="3\n")
+    shop.carry_out(late)
+    shop.raw(a="2\n")
+    assert shop.ticked() == ["a", "a", "a"], "it reflects 3"
+    assert shop.tick().skip_message == QUIET
+
+
+def test_a_request_that_is_taken_back(shop: Ticking) -> None:
+    """By hand, because there is no daemon any more."""
+    shop.raw(a="2\n")
+    late = shop.tick().run_requests
+    assert shop.tool("forget", "--asset", "a").returncode == 0
+    assert shop.tool("run").returncode == 0
+    assert shop.made() == ["a"]
+    assert shop.tick().skip_message == QUIET
+    shop.carry_out(late)
+    assert shop.ticked() == ["a", "a"], "nobody knows what the late one has read"
+    assert shop.tick().skip_message == QUIET
+
+
+def test_a_request_that_the_ledger_does_not_know(shop: Ticking) -> None:
+    """Is in flight as long as a run of it may come."""
+    shop.raw(a="2\n")
+    late = shop.tick().run_requests
+    (shop.top / ".git/raw-trigger/ledger.sqlite").unlink()
+    assert asked(shop.tick()) == []
+    shop.carry_out(late)
+    assert shop.ticked() == ["a", "a"]

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from raw_trigger.launches import Attempt, certain
+from raw_trigger.attempts import Attempt, certain
 from raw_trigger.model.changes import Base, Change, Desired, Entry
 from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.owner import Owner
