@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from raw_trigger.model.history import LaunchRecord, TargetRecord
+from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome, TargetStatus
+from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, Target
+from raw_trigger.model.record import Launch
 from raw_trigger.project.project import DagsterRun, Materialized
 
 _TICK = 0.05
@@ -22,7 +24,8 @@ class Attempt:
     ``made`` is when it was materialized, in seconds since 1970; None: it was cut off, or a check of it did
     not pass. A report leaves no trace that could be told from another's, and is cheap to repeat.
     ``begun`` says whether Dagster had come to it and may have made something. ``since`` is when it began,
-    where its run was submitted: what it read was there then, whatever it was launched for.
+    where its run was submitted: what it read was there then, whatever it was launched for. ``unsteady`` says
+    that it is not known from what it was made.
     """
 
     launch: LaunchRecord
@@ -33,6 +36,7 @@ class Attempt:
     since: float | None = None
     error: str | None = None
     canceled: bool = False
+    unsteady: bool = False
 
     @property
     def name(self) -> str:
@@ -56,6 +60,31 @@ def run_ids(launches: Iterable[LaunchRecord]) -> list[str]:
         for batch in launch.batches
         if batch.dagster_run_id is not None
     ]
+
+
+def from_mark(launch_id: str, mark: Launch, runs: Mapping[int, DagsterRun]) -> LaunchRecord:
+    """Returns a launch that the ledger has lost, as far as its mark and its runs tell.
+
+    What it was for is not known then: what it has read is judged by the beginning of its run.
+
+    Args:
+        runs: Its runs, by their batches.
+    """
+    left = {name: Target(*name.split("|", 1)) for name in sorted(mark.targets)}
+    batches = []
+    for number, run in sorted(runs.items()):
+        told = {one.asset for one in run.materialized} | run.cut_off | run.errors.keys()
+        mine = [name for name, target in left.items() if target.asset in told or target.job is not None]
+        records = tuple(TargetRecord(left.pop(name), "unknown", "materialize") for name in mine)
+        batches.append(BatchRecord("", number, None, "materialize", records, submitted=True))
+    number = max(runs, default=0) + 1
+    rest = tuple(TargetRecord(target, "unknown", "materialize") for target in left.values())
+    # What no run has told of waits for those that are on.
+    open_run = next((number for number, run in runs.items() if not run.has_ended), number)
+    batches.append(BatchRecord("", open_run, None, "materialize", rest, submitted=True))
+    started = datetime.fromisoformat(mark.started)
+    owner = mark.owner or Owner("", "", 0, "")
+    return LaunchRecord(launch_id, "", mark.face, None, "", tuple(batches), None, owner, started)
 
 
 def ending(launch: LaunchRecord, runs: Mapping[int, DagsterRun], *, lost: bool = False) -> Ending:
@@ -107,8 +136,10 @@ def _came_to(
 ) -> tuple[bool, float | None, float | None]:
     """Whether the run had begun with the target, when it was made, and when that began."""
     if target.job is not None:  # it stands for its run as a whole
-        return run.broken_off or run.succeeded is not None, run.succeeded, run.began
-    made = times.get(target)
+        begun = run.broken_off or run.materialized or run.cut_off or run.succeeded is not None
+        return bool(begun), run.succeeded, run.began
+    # What does not name the partitions of a range has made all of them.
+    made = times.get(target) or times.get(Target(target.asset))
     if made is None:
         return target.asset in run.cut_off, None, None
     return True, None if target.asset in run.failed_checks else made.time, made.began
@@ -145,8 +176,11 @@ def certain(
 
     def began(attempt: Attempt) -> float:
         """When the first of the relatives that were made began; for a killed launch when that began."""
-        near = (by_target[one].since for one in relatives(attempt) if one in by_target)
-        return min((one for one in near if one is not None), default=attempt.launch.started.timestamp())
+        near = (by_target[one] for one in relatives(attempt) if one in by_target)
+        if not attempt.record.files:  # the ledger was lost: everything that its run made may be a relative
+            near = (one for one in tried if one.run_id == attempt.run_id)
+        known = (one.since for one in near if one.since is not None)
+        return min(known, default=attempt.launch.started.timestamp())
 
     def is_certain(attempt: Attempt) -> bool:
         if attempt.made is None:
@@ -180,13 +214,9 @@ def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
 
 def outcomes(tried: Iterable[Attempt]) -> tuple[list[TargetOutcome], dict[Target, datetime]]:
     """Returns what the ledger is told of an interrupted launch, and when each target was made."""
-    made = {
-        attempt.record.target: (attempt.run_id, datetime.fromtimestamp(attempt.made, timezone.utc))
-        for attempt in tried
-        if attempt.made is not None
-    }
-    done = [TargetOutcome(target, "success", run_id) for target, (run_id, _) in made.items()]
-    return done, {target: moment for target, (_, moment) in made.items()}
+    made = [(one, one.made) for one in tried if one.made is not None]
+    done = [TargetOutcome(one.record.target, "success", one.run_id, unsteady=one.unsteady) for one, _ in made]
+    return done, {one.record.target: datetime.fromtimestamp(at, timezone.utc) for one, at in made}
 
 
 def not_made(attempt: Attempt) -> TargetOutcome:

@@ -16,7 +16,7 @@ from raw_trigger.errors import LedgerError
 from raw_trigger.launch.base import Order
 from raw_trigger.ledger import Ledger, partition_time, this_process
 from raw_trigger.model.assets import Asset, Catalog
-from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, TargetRecord
+from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, Repeat, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
 from raw_trigger.repo.commits import committed
@@ -59,13 +59,14 @@ class History:
             self._warn(f"the history cannot be read, so what failed last is not known: {error.line}")
             return ()
 
-    def failures_in_a_row(self) -> Sequence[Failure]:
-        """Returns the failures of targets whose last run failed, each with how often; empty if unknown."""
+    def repeats(self, assets: Sequence[str]) -> Mapping[Target, Repeat]:
+        """Returns the targets of these assets whose last run was in vain; empty if unknown."""
         try:
-            return self._ledger.failures_in_a_row(self._workspace.environment)
+            found = self._ledger.repeats(self._workspace.environment, assets)
         except LedgerError as error:
-            self._warn(f"the history cannot be read, so what failed last is not known: {error.line}")
-            return ()
+            self._warn(f"the history cannot be read, so what was tried before is not known: {error.line}")
+            return {}
+        return {one.target: one for one in found}
 
     def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns what succeeded in its last run, as :meth:`Ledger.made` does; empty if unknown."""

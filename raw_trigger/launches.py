@@ -9,10 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from raw_trigger.adopt import promote, results_of
-from raw_trigger.attempts import Attempt, Ending, attempts, certain, ending, not_made, outcomes, run_ids
+from raw_trigger.attempts import (
+    Attempt,
+    Ending,
+    attempts,
+    certain,
+    ending,
+    from_mark,
+    not_made,
+    outcomes,
+    run_ids,
+)
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.content.disk import last_change
 from raw_trigger.content.feeding import Feeding
@@ -27,17 +39,18 @@ from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Launch, Learnt, Results
 from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
-from raw_trigger.project.project import DagsterRun
 from raw_trigger.record.run import Fate, Run, pointers
 from raw_trigger.working_tree import DiskTree
 from raw_trigger.workspace.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
 """A launch of which nobody can tell whether it still runs is given up after this time."""
-RUNLESS = timedelta(minutes=2)
-"""A daemon has made the run that it was asked for by then, or it never will."""
-_RUNLESS_FOR_ALL = timedelta(hours=24)
-"""A daemon that was down goes on with its last tick for so long."""
+RUNLESS = timedelta(minutes=10)
+"""A daemon that is not down has made the run that it was asked for by then."""
+_RUNLESS_FOR_ALL = timedelta(hours=1)
+"""For so long nobody else gives it up: the daemon may be down."""
+_LATE = timedelta(hours=24)
+"""A daemon that was down goes on with its last tick for so long: its run has to be noticed then."""
 _PAUSE = 1.0
 """Seconds between two looks at a run that is waited for."""
 
@@ -54,39 +67,32 @@ def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False
     """
     workspace = planner.workspace
     marks = {} if planner.record is None else planner.record.launches
-    killed, submitted = interrupted(marks), [name for name, mark in marks.items() if mark.submitted]
+    killed = interrupted(marks)
+    # Those of another working tree read its files: only there can be told which.
+    away = {name for name, mark in marks.items() if mark.submitted and _is_elsewhere(mark, workspace)}
+    ledger, known = _open(workspace, killed, warn)
+    known = {name: one for name, one in known.items() if name not in away}
+    names = [name for name, mark in marks.items() if mark.submitted and name not in away]
+    submitted = [*dict.fromkeys((*names, *(name for name, one in known.items() if one.submitted)))]
+    gone = [one for one in known.values() if one.launch_id not in submitted]
     try:
-        ledger = open_ledger(workspace)
-        # One without a mark had recorded all it came to, and was killed before it told the ledger.
-        known = {
-            one.launch_id: one
-            for one in ledger.open_launches(workspace.environment)
-            if one.launch_id in killed or one.submitted or owner_alive(one.owner) is False
-        }
-        submitted = [*dict.fromkeys((*submitted, *(name for name, one in known.items() if one.submitted)))]
-        gone = [one for one in known.values() if one.launch_id not in submitted]
         found = workspace.project.materialized(run_ids(gone)) if gone else {}
         runs = workspace.project.submitted(submitted) if submitted else {}
-    except (LedgerError, ProjectError) as error:
-        if killed:
-            warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
-        elif submitted:
-            warn(f"what became of the runs that were submitted is not known: {error.line}")
+    except ProjectError as error:
+        if killed or submitted:
+            warn(f"what became of earlier runs is not known, so they may be repeated: {error.line}")
         return
     endings = {one.launch_id: Ending(attempts(one, found)) for one in gone}
     for name in submitted:
-        launch = known.get(name)
-        endings[name] = (
-            _without_history(marks[name], runs.get(name, {}).values(), ticks=ticks)
-            if launch is None
-            else ending(launch, runs.get(name, {}), lost=_is_lost(launch.started, ticks=ticks))
+        launch, of_it = (
+            known.get(name) or from_mark(name, marks[name], runs.get(name, {})),
+            runs.get(name, {}),
         )
-    for name in submitted:
+        endings[name] = ending(launch, of_it, lost=_is_lost(launch.started, ticks=ticks))
         _forget_strays(planner, marks.get(name, Launch({})), endings[name].tried)
-    here = reads_here(workspace)
     for name, mark in sorted(marks.items(), key=lambda one: one[1].started):
-        if name in killed or mark.submitted:
-            _record(planner, name, mark, endings.get(name, Ending()), here=here)
+        if name in killed or name in submitted:
+            endings[name] = _recorded(planner, name, mark, endings.get(name, Ending()))
             planner.look_again()
     # Only now: what the ledger has closed nobody would ask Dagster for again.
     try:
@@ -94,6 +100,24 @@ def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False
             _close(ledger, launch, endings[launch.launch_id])
     except LedgerError as error:
         warn(f"how an interrupted run ended is not in the history: {error.line}")
+
+
+def _open(
+    workspace: Workspace, killed: Collection[str], warn: Callable[[str], None]
+) -> tuple[Ledger, dict[str, LaunchRecord]]:
+    """The ledger, and the launches that it has open and that nobody else is going to close."""
+    ledger = open_ledger(workspace)
+    try:
+        # One without a mark had recorded all it came to, and was killed before it told the ledger.
+        return ledger, {
+            one.launch_id: one
+            for one in ledger.open_launches(workspace.environment)
+            if one.launch_id in killed or one.submitted or owner_alive(one.owner) is False
+        }
+    except LedgerError as error:
+        if killed:
+            warn(f"what an interrupted run had finished is not known and may run again: {error.line}")
+        return ledger, {}
 
 
 def await_submitted(planner: Planner, warn: Callable[[str], None], say: Callable[[str], None]) -> None:
@@ -137,14 +161,6 @@ def _is_lost(started: datetime, *, ticks: bool = False) -> bool:
     return datetime.now(timezone.utc) - started > (RUNLESS if ticks else _RUNLESS_FOR_ALL)
 
 
-def _without_history(mark: Launch, runs: Collection[DagsterRun], *, ticks: bool) -> Ending:
-    """Returns the ending of a launch that is not in the ledger."""
-    known = [run for run in runs if not run.has_ended]
-    goes_on = known or not (runs or _is_lost(datetime.fromisoformat(mark.started), ticks=ticks))
-    run_id = known[0].run_id if known else None
-    return Ending((), {Target(*name.split("|", 1)): run_id for name in mark.targets if goes_on})
-
-
 def _forget_strays(planner: Planner, mark: Launch, tried: Iterable[Attempt]) -> None:
     """Records that nobody knows what the targets reflect that were made when nobody waited for it any more.
 
@@ -174,7 +190,7 @@ def _close(ledger: Ledger, launch: LaunchRecord, known: Ending) -> None:
         ledger.finish(launch.launch_id, done, ended=ended, told=told, error=error)
         return
     made = {one.target for one in done}
-    waits = not _is_lost(launch.started)  # a run that comes late has to be noticed
+    waits = datetime.now(timezone.utc) - launch.started < _LATE
     for one in known.tried:
         if one.run_id is None and waits:
             done.append(TargetOutcome(one.record.target, "submitted"))
@@ -186,20 +202,16 @@ def _close(ledger: Ledger, launch: LaunchRecord, known: Ending) -> None:
         ledger.finish(launch.launch_id, done, ended=now, told=told)
 
 
-def _record(planner: Planner, launch_id: str, launch: Launch, ended: Ending, *, here: bool) -> None:
-    """Records what became of one of them.
-
-    Args:
-        here: Whether it read the files of this working tree.
-    """
+def _recorded(planner: Planner, launch_id: str, launch: Launch, ended: Ending) -> Ending:
+    """Records what became of one of them; returns it with what is known by then of what was read."""
     repo, record = planner.workspace.repo, planner.record
     assert record is not None
     in_flight = frozenset(target.text for target in ended.in_flight)
     planner.runs |= {target.text: run_id for target, run_id in ended.in_flight.items() if run_id is not None}
     if launch.targets <= in_flight:
-        return
-    tried = ended.tried if here else []
-    tried = [one for one in tried if any(launch.has(path, one.name) for path, _ in one.record.files)]
+        return ended
+    tried = ended.tried if reads_here(planner.workspace, launch) else []
+    tried = [one for one in tried if one.name in launch.targets]
     run = Run(
         DiskTree(planner, launch.paths, without=launch_id),
         [one.record.target for one in tried if one.begun],
@@ -227,6 +239,8 @@ def _record(planner: Planner, launch_id: str, launch: Launch, ended: Ending, *, 
         planner, record, under, learnt, by=rules, launch=launch_id, in_flight=in_flight & launch.targets
     )
     promote(planner, results)
+    tried = [replace(one, unsteady=one.record.target not in known) for one in ended.tried]
+    return replace(ended, tried=tried)
 
 
 def are_to_settle(launches: Mapping[str, Launch]) -> bool:
@@ -250,11 +264,11 @@ def _is_gone(owner: Owner, started: datetime) -> bool:
     return not alive if alive is not None else datetime.now(timezone.utc) - started > FORGOTTEN
 
 
-def reads_here(workspace: Workspace) -> bool:
-    """Says whether the environment's launches read the files of this working tree, not of another's."""
-    repo = workspace.repo
-    if not any((repo.common_dir / "worktrees").glob("*")):
-        return True
-    own = "local" if repo.worktree_name is None else f"local-{repo.worktree_name}"
-    by_default = workspace.config.environment is None and workspace.project.has_private_home()
-    return by_default and workspace.environment == own
+def reads_here(workspace: Workspace, launch: Launch) -> bool:
+    """Says whether a launch read the files of this working tree, not of another's."""
+    return launch.top == str(workspace.repo.top)
+
+
+def _is_elsewhere(launch: Launch, workspace: Workspace) -> bool:
+    """Whether another working tree that is still there has to settle it."""
+    return not reads_here(workspace, launch) and Path(launch.top or "/").is_dir() and bool(launch.top)

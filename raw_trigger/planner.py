@@ -67,6 +67,8 @@ class Planner:
         """Whether it is an error that the record is about the assets of another Dagster instance."""
         self.held: Mapping[str, str] = {}
         """Targets, as text, that are not to be made now, and why."""
+        self.unsettled: frozenset[bytes] = frozenset()
+        """Files that are not taken for what they are now, unless something is made from them."""
         self.runs: dict[str, str] = {}
         """The runs of the targets, as text, that were submitted and may still be made."""
         self.launch: str | None = None
@@ -315,8 +317,10 @@ class Planner:
                 disk=disk,
                 files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
                 record=record,
-                held={**self.held, **({} if record is None else self._at_work(record))},
+                held={**self.held, **({} if self.record is None else self._at_work(self.record))},
             )
+        if self.unsettled:
+            plan = plan.without(self.unsettled)
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
             plan = replace(plan, record=None)
         return plan if not self.unfetched else self._with_words(plan)

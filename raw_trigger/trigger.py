@@ -220,7 +220,10 @@ class Trigger:
         finally:
             known = {**told.outcomes, **self._unopened(plan, told.outcomes)}
             if run is not None:
-                self._learn(run, plan, launch, told, known, nothing_to_run)
+                moved = self._learn(run, plan, launch, told, known, nothing_to_run)
+                known |= {
+                    target: replace(one, unsteady=target.text in moved) for target, one in known.items()
+                }
             if order is not None:
                 self._books.finish(
                     launch,
@@ -251,7 +254,8 @@ class Trigger:
         )
         self.begun = True
         now = datetime.now(timezone.utc).isoformat()
-        mark = Launch(run.unknown, face, now, this_process(), submitted=submitted)
+        top = str(self.workspace.repo.top)
+        mark = Launch(run.unknown, face, now, this_process(), submitted=submitted, top=top)
         recorded_tree.begin(
             self.workspace.repo, self.workspace.environment, launch, mark, self.planner.instance()
         )
@@ -265,8 +269,8 @@ class Trigger:
         told: _Told,
         known: Mapping[Target, TargetOutcome],
         nothing_to_run: Mapping[bytes, Learnt],
-    ) -> None:
-        """Record what the run taught."""
+    ) -> frozenset[str]:
+        """Record what the run taught; returns the targets, as text, whose files were touched meanwhile."""
         fates = told.fates(plan, known)
         after = run.after(fates)
         learnt = {**pointers(run.plan), **nothing_to_run, **after.learnt}
@@ -274,6 +278,7 @@ class Trigger:
         submitted = frozenset(one.target.text for one in known.values() if one.status == "submitted")
         self._promote(learnt, plan, launch=launch, made=made, in_flight=submitted)
         self.unsteady += unsteady(after.moved, self.planner.rules(self.planner.known_catalog()).relative)
+        return frozenset[str]().union(*after.moved.values())
 
     def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
         """What came of the plan, after what the launcher found lacking above it and made first."""

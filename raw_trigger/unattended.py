@@ -6,17 +6,17 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from math import inf
 
 from raw_trigger.content.disk import last_change
 from raw_trigger.model.changes import Base, Desired, show
-from raw_trigger.model.history import Failure
+from raw_trigger.model.history import Repeat
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
+from raw_trigger.workspace.workspace import Workspace
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
-"""Seconds after a failure, doubled with each further one, until the same content is tried again."""
+"""Seconds after a run, doubled with each further one, until the same content is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,14 @@ class Hold:
     seconds: float | None
 
 
-def stays_away(repo: Repository, branches: Collection[str] = ()) -> str | None:
+def stays_away(workspace: Workspace, settle_seconds: float, branches: Collection[str] = ()) -> str | None:
     """Returns why nothing is to be done in the repository now; None if nothing stands in the way.
 
     Args:
+        settle_seconds: For so long a file must have been left alone, also the configuration.
         branches: The only branches whose files are materialized; empty: all.
     """
+    repo, config = workspace.repo, workspace.config
     if repo.hooks_busy():
         return "git is in the middle of a rebase"
     if repo.head() is None:
@@ -41,6 +43,12 @@ def stays_away(repo: Repository, branches: Collection[str] = ()) -> str | None:
     if branches and branch not in branches:
         here = "no branch is checked out" if branch is None else f"'{branch}' is checked out"
         return f"{here}, and only {', '.join(branches)} is materialized"
+    # Of a disk that is not mounted all files would be gone.
+    away = [root for root in workspace.roots if not (repo.top / root).exists()]
+    if away:
+        return f"the raw root {away[0]} is not there"
+    if config.file is not None and _left(repo, config.file.encode(), settle_seconds) > 0:
+        return f"{config.file} is still being written"
     return None
 
 
@@ -56,34 +64,35 @@ def planned(
         RawTriggerError: it cannot be planned.
     """
     found = planner.detect(base, desired)
-    planner.held = {}
+    planner.held, planner.unsettled = {}, frozenset()
     plan = planner.plan(found, launching=True)
-    if not plan.actionable:
+    if not plan.changes:
         return plan, {}
-    failures = {one.target: one for one in planner.history.failures_in_a_row()}
-    young = _young(planner.workspace.repo, plan, settle_seconds)
-    holds = held(plan, young, failures, datetime.now(timezone.utc))
+    repo = planner.workspace.repo
+    paths = {path for one in plan.actionable for path in one.feeds} | {p.change.path for p in plan.changes}
+    left = {path: _left(repo, path, settle_seconds) for path in paths}
+    young = {path: seconds for path, seconds in left.items() if seconds > 0}
+    assets = sorted({one.target.asset for one in plan.actionable})
+    repeats = planner.history.repeats(assets) if assets else {}
+    holds = held(plan, young, repeats, datetime.now(timezone.utc))
     planner.held = {name: one.reason for name, one in holds.items()}
-    return planner.plan(found, launching=True) if holds else plan, holds
+    planner.unsettled = frozenset(young)
+    return planner.plan(found, launching=True) if holds or young else plan, holds
 
 
-def _young(repo: Repository, plan: Plan, seconds: float) -> dict[bytes, float]:
-    """The changed files that were written to so recently that they may not be whole, and for how long yet."""
-    now = time.time()
-    paths = {path for one in plan.actionable for path in one.feeds}
-    left = {path: seconds - (now - last_change(repo, path)) for path in paths}
-    # What is in a submodule may have changed at any time: that is no reason to wait for ever.
-    return {path: one for path, one in left.items() if 0 < one < inf}
+def _left(repo: Repository, path: bytes, seconds: float) -> float:
+    """For how many seconds a file may not be whole yet, or come back."""
+    return seconds - (time.time() - last_change(repo, path))
 
 
 def held(
-    plan: Plan, young: Mapping[bytes, float], failures: Mapping[Target, Failure], now: datetime
+    plan: Plan, young: Mapping[bytes, float], repeats: Mapping[Target, Repeat], now: datetime
 ) -> dict[str, Hold]:
     """Returns the targets of a plan, as text, that have to wait.
 
     Args:
         young: Files that may still be written to, and for how many seconds that is assumed.
-        failures: How the last runs failed.
+        repeats: How the targets were last run.
         now: The time, with a time zone.
     """
     contents = {
@@ -91,7 +100,7 @@ def held(
     }
     found = {}
     for one in plan.actionable:
-        hold = _written(one, young) or _failed(one, failures.get(one.target), contents, now)
+        hold = _written(one, young) or _again(one, repeats.get(one.target), contents, now)
         if hold is not None:
             found[one.target.text] = hold
     return found
@@ -104,13 +113,14 @@ def _written(target: PlannedTarget, young: Mapping[bytes, float]) -> Hold | None
     return Hold(f"{show(writing[0])} is still being written", max(young[path] for path in writing))
 
 
-def _failed(
-    target: PlannedTarget, failure: Failure | None, contents: Mapping[bytes, str | None], now: datetime
+def _again(
+    target: PlannedTarget, last: Repeat | None, contents: Mapping[bytes, str | None], now: datetime
 ) -> Hold | None:
-    if failure is None or failure.files != {(path, contents.get(path)) for path in target.paths}:
+    if last is None or last.files != {(path, contents.get(path)) for path in target.paths}:
         return None
-    if failure.canceled:
+    if last.canceled:
         return Hold("its run was canceled: it waits for another content, or for `raw-trigger run`", None)
-    pause = min(_FIRST_PAUSE * 2 ** (failure.times - 1), _LONGEST_PAUSE)
-    left = pause - (now - failure.ended).total_seconds()
-    return Hold(f"it failed with this content: again in {left:.0f} s", left) if left > 0 else None
+    pause = min(_FIRST_PAUSE * 2 ** (last.times - 1), _LONGEST_PAUSE)
+    left = pause - (now - last.ended).total_seconds()
+    how = "it failed" if last.failed else "it was made, and nobody knows what it has read,"
+    return Hold(f"{how} with this content: again in {left:.0f} s", left) if left > 0 else None

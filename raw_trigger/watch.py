@@ -23,6 +23,8 @@ from raw_trigger.workspace.workspace import Workspace
 FACE = "watch"
 SETTLE_SECONDS = 3.0
 EVERY_SECONDS = 60.0
+_AGAIN = 5.0
+"""Seconds until the next look where something stands in the way: its end may wake nobody."""
 _SOON = 0.2
 """Seconds by which a look comes later than what it waits for."""
 
@@ -117,7 +119,7 @@ def watch(
             try:
                 said, holds = look(again(), launcher, how.settle, say)
             except RawTriggerError as error:
-                said, holds = f"error: {error.line}", {}
+                said, holds = f"error: {error.line}", {"": Hold(error.line, _AGAIN)}
             if said and said != told:
                 say(said)
             told = said
@@ -134,9 +136,9 @@ def look(
         What is to be said of it, empty if nothing; and what has to wait.
     """
     workspace = planner.workspace
-    reason = stays_away(workspace.repo)
+    reason = stays_away(workspace, settle)
     if reason is not None:
-        return reason, {}
+        return reason, {"": Hold(reason, _AGAIN)}
     base, desired = from_arguments(workspace.repo, workspace.environment, [])
     plan, holds = planned(planner, base, desired, settle)
     waits = [f"{name}: {one.reason.partition(': again in ')[0]}" for name, one in sorted(holds.items())]

@@ -92,7 +92,7 @@ def _described(repository: Any, location: str, top: str) -> Catalog:
 
 
 _SEEN: dict[str, float] = {}
-"""The modules that were imported later, each with when they were seen first."""
+"""The modules, each with the time of its file when it was seen first."""
 
 
 def edited_module(top: Path) -> str | None:
@@ -100,15 +100,18 @@ def edited_module(top: Path) -> str | None:
     from raw_trigger.project.inside.errors import is_installed
 
     is_first = not _SEEN
-    below = str(top) + os.sep
+    below, now = str(top) + os.sep, time.time()
     for name, module in [*sys.modules.items()]:
         file = getattr(module, "__file__", None)
         if not file or not file.startswith(below) or is_installed(file):
             continue
-        seen = _SEEN.setdefault(name, _BEGAN if is_first else time.time())
         try:
-            if Path(file).stat().st_mtime > seen:
-                return name
+            changed = Path(file).stat().st_mtime
         except OSError:
+            return name
+        # What was there when this process began, and is younger, was edited before the first look. A time in
+        # the future says nothing.
+        seen = _SEEN.setdefault(name, 0.0 if is_first and _BEGAN < changed <= now else changed)
+        if changed != seen:
             return name
     return None

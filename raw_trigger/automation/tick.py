@@ -19,7 +19,7 @@ from raw_trigger.errors import RawTriggerError
 from raw_trigger.lock import locked
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import Plan, PlannedTarget
+from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
@@ -140,7 +140,7 @@ def look(
         instance=instance,
         location=location,
     )
-    reason = stays_away(workspace.repo, wanted.branches)
+    reason = stays_away(workspace, wanted.settle_seconds, wanted.branches)
     edited = edited_module(workspace.repo.top)
     if edited is not None:
         reason = reason or f"{edited} was edited after it was loaded here: reload the code location"
@@ -160,11 +160,11 @@ def look(
             launcher.launch(
                 lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None
             )
-            return Tick(launcher.requests, _told(plan, ()), launcher.partitions)
+            return Tick(launcher.requests, _told(plan, (), wanted), launcher.partitions)
         outcome = trigger.run(chosen, launcher, face=face)
     for text in (*plan.errors, *trigger.warnings):
         warn(text)
-    return Tick(launcher.requests, _told(plan, outcome.targets))
+    return Tick(launcher.requests, _told(plan, outcome.targets, wanted))
 
 
 def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Plan:
@@ -192,14 +192,30 @@ def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Pla
     return replace(plan, targets=tuple(replace(one, batch=numbers.get(one.batch, 0)) for one in kept))
 
 
-def _told(plan: Plan, outcomes: Sequence[TargetOutcome]) -> str:
+def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted) -> str:
     """Returns what a tick came to, in one line."""
-    failed = [f"{one.target.text}: {one.error}" for one in outcomes if one.status == "failed"]
-    waiting = [one.sentence for one in plan.held]
-    later = [one.sentence for one in plan.targets if one.waits]
+    done = {one.target: one for one in outcomes}
+    failed = [f"{one.target.text}: {one.error}" for one in outcomes if one.status in ("failed", "skipped")]
+    reported = [f"{one.target.text}: reported" for one in outcomes if one.status == "success"]
+    held = [one.sentence for one in plan.held]
+    open_yet = [
+        one.sentence
+        for one in plan.targets
+        if one.action == "skip" and one.reason and not (one.held or one.settles)
+    ]
     disk = [f"{show(one.change.path)}: {one.reason}" for one in plan.waiting]
-    lines = [*plan.errors, *failed, *waiting, *disk, *later]
+    left = [_left(one.target, wanted) for one in plan.actionable if one.target not in done]
+    lines = [*plan.errors, *failed, *held, *disk, *open_yet, *left, *reported]
     if not lines:
-        return f"{len(plan.actionable)} due" if plan.actionable else "every raw file is reflected"
+        return f"{len(outcomes)} asked for" if outcomes else "every raw file is reflected"
     rest = len(lines) - _NAMED
     return "; ".join(lines[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _left(target: Target, wanted: Wanted) -> str:
+    """Returns why a target that is due was not asked for."""
+    if target.job is not None and wanted.jobs is None:
+        return f"{target.text}: a sensor of build_raw_job_sensor asks for it"
+    if target.job is None and wanted.jobs is not None:
+        return f"{target.text}: a sensor for assets asks for it"
+    return f"{target.text}: it is asked for later"

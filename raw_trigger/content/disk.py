@@ -272,11 +272,15 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
 
 
 def last_change(repo: Repository, path: bytes) -> float:
-    """Returns when a file was last changed or renamed, or may have been taken away, in seconds since 1970."""
+    """Returns when a file was last changed or renamed, or may have been taken away, in seconds since 1970.
+
+    Of a folder, which is a submodule, the newest file counts.
+    """
     full = _full(repo, path)
-    # What is in a folder (a submodule) can change without it.
-    is_folder = os.path.lexists(full) and stat.S_ISDIR(os.lstat(full).st_mode)
-    return float("inf") if is_folder else _changed(full) / 1e9
+    found = [_changed(full)]
+    for folder, folders, names in os.walk(full):
+        found += (_changed(os.path.join(folder, name)) for name in (*folders, *names))  # noqa: PTH118
+    return max(found) / 1e9
 
 
 def _changed(path: bytes) -> int:

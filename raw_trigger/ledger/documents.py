@@ -137,8 +137,7 @@ def extra_of(outcome: TargetOutcome | None) -> Document | None:
         # The runner's error of the step that was cut off, and of those that waited for it, begins so.
         if outcome.error.startswith("interrupted "):
             extra["interrupted"] = True
-    if outcome.canceled:
-        extra["canceled"] = True
+    extra |= {name: True for name in ("canceled", "unsteady") if getattr(outcome, name)}
     return extra or None
 
 

@@ -16,6 +16,7 @@ from raw_trigger.model.history import (
     HistoryFilter,
     LaunchRecord,
     PastRun,
+    Repeat,
     TargetRecord,
 )
 from raw_trigger.model.outcome import TargetOutcome
@@ -136,11 +137,18 @@ class Ledger:
 
         return self._database.read(lambda c: reading.failures(c, environment, self._place), [])
 
-    def failures_in_a_row(self, environment: str) -> Sequence[Failure]:
-        """Returns the same, each with how often it was tried with the same contents."""
+    def repeats(self, environment: str, assets: Sequence[str]) -> Sequence[Repeat]:
+        """Returns the targets of these assets whose last run here was in vain, and how often in a row.
+
+        It failed, or its files were touched meanwhile. A run that was interrupted does not count.
+        """
         from raw_trigger.ledger import reading
 
-        return self._database.read(lambda c: reading.failures_in_a_row(c, environment, self._place), [])
+        found: list[Repeat] = []
+        for first in range(0, len(assets), reading.AT_ONCE):
+            some = assets[first : first + reading.AT_ONCE]
+            found += self._database.read(lambda c: reading.repeats(c, environment, self._place, some), [])  # noqa: B023
+        return found
 
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns the targets that were made in this place, each with its files' contents when it last was.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice, takewhile
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Subquery, Table, and_, func, or_, select
 
 from raw_trigger.errors import UsageError
 from raw_trigger.ledger import documents, tables
@@ -22,17 +21,18 @@ from raw_trigger.model.history import (
     LaunchRecord,
     PastRun,
     PastTarget,
+    Repeat,
     TargetRecord,
 )
 from raw_trigger.model.outcome import CheckResult
 from raw_trigger.model.plan import Target
 
 _PREFIX = re.compile(r"[0-9a-fA-F-]{4,36}")
-_AT_ONCE = 500
+AT_ONCE = 500
 """The most ids in one query: old versions of SQLite take at most 999 parameters."""
 _LAST_FEW = 5
 MOST_TIMES = 8
-"""So many failures in a row are counted."""
+"""So many runs in a row are counted."""
 
 
 def _said(name: str) -> Any:
@@ -113,38 +113,45 @@ def failures(connection: Connection, environment: str, place: str) -> list[Failu
             status=row["status"],
             error=_why(row["extra_json"]) or run["error_message"] or "it failed",
             files=frozenset(record.files),
-            canceled=bool((row["extra_json"] or {}).get("canceled")),
         )
         for run, record in _records(connection, failed)
         for row in (failed[run["run_id"], record.target],)
     ]
 
 
-def failures_in_a_row(connection: Connection, environment: str, place: str) -> list[Failure]:
-    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.failures_in_a_row`."""
-    found = failures(connection, environment, place)
-    if not found:
-        return []
+def repeats(connection: Connection, environment: str, place: str, assets: Sequence[str]) -> list[Repeat]:
+    """Returns the answer of :meth:`raw_trigger.ledger.Ledger.repeats`."""
     by_target: dict[Target, list[RowMapping]] = {}
-    for row in _latest(connection, environment, place, (), most=MOST_TIMES):
-        by_target.setdefault(Target(row["asset_key"], row["partition_key"]), []).append(row)
-    tried: dict[Target, list[str]] = {}
-    for one in found:
+    aged = _aged(environment, place, tables.assets.c.asset_key.in_(map(documents.clean, assets)))
+    query = select(aged).where(aged.c.age <= MOST_TIMES).order_by(aged.c.age)
+    for row in connection.execute(query).mappings():
         # A run that was interrupted says nothing about the content.
-        rows = [row for row in by_target[one.target] if documents.has_failed(row["extra_json"])]
-        bad = takewhile(lambda row: row["status"] != "success", rows)
-        tried[one.target] = [row["run_id"] for row in bad]
-    wanted = {(run_id, target) for target, run_ids in tried.items() for run_id in run_ids}
+        if row["status"] == "success" or documents.has_failed(row["extra_json"]):
+            by_target.setdefault(Target(row["asset_key"], row["partition_key"]), []).append(row)
+    for target, rows in by_target.items():
+        by_target[target] = list(takewhile(_was_in_vain, rows))
+    wanted = {(row["run_id"], target) for target, rows in by_target.items() for row in rows}
     files = {
         (run["run_id"], record.target): frozenset(record.files)
         for run, record in _records(connection, wanted)
     }
+    found = []
+    for target, rows in by_target.items():
+        if not rows:
+            continue
+        last = rows[0]
+        same = files[last["run_id"], target]
+        alike = takewhile(lambda row: files[row["run_id"], target] == same, rows)  # noqa: B023
+        extra = last["extra_json"] or {}
+        failed, canceled = last["status"] != "success", bool(extra.get("canceled"))
+        times = sum(1 for _ in alike)
+        found.append(Repeat(target, failed, canceled, last["ended_at"], same, times))
+    return found
 
-    def times(one: Failure) -> int:
-        same = takewhile(lambda run_id: files[run_id, one.target] == one.files, tried[one.target])
-        return sum(1 for _ in same)
 
-    return [replace(one, times=times(one)) for one in found]
+def _was_in_vain(row: RowMapping) -> bool:
+    """Says whether a run left its target as it was due before."""
+    return row["status"] != "success" or bool((row["extra_json"] or {}).get("unsteady"))
 
 
 def made(connection: Connection, environment: str, place: str) -> dict[Target, dict[bytes, str | None]]:
@@ -164,16 +171,22 @@ def _latest(
     place: str,
     statuses: Sequence[str],
     among: Sequence[str] = (),
-    most: int = 1,
 ) -> Sequence[RowMapping]:
-    """Returns the last row of each target, if its status is one of these; no statuses: whatever it is.
+    """Returns the last row of each target, if its status is one of these.
 
     Args:
         among: The last one with one of these; none: the last of all.
-        most: The most rows of each target, the last one first.
     """
+    wanted = (tables.assets.c.status.in_(among),) if among else ()
+    aged = _aged(environment, place, *wanted)
+    query = select(aged).where(aged.c.age == 1, aged.c.status.in_(statuses))
+    return connection.execute(query).mappings().all()
+
+
+def _aged(environment: str, place: str, *wanted: ColumnElement[bool]) -> Subquery:
+    """Returns the rows of targets, each with its age: 1 is the last one of the target."""
     runs, assets = tables.runs, tables.assets
-    latest = (
+    return (
         select(
             assets.c.run_id,
             assets.c.asset_key,
@@ -189,13 +202,9 @@ def _latest(
             .label("age"),
         )
         .join(runs, runs.c.run_id == assets.c.run_id)
-        .where(_here(environment, place), *((assets.c.status.in_(among),) if among else ()))
+        .where(_here(environment, place), *wanted)
         .subquery()
     )
-    query = select(latest).where(latest.c.age <= most).order_by(latest.c.age)
-    if statuses:
-        query = query.where(latest.c.status.in_(statuses))
-    return connection.execute(query).mappings().all()
 
 
 def _records(
@@ -378,6 +387,6 @@ def _by_ids(connection: Connection, ids: Iterable[str]) -> Iterator[RowMapping]:
 
 
 def _of_runs(connection: Connection, table: Table, ids: Sequence[str]) -> Iterator[RowMapping]:
-    for first in range(0, len(ids), _AT_ONCE):
-        query = select(table).where(table.c.run_id.in_(ids[first : first + _AT_ONCE]))
+    for first in range(0, len(ids), AT_ONCE):
+        query = select(table).where(table.c.run_id.in_(ids[first : first + AT_ONCE]))
         yield from connection.execute(query).mappings()

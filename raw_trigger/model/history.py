@@ -101,8 +101,7 @@ class FailedContent:
 class Failure:
     """Holds how a target's last run ended, if that was no success.
 
-    ``status`` is as of :class:`FailedContent`; ``files`` are the changed files that it ran for. ``canceled``
-    says that somebody ended its run, ``times`` how often it was tried in a row with these files.
+    ``status`` is as of :class:`FailedContent`; ``files`` are the changed files that it ran for.
     """
 
     target: Target
@@ -111,8 +110,21 @@ class Failure:
     status: Literal["failed", "skipped"]
     error: str
     files: frozenset[FileVersion]
-    canceled: bool = False
-    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Says how a target was last run in vain, and how often in a row with the same files' contents.
+
+    ``canceled`` says that somebody ended its run.
+    """
+
+    target: Target
+    failed: bool
+    canceled: bool
+    ended: datetime
+    files: frozenset[FileVersion]
+    times: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class TargetOutcome:
 
     ``materialized`` says that Dagster has a materialization of it from this run, however it ended.
     ``first``: the target is not in the plan, but one that is is made from it, and it was never made here.
-    ``canceled`` says that somebody ended its run.
+    ``canceled`` says that somebody ended its run, ``unsteady`` that its files were touched while it was made.
     """
 
     target: Target
@@ -78,6 +78,7 @@ class TargetOutcome:
     materialized: bool = False
     first: bool = False
     canceled: bool = False
+    unsteady: bool = False
 
     @property
     def reason(self) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raw_trigger.model.assets import JOB
@@ -154,6 +154,12 @@ class Plan:
     record: Record | None = None
     left_out: int = 0
     pointers: Mapping[bytes, Entry | None] = field(default_factory=dict)
+
+    def without(self, paths: frozenset[bytes]) -> Plan:
+        """Returns the plan that says nothing of these paths, but for those that something is made from."""
+        used = {path for one in self.targets if not one.settles for path in one.paths}
+        kept = (one for one in self.changes if one.change.path not in paths or one.change.path in used)
+        return replace(self, changes=tuple(kept))
 
     @property
     def made_from_changes(self) -> tuple[PlannedTarget, ...]:

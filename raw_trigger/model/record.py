@@ -74,6 +74,7 @@ class Launch:
         contested: Those of the paths and targets of which another launch, begun before this one, has made
             something meanwhile.
         submitted: Whether a daemon or a deployment carries it out, so that it goes on without its owner.
+        top: The working tree whose files it reads; empty: not known.
     """
 
     paths: Fed
@@ -82,6 +83,7 @@ class Launch:
     owner: Owner | None = None
     contested: Fed = field(default_factory=dict)
     submitted: bool = False
+    top: str = ""
 
     @property
     def targets(self) -> frozenset[str]:
@@ -372,7 +374,10 @@ class Record:
             if entry != recorded:
                 moved[path] = entry
             if results.launch is None and path in self._marked:
-                others = {key: _without(one, path, learnt) for key, one in others.items()}
+                # What others make meanwhile comes after whatever is said now.
+                others = {
+                    key: one if one.submitted else _without(one, path, learnt) for key, one in others.items()
+                }
         if results.launch is not None:
             left = others.pop(results.launch, Launch({})).of(results.in_flight)
             if left.paths:

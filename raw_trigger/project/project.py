@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # the planning path needs none of them
 
 REQUEST_VERSION = 1
 
+_RETRY_SECONDS = 600.0
+"""For so long a new run is waited for where Dagster said that it will try again: its daemon may be down."""
+
 Execute = Callable[
     [
         "Sequence[RunBatch]",
@@ -88,6 +91,8 @@ class DagsterRun:
         status: Dagster's word, such as ``STARTED``; None if it does not know the run.
         run_id: Its id; of several runs of a batch that of the last one.
         began: When its first step began, in seconds since 1970; None if none has.
+        ended: When it ended, in seconds since 1970; None if it has not.
+        retries: Whether Dagster said that it will try it again.
         error: What ended it outside of its steps.
         errors: Assets, each with the error of its step.
         materialized: The assets and partitions that finished steps made.
@@ -105,13 +110,17 @@ class DagsterRun:
     broken_off: bool = False
     run_id: str | None = None
     began: float | None = None
+    ended: float | None = None
+    retries: bool = False
     error: str | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_ended(self) -> bool:
-        """Says whether nothing more can come of it."""
-        return self.status in ("SUCCESS", "FAILURE", "CANCELED")
+        """Says whether nothing more can come of it: where Dagster said that it tries again, after a while."""
+        is_over = self.status in ("SUCCESS", "FAILURE", "CANCELED")
+        waits = self.retries and (self.ended is None or time.time() - self.ended < _RETRY_SECONDS)
+        return is_over and not waits
 
     @property
     def was_canceled(self) -> bool:
@@ -445,6 +454,8 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         broken_off=document["broken_off"],
         run_id=document["run_id"],
         began=document["began"],
+        ended=document["ended"],
+        retries=document["retries"],
         error=document["error"],
         errors={
             **{

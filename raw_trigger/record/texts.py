@@ -118,6 +118,7 @@ def read_launch(text: bytes) -> Launch:
         else Owner(str(owner["host"]), str(owner["namespace"]), int(owner["pid"]), str(owner["started"])),
         contested=_fed(document["contested"]),
         submitted=document["submitted"] is True,
+        top=str(document["top"]),
     )
 
 
@@ -128,6 +129,7 @@ def launch_text(launch: Launch) -> str:
         "started": launch.started,
         "owner": None if launch.owner is None else asdict(launch.owner),
         "submitted": launch.submitted,
+        "top": launch.top,
         "unknown": _grouped(launch.paths),
         "contested": _grouped(launch.contested),
     }

@@ -252,6 +252,9 @@ def adopt(
     texts = {RULES.encode(): rules}
     if instance is not None:
         texts[INSTANCE.encode()] = instance + "\n"
+    # What others make meanwhile comes after whatever is said now.
+    left = {} if old is None else {key: one for key, one in old.launches.items() if one.submitted}
+    texts |= {f"{LAUNCHES}/{key}.json".encode(): launch_text(one) for key, one in left.items()}
     edits = stored(repo, texts)
     assumed = tree if old is None else _assumed_beside(repo, tree, old)
     if assumed != repo.empty_tree:

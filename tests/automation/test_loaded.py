@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from raw_trigger.automation import loaded
 from raw_trigger.automation.loaded import loaded_workspace
 from raw_trigger.model.assets import Catalog
 from raw_trigger.workspace.workspace import open_workspace
@@ -49,9 +48,9 @@ def test_faces_do_not_take_each_others_rules_for_edited_ones(shop: Ticking) -> N
     assert shop.made() == ["a", "a", "a"]
 
 
-def test_code_that_was_edited_after_it_was_loaded(shop: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_that_was_edited_after_it_was_loaded(shop: Ticking) -> None:
     """A code server that is not reloaded plans by the old code, and its runs load the new one."""
-    monkeypatch.setattr(loaded, "_SEEN", {})
+    assert shop.tick().skip_message == QUIET
     shop.raw(a="2\n")
     later = time.time() + 10
     os.utime(shop.top / "definitions.py", (later, later))
@@ -104,12 +103,11 @@ def test_during_a_rebase(shop: Ticking) -> None:
 
 def test_a_file_that_is_still_being_written(shop: Ticking) -> None:
     """Holds what is made from it, and nothing else."""
-    shop.lay_again(CODE.replace("settle=0)", "settle=60)"))
+    shop.lay_again(CODE.replace("settle=0)", "settle=1.5)"))
+    time.sleep(1.6)
     shop.raw(a="2\n", b="2\n")
     assert shop.tick().skip_message.startswith("a: data/1_raw/a.csv is still being written; b: ")
-    shop.lay_again(CODE.replace("settle=0)", "settle=1)"))
-    shop.raw(a="2\n", b="2\n")
-    time.sleep(1.1)
+    time.sleep(1.6)
     shop.raw(b="3\n")
     assert asked(shop.tick()) == ["a"]
 
@@ -153,3 +151,50 @@ def test_definitions_with_everything(shop: Ticking) -> None:
     assert sorted(one.name for one in shop.repository.sensor_defs) == ["raw_job_sensor", "raw_sensor"]
     shop.raw(a="2\n")
     assert asked(shop.tick()) == ["a"]
+
+
+def test_a_root_that_is_away_for_a_moment(shop: Ticking) -> None:
+    """Such as that of a disk which is not mounted: its files are not deleted."""
+    raw, away = shop.top / "data/1_raw", shop.top.parent / "away"
+    raw.rename(away)
+    assert shop.tick().skip_message == "the raw root data/1_raw is not there"
+    away.rename(raw)
+    assert shop.tick().skip_message == QUIET
+    assert shop.made() == []
+
+
+def test_what_is_not_settled_is_not_recorded(shop: Ticking) -> None:
+    """A file that is deleted for a moment, and a configuration that is half saved."""
+    shop.lay_again(CODE.replace("settle=0)", "settle=1)"))
+    time.sleep(1.1)
+    assert shop.tick().skip_message == QUIET
+    shop.raw(a=None)
+    shop.tick()
+    shop.raw(a="1\n")
+    rules = (shop.top / "raw-trigger.yaml").read_text()
+    shop.write({"raw-trigger.yaml": rules.partition("assets:")[0]})
+    assert shop.tick().skip_message == "raw-trigger.yaml is still being written"
+    shop.write({"raw-trigger.yaml": rules})
+    time.sleep(1.1)
+    assert shop.tick().skip_message == QUIET
+    shop.raw(a=None)
+    time.sleep(1.1)
+    shop.tick()
+    shop.raw(a="1\n")
+    time.sleep(1.1)
+    assert asked(shop.tick()) == ["a"], "it was deleted, and came back"
+
+
+def test_a_module_from_the_future(shop: Ticking) -> None:
+    later = time.time() + 86400
+    os.utime(shop.top / "definitions.py", (later, later))
+    shop.load()
+    shop.raw(a="2\n")
+    assert asked(shop.tick()) == ["a"]
+
+
+def test_the_message_names_what_is_left(shop: Ticking) -> None:
+    shop.write({"data/1_raw/dyn/a\tb.csv": "1\n", "data/1_raw/job/x.txt": "1\n"})
+    told = shop.tick().skip_message
+    assert "cannot be a partition" in told
+    assert "job:nightly: a sensor of build_raw_job_sensor asks for it" in told

@@ -152,5 +152,5 @@ def test_a_request_that_came_to_no_run_is_lost_after_a_while(shop: Ticking) -> N
     shop.raw(a="2\n")
     assert asked(shop.tick()) == ["a"]
     assert shop.tick().skip_message == "a: the sensor is making it"
-    shop.age_history(121)
+    shop.age_history(601)
     assert asked(shop.tick()) == ["a"]

@@ -208,7 +208,7 @@ def told(documents: Iterable[Document]) -> list[Any]:
 
 def plain(value: Any, key: str = "") -> Any:
     """Without times, versions and words."""
-    if key in ("seconds", "dagster", "python", "traceback", "time", "succeeded", "began"):
+    if key in ("seconds", "dagster", "python", "traceback", "time", "succeeded", "began", "ended"):
         return type(value).__name__
     if key == "message" and value is not None and "injected" in value:
         return "injected"

@@ -496,31 +496,38 @@ def instant(value: Any, name: str = "_at") -> Any:
     return value
 
 
-def test_failures_in_a_row_with_the_same_content(ledger: Ledger) -> None:
+def test_how_often_it_was_run_with_the_same_content(ledger: Ledger) -> None:
     """One that was interrupted says nothing; another content begins anew."""
 
     def run(status: str, oid: str, seconds: int, error: str = "ValueError: x") -> None:
-        started = launch(batch(record("raw/a", (b"a.csv", oid))), started=at(seconds))
+        started = launch(batch(record("raw/a", (b"a.csv", oid)), record("raw/b")), started=at(seconds))
         ledger.begin(started)
-        told = outcome("raw/a", status, error=error if status == "failed" else None)
-        ledger.finish(started.launch_id, [told], ended=at(seconds + 1))
+        ended = "success" if status == "unsteady" else status
+        told = outcome("raw/a", ended, error=error if status == "failed" else None)
+        told = replace(told, unsteady=status == "unsteady")
+        ledger.finish(started.launch_id, [told, outcome("raw/b")], ended=at(seconds + 1))
 
-    def times() -> list[tuple[int, bool]]:
-        return [(one.times, one.canceled) for one in ledger.failures_in_a_row("local")]
+    def times() -> list[tuple[str, bool, int]]:
+        return [(one.target.text, one.failed, one.times) for one in ledger.repeats("local", ["raw/a"])]
 
+    assert times() == []
     run("failed", A, 0)
-    assert times() == [(1, False)]
+    assert times() == [("raw/a", True, 1)]
     run("success", A, 10)
     assert times() == []
+    run("unsteady", A, 12)
+    run("unsteady", A, 14)
+    assert times() == [("raw/a", False, 2)]
     run("failed", B, 20)
     run("failed", A, 30)
     run("failed", A, 40, "interrupted while it ran")
-    assert times() == []
+    assert times() == [("raw/a", True, 1)]
     run("failed", A, 50)
-    assert times() == [(2, False)]
+    assert times() == [("raw/a", True, 2)]
     for more in range(20):
         run("failed", A, 60 + more)
-    assert times() == [(8, False)]
+    assert times() == [("raw/a", True, 8)]
+    assert ledger.repeats("local", []) == []
 
 
 def test_a_run_that_somebody_ended(ledger: Ledger) -> None:
@@ -528,4 +535,4 @@ def test_a_run_that_somebody_ended(ledger: Ledger) -> None:
     ledger.begin(started)
     told = TargetOutcome(Target("raw/a"), "failed", error="run 1 was canceled", canceled=True)
     ledger.finish(started.launch_id, [told], ended=at(1))
-    assert [one.canceled for one in ledger.failures_in_a_row("local")] == [True]
+    assert [one.canceled for one in ledger.repeats("local", ["raw/a"])] == [True]

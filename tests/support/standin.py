@@ -311,6 +311,8 @@ def past_run(events: list[Document], run: str) -> Document:
         "run_id": (run, *further)[-1],
         "status": [one["status"] for one in found][-1],
         "began": min(began, default=None),
+        "ended": found[-1]["ended"],
+        "retries": False,
         "error": None,
         "succeeded": found[-1]["succeeded"],
         "broken_off": any(one["broken_off"] for one in found),
@@ -342,6 +344,7 @@ def one_run(own: list[Document]) -> Document:
         "succeeded": runs[-1]["time"] if status == "SUCCESS" else None,
         "broken_off": bool(open_steps) or (bool(of) and status not in ENDED),
         "began": min((event["time"] for event in own if event["type"] == "step"), default=None),
+        "ended": runs[-1]["time"] if status in ENDED else None,
         "errors": [],
         "materialized": [
             {

@@ -214,12 +214,18 @@ class Ticking(Repo):
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)  # type: ignore[no-any-return]
 
+    def last_read(self, target: str) -> Document:
+        """What the target read when it was made last."""
+        return [one for one in self.truth() if one["target"] == target][-1]["read"]  # type: ignore[no-any-return]
+
+    def truth(self) -> list[Document]:
+        """What was made, or tried, in order, and what it read."""
+        file = self.top.parent / "truth.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
     def made(self) -> list[str]:
         """The targets that were made, or tried, since this was last asked, sorted."""
-        file = self.top.parent / "truth.jsonl"
-        found = (
-            [json.loads(line)["target"] for line in file.read_text().splitlines()] if file.exists() else []
-        )
+        found = [one["target"] for one in self.truth()]
         new, self._told = found[self._told :], len(found)
         return sorted(new)
 
@@ -237,7 +243,10 @@ class Ticking(Repo):
         def earlier(text: str | None) -> str | None:
             return text and (datetime.fromisoformat(text) - timedelta(seconds=seconds)).isoformat(" ")
 
-        with sqlite3.connect(self.top / ".git/raw-trigger/ledger.sqlite") as ledger:
+        file = self.top / ".git/raw-trigger/ledger.sqlite"
+        if not file.exists():
+            return
+        with sqlite3.connect(file) as ledger:
             ledger.create_function("earlier", 1, earlier)
             for table in ("ingestion_runs", "ingestion_run_assets"):
                 ledger.execute(

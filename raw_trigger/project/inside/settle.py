@@ -22,11 +22,11 @@ BATCH_TAG = "raw_batch"
 
 
 class PastRun:
-    """Tells what one run did, from its events. Each asset has one partition at most in a run."""
+    """Tells what one run did, from its events."""
 
     def __init__(self) -> None:
         self.step_of: dict[Any, str] = {}
-        self.made: dict[Any, Document] = {}
+        self.made: dict[tuple[Any, str | None], Document] = {}
         self.begun: dict[str, float] = {}
         self.ended: dict[str, str] = {}
         self.errors: dict[str, str] = {}
@@ -40,7 +40,7 @@ class PastRun:
             self.step_of[event["asset"]] = step
         elif kind == "ASSET_MATERIALIZATION":
             self.step_of.setdefault(event["asset"], step)
-            self.made[event["asset"]] = event
+            self.made[event["asset"], event["partition"]] = event
         elif kind == "ASSET_CHECK_EVALUATION_PLANNED":
             self.checks.setdefault((event["asset"], event["check"]), False)
         elif kind == "ASSET_CHECK_EVALUATION":
@@ -62,10 +62,13 @@ class PastRun:
             status: Dagster's status of the run.
             end: When it ended, in seconds since 1970; None if it has not.
         """
-        made = {key: event for key, event in self.made.items() if self._is_whole(key)}
+        made = {one: event for one, event in self.made.items() if self._is_whole(one[0])}
         bad = [(key, name) for (key, name), fine in self.checks.items() if not fine]
         open_steps = self.begun.keys() - self.ended.keys()
-        cut = {key for key, step in self.step_of.items() if step in open_steps} | self.made.keys()
+        whole = {key for key, _ in made}
+        cut = {key for key, step in self.step_of.items() if step in open_steps} | {
+            key for key, _ in self.made
+        }
         return {
             "status": status,
             "succeeded": end if status == SUCCESS else None,
@@ -84,10 +87,10 @@ class PastRun:
                     "time": event["time"],
                     "began": self.begun.get(self.step_of[key]),
                 }
-                for key, event in made.items()
+                for (key, _), event in made.items()
             ],
             "failed_checks": [{"asset": list(key.path), "check": name} for key, name in bad],
-            "cut_off": [list(key.path) for key in cut - made.keys()],
+            "cut_off": [list(key.path) for key in cut - whole],
         }
 
     def _is_whole(self, key: Any) -> bool:
@@ -145,14 +148,15 @@ def answer(instance: Any, request: Document) -> Document:
 
 
 def _document(instance: Any, run_id: str) -> Document:
-    from .compat.runs import past_events, run_end, run_status
+    from .compat.runs import RETRY_TAG, past_events, run_end, run_status, run_tags
 
     # Looked at first: what happens meanwhile is heard of next time.
     status, end = run_status(instance, run_id), run_end(instance, run_id)
     run = PastRun()
     for event in past_events(instance, run_id):
         run.on_event(event)
-    return {"run_id": run_id, **run.document(status, end)}
+    retries = status == "FAILURE" and run_tags(instance, run_id).get(RETRY_TAG) == "true"
+    return {"run_id": run_id, "ended": end, "retries": retries, **run.document(status, end)}
 
 
 def together(documents: list[Document]) -> Document:
@@ -162,6 +166,8 @@ def together(documents: list[Document]) -> Document:
     return {
         "run_id": known[-1]["run_id"],
         "status": known[-1]["status"],
+        "ended": known[-1]["ended"],
+        "retries": known[-1]["retries"],
         "began": min((one["began"] for one in documents if one["began"] is not None), default=None),
         "error": known[-1]["error"],
         "succeeded": documents[-1]["succeeded"],

@@ -13,6 +13,8 @@ FIRST_RUN_TAG = "raw_first_run"
 """A tag of the second and later runs of a batch: the id of its first run, which may not exist."""
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
+RETRY_TAG = "dagster/will_retry"
+"""Dagster's own, on a run that failed and that it will try again (from 1.8 on)."""
 INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
@@ -137,6 +139,12 @@ def run_status(instance: Any, run_id: str) -> str | None:
     """Returns the instance's status of a run, such as ``STARTED``; None if it does not know the run."""
     run = instance.get_run_by_id(run_id)
     return None if run is None else str(run.status.value)
+
+
+def run_tags(instance: Any, run_id: str) -> dict[str, str]:
+    """Returns all tags of a run; none if there is no such run."""
+    run = instance.get_run_by_id(run_id)
+    return {} if run is None else dict(run.tags)
 
 
 def run_end(instance: Any, run_id: str) -> float | None:
