@@ -63,6 +63,8 @@ class Server:
         self.done: list[Matrix] = []
         self.trace: list[str] = [f"seed {seed}"]
         self.events: list[Event] = []
+        self.unseen: dict[tuple[str, str], int] = {}
+        """Files and targets of which only one of the rules knows, with how much was made when they were edited."""
         self.jobs.project.define(DEFINITIONS)
         self.configure(0)
         self.pushed(dict.fromkeys(FILES, "0"))
@@ -80,6 +82,9 @@ class Server:
     # What happens
 
     def edit_rules(self) -> None:
+        made = len(self.jobs.project.truth())
+        for file in FILES:
+            self.unseen |= {(file, target): made for target in FED[0][file] ^ FED[1][file]}
         self.configure(1 - self.rules)
         self.pushed({})
 
@@ -196,8 +201,10 @@ class Server:
         """The targets that were made from another content than this, and its file."""
         own: dict[str, Mapping[str, str]] = {}
         of_parent: dict[str, Mapping[str, str]] = {}
-        for line in self.jobs.project.truth():
+        last: dict[str, int] = {}
+        for number, line in enumerate(self.jobs.project.truth()):
             target = line["target"]
+            last[target] = number
             own[target] = line["read"]
             of_parent[target] = own.get(ABOVE.get(target, target), {})
         found, fed = {}, FED[self.rules]
@@ -208,6 +215,9 @@ class Server:
                 if path not in here and not any(
                     f"{ROOT}/{one}" in here for one in FILES if target in fed[one]
                 ):
+                    continue
+                # What is gone, and was nobody's of the rules by which that was recorded, nobody can tell of.
+                if path not in here and self.unseen.get((file, target), 0) > last.get(target, 0):
                     continue
                 if target in own and of_parent[target].get(path) != here.get(path):
                     found[target] = file
