@@ -65,23 +65,23 @@ def run_ids(launches: Iterable[LaunchRecord]) -> list[str]:
 def from_mark(launch_id: str, mark: Launch, runs: Mapping[int, DagsterRun]) -> LaunchRecord:
     """Returns a launch that the ledger has lost, as far as its mark and its runs tell.
 
-    What it was for is not known then: what it has read is judged by the beginning of its run.
+    What it was for is not known then: what it has read is judged by the beginning of its run. Targets that no
+    run has made are put into a batch without a run: they are waited for until the launch is given up.
 
     Args:
         runs: Its runs, by their batches.
     """
     left = {name: Target(*name.split("|", 1)) for name in sorted(mark.targets)}
+    made: dict[int, list[Target]] = {number: [] for number in runs}
+    for number, run in runs.items():
+        for one in run.materialized:
+            target = left.pop(Target(one.asset, one.partition).text, None)
+            made[number] += [] if target is None else [target]
+    made[max(runs, default=0) + 1] = list(left.values())
     batches = []
-    for number, run in sorted(runs.items()):
-        told = {one.asset for one in run.materialized} | run.cut_off | run.errors.keys()
-        mine = [name for name, target in left.items() if target.asset in told or target.job is not None]
-        records = tuple(TargetRecord(left.pop(name), "unknown", "materialize") for name in mine)
+    for number, targets in made.items():
+        records = tuple(TargetRecord(target, "unknown", "materialize") for target in targets)
         batches.append(BatchRecord("", number, None, "materialize", records, submitted=True))
-    number = max(runs, default=0) + 1
-    rest = tuple(TargetRecord(target, "unknown", "materialize") for target in left.values())
-    # What no run has told of waits for those that are on.
-    open_run = next((number for number, run in runs.items() if not run.has_ended), number)
-    batches.append(BatchRecord("", open_run, None, "materialize", rest, submitted=True))
     started = datetime.fromisoformat(mark.started)
     owner = mark.owner or Owner("", "", 0, "")
     return LaunchRecord(launch_id, "", mark.face, None, "", tuple(batches), None, owner, started)

@@ -84,11 +84,9 @@ def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False
         return
     endings = {one.launch_id: Ending(attempts(one, found)) for one in gone}
     for name in submitted:
-        launch, of_it = (
-            known.get(name) or from_mark(name, marks[name], runs.get(name, {})),
-            runs.get(name, {}),
-        )
-        endings[name] = ending(launch, of_it, lost=_is_lost(launch.started, ticks=ticks))
+        own = runs.get(name, {})
+        launch = known.get(name) or from_mark(name, marks[name], own)
+        endings[name] = ending(launch, own, lost=_is_lost(launch.started, ticks=ticks))
         _forget_strays(planner, marks.get(name, Launch({})), endings[name].tried)
     for name, mark in sorted(marks.items(), key=lambda one: one[1].started):
         if name in killed or name in submitted:
@@ -271,4 +269,4 @@ def reads_here(workspace: Workspace, launch: Launch) -> bool:
 
 def _is_elsewhere(launch: Launch, workspace: Workspace) -> bool:
     """Whether another working tree that is still there has to settle it."""
-    return not reads_here(workspace, launch) and Path(launch.top or "/").is_dir() and bool(launch.top)
+    return bool(launch.top) and not reads_here(workspace, launch) and Path(launch.top).is_dir()
