@@ -72,7 +72,13 @@ def loaded_workspace(
     """
     # A hook that started the daemon may have left its own variables.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    named = environ.pop("DAGSTER_HOME", None)
     found = open_workspace(start, environment=environment, environ=environ)
+    # Dagster always names its home here, also where the hooks have none: in a worktree with a home of its own
+    # theirs is another environment.
+    if named is not None and Path(named).resolve() != found.project.home().resolve():
+        environ["DAGSTER_HOME"] = named
+        found = open_workspace(start, environment=environment, environ=environ)
     known = {one.name: getattr(found.project, one.name) for one in fields(found.project)}
     project = LoadedProject(**known, repository=repository, instance=instance, location=location)
     return replace(found, project=project)

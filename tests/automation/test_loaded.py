@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,24 @@ def test_the_message_names_what_is_left(shop: Ticking) -> None:
     told = shop.tick().skip_message
     assert "cannot be a partition" in told
     assert "job:nightly: a sensor of build_raw_job_sensor asks for it" in told
+
+
+def test_a_worktree_with_a_home_of_its_own(
+    shop: Ticking, new_home: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Has an environment of its own, for the daemon as for the hooks: Dagster names the home to the one only."""
+    shop.git("worktree", "add", "-q", "../other", "-b", "other")
+    other = Ticking(shop.top.parent / "other", shop.program)
+    other.home = shop.top / ".git/worktrees/other/raw-trigger/dagster_home"
+    other.home.parent.mkdir(parents=True, exist_ok=True)
+    new_home(other.home)
+    other.load()
+    monkeypatch.setenv("DAGSTER_HOME", str(other.home))
+    other.adopt()
+    other.raw(a="2\n")
+    other.carry_out(other.tick().run_requests)
+    assert other.tick().skip_message == QUIET
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert other.plan()["environment"] == "local-other"
+    assert other.plan()["targets"] == []
+    assert shop.plan()["targets"] == []
