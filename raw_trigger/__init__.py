@@ -23,8 +23,8 @@ def plan(
 ) -> Plan:
     """Returns what changed and what it would materialize, as `raw-trigger diff` shows it.
 
-    `plan().actionable` are the targets: each has its asset's key, its partition's key, its files and the
-    reason. Nothing is written.
+    `plan().actionable` are the targets: each has `target.asset`, `target.partition` and `paths`, which are
+    bytes relative to the repository's top. Nothing is written.
 
     Args:
         folder: A folder of the project.

@@ -215,7 +215,16 @@ def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
 def outcomes(tried: Iterable[Attempt]) -> tuple[list[TargetOutcome], dict[Target, datetime]]:
     """Returns what the ledger is told of an interrupted launch, and when each target was made."""
     made = [(one, one.made) for one in tried if one.made is not None]
-    done = [TargetOutcome(one.record.target, "success", one.run_id, unsteady=one.unsteady) for one, _ in made]
+    done = [
+        TargetOutcome(
+            one.record.target,
+            "success",
+            one.run_id,
+            None if one.since is None else max(0.0, at - one.since),
+            unsteady=one.unsteady,
+        )
+        for one, at in made
+    ]
     return done, {one.record.target: datetime.fromtimestamp(at, timezone.utc) for one, at in made}
 
 

@@ -51,8 +51,8 @@ _RUNLESS_FOR_ALL = timedelta(hours=1)
 """For so long nobody else gives it up: the daemon may be down."""
 _LATE = timedelta(hours=24)
 """A daemon that was down goes on with its last tick for so long: its run has to be noticed then."""
-_PAUSE = 1.0
-"""Seconds between two looks at a run that is waited for."""
+_PAUSE, _LONGEST_PAUSE = 1.0, 10.0
+"""Seconds between two looks at a run that is waited for, which grow: each look starts a process."""
 
 
 def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False) -> None:
@@ -131,7 +131,7 @@ def await_submitted(planner: Planner, warn: Callable[[str], None], say: Callable
         RecordError: it cannot be written what became of them.
     """
     until = time.monotonic() + PATIENCE
-    told = ""
+    told, pause = "", _PAUSE
     while time.monotonic() < until:
         submitted = {} if planner.record is None else planner.record.launches
         names = {name for one in submitted.values() if one.submitted for name in one.targets}
@@ -143,7 +143,8 @@ def await_submitted(planner: Planner, warn: Callable[[str], None], say: Callable
         if who != told:
             say(f"waiting for {who} to make {sample(sorted(names))}")
             told = who
-        time.sleep(_PAUSE)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
         planner.runs.clear()
         settle(planner, warn)
         planner.look_again(at_code=False)

@@ -115,22 +115,38 @@ def watch(
     with only_one(workspace), _awake(workspace, how, wakeups):
         say(f"watching {', '.join(workspace.roots)} for '{workspace.environment}'")
         told, pause = "", 0.0
+        warned: set[str] = set()
         while wakeups.wait(pause):
+            warnings: set[str] = set()
+
+            def warn(text: str, known: set[str] = warned, new: set[str] = warnings) -> None:
+                new.add(text)
+                if text not in known:
+                    say(f"warning: {text}")
+
             try:
-                said, holds = look(again(), launcher, how.settle, say)
+                said, holds = look(again(), launcher, how.settle, say, warn)
             except RawTriggerError as error:
                 said, holds = f"error: {error.line}", {"": Hold(error.line, _AGAIN)}
             if said and said != told:
                 say(said)
-            told = said
+            told, warned = said, warnings
             pause = min([how.every, *(one.seconds + _SOON for one in holds.values() if one.seconds)])
         say("stopped")
 
 
 def look(
-    planner: Planner, launcher: Callable[[Planner], Launcher], settle: float, say: Callable[[str], None]
+    planner: Planner,
+    launcher: Callable[[Planner], Launcher],
+    settle: float,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> tuple[str, Mapping[str, Hold]]:
     """Materializes what is due and has settled.
+
+    Args:
+        say: Told what happens.
+        warn: Told what the user should know, again and again as long as it is so.
 
     Returns:
         What is to be said of it, empty if nothing; and what has to wait.
@@ -149,8 +165,8 @@ def look(
         for one in plan.actionable:
             say(f"{one.action} {one.target.text}" + (f" ({one.reason})" if one.reason else ""))
         outcome = trigger.run(plan, runs, face=FACE, on_target=lambda done: say(told_of(done)))
-    for warning in (*plan.errors, *trigger.warnings):
-        say(f"warning: {warning}")
+    for warning in (*plan.errors, *plan.warnings, *trigger.warnings):
+        warn(warning)
     return "; ".join([*_ended(outcome), *waits]), holds
 
 
@@ -201,19 +217,21 @@ def _awake(workspace: Workspace, how: Watching, wakeups: Wakeups) -> Iterator[No
         thread.join(timeout=5)
 
 
-def unit(command: str, folder: str) -> str:
+def unit(command: str, folder: str, variables: Mapping[str, str]) -> str:
     """Returns a systemd unit of the user's that keeps watching.
 
     Args:
         command: The command line, as a shell takes it.
         folder: The working directory.
+        variables: Of its environment.
     """
+    environment = "".join(f'Environment="{name}={value}"\n' for name, value in sorted(variables.items()))
     return f"""[Unit]
 Description=raw-trigger watch in {folder}
 
 [Service]
 WorkingDirectory={folder}
-ExecStart={command}
+{environment}ExecStart={command}
 Restart=on-failure
 RestartSec=10
 KillMode=mixed

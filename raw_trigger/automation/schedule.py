@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,12 @@ import yaml
 from raw_trigger.automation.settings import AT_ONCE, cron, enabled, folder, settle_seconds
 from raw_trigger.automation.tick import Wanted, evaluate
 from raw_trigger.config.syntax import explain
-from raw_trigger.documents import load_yaml, read_bytes
+from raw_trigger.documents import load_yaml, read_bytes, read_yaml
 from raw_trigger.errors import ConfigError, RawTriggerError
 
 RunConfig = Mapping[str, Any]
+_PLACE = re.compile(r"at path (root(?::\w+(?:\.\w+)*)*)")
+_ENTRY = re.compile(r'unexpected config entry "([^"]+)"')
 _EVERY_ASSET = "__ASSET_JOB"
 """Dagster's own job of all assets (1.8 on): one of the user's has one partitions definition only."""
 
@@ -156,8 +159,27 @@ def _require_fit(context: Any, job: str, config: RunConfig, file: Path | None) -
 
     problem = config_problem(context.repository_def, job, dict(config))
     if problem is not None:
-        where = "the configuration" if file is None else str(file)
+        where = "the configuration" if file is None else place_of(file, problem)
         raise ConfigError(f"{where}: job {job!r} does not take it: {problem}", "correct it")
+
+
+def place_of(file: Path, problem: str) -> str:
+    """Returns where in a YAML file what a problem of Dagster's is about stands, as ``file:line:column``."""
+    found = _PLACE.search(problem)
+    try:
+        _, node = read_yaml(read_bytes(file))
+    except (OSError, ValueError):
+        return str(file)
+    entry = _ENTRY.search(problem)
+    names = [*(found[1].split(":")[1:] if found else ()), *([entry[1]] if entry else ())]
+    mark = None if node is None else node.start_mark
+    for name in names:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        key = next(((key, value) for key, value in pairs if key.value == name), None)
+        if key is None:
+            break
+        mark, node = key[0].start_mark, key[1]
+    return str(file) if mark is None else f"{file}:{mark.line + 1}:{mark.column + 1}"
 
 
 def _status(given: dg.DefaultScheduleStatus | None) -> dg.DefaultScheduleStatus:

@@ -16,7 +16,7 @@ from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
 from raw_trigger.automation.settings import AT_ONCE, SETTLE_SECONDS, enabled
 from raw_trigger.errors import RawTriggerError
-from raw_trigger.lock import locked
+from raw_trigger.lock import LockError, locked
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
@@ -92,6 +92,8 @@ def evaluate(context: Any, wanted: Wanted, face: str) -> Tick:
             warn=context.log.warning,
             dry=is_dry(context),
         )
+    except LockError as error:
+        return Tick((), f"{error.message}; the next tick looks again")
     except RawTriggerError as error:
         return Tick((), error.line)
 
@@ -162,7 +164,7 @@ def look(
             )
             return Tick(launcher.requests, _told(plan, (), wanted), launcher.partitions)
         outcome = trigger.run(chosen, launcher, face=face)
-    for text in (*plan.errors, *trigger.warnings):
+    for text in (*plan.errors, *plan.warnings, *trigger.warnings):
         warn(text)
     return Tick(launcher.requests, _told(plan, outcome.targets, wanted))
 
@@ -195,27 +197,26 @@ def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Pla
 def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted) -> str:
     """Returns what a tick came to, in one line."""
     done = {one.target: one for one in outcomes}
+    mine = [one for one in plan.targets if wanted.jobs is None or wanted.has(one, ())]
     failed = [f"{one.target.text}: {one.error}" for one in outcomes if one.status in ("failed", "skipped")]
     reported = [f"{one.target.text}: reported" for one in outcomes if one.status == "success"]
-    held = [one.sentence for one in plan.held]
+    held = [one.sentence for one in mine if one.held]
     open_yet = [
-        one.sentence
-        for one in plan.targets
-        if one.action == "skip" and one.reason and not (one.held or one.settles)
+        one.sentence for one in mine if one.action == "skip" and one.reason and not (one.held or one.settles)
     ]
     disk = [f"{show(one.change.path)}: {one.reason}" for one in plan.waiting]
-    left = [_left(one.target, wanted) for one in plan.actionable if one.target not in done]
+    left = [_left(one.target) for one in mine if one.action != "skip" and one.target not in done]
     lines = [*plan.errors, *failed, *held, *disk, *open_yet, *left, *reported]
+    if not lines and wanted.jobs is not None and not outcomes:
+        return "no job is due"
     if not lines:
         return f"{len(outcomes)} asked for" if outcomes else "every raw file is reflected"
     rest = len(lines) - _NAMED
     return "; ".join(lines[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def _left(target: Target, wanted: Wanted) -> str:
+def _left(target: Target) -> str:
     """Returns why a target that is due was not asked for."""
-    if target.job is not None and wanted.jobs is None:
+    if target.job is not None:
         return f"{target.text}: a sensor of build_raw_job_sensor asks for it"
-    if target.job is None and wanted.jobs is not None:
-        return f"{target.text}: a sensor for assets asks for it"
     return f"{target.text}: it is asked for later"

@@ -52,7 +52,12 @@ def history(
     since: Annotated[
         str | None, typer.Option("--since", metavar="WHEN", help="Such as 2d, 12h or 2026-11-20.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")] = 20,
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit", metavar="N", min=1, help="So many runs, and what else belongs to their launches."
+        ),
+    ] = 20,
 ) -> None:
     """Show what was run, when, for which files, and what became of it."""
     from datetime import datetime

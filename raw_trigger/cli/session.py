@@ -305,7 +305,7 @@ def settle_launches(planner: Planner) -> None:
         return
     with (
         suppress(LockError),
-        locked(workspace.locks, workspace.environment, "settle", lambda _: None, patience=0),
+        locked(workspace.locks, workspace.environment, "status", lambda _: None, patience=0),
     ):
         planner.look_again()
         launches.settle(planner, tell_stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -50,9 +51,9 @@ def watch(
 
     workspace = workspace_of(context, environment)
     if print_unit:
-        typer.echo(
-            unit(_command(context.obj, settle, every, polling, environment), str(Path.cwd())), nl=False
-        )
+        variables = {name: os.environ[name] for name in ("DAGSTER_HOME", "PATH") if name in os.environ}
+        command = _command(context.obj, settle, every, polling, environment, log)
+        typer.echo(unit(command, str(Path.cwd()), variables), nl=False)
         return
 
     def again() -> Planner:
@@ -101,11 +102,14 @@ def _rotating(file: Path) -> Callable[[str], None]:
     return logger.info
 
 
-def _command(chosen: Globals, settle: float, every: float, polling: bool, environment: str | None) -> str:
+def _command(
+    chosen: Globals, settle: float, every: float, polling: bool, environment: str | None, log: Path | None
+) -> str:
     """The command line that watches in the same way."""
     words = [sys.argv[0] if Path(sys.argv[0]).is_absolute() else sys.executable]
     words += [] if Path(sys.argv[0]).is_absolute() else ["-m", "raw_trigger"]
     words += [*chosen.arguments(), "watch", "--settle", f"{settle:g}", "--every", f"{every:g}"]
     words += ["--polling"] if polling else []
     words += [] if environment is None else ["--environment", environment]
+    words += [] if log is None else ["--log", str(log.absolute())]
     return shlex.join(words)

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice, takewhile
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Subquery, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Subquery, Table, and_, func, or_, select
 
 from raw_trigger.errors import UsageError
 from raw_trigger.ledger import documents, tables
@@ -269,7 +269,20 @@ def runs(connection: Connection, wanted: HistoryFilter) -> list[PastRun]:
     rows = connection.execute(query).mappings()
     # An open run has no rows of assets yet: its arguments name them.
     matching = (row for row in rows if wanted.asset is None or _is_for(row, wanted.asset))
-    return _past(connection, list(islice(matching, wanted.limit)))
+    found = list(islice(matching, wanted.limit))
+    return _past(connection, [*found, *_rest(connection, query, found)])
+
+
+def _rest(connection: Connection, query: Select[Any], found: Sequence[RowMapping]) -> list[RowMapping]:
+    """Returns the rows of these launches that a limit has cut off: half of one would say how it went."""
+    launches = sorted({row["args_json"]["launch"] for row in found})
+    known = {row["run_id"] for row in found}
+    left = []
+    for first in range(0, len(launches), AT_ONCE):
+        some = query.where(_said("launch").in_(launches[first : first + AT_ONCE])).limit(None)
+        rows = connection.execute(some).mappings()
+        left += [row for row in rows if row["run_id"] not in known]
+    return left
 
 
 def _is_for(row: RowMapping, asset: str) -> bool:

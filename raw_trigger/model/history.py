@@ -129,7 +129,10 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Says which runs are asked for; None means all. ``since`` has a time zone and means the run's start."""
+    """Says which runs are asked for; None means all. ``since`` has a time zone and means the run's start.
+
+    ``limit`` is how many runs there are at most, but for those that belong to the same launches.
+    """
 
     asset: str | None = None
     status: RunStatus | None = None

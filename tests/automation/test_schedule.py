@@ -72,7 +72,9 @@ def test_a_nightly_job_with_its_configuration_in_a_file(tmp_path: Path, instance
     [
         ("ops: {load: [\n", "nightly.yaml:2:1: "),
         ("- 1\n", "nightly.yaml:1:1: this is no mapping"),
-        ("ops: {load: {config: {tabel: x}}}\n", "nightly.yaml: job 'trustee' does not take it: "),
+        ("ops: {load: {config: {tabel: x}}}\n", "nightly.yaml:1:23: job 'trustee' does not take it: "),
+        ("ops:\n  load:\n    config: {table: 3}\n", "nightly.yaml:3:14: job 'trustee' does not take it: "),
+        ("opps: {}\n", "nightly.yaml:1:1: job 'trustee' does not take it: "),
         ("a: 1\na: 2\n", "nightly.yaml: the name 'a' is there twice, again on line 2"),
         (None, "nightly.yaml: it cannot be read: No such file or directory"),
     ],

@@ -97,9 +97,13 @@ def test_a_job_has_a_sensor_of_its_own(shop: Ticking) -> None:
     assert shop.made() == ["job:nightly"]
 
 
-def test_a_deletion(shop: Ticking) -> None:
+def test_a_deletion(shop: Ticking, capfd: pytest.CaptureFixture[str]) -> None:
+    """Is told once."""
     shop.raw(a=None)
     assert asked(shop.tick()) == []
+    assert "stale" in capfd.readouterr().err
+    shop.tick()
+    assert "stale" not in capfd.readouterr().err
     assert shop.plan()["targets"] == [] or shop.plan()["targets"][0]["action"] == "skip"
 
 

@@ -147,6 +147,16 @@ def test_a_failure_is_not_tried_again_at_once(shop: StandInProject) -> None:
         assert sum(line.startswith("a failed") for line in watch.lines()) == 1
 
 
+def test_a_deletion_is_said_once(shop: StandInProject) -> None:
+    with watching(shop, "--every", "1") as watch:
+        shop.raw({"a.csv": None})
+        watch.await_line("warning: ")
+        time.sleep(1.5)
+        shop.raw({"b.csv": "2"})
+        watch.await_line("b success")
+        assert sum("stale" in line for line in watch.lines()) == 1
+
+
 def test_an_error_is_said_once_and_mended(shop: StandInProject) -> None:
     right = (shop.top / "raw-trigger.yaml").read_text()
     with watching(shop, "--every", "1") as watch:
@@ -167,8 +177,9 @@ def test_one_for_each_environment(shop: StandInProject) -> None:
 
 
 def test_a_unit_for_systemd(shop: StandInProject) -> None:
-    done = shop.tool("watch", "--print-unit", "--settle", "5")
+    done = shop.tool("watch", "--print-unit", "--settle", "5", DAGSTER_HOME="/srv/home")
     assert done.returncode == 0
+    assert 'Environment="DAGSTER_HOME=/srv/home"\n' in done.stdout
     assert f"WorkingDirectory={shop.top}\n" in done.stdout
     assert " watch --settle 5 --every 60\n" in done.stdout
 

@@ -536,3 +536,21 @@ def test_a_run_that_somebody_ended(ledger: Ledger) -> None:
     told = TargetOutcome(Target("raw/a"), "failed", error="run 1 was canceled", canceled=True)
     ledger.finish(started.launch_id, [told], ended=at(1))
     assert [one.canceled for one in ledger.repeats("local", ["raw/a"])] == [True]
+
+
+def test_a_limit_cuts_no_launch_in_two(ledger: Ledger) -> None:
+    """Half of it would tell how all of it went."""
+    for seconds in (0, 10):
+        started = launch(
+            batch(record("raw/a")),
+            batch(record("raw/b"), number=2),
+            batch(record("raw/c"), number=3),
+            started=at(seconds),
+        )
+        ledger.begin(started)
+        done = [outcome("raw/a"), outcome("raw/b", "failed", error="ValueError: x"), outcome("raw/c")]
+        ledger.finish(started.launch_id, done, ended=at(seconds + 1))
+    found = ledger.runs(HistoryFilter(limit=1))
+    assert {run.launch_id for run in found} == {started.launch_id}
+    assert sorted(run.status for run in found) == ["failed", "success", "success"]
+    assert len(ledger.runs(HistoryFilter(limit=4))) == 6
