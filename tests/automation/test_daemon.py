@@ -78,6 +78,7 @@ def daemon(shop: Ticking) -> Iterator[Daemon]:
         found.kill()
 
 
+@pytest.mark.soak
 def test_a_dropped_file_is_one_run_and_recorded(shop_that_runs: Ticking) -> None:
     shop = shop_that_runs
     with daemon(shop) as running:

@@ -55,6 +55,7 @@ def test_a_commit_waits_for_the_run_that_makes_its_file(shop: Ticking) -> None:
     assert shop.tick().skip_message == QUIET
 
 
+@pytest.mark.soak
 def test_a_commit_of_what_the_run_failed_with_is_refused(shop: Ticking) -> None:
     shop.raw(a="bad\n")
     requests = shop.tick().run_requests
@@ -116,7 +117,14 @@ def test_what_is_written_while_its_run_is_on_is_due_again(shop: Ticking) -> None
     assert asked(shop.tick()) == ["a"]
 
 
-@pytest.mark.parametrize("how", ["given up", "run HEAD", "forget --asset a", "adopt"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "given up",
+        "run HEAD",
+        *(pytest.param(one, marks=pytest.mark.soak) for one in ("forget --asset a", "adopt")),
+    ],
+)
 def test_a_run_that_comes_late(shop: Ticking, how: str) -> None:
     """It may read what is there for a moment only."""
     shop.raw(a="2\n")
@@ -205,6 +213,7 @@ def test_a_run_over_a_range(shop: Ticking) -> None:
     assert shop.made() == [f"daily|{day}" for day in days[:2]]
 
 
+@pytest.mark.soak
 def test_a_home_that_worktrees_share(shop: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run reads the files of the working tree that asked for it, and only there can be told which."""
     monkeypatch.setenv("DAGSTER_HOME", str(shop.home))

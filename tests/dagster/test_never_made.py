@@ -234,7 +234,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("python", [sys.executable, *PYTHONS])
+@pytest.mark.parametrize("python", [pytest.param(sys.executable, marks=pytest.mark.soak), *PYTHONS])
 def test_what_was_never_made_is_made_first(python: str, sandbox_factory) -> None:
     sandbox = sandbox_factory({"defs.py": DEFS})
     project = sandbox.project(python=python, python_file=("defs.py",))

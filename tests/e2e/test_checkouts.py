@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Repo
 
 ASSETS = """
@@ -28,6 +30,7 @@ defs = Definitions([a, kept])
 """
 
 
+@pytest.mark.soak
 def test_code_that_reads_the_files_of_another_checkout(tmp_path: Path) -> None:
     """What its step did not open is not recorded; what is read when the project is loaded is."""
     main, side = Repo(tmp_path / "main"), Repo(tmp_path / "side")

@@ -52,7 +52,7 @@ def commands() -> list[str]:
 
 def test_the_help_is_grouped_and_has_no_types_of_flags() -> None:
     assert list(panels()) == ["To start with", "Every day", "On CI"]
-    assert panels()["Every day"] == ["diff", "run", "status", "explain", "history", "check"]
+    assert panels()["Every day"] == ["diff", "run", "status", "explain", "history", "check", "watch", "ui"]
     shown = help_of() + help_of("diff") + help_of("hook")
     assert "<bool>" not in shown
     assert "--exit-code" in shown
@@ -66,7 +66,7 @@ def test_every_command_is_documented_and_every_documented_one_is_there() -> None
     assert documented - {"raw-trigger.yaml", "raw-trigger[dagster]"} <= set(commands())
 
 
-@pytest.mark.parametrize("command", ["diff", "run", "init", "ci", "learn"])
+@pytest.mark.parametrize("command", ["diff", "run", "init", "ci", "learn", "watch"])
 def test_every_option_is_documented(command: str) -> None:
     options = {word.rstrip(",.") for word in help_of(command).split() if word.startswith("--")}
     missing = {option for option in options - {"--help"} if option not in README}

@@ -148,6 +148,7 @@ def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callab
     assert recorded == clone.git("rev-parse", f"HEAD:{R}dir.dvc")
 
 
+@pytest.mark.soak
 def test_dvc_content_is_fetched(
     project: Make, tmp_path: Path, dvc: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_slow_writer_gives_one_run(shop: StandInProject) -> None:
     assert shop.made() == ["a"]
 
 
+@pytest.mark.soak
 def test_a_root_that_is_removed_and_made_again(shop: StandInProject) -> None:
     with watching(shop) as watch:
         (shop.top / ROOT).rename(shop.top / "elsewhere")
@@ -140,13 +141,14 @@ def test_a_failure_is_not_tried_again_at_once(shop: StandInProject) -> None:
         shop.raw({"a.csv": "2"})
         watch.await_line("a failed")
         watch.await_line("a: it failed with this content")
-        time.sleep(2.5)
+        time.sleep(1.5)
         shop.behave()
         shop.raw({"a.csv": "3"})
         watch.await_line("a success")
         assert sum(line.startswith("a failed") for line in watch.lines()) == 1
 
 
+@pytest.mark.soak
 def test_a_deletion_is_said_once(shop: StandInProject) -> None:
     with watching(shop, "--every", "1") as watch:
         shop.raw({"a.csv": None})
@@ -162,7 +164,7 @@ def test_an_error_is_said_once_and_mended(shop: StandInProject) -> None:
     with watching(shop, "--every", "1") as watch:
         shop.write({"raw-trigger.yaml": "assets: 3\n"})
         watch.await_line("error: raw-trigger.yaml:1:9: ")
-        time.sleep(2.5)
+        time.sleep(1.5)
         shop.write({"raw-trigger.yaml": right})
         shop.raw({"a.csv": "2"})
         watch.await_line("a success")
