@@ -201,6 +201,7 @@ def test_the_message_names_what_is_left(shop: Ticking) -> None:
     assert "job:nightly: a sensor of build_raw_job_sensor asks for it" in told
 
 
+@pytest.mark.soak
 def test_a_worktree_with_a_home_of_its_own(
     shop: Ticking, new_home: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

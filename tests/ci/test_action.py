@@ -103,6 +103,7 @@ assets:
 """
 
 
+@pytest.mark.soak
 def test_every_input_arrives(ground: Ground) -> None:
     """Also where it holds what a shell or an option would take for its own."""
     evil = "x $(touch pwned) `touch pwned` ; touch pwned\n::error::forged"
@@ -198,7 +199,9 @@ def build_wheel(folder, settings=None, metadata=None):
 """
 
 
-@pytest.mark.parametrize("how", ["auto", pytest.param("uv", marks=pytest.mark.soak), "pip"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(one, marks=pytest.mark.soak) for one in ("auto", "uv")), "pip"]
+)
 def test_installed_beside_the_project(ground: Ground, how: str, tmp_path: Path) -> None:
     """Into an environment of its own, without Dagster; what lies about in the repository has no say in it."""
     event = ground.push({"pip.py": "boom", "venv.py": "boom", "uv.toml": "boom", ".python-version": "3.8\n"})

@@ -208,6 +208,7 @@ defs = dg.Definitions([files("visits", "shops"), files("wages", "releases")])
 
 
 @pytest.mark.dagster
+@pytest.mark.soak
 def test_only_what_the_instance_knows_is_taken_for_a_dynamic_key(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def cloned(origin: Project, top: Path, recorded: str) -> Project:
     return clone
 
 
+@pytest.mark.soak
 def test_dvc_content_that_is_not_here(project: Make, tmp_path: Path, dvc: Callable[..., None]) -> None:
     origin = project(config=RULES, a=["a.csv"], b=["b.csv"])
     origin.git("rm", "-q", "--cached", R + "a.csv")

@@ -28,7 +28,7 @@ from tests.conftest import REPOSITORY_TOP, SOAK
 from tests.git.machine import CONTENTS, PATHS, ROOT, RULES, TARGETS, Mischief, World, start
 
 STEPS = 25
-EXAMPLES = 12
+EXAMPLES = 8
 HALVES = 2
 """Two tests, so that two processes share the work."""
 
