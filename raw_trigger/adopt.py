@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from raw_trigger.content.feeding import Feeding
 from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import UsageError
 from raw_trigger.mapping.partitions import PartitionKeys
@@ -161,8 +160,7 @@ def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[byte
             path: Learnt(entries[path], names, dict.fromkeys(names, entries[path]))
             for path, names in chosen.items()
         }
-        with planner.contents(changes, rules, record) as contents:
-            files = Feeding(repo, planner.tracked, changes, rules, contents)
+        with planner.feeding(changes, rules, record) as files:
             everything = make_plan(changes, rules, planner.options(), files=files, record=record)
         known = {p.change.path for p in everything.changes if p.disposition == "unchanged"}
         same = settled(everything, certain=False, sees_all=planner.sees_all())

@@ -18,7 +18,7 @@ from raw_trigger.ledger import Ledger, partition_time, this_process
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, Repeat, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import FailedContents, PlannedTarget, Target, kind_of
+from raw_trigger.model.plan import FailedContents, Target, kind_of
 from raw_trigger.repo.commits import committed
 from raw_trigger.workspace.workspace import Workspace
 
@@ -161,12 +161,9 @@ def _submitted(batches: Sequence[BatchRecord]) -> tuple[BatchRecord, ...]:
 
 
 def _batches(order: Order) -> tuple[BatchRecord, ...]:
-    contents = {p.change.path: None if p.change.new is None else p.change.new.oid for p in order.plan.changes}
-    by_number: dict[int, list[PlannedTarget]] = {}
-    for planned in order.plan.actionable:
-        by_number.setdefault(planned.batch, []).append(planned)
+    contents = order.plan.contents
     found = []
-    for number, members in sorted(by_number.items()):
+    for number, members in order.plan.batches.items():
         targets = []
         for planned in members:
             asset = order.catalog.assets.get(planned.target.asset)

@@ -27,7 +27,6 @@ from raw_trigger.attempts import (
 )
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.content.disk import last_change
-from raw_trigger.content.feeding import Feeding
 from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
 from raw_trigger.ledger import Ledger, owner_alive
 from raw_trigger.lock import PATIENCE
@@ -169,8 +168,7 @@ def _forget_strays(planner: Planner, mark: Launch, tried: Iterable[Attempt]) -> 
     if not strays or planner.record is None:
         return
     rules, unknown = planner.rules(planner.known_catalog()), dict[bytes, set[str]]()
-    with planner.contents(NOTHING, rules) as contents:
-        feeding = Feeding(planner.workspace.repo, planner.tracked, NOTHING, rules, contents)
+    with planner.feeding(NOTHING, rules) as feeding:
         for one in strays:
             files = {path for path, _ in (*one.record.files, *feeding.paths(one.record.target))}
             for path in files:
@@ -216,8 +214,7 @@ def _recorded(planner: Planner, launch_id: str, launch: Launch, ended: Ending) -
         [one.record.target for one in tried if one.begun],
     )
     rules = planner.rules(planner.known_catalog())
-    with planner.contents(NOTHING, rules) as contents:
-        feeding = Feeding(repo, planner.tracked, NOTHING, rules, contents)
+    with planner.feeding(NOTHING, rules) as feeding:
         known = certain(
             [one for one in tried if one.begun],
             run.plan,

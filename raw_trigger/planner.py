@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -309,13 +310,13 @@ class Planner:
         if launching or changes.desired.kind != "revision":
             made_from = self.lineage(rules).made_from
             disk = obstacles(workspace.repo, self.tracked, changes, self.listing, rules, made_from)
-        with self.contents(changes, rules, record) as contents:
+        with self.feeding(changes, rules, record) as files:
             plan = make_plan(
                 changes,
                 rules,
                 self.options(),
                 disk=disk,
-                files=Feeding(workspace.repo, self.tracked, changes, rules, contents),
+                files=files,
                 record=record,
                 held={**self.held, **({} if self.record is None else self._at_work(self.record))},
             )
@@ -366,6 +367,12 @@ class Planner:
         if old:
             self.obtain(sorted(old))
         return Contents(self.workspace.repo, changes, self._told)
+
+    @contextmanager
+    def feeding(self, changes: ChangeSet, rules: RuleBook, record: Record | None = None) -> Iterator[Feeding]:
+        """Yields what tells the files of the desired side by target; see :meth:`contents`."""
+        with self.contents(changes, rules, record) as contents:
+            yield Feeding(self.workspace.repo, self.tracked, changes, rules, contents)
 
     def options(self) -> Options:
         """Returns how to plan: as configured, and as the caller wishes."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from raw_trigger import unmade
 from raw_trigger.adopt import ensure_record, promote, results_of
-from raw_trigger.content.feeding import Feeding, content_of
+from raw_trigger.content.feeding import content_of
 from raw_trigger.errors import ProjectError, RawTriggerError
 from raw_trigger.launch.base import Launcher, Order, Report
 from raw_trigger.ledger.owner import this_process
@@ -221,9 +221,8 @@ class Trigger:
             known = {**told.outcomes, **self._unopened(plan, told.outcomes)}
             if run is not None:
                 moved = self._learn(run, plan, launch, told, known, nothing_to_run)
-                known |= {
-                    target: replace(one, unsteady=target.text in moved) for target, one in known.items()
-                }
+                touched = [target for target in known if target.text in moved]
+                known |= {target: replace(known[target], unsteady=True) for target in touched}
             if order is not None:
                 self._books.finish(
                     launch,
@@ -334,8 +333,7 @@ class Trigger:
         nothing = ChangeSet(plan.base, plan.desired, ())
         rules = self.planner.rules(catalog)
         changed = {planned.change.path: planned.change for planned in plan.changes}
-        with self.planner.contents(nothing, rules) as compare:
-            feeding = Feeding(workspace.repo, self.planner.tracked, nothing, rules, compare)
+        with self.planner.feeding(nothing, rules) as feeding:
             contents = {
                 planned.target: content_of(planned, changed, feeding.paths(planned.target), plan.desired)
                 for planned in plan.actionable

@@ -95,10 +95,7 @@ def held(
         repeats: How the targets were last run.
         now: The time, with a time zone.
     """
-    contents = {
-        one.change.path: None if one.change.new is None else one.change.new.oid for one in plan.changes
-    }
-    found = {}
+    contents, found = plan.contents, {}
     for one in plan.actionable:
         hold = _written(one, young) or _again(one, repeats.get(one.target), contents, now)
         if hold is not None:

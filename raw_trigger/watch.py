@@ -21,8 +21,6 @@ from raw_trigger.unattended import Hold, planned, stays_away
 from raw_trigger.workspace.workspace import Workspace
 
 FACE = "watch"
-SETTLE_SECONDS = 3.0
-EVERY_SECONDS = 60.0
 _AGAIN = 5.0
 """Seconds until the next look where something stands in the way: its end may wake nobody."""
 _SOON = 0.2
@@ -39,9 +37,9 @@ class Watching:
         polling: Whether to look at the files again and again, where the system tells of nothing.
     """
 
-    settle: float = SETTLE_SECONDS
-    every: float = EVERY_SECONDS
-    polling: bool = False
+    settle: float
+    every: float
+    polling: bool
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from raw_trigger.content.disk import moment, not_the_content, still_there, touched_since
-from raw_trigger.content.feeding import Feeding
 from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.planner import Planner
@@ -63,13 +62,13 @@ class DiskTree:
         disk = not_the_content(repo, planner.tracked, seen, planner.listing, rules.feeds)
         # Git may have been told to ignore it, and to forget it.
         disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
-        with planner.contents(seen, rules, self._record) as contents:
+        with planner.feeding(seen, rules, self._record) as files:
             return make_plan(
                 seen,
                 rules,
                 planner.options(),
                 disk=disk,
-                files=Feeding(repo, planner.tracked, seen, rules, contents),
+                files=files,
                 record=self._record,
                 made=made,
             )

@@ -52,7 +52,7 @@ repository, wanted, took = defs.get_repository_def(), Wanted(project=Path({top!r
 with DagsterInstance.from_config({top!r} + "/.git/raw-trigger/dagster_home") as instance:
     for _ in range({rounds}):
         began = time.perf_counter()
-        told = look(wanted, face="sensor", repository=repository, instance=instance, location="", warn=print).told
+        told = look(wanted, face="sensor", repository=repository, instance=instance, warn=print).told
         took.append(time.perf_counter() - began)
         assert told == "every raw file is reflected", told
 print(statistics.median(took))

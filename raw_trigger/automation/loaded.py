@@ -27,18 +27,16 @@ class LoadedProject(DagsterProject):
     Args:
         repository: Dagster's definition of the repository.
         instance: Dagster's instance.
-        location: The name of the code location.
     """
 
     repository: Any = field(default=None, repr=False)
     instance: Any = field(default=None, repr=False)
-    location: str = ""
 
     def catalog(self, fresh: bool = False) -> Catalog:
         """Returns the asset graph; where the project has other code locations too, that of all of them."""
         if self.has_others:
             return super().catalog(fresh)
-        return _described(self.repository, self.location, str(self.top))
+        return _described(self.repository, str(self.top))
 
     @property
     def has_others(self) -> bool:
@@ -62,9 +60,7 @@ class LoadedProject(DagsterProject):
         return found
 
 
-def loaded_workspace(
-    start: Path, *, environment: str | None, repository: Any, instance: Any, location: str
-) -> Workspace:
+def loaded_workspace(start: Path, *, environment: str | None, repository: Any, instance: Any) -> Workspace:
     """Returns the workspace that a folder is in, with the project as it is loaded here.
 
     Raises:
@@ -80,12 +76,12 @@ def loaded_workspace(
         environ["DAGSTER_HOME"] = named
         found = open_workspace(start, environment=environment, environ=environ)
     known = {one.name: getattr(found.project, one.name) for one in fields(found.project)}
-    project = LoadedProject(**known, repository=repository, instance=instance, location=location)
+    project = LoadedProject(**known, repository=repository, instance=instance)
     return replace(found, project=project)
 
 
 @lru_cache(maxsize=4)
-def _described(repository: Any, location: str, top: str) -> Catalog:
+def _described(repository: Any, top: str) -> Catalog:
     """The asset graph; the code server keeps the repository from tick to tick."""
     from raw_trigger.project.inside import graph
     from raw_trigger.project.inside.compat import VERSION
@@ -93,7 +89,7 @@ def _described(repository: Any, location: str, top: str) -> Catalog:
     from raw_trigger.project.inside.source.names import Sources
 
     sources = Sources(top, lambda path: not is_installed(path))
-    document = graph.describe(sources, [(location, repository)], [])
+    document = graph.describe(sources, [("", repository)], [])
     return decode({"dagster": VERSION, "code": [], **document}, fresh=True)
 
 

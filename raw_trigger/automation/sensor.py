@@ -39,17 +39,14 @@ def build_raw_sensor(
     """
     wanted = Wanted(folder(project), environment, tuple(branches), settle_seconds(settle), most=most)
 
-    def raw_sensor(context: dg.SensorEvaluationContext) -> Any:
-        return _result(context, wanted)
-
-    decorate = dg.sensor(
+    return _sensor(
+        wanted,
         name=name,
         asset_selection=dg.AssetSelection.all(),
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
         description="Materializes the assets whose raw files have changed.",
     )
-    return decorate(raw_sensor)
 
 
 def build_raw_job_sensor(
@@ -77,17 +74,14 @@ def build_raw_job_sensor(
         folder(project), environment, tuple(branches), settle_seconds(settle), most=most, jobs=names
     )
 
-    def raw_job_sensor(context: dg.SensorEvaluationContext) -> Any:
-        return _result(context, wanted)
-
-    decorate = dg.sensor(
+    return _sensor(
+        wanted,
         name=name,
         jobs=jobs,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
         description="Launches the jobs whose raw files have changed.",
     )
-    return decorate(raw_job_sensor)
 
 
 def with_raw_trigger(defs: dg.Definitions, *, jobs: Iterable[Any] = (), **options: Any) -> dg.Definitions:
@@ -103,11 +97,16 @@ def with_raw_trigger(defs: dg.Definitions, *, jobs: Iterable[Any] = (), **option
     return dg.Definitions.merge(defs, dg.Definitions(sensors=sensors))
 
 
-def _result(context: dg.SensorEvaluationContext, wanted: Wanted) -> dg.SensorResult | dg.SkipReason:
-    tick = evaluate(context, wanted, "sensor")
-    if not tick.requests:
-        return dg.SkipReason(tick.told)
-    context.log.info(tick.told)
-    return dg.SensorResult(
-        run_requests=list(tick.requests), dynamic_partitions_requests=list(tick.partitions)
-    )
+def _sensor(wanted: Wanted, **settings: Any) -> dg.SensorDefinition:
+    """The sensor with these settings of Dagster's."""
+
+    def raw_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        tick = evaluate(context, wanted, "sensor")
+        if not tick.requests:
+            return dg.SkipReason(tick.told)
+        context.log.info(tick.told)
+        return dg.SensorResult(
+            run_requests=list(tick.requests), dynamic_partitions_requests=list(tick.partitions)
+        )
+
+    return dg.sensor(**settings)(raw_sensor)

@@ -88,7 +88,6 @@ def evaluate(context: Any, wanted: Wanted, face: str) -> Tick:
             face=face,
             repository=context.repository_def,
             instance=context.instance,
-            location=_location(context),
             warn=context.log.warning,
             dry=is_dry(context),
         )
@@ -108,19 +107,12 @@ def is_dry(context: Any) -> bool:
     return not str(key[-1]).isdigit()
 
 
-def _location(context: Any) -> str:
-    """Returns the name of the code location; empty where Dagster does not tell."""
-    origin = getattr(context, "code_location_origin", None)
-    return "" if origin is None else str(origin.location_name)
-
-
 def look(
     wanted: Wanted,
     *,
     face: str,
     repository: Any,
     instance: Any,
-    location: str,
     warn: Callable[[str], None],
     dry: bool = False,
 ) -> Tick:
@@ -140,7 +132,6 @@ def look(
         environment=wanted.environment,
         repository=repository,
         instance=instance,
-        location=location,
     )
     reason = stays_away(workspace, wanted.settle_seconds, wanted.branches)
     edited = edited_module(workspace.repo.top)
@@ -176,13 +167,10 @@ def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Pla
         wanted: Says of a target whether it may be asked for.
         most: The most runs.
     """
-    batches: dict[int, list[PlannedTarget]] = {}
-    for one in plan.actionable:
-        batches.setdefault(one.batch, []).append(one)
     made = {one.target for one in plan.actionable if one.action == "materialize"}
     numbers: dict[int, int] = {}
     runs = 0
-    for number, members in sorted(batches.items()):
+    for number, members in plan.batches.items():
         own = {one.target for one in members}
         waits = any(not made.isdisjoint(set(one.after) - own) for one in members)
         is_run = members[0].action == "materialize"

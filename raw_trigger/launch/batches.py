@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from raw_trigger.launch.base import Order
 from raw_trigger.mapping.partitions import PartitionKeys
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import PlannedTarget, Target, kind_of
-from raw_trigger.project import RunBatch, RunError, RunTarget, TargetFinished
+from raw_trigger.project import RunBatch, RunTarget, TargetFinished
 
 
 def outcome_of(event: TargetFinished) -> TargetOutcome:
@@ -18,7 +19,7 @@ def outcome_of(event: TargetFinished) -> TargetOutcome:
         status=event.status,
         run_id=event.run_id,
         seconds=event.seconds,
-        error=None if event.error is None else _words(event.error),
+        error=None if event.error is None else event.error.words,
         checks=event.checks,
         reads=event.reads,
         materialized=event.materialized,
@@ -26,21 +27,13 @@ def outcome_of(event: TargetFinished) -> TargetOutcome:
     )
 
 
-def _words(error: RunError) -> str:
-    """Returns the message and the frames that led to it."""
-    frames = (error.traceback or "").rstrip().removesuffix(error.message).rstrip()
-    return f"{error.message}\n{frames}" if frames else error.message
-
-
 def run_batches(order: Order) -> list[RunBatch]:
     """Returns the batches of an order, in the words of the runner."""
-    by_number: dict[int, list[PlannedTarget]] = {}
-    for planned in order.plan.actionable:
-        by_number.setdefault(planned.batch, []).append(planned)
-    return [_batch(order, number, len(by_number), members) for number, members in sorted(by_number.items())]
+    batches = order.plan.batches
+    return [_batch(order, number, len(batches), members) for number, members in batches.items()]
 
 
-def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) -> RunBatch:
+def _batch(order: Order, number: int, count: int, members: Sequence[PlannedTarget]) -> RunBatch:
     job = members[0].target.job
     partition, config = order.jobs.get(members[0].target, (members[0].target.partition, {}))
     kind = kind_of(members)
@@ -71,7 +64,7 @@ def _batch(order: Order, number: int, count: int, members: list[PlannedTarget]) 
     )
 
 
-def _in_order(order: Order, members: list[PlannedTarget]) -> list[PlannedTarget]:
+def _in_order(order: Order, members: Sequence[PlannedTarget]) -> list[PlannedTarget]:
     """Returns the targets of a range in the order of its keys."""
     keys = PartitionKeys()
 

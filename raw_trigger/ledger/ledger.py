@@ -144,11 +144,7 @@ class Ledger:
         """
         from raw_trigger.ledger import reading
 
-        found: list[Repeat] = []
-        for first in range(0, len(assets), reading.AT_ONCE):
-            some = assets[first : first + reading.AT_ONCE]
-            found += self._database.read(lambda c: reading.repeats(c, environment, self._place, some), [])  # noqa: B023
-        return found
+        return self._database.read(lambda c: reading.repeats(c, environment, self._place, assets), [])
 
     def made(self, environment: str) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns the targets that were made in this place, each with its files' contents when it last was.

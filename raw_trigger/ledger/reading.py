@@ -28,7 +28,7 @@ from raw_trigger.model.outcome import CheckResult
 from raw_trigger.model.plan import Target
 
 _PREFIX = re.compile(r"[0-9a-fA-F-]{4,36}")
-AT_ONCE = 500
+_AT_ONCE = 500
 """The most ids in one query: old versions of SQLite take at most 999 parameters."""
 _LAST_FEW = 5
 MOST_TIMES = 8
@@ -122,12 +122,13 @@ def failures(connection: Connection, environment: str, place: str) -> list[Failu
 def repeats(connection: Connection, environment: str, place: str, assets: Sequence[str]) -> list[Repeat]:
     """Returns the answer of :meth:`raw_trigger.ledger.Ledger.repeats`."""
     by_target: dict[Target, list[RowMapping]] = {}
-    aged = _aged(environment, place, tables.assets.c.asset_key.in_(map(documents.clean, assets)))
-    query = select(aged).where(aged.c.age <= MOST_TIMES).order_by(aged.c.age)
-    for row in connection.execute(query).mappings():
-        # A run that was interrupted says nothing about the content.
-        if row["status"] == "success" or documents.has_failed(row["extra_json"]):
-            by_target.setdefault(Target(row["asset_key"], row["partition_key"]), []).append(row)
+    for some in _at_once(assets):
+        aged = _aged(environment, place, tables.assets.c.asset_key.in_(map(documents.clean, some)))
+        query = select(aged).where(aged.c.age <= MOST_TIMES).order_by(aged.c.age)
+        for row in connection.execute(query).mappings():
+            # A run that was interrupted says nothing about the content.
+            if row["status"] == "success" or documents.has_failed(row["extra_json"]):
+                by_target.setdefault(Target(row["asset_key"], row["partition_key"]), []).append(row)
     for target, rows in by_target.items():
         by_target[target] = list(takewhile(_was_in_vain, rows))
     wanted = {(row["run_id"], target) for target, rows in by_target.items() for row in rows}
@@ -278,9 +279,8 @@ def _rest(connection: Connection, query: Select[Any], found: Sequence[RowMapping
     launches = sorted({row["args_json"]["launch"] for row in found})
     known = {row["run_id"] for row in found}
     left = []
-    for first in range(0, len(launches), AT_ONCE):
-        some = query.where(_said("launch").in_(launches[first : first + AT_ONCE])).limit(None)
-        rows = connection.execute(some).mappings()
+    for some in _at_once(launches):
+        rows = connection.execute(query.where(_said("launch").in_(some)).limit(None)).mappings()
         left += [row for row in rows if row["run_id"] not in known]
     return left
 
@@ -400,6 +400,11 @@ def _by_ids(connection: Connection, ids: Iterable[str]) -> Iterator[RowMapping]:
 
 
 def _of_runs(connection: Connection, table: Table, ids: Sequence[str]) -> Iterator[RowMapping]:
-    for first in range(0, len(ids), AT_ONCE):
-        query = select(table).where(table.c.run_id.in_(ids[first : first + AT_ONCE]))
-        yield from connection.execute(query).mappings()
+    for some in _at_once(ids):
+        yield from connection.execute(select(table).where(table.c.run_id.in_(some))).mappings()
+
+
+def _at_once(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields so many names at a time as one query can take."""
+    for first in range(0, len(names), _AT_ONCE):
+        yield names[first : first + _AT_ONCE]

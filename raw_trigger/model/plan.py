@@ -172,6 +172,21 @@ class Plan:
         return tuple(t for t in self.targets if t.action != "skip")
 
     @property
+    def batches(self) -> Mapping[int, Sequence[PlannedTarget]]:
+        """Returns the targets with something to do by the numbers of their batches, in this order."""
+        found: dict[int, list[PlannedTarget]] = {}
+        for target in self.actionable:
+            found.setdefault(target.batch, []).append(target)
+        return dict(sorted(found.items()))
+
+    @property
+    def contents(self) -> Mapping[bytes, str | None]:
+        """Returns the ids of the changed files' contents, as desired; None where the file is gone."""
+        return {
+            one.change.path: None if one.change.new is None else one.change.new.oid for one in self.changes
+        }
+
+    @property
     def held(self) -> tuple[PlannedTarget, ...]:
         """Returns the targets that others are making, or that are held back for another reason."""
         return tuple(t for t in self.targets if t.held)

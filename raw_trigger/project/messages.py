@@ -97,6 +97,12 @@ class RunError:
     cls: str | None = None
     traceback: str | None = None
 
+    @property
+    def words(self) -> str:
+        """Returns the message and the frames that led to it."""
+        frames = (self.traceback or "").rstrip().removesuffix(self.message).rstrip()
+        return f"{self.message}\n{frames}" if frames else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

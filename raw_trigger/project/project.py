@@ -442,6 +442,12 @@ class DagsterProject:
 
 
 def _run_of(document: Mapping[str, Any]) -> DagsterRun:
+    from raw_trigger.project.messages import parse_error
+
+    def words(document: Mapping[str, Any] | None) -> str | None:
+        error = parse_error(document)
+        return None if error is None else error.words
+
     return DagsterRun(
         status=document["status"],
         materialized=tuple(
@@ -456,12 +462,12 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         began=document["began"],
         ended=document["ended"],
         retries=document["retries"],
-        error=document["error"],
+        error=words(document["error"]),
         errors={
             **{
                 "/".join(one["asset"]): f"asset check {one['check']} failed"
                 for one in document["failed_checks"]
             },
-            **{"/".join(one["asset"]): one["message"] for one in document["errors"]},
+            **{"/".join(one["asset"]): words(one["error"]) or "" for one in document["errors"]},
         },
     )

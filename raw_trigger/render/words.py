@@ -407,7 +407,7 @@ def background(job: Job) -> str:
 
 def failed_before(plan: Plan, failures: Iterable[Failure]) -> dict[Target, Failure]:
     """Returns the planned targets whose last run failed with the present content, each with that failure."""
-    now = {p.change.path: None if p.change.new is None else p.change.new.oid for p in plan.changes}
+    now = plan.contents
     paths = {target.target: target.paths for target in plan.actionable}
     return {
         one.target: one

@@ -27,7 +27,7 @@ def plain(catalog: Catalog) -> Any:
 def test_the_catalog_is_that_of_the_project(shop: Ticking) -> None:
     with shop.instance() as instance:
         workspace = loaded_workspace(
-            shop.top, environment=None, repository=shop.repository, instance=instance, location="here"
+            shop.top, environment=None, repository=shop.repository, instance=instance
         )
         assert plain(workspace.project.catalog()) == plain(open_workspace(shop.top).project.catalog())
         assert workspace.project.home() == shop.home

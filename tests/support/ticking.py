@@ -119,7 +119,7 @@ class Ticking(Repo):
 
         with self.instance() as instance:
             workspace = loaded_workspace(
-                self.top, environment=None, repository=self.repository, instance=instance, location=""
+                self.top, environment=None, repository=self.repository, instance=instance
             )
             adopt(Planner(workspace), "HEAD")
 

@@ -29,8 +29,8 @@ class PastRun:
         self.made: dict[tuple[Any, str | None], Document] = {}
         self.begun: dict[str, float] = {}
         self.ended: dict[str, str] = {}
-        self.errors: dict[str, str] = {}
-        self.error: str | None = None
+        self.errors: dict[str, Document] = {}
+        self.error: Document | None = None
         self.checks: dict[tuple[Any, str], bool] = {}
 
     def on_event(self, event: Document) -> None:
@@ -51,9 +51,9 @@ class PastRun:
         elif kind.startswith("STEP_"):
             self.ended[step] = kind
             if event.get("error") is not None:
-                self.errors[step] = _words(event["error"])
+                self.errors[step] = error_of_info(event["error"])
         elif kind == "PIPELINE_FAILURE" and event["error"] is not None:
-            self.error = _words(event["error"])
+            self.error = error_of_info(event["error"])
 
     def document(self, status: str | None, end: float | None) -> Document:
         """Returns the answer about the run.
@@ -76,7 +76,7 @@ class PastRun:
             "began": min(self.begun.values(), default=None),
             "error": self.error,
             "errors": [
-                {"asset": list(key.path), "message": self.errors[step]}
+                {"asset": list(key.path), "error": self.errors[step]}
                 for key, step in self.step_of.items()
                 if step in self.errors
             ],
@@ -148,14 +148,14 @@ def answer(instance: Any, request: Document) -> Document:
 
 
 def _document(instance: Any, run_id: str) -> Document:
-    from .compat.runs import RETRY_TAG, past_events, run_end, run_status, run_tags
+    from .compat.runs import RETRY_TAG, past_events, run_state
 
     # Looked at first: what happens meanwhile is heard of next time.
-    status, end = run_status(instance, run_id), run_end(instance, run_id)
+    status, end, tags = run_state(instance, run_id)
     run = PastRun()
     for event in past_events(instance, run_id):
         run.on_event(event)
-    retries = status == "FAILURE" and run_tags(instance, run_id).get(RETRY_TAG) == "true"
+    retries = status == "FAILURE" and tags.get(RETRY_TAG) == "true"
     return {"run_id": run_id, "ended": end, "retries": retries, **run.document(status, end)}
 
 
@@ -174,13 +174,6 @@ def together(documents: list[Document]) -> Document:
         "broken_off": any(one["broken_off"] for one in documents),
         **{name: [item for one in documents for item in one[name]] for name in lists},
     }
-
-
-def _words(info: Any) -> str:
-    """Returns the message of an error, and the frames that led to it."""
-    error = error_of_info(info)
-    frames = error["traceback"].rstrip().removesuffix(error["message"]).rstrip()
-    return f"{error['message']}\n{frames}" if frames else str(error["message"])
 
 
 def main() -> int:

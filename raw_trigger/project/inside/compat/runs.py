@@ -135,19 +135,14 @@ def tagged_runs(instance: Any, name: str, value: str) -> list[tuple[str, dict[st
     return [(run.run_id, dict(run.tags)) for run in reversed(found)]
 
 
-def run_status(instance: Any, run_id: str) -> str | None:
-    """Returns the instance's status of a run, such as ``STARTED``; None if it does not know the run."""
-    run = instance.get_run_by_id(run_id)
-    return None if run is None else str(run.status.value)
+def run_state(instance: Any, run_id: str) -> tuple[str | None, float | None, dict[str, str]]:
+    """Returns what the instance knows of a run: its status, when it ended, and its tags.
 
-
-def run_tags(instance: Any, run_id: str) -> dict[str, str]:
-    """Returns all tags of a run; none if there is no such run."""
-    run = instance.get_run_by_id(run_id)
-    return {} if run is None else dict(run.tags)
-
-
-def run_end(instance: Any, run_id: str) -> float | None:
-    """Returns when a run ended, in seconds since 1970; None if it has not, or is unknown."""
+    The status is a word such as ``STARTED``, None if there is no such run; the end is in seconds since 1970,
+    None if it has not ended.
+    """
     records = instance.get_run_records(filters=dagster.RunsFilter(run_ids=[run_id]), limit=1)
-    return records[0].end_time if records else None
+    if not records:
+        return None, None, {}
+    run = records[0].dagster_run
+    return str(run.status.value), records[0].end_time, dict(run.tags)
