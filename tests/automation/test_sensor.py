@@ -14,15 +14,14 @@ QUIET = "every raw file is reflected"
 
 def asked(result: Any) -> list[str]:
     """What the runs of a tick are to make."""
-    return sorted(
-        (
-            one.job_name
-            if not one.asset_selection
-            else "+".join(sorted("/".join(k.path) for k in one.asset_selection))
-        )
-        + (f"|{one.partition_key}" if one.partition_key else "")
-        for one in result.run_requests or ()
-    )
+    return sorted(map(made_by, result.run_requests or ()))
+
+
+def made_by(request: Any) -> str:
+    """What one run is to make."""
+    keys = ("/".join(key.path) for key in request.asset_selection or ())
+    partition = f"|{request.partition_key}" if request.partition_key else ""
+    return ("+".join(sorted(keys)) or request.job_name) + partition
 
 
 def test_one_file_gives_one_run(shop: Ticking) -> None:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from dagster import DagsterRunStatus
 
-from tests.automation.test_sensor import QUIET, asked
+from tests.automation.test_sensor import QUIET, asked, made_by
 from tests.support.ticking import CODE, RULES, Ticking
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.05)
+from tests.support.waiting import wait_for
 
 
 def status(shop: Ticking) -> Any:
@@ -41,15 +34,20 @@ def test_what_is_in_flight_is_shown_and_not_run_again(shop: Ticking) -> None:
     assert shop.made() == []
 
 
-def test_a_commit_waits_for_the_run_that_makes_its_file(shop: Ticking) -> None:
-    assert shop.tool("install").returncode == 0
-    shop.raw(a="2\n")
+def commit_that_waits(shop: Ticking, content: str) -> Any:
+    """A commit of the content that the sensor has asked for, and that is made while the hook waits."""
+    shop.raw(a=content)
     requests = shop.tick().run_requests
     shop.git("add", "-A")
     commit = shop.start("hook", "pre-commit")
     wait_for(lambda: "waiting for the sensor to make a" in commit.told())
     shop.carry_out(requests)
-    done = commit.wait()
+    return commit.wait()
+
+
+def test_a_commit_waits_for_the_run_that_makes_its_file(shop: Ticking) -> None:
+    assert shop.tool("install").returncode == 0
+    done = commit_that_waits(shop, "2\n")
     assert done.returncode == 0, done.stderr
     assert shop.made() == ["a"]
     assert shop.tick().skip_message == QUIET
@@ -57,13 +55,7 @@ def test_a_commit_waits_for_the_run_that_makes_its_file(shop: Ticking) -> None:
 
 @pytest.mark.soak
 def test_a_commit_of_what_the_run_failed_with_is_refused(shop: Ticking) -> None:
-    shop.raw(a="bad\n")
-    requests = shop.tick().run_requests
-    shop.git("add", "-A")
-    commit = shop.start("hook", "pre-commit")
-    wait_for(lambda: "waiting for the sensor" in commit.told())
-    shop.carry_out(requests)
-    assert commit.wait().returncode == 1
+    assert commit_that_waits(shop, "bad\n").returncode == 1
     assert shop.made() == ["a", "a"]
 
 
@@ -81,7 +73,7 @@ def test_a_tick_while_a_command_is_at_work_is_skipped(shop: Ticking) -> None:
 
 def test_runs_of_a_launch_are_recorded_as_they_end(shop: Ticking) -> None:
     shop.raw(part__x="2\n", part__y="2\n", a="bad\n")
-    requests = {asked_one(one): one for one in shop.tick().run_requests}
+    requests = {made_by(one): one for one in shop.tick().run_requests}
     shop.carry_out([requests["part|x"], requests["a"]])
     assert sorted(one["asset"] for one in status(shop)["in_flight"]) == ["part"]
     assert asked(shop.tick()) == []
@@ -91,10 +83,6 @@ def test_runs_of_a_launch_are_recorded_as_they_end(shop: Ticking) -> None:
     assert shop.made() == ["a", "part|x", "part|y"]
     shop.raw(a="1\n")
     assert shop.tick().skip_message == QUIET, "it reflects what it did before"
-
-
-def asked_one(request: Any) -> str:
-    return asked(type("Result", (), {"run_requests": [request]}))[0]
 
 
 def test_what_a_run_read_is_judged_by_its_own_beginning(shop: Ticking) -> None:
@@ -131,7 +119,7 @@ def test_a_run_that_comes_late(shop: Ticking, how: str) -> None:
     if how == "given up":
         shop.age_history(601)
         again = shop.tick().run_requests
-        assert asked_one(again[0]) == "a"
+        assert made_by(again[0]) == "a"
         shop.carry_out(again)
     else:
         assert shop.tool(*how.split()).returncode == 0

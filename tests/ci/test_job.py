@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tests.ci.test_comment import GitHub, github  # noqa: F401
 from tests.ci.world import ZEROS, payload
 from tests.conftest import Repo
 from tests.e2e.test_documents import blocks
+from tests.support.waiting import wait_for
 
 START = {"a.csv": "a.csv 1", "b.csv": "b.csv 1", "c.csv": "c.csv 1", "seen.csv": "seen.csv 1"}
 OUTPUTS = {
@@ -484,14 +484,6 @@ def test_a_cancelled_job_has_published_what_had_succeeded(
     assert (ground.ran(), ground.recorded()) == (["raw/a"], START | {"a.csv": "a 2"})
     assert done.outputs["outcome"] == "failed"
     assert "Traceback" not in done.text
-
-
-def wait_for(condition: Callable[[], object], child: subprocess.Popen[bytes] | None = None) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert child is None or child.poll() is None, "it ended before"
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
 
 
 def test_two_runs_at_once(ground: Ground) -> None:

@@ -17,6 +17,7 @@ import pytest
 from filelock import FileLock
 
 from tests.support.tables import Project, instance
+from tests.support.waiting import wait_for
 
 Make = Callable[..., Project]
 R = "data/1_raw/"
@@ -109,13 +110,6 @@ def prepared(made: Project, definitions: str) -> Project:
     return made
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 180
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
-
-
 def start(project: Project, *args: str) -> subprocess.Popen[bytes]:
     """raw-trigger in a process group of its own."""
     return subprocess.Popen(
@@ -146,7 +140,7 @@ def kill_while_running(project: Project, name: str) -> None:
     running_now.unlink(missing_ok=True)
     flag.touch()
     with running(project):
-        wait_for(running_now.exists)
+        wait_for(running_now.exists, seconds=180)
         time.sleep(0.1)
     flag.unlink()
 
@@ -160,7 +154,7 @@ def kill_the_parent_alone(project: Project, name: str) -> subprocess.Popen[bytes
     flag, running_now = (project.top / ".git" / word for word in (f"halt-{name}", f"{name}-is-running"))
     flag.touch()
     child = start(project)
-    wait_for(running_now.exists)
+    wait_for(running_now.exists, seconds=180)
     flag.write_text(running_now.read_text())
     child.kill()
     child.wait()
@@ -171,9 +165,9 @@ def kill_before_the_ref_moves(project: Project, runs: int = 1) -> Path:
     """Returns the ref's lock file, which an interrupted git would leave behind too."""
     lock, before = project.top / ".git/refs/raw-trigger/local.lock", launches(project)
     with running(project):
-        wait_for(lambda: launches(project) - before)
+        wait_for(lambda: launches(project) - before, seconds=180)
         lock.touch()
-        wait_for(lambda: project.runs() == ["SUCCESS"] * runs)
+        wait_for(lambda: project.runs() == ["SUCCESS"] * runs, seconds=180)
     return lock
 
 
@@ -264,9 +258,9 @@ def test_the_parent_alone_is_killed_and_its_runner_notices(shop: Project, halted
     flag, running_now = (shop.top / ".git" / word for word in (f"halt-{halted}", f"{halted}-is-running"))
     flag.touch()
     with running(shop) as child:
-        wait_for(running_now.exists)
+        wait_for(running_now.exists, seconds=180)
         child.kill()
-        wait_for(lambda: shop.runs() == ["FAILURE"])
+        wait_for(lambda: shop.runs() == ["FAILURE"], seconds=180)
     flag.unlink()
     run(shop)
     assert shop.materialized() == ["raw/a", "raw/b"]
@@ -389,12 +383,12 @@ def test_a_file_that_was_changed_while_it_was_read_is_read_again(shop: Project) 
     flag.touch()
     lock = shop.top / ".git/refs/raw-trigger/local.lock"
     with running(shop):
-        wait_for(running_now.exists)
+        wait_for(running_now.exists, seconds=180)
         lock.touch()
         shop.write({R + "a.csv": "other"})
         shop.write({R + "a.csv": "2"})
         flag.unlink()
-        wait_for(lambda: shop.runs() == ["SUCCESS"])
+        wait_for(lambda: shop.runs() == ["SUCCESS"], seconds=180)
     lock.unlink()
     shop.materialized()
     run(shop)
@@ -423,7 +417,7 @@ def test_one_that_is_still_running_is_not_settled(shop: Project) -> None:
     flag, running_now = (shop.top / ".git" / word for word in ("halt-a", "a-is-running"))
     flag.touch()
     with running(shop) as child:
-        wait_for(running_now.exists)
+        wait_for(running_now.exists, seconds=180)
         shop.write({R + "a.csv": "a.csv\n"})
         assert shop.tool("diff", "--exit-code").returncode == 1
         assert [status for status, _ in history(shop)] == ["started"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.project import ROOT, StandInProject, name
+from tests.support.waiting import wait_for
 
 ASSETS: dict[str, dict[str, Any]] = {
     "a": {},
@@ -31,13 +31,6 @@ def shop(standin: Callable[..., StandInProject]) -> StandInProject:
     assert project.tool("run", "--all").returncode == 0
     project.made()
     return project
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.02)
 
 
 @contextmanager
