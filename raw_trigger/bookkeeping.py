@@ -26,7 +26,7 @@ from raw_trigger.workspace.workspace import Workspace
 def open_ledger(workspace: Workspace) -> Ledger:
     """Returns the ledger that the configuration names; nothing is read or written yet."""
     repo = workspace.repo
-    url = Ledger.url_for(workspace.config.ledger, repo.shared_dir, workspace.project.directory)
+    url = Ledger.url_for(workspace.config.ledger, repo.state_dir, workspace.project.directory)
     return Ledger(url, app_version=__version__, place=f"{platform.node()}:{repo.common_dir}")
 
 

@@ -318,7 +318,7 @@ class Planner:
                 disk=disk,
                 files=files,
                 record=record,
-                held={**self.held, **({} if self.record is None else self._at_work(self.record))},
+                held={**self.held, **self.at_work},
             )
         if self.unsettled:
             plan = plan.without(self.unsettled)
@@ -335,9 +335,11 @@ class Planner:
 
         return replace(plan, changes=tuple(map(told, plan.changes)))
 
-    def _at_work(self, record: Record) -> dict[str, str]:
-        """The targets, as text, that others are making at this moment, with who that is as the reason."""
-        if not record.launches:
+    @property
+    def at_work(self) -> Mapping[str, str]:
+        """Returns the targets, as text, that others are making at this moment; the reason names these."""
+        record = self.record
+        if record is None or not record.launches:
             return {}
         # Imported here: hardly ever is anybody at work.
         from raw_trigger.ledger.owner import owner_alive, this_process

@@ -21,10 +21,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Says why a target is not to be made now. ``seconds``: after so many it may be; None: not by waiting."""
+    """Says why a target is not to be made now.
+
+    Attributes:
+        reason: Why, in words that stay the same as long as it is so.
+        seconds: After so many it may be; None: not by waiting.
+        is_repeat: Whether it is tried again then.
+    """
 
     reason: str
     seconds: float | None
+    is_repeat: bool = False
+
+    @property
+    def words(self) -> str:
+        """Returns why, and when it is tried again."""
+        return f"{self.reason}: again in {self.seconds:.0f} s" if self.is_repeat else self.reason
 
 
 def stays_away(workspace: Workspace, settle_seconds: float, branches: Collection[str] = ()) -> str | None:
@@ -75,7 +87,7 @@ def planned(
     assets = sorted({one.target.asset for one in plan.actionable})
     repeats = planner.history.repeats(assets) if assets else {}
     holds = held(plan, young, repeats, datetime.now(timezone.utc))
-    planner.held = {name: one.reason for name, one in holds.items()}
+    planner.held = {name: one.words for name, one in holds.items()}
     planner.unsettled = frozenset(young)
     return planner.plan(found, launching=True) if holds or young else plan, holds
 
@@ -120,4 +132,4 @@ def _again(
     pause = min(_FIRST_PAUSE * 2 ** (last.times - 1), _LONGEST_PAUSE)
     left = pause - (now - last.ended).total_seconds()
     how = "it failed" if last.failed else "it was made, and nobody knows what it has read,"
-    return Hold(f"{how} with this content: again in {left:.0f} s", left) if left > 0 else None
+    return Hold(f"{how} with this content", left, is_repeat=True) if left > 0 else None

@@ -155,7 +155,7 @@ def look(
         return reason, {"": Hold(reason, _AGAIN)}
     base, desired = from_arguments(workspace.repo, workspace.environment, [])
     plan, holds = planned(planner, base, desired, settle)
-    waits = [f"{name}: {one.reason.partition(': again in ')[0]}" for name, one in sorted(holds.items())]
+    waits = [f"{name}: {one.reason}" for name, one in sorted(holds.items())]
     if not plan.actionable and not plan.held and not plan.changes:
         return "", holds
     trigger, runs = Trigger(planner), launcher(planner)

@@ -66,6 +66,18 @@ def loaded_workspace(start: Path, *, environment: str | None, repository: Any, i
     Raises:
         RawTriggerError: there is none.
     """
+    found = workspace_here(start, environment)
+    known = {one.name: getattr(found.project, one.name) for one in fields(found.project)}
+    project = LoadedProject(**known, repository=repository, instance=instance)
+    return replace(found, project=project)
+
+
+def workspace_here(start: Path, environment: str | None) -> Workspace:
+    """Returns the workspace that a folder is in, as hooks see it, in a process of Dagster's.
+
+    Raises:
+        RawTriggerError: there is none.
+    """
     # A hook that started the daemon may have left its own variables.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     named = environ.pop("DAGSTER_HOME", None)
@@ -75,9 +87,7 @@ def loaded_workspace(start: Path, *, environment: str | None, repository: Any, i
     if named is not None and Path(named).resolve() != found.project.home().resolve():
         environ["DAGSTER_HOME"] = named
         found = open_workspace(start, environment=environment, environ=environ)
-    known = {one.name: getattr(found.project, one.name) for one in fields(found.project)}
-    project = LoadedProject(**known, repository=repository, instance=instance)
-    return replace(found, project=project)
+    return found
 
 
 @lru_cache(maxsize=4)

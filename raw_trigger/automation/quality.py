@@ -21,6 +21,7 @@ from raw_trigger.content.tables import Table
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.mapping.formats import kind_of
 from raw_trigger.model.changes import show
+from raw_trigger.project.inside.compat.instance import latest_checks
 from raw_trigger.repo.diff import worktree_paths
 from raw_trigger.workspace.workspace import Workspace, open_workspace
 
@@ -150,8 +151,7 @@ def in_assets(
                 yield Finding(name, "stale", text, str(newest[0].storage_id))
     wanted = set(keys)
     checks = [one for one in repository.asset_graph.asset_check_keys if one.asset_key in wanted]
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks) if checks else {}
-    for check, record in sorted(latest.items(), key=str):
+    for check, record in sorted(latest_checks(instance, checks).items(), key=str) if checks else ():
         if record.status.value == "FAILED":
             name = "/".join(check.asset_key.path)
             yield Finding(name, "failed check", f"failed its check {check.name}", str(record.id))

@@ -12,6 +12,7 @@ from typing import Any
 from dagster import RunRequest
 
 from raw_trigger import launches
+from raw_trigger.automation import checks
 from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
 from raw_trigger.automation.settings import AT_ONCE, SETTLE_SECONDS, enabled
@@ -146,7 +147,7 @@ def look(
             launches.settle(planner, warn, ticks=True)
             planner.look_again()
         base, desired = from_arguments(workspace.repo, workspace.environment, [])
-        plan, _ = planned(planner, base, desired, wanted.settle_seconds)
+        plan, holds = planned(planner, base, desired, wanted.settle_seconds)
         trigger, launcher = Trigger(planner), RequestLauncher(repository, instance, dry=dry)
         chosen = ready(plan, lambda one: wanted.has(one, launcher.assets), wanted.most)
         if dry:
@@ -155,6 +156,9 @@ def look(
             )
             return Tick(launcher.requests, _told(plan, (), wanted), launcher.partitions)
         outcome = trigger.run(chosen, launcher, face=face)
+        failed = {one.target for one in outcome.targets if one.status in ("failed", "skipped")}
+        due = {one.target for one in plan.actionable if wanted.has(one, launcher.assets)}
+        checks.report(planner, plan, holds, due - failed, repository=repository, instance=instance)
     for text in (*plan.errors, *plan.warnings, *trigger.warnings):
         warn(text)
     return Tick(launcher.requests, _told(plan, outcome.targets, wanted))

@@ -49,16 +49,16 @@ class Ledger:
         self._patience = patience
 
     @staticmethod
-    def url_for(setting: str, private_dir: Path, base: Path | None = None) -> str:
+    def url_for(setting: str, state_dir: Path, base: Path | None = None) -> str:
         """Returns the URL that the configuration's `ledger:` stands for.
 
         Args:
             setting: `sqlite` or an SQLAlchemy URL.
-            private_dir: Our folder in the git directory, which holds the SQLite file.
+            state_dir: The folder that holds the SQLite file.
             base: The folder that the path of a database file is relative to; None for the working directory.
         """
         if setting == "sqlite":
-            path = str(private_dir / "ledger.sqlite").replace("%", "%25").replace("?", "%3F")
+            path = str(state_dir / "ledger.sqlite").replace("%", "%25").replace("?", "%3F")
             return f"sqlite:///{path}"
         relative = _RELATIVE.fullmatch(setting)
         if relative is None or base is None:

@@ -107,7 +107,11 @@ def to_worktree(
         new_modes[record.path] = record.new_mode
         if record.new_oid.strip("0"):
             plain[record.path] = Entry(record.new_mode, record.new_oid)
-    for path in (listing or Listing(repo, roots)).untracked:
+    listing = listing or Listing(repo, roots)
+    for path, entry in _alike(repo, roots, listing) if repo.reads_all else ():
+        old_entries.setdefault(path, entry)
+        new_modes.setdefault(path, entry.mode)
+    for path in listing.untracked:
         old_entries.setdefault(path, None)
         new_modes.setdefault(path, "")
     for path in unmerged:
@@ -117,6 +121,12 @@ def to_worktree(
     disk = {**plain, **_on_disk(repo, unknown, new_modes, write=False)}
     changes = (Change(p, o, disk.get(p)) for p, o in old_entries.items())
     return pair_renames(c for c in changes if c.old != c.new)
+
+
+def _alike(repo: Repository, roots: Sequence[str], listing: Listing) -> list[tuple[bytes, Entry]]:
+    """The files of the index that git looks at; what it does not report is as it is there."""
+    left_out = {one.path for one in listing.special if one.unwatched or one.stage}
+    return [(path, entry) for path, entry in index_paths(repo, roots) if path not in left_out]
 
 
 def pair_renames(changes: Iterable[Change]) -> tuple[Change, ...]:

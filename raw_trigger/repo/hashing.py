@@ -31,7 +31,8 @@ def hashed(repo: Repository, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
     Raises:
         GitError: one of them cannot be read.
     """
-    known = _remembered(repo, [path for path, size in sizes.items() if size >= LARGE])
+    large = [] if repo.reads_all else [path for path, size in sizes.items() if size >= LARGE]
+    known = _remembered(repo, large)
     rest = [path for path in sizes if path not in known]
     if rest:
         out = repo.git.run(*_WHOLE, "hash-object", "--stdin-paths", stdin=quoted(rest), index=True)
@@ -43,7 +44,8 @@ def _remembered(repo: Repository, paths: Sequence[bytes]) -> dict[bytes, str]:
     """The ids of those files that our index can take; it hashes what has changed since it was asked last."""
     if not paths:
         return {}
-    index = repo.private_dir / "cache" / "large.index"
+    tree = "" if repo.worktree_name is None else f"-{repo.worktree_name}"
+    index = repo.state_dir / "cache" / f"large{tree}.index"
     names = b"".join(path + b"\0" for path in paths)
     try:
         index.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,34 @@ class Repository:
     def shared_dir(self) -> Path:
         """Returns our folder in the git directory that all working trees share."""
         return self.common_dir / "raw-trigger"
+
+    @property
+    def state_dir(self) -> Path:
+        """Returns the folder of the history and of what is known of large files: `$RAW_STATE_DIR`, or ours.
+
+        There each repository has a folder of its own.
+        """
+        named = self.git.environ.get("RAW_STATE_DIR", "").strip()
+        if not named:
+            return self.shared_dir
+        place = hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:8]
+        return self.top / Path(named).expanduser() / f"{self.common_dir.parent.name}-{place}"
+
+    @cached_property
+    def reads_all(self) -> bool:
+        """Says whether every file is read at each look, as `$RAW_SCAN_HASH_MODE` says.
+
+        Else git takes a file for unchanged by its times, size and inode; some network drives keep none.
+
+        Raises:
+            UsageError: the variable has another value.
+        """
+        mode = self.git.environ.get("RAW_SCAN_HASH_MODE", "").strip()
+        if mode not in ("", "mtime_size", "content_hash"):
+            raise UsageError(
+                f"RAW_SCAN_HASH_MODE is {mode!r}", "write mtime_size, or content_hash to read every file"
+            )
+        return mode == "content_hash"
 
     @property
     def worktree_name(self) -> str | None:

@@ -109,6 +109,7 @@ def open_place(
         if place.file.name in NAMES:
             find_config(place.file.parent, top)
         config = load_config(place.file, top, repo.shared_dir / "cache")
+    config = replace(config, batch_size=_batch_size(environ) or config.batch_size)
     if config.environment is not None:
         require_own_environment(repo, config, (config.environment,))
     project = DagsterProject(
@@ -128,6 +129,14 @@ def open_place(
             project = replace(project, default_home=repo.private_dir / "projects" / name / "dagster_home")
     title = None if place.single else place.name
     return Workspace(repo, config, project, environment or own, title)
+
+
+def _batch_size(environ: Mapping[str, str]) -> int | None:
+    """The most assets of a run that `$RAW_BATCH_SIZE` says; None: nothing."""
+    text = environ.get("RAW_BATCH_SIZE", "").strip()
+    if text and not (text.isdecimal() and int(text)):
+        raise UsageError(f"RAW_BATCH_SIZE is {text!r}", "write how many assets a run makes at most")
+    return int(text) if text else None
 
 
 def _own_local(repo: Repository, config: Config, project: DagsterProject) -> str:

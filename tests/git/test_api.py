@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -52,3 +53,23 @@ def test_dagster_dev_with_the_recorded_home(shop: StandInProject) -> None:
     assert command[:-7] == list(workspace.project.interpreter().command)
     assert environ["DAGSTER_HOME"] == str(workspace.project.home())
     assert (workspace.project.home()).is_dir()
+
+
+def test_the_most_assets_of_a_run(shop: StandInProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.raw({"a.csv": "2", "b.csv": "2"})
+    monkeypatch.setenv("RAW_BATCH_SIZE", "1")
+    batches = raw_trigger.plan(shop.top).batches.values()
+    assert [[one.target.text for one in members] for members in batches] == [["a", "child"], ["b"]]
+    for wrong in ("0", "-1", "many", "²"):
+        monkeypatch.setenv("RAW_BATCH_SIZE", wrong)
+        with pytest.raises(RawTriggerError, match=f"RAW_BATCH_SIZE is '{wrong}'"):
+            raw_trigger.plan(shop.top)
+
+
+def test_the_history_in_another_folder(shop: StandInProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAW_STATE_DIR", "../state")
+    shop.raw({"a.csv": "2"})
+    assert shop.tool("run").returncode == 0
+    assert len(list((shop.top.parent / "state").glob("*/ledger.sqlite"))) == 1
+    assert not (shop.top / ".git/raw-trigger/ledger.sqlite").exists()
+    assert len(json.loads(shop.tool("history", "--format", "json").stdout)["runs"]) == 1

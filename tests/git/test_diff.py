@@ -34,6 +34,13 @@ HOSTILE = [
 ]
 
 
+@pytest.fixture(autouse=True, params=["mtime_size", "content_hash"])
+def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether git's stat data is trusted must not matter."""
+    monkeypatch.setenv("RAW_SCAN_HASH_MODE", request.param)
+    return str(request.param)
+
+
 def seen(changes: tuple[Change, ...]) -> dict[bytes, str]:
     return {c.path.removeprefix(R.encode()): c.status for c in changes}
 
@@ -172,6 +179,28 @@ def test_a_touch_and_a_change_taken_back_are_no_change(repo: Repo) -> None:
     repo.write({R + "a": "1\n"})
     assert diff.to_worktree(repo.open(), base, ROOTS) == ()
     assert seen(diff.to_worktree(repo.open(), None, ROOTS)) == {b"a": "modified"}
+
+
+def test_a_change_that_the_disk_does_not_tell(repo: Repo, how: str) -> None:
+    """A network drive may keep neither times nor inodes."""
+    file = repo.top / R / "a"
+    base = repo.commit({R + "a": "1\n"})
+    os.utime(file, (1, 1))
+    repo.git("update-index", "--refresh")
+    repo.git("config", "core.trustctime", "false")
+    with file.open("r+") as opened:
+        opened.write("2")
+    os.utime(file, (1, 1))
+    expected = {b"a": "modified"} if how == "content_hash" else {}
+    assert seen(diff.to_worktree(repo.open(), base, ROOTS)) == expected
+
+
+def test_what_git_was_told_not_to_look_at(repo: Repo) -> None:
+    base = repo.commit({R + "a": "1\n", R + "b": "1\n"})
+    repo.git("update-index", "--skip-worktree", R + "a")
+    repo.git("update-index", "--assume-unchanged", R + "b")
+    repo.write({R + "a": None, R + "b": "2\n"})
+    assert diff.to_worktree(repo.open(), base, ROOTS) == ()
 
 
 def test_ignored_and_untracked_files(repo: Repo) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_trigger.errors import UsageError
 from raw_trigger.repo.hashing import LARGE, hashed
 from raw_trigger.repo.repository import Repository
 from tests.conftest import Repo
@@ -102,3 +103,33 @@ def test_what_is_a_folder_now_or_was_one(repo: Repo, place: Callable[[str, bytes
     (repo.top / "one/two.csv").unlink()
     (repo.top / "one").rmdir()
     ids(repo.top, place("one", BIG + b"3"))
+
+
+def test_where_every_file_is_read(
+    repo: Repo, place: Callable[[str, bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = place("big.csv", BIG)
+    ids(repo.top, big)
+    monkeypatch.setenv("RAW_SCAN_HASH_MODE", "content_hash")
+    index(repo.top).unlink()
+    ids(repo.top, big)
+    assert not index(repo.top).exists()
+    monkeypatch.setenv("RAW_SCAN_HASH_MODE", "md5")
+    with pytest.raises(UsageError, match="RAW_SCAN_HASH_MODE is 'md5'"):
+        ids(repo.top, big)
+
+
+def test_another_folder(
+    repo: Repo, place: Callable[[str, bytes], bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each working tree has a file of its own there."""
+    monkeypatch.setenv("RAW_STATE_DIR", str(tmp_path / "state"))
+    repo.commit({"a.csv": "1\n"})
+    repo.git("worktree", "add", "-q", "../linked")
+    (tmp_path / "linked/big.csv").write_bytes(BIG + b"2")
+    ids(repo.top, place("big.csv", BIG))
+    ids(tmp_path / "linked", b"big.csv")
+    [folder] = (tmp_path / "state").iterdir()
+    assert folder.name.startswith("repo-")
+    assert sorted(one.name for one in (folder / "cache").iterdir()) == ["large-linked.index", "large.index"]
+    assert not index(repo.top).exists()

@@ -88,6 +88,9 @@ class Ticking(Repo):
         program: Runs commands of raw-trigger.
     """
 
+    definitions = DEFINITIONS
+    """What is written after the code."""
+
     def __init__(self, top: Path, program: Program) -> None:
         super().__init__(top)
         self.home, self.program = top / ".git/raw-trigger/dagster_home", program
@@ -106,7 +109,9 @@ class Ticking(Repo):
         dagster = {"python": sys.executable, "python_file": "definitions.py"}
         lines = [f"{name}: {json.dumps(value)}" for name, value in {"dagster": dagster, **settings}.items()]
         text = "\n".join(lines) + f"\nassets:\n{listed}"
-        self.write({**FILES, "definitions.py": textwrap.dedent(code) + DEFINITIONS, "raw-trigger.yaml": text})
+        self.write(
+            {**FILES, "definitions.py": textwrap.dedent(code) + self.definitions, "raw-trigger.yaml": text}
+        )
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", "start")
         self.load()

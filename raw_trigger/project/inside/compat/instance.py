@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster import AssetMaterialization, AssetObservation, DagsterInstance
+from dagster import AssetCheckSeverity, AssetMaterialization, AssetObservation, DagsterInstance
+
+try:
+    from dagster import AssetCheckEvaluation
+except ImportError:  # before 1.10
+    from dagster._core.definitions.asset_check_evaluation import AssetCheckEvaluation
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -62,4 +67,30 @@ def report_asset_event(
     tags = {DATA_VERSION_TAG: data_version} if data_version is not None else None
     instance.report_runless_asset_event(
         kind(asset_key=key, partition=partition, metadata=metadata, tags=tags)
+    )
+
+
+def latest_checks(instance: Any, keys: list[Any]) -> dict[Any, Any]:
+    """Returns the newest evaluations of asset checks, by their keys; none of those that are running."""
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return {key: one for key, one in found.items() if one.status.value in ("SUCCEEDED", "FAILED")}
+
+
+def check_result(record: Any) -> tuple[bool, str | None]:
+    """Returns whether an evaluation passed, and its description."""
+    evaluation = record.event.dagster_event.event_specific_data
+    return bool(evaluation.passed), evaluation.description
+
+
+def report_check(instance: Any, key: Any, *, passed: bool, description: str) -> None:
+    """Reports to the instance, without a run, what an asset check came to; a failure is a warning."""
+    instance.report_runless_asset_event(
+        AssetCheckEvaluation(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=passed,
+            severity=AssetCheckSeverity.WARN,
+            description=description,
+            metadata={},
+        )
     )

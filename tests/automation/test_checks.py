@@ -1,0 +1,126 @@
+"""The asset checks of raw files: reported by ticks without a run, and executed in runs."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from raw_trigger.automation import build_raw_checks
+from tests.support.ticking import CODE, Ticking
+
+PRESENT, CURRENT = "files_present", "recorded_is_current"
+ASSETS = ("a", "child", "part", "ext")
+CHECKED = """
+from raw_trigger.automation import build_raw_checks
+@dg.asset_check(asset=b, name="files_present")
+def own(): return dg.AssetCheckResult(passed=False, description="not raw-trigger's")
+CHECKS = [build_raw_checks([a, child, part, "ext"], project=HERE), own]
+"""
+DEFINITIONS = "defs = dg.Definitions(assets=ASSETS, jobs=[nightly], sensors=SENSORS, asset_checks=CHECKS)\n"
+
+
+class Checked(Ticking):
+    """Looks at the checks too."""
+
+    definitions = DEFINITIONS
+
+    def told(self, asset: str) -> dict[str, tuple[bool, str]]:
+        """The newest evaluation of each check."""
+        keys = [dg.AssetCheckKey(dg.AssetKey(asset), name) for name in (PRESENT, CURRENT)]
+        with self.instance() as instance:
+            found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+        events = {key.name: one.event.dagster_event.event_specific_data for key, one in found.items()}
+        done = {name: one for name, one in events.items() if hasattr(one, "passed")}
+        return {name: (one.passed, one.description) for name, one in done.items()}
+
+    def evaluations(self) -> int:
+        """How often any check was told."""
+        keys = (dg.AssetCheckKey(dg.AssetKey(one), name) for one in ASSETS for name in (PRESENT, CURRENT))
+        with self.instance() as instance:
+            log = instance.event_log_storage
+            return sum(len(log.get_asset_check_execution_history(key, limit=100)) for key in keys)
+
+
+@pytest.fixture
+def checked(shop: Ticking) -> Checked:
+    found = Checked(shop.top, shop.program)
+    found.lay(CODE + CHECKED, downstream="all")
+    return found
+
+
+CURRENTLY = (True, "it reflects its raw files")
+
+
+def test_they_are_told_without_a_run_when_they_change(checked: Checked) -> None:
+    checked.tick()
+    fine = {PRESENT: (True, "1 raw file"), CURRENT: CURRENTLY}
+    assert checked.told("a") == checked.told("child") == checked.told("ext") == fine
+    assert checked.told("part")[PRESENT] == (True, "2 raw files")
+    assert checked.told("b") == {}, "a check of the same name that is not ours"
+    assert checked.evaluations() == 8
+    checked.tick()
+    assert checked.evaluations() == 8, "nothing is told twice"
+
+
+def test_a_failure_is_told_and_what_is_being_made_is_not(checked: Checked) -> None:
+    checked.tick()
+    checked.raw(a="bad\n")
+    asked = checked.tick().run_requests
+    assert checked.told("a")[CURRENT] == CURRENTLY, "it is about to be made"
+    checked.carry_out(asked)
+    assert checked.told("a") == {}, "planned, and not executed"
+    checked.tick()
+    assert checked.told("a")[CURRENT] == (False, "a: it failed with this content")
+    assert checked.told("child")[CURRENT] == (False, "child: it failed with this content")
+    before = checked.evaluations()
+    checked.tick()
+    assert checked.evaluations() == before
+    checked.raw(a="2\n")
+    checked.carry_out(checked.tick().run_requests)
+    checked.tick()
+    assert checked.told("a")[CURRENT] == checked.told("child")[CURRENT] == CURRENTLY
+
+
+def test_files_that_are_gone(checked: Checked) -> None:
+    checked.raw(part__x=None)
+    checked.tick()
+    assert checked.told("part")[PRESENT] == (
+        False,
+        "1 raw file; gone since it was made: data/1_raw/part/x.csv",
+    )
+
+
+def test_a_run_that_nobody_records_leaves_it_pending(checked: Checked) -> None:
+    """Materialized in the UI: the record does not know of it."""
+    checked.raw(a="2\n")
+    requests = [dg.RunRequest(asset_selection=[dg.AssetKey("a")])]
+    checked.carry_out(requests)
+    passed, told = checked.told("a")[CURRENT]
+    assert (passed, told) == (False, "a: it is pending")
+    assert checked.tool("run").returncode == 0
+    assert checked.told("a")[CURRENT] == CURRENTLY
+
+
+def test_they_never_refuse_a_run(checked: Checked) -> None:
+    """As errors they would refuse the very run that makes them true."""
+    checked.raw(a="2\n", part__x=None)
+    done = checked.tool("run")
+    assert done.returncode == 0, done.stderr
+    assert checked.plan()["targets"] == []
+
+
+def test_what_cannot_be_known_is_told(checked: Checked) -> None:
+    checked.write({"raw-trigger.yaml": "nonsense: 1\n"})
+    checked.carry_out([dg.RunRequest(asset_selection=[dg.AssetKey("b"), dg.AssetKey("a")])])
+    passed, told = checked.told("a")[CURRENT]
+    assert not passed
+    assert "raw-trigger.yaml:1" in told
+
+
+def test_keys_are_what_dagster_takes_for_them() -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("x"), dg.AssetSpec(["y", "z"])])
+    def two(): ...  # type: ignore[no-untyped-def]
+
+    definition = dg.AssetSpec(["one", "two"])
+    found = list(build_raw_checks([two, definition, "q", dg.AssetKey(["r", "s"])]).check_keys)
+    assert {"/".join(one.asset_key.path) for one in found} == {"x", "y/z", "one/two", "q", "r/s"}
