@@ -1,8 +1,8 @@
 """Shows the whole thing in a throwaway repository, with nothing simulated.
 
 The example project is copied, committed and materialized; the hooks are installed as a user would install
-them; then four things are done to the repository with plain git. After each, the demo asks Dagster's own
-event log what was materialized, and compares that with what should have been.
+them; then five things are done to the repository, four with plain git, one without. After each, the demo asks
+Dagster's own event log what was materialized, and compares that with what should have been.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +150,30 @@ def _broken_file(stage: _Stage) -> Act:
     return stage.judge([], (*seen, *stage.materialized()), problems)
 
 
-ACTS: tuple[Callable[[_Stage], Act], ...] = (_one_file, _no_raw_file, _merge, _broken_file)
+def _dropped_file(stage: _Stage) -> Act:
+    stage.title("5. A file is written without a commit: a sensor of Dagster's daemon sees it, for one run")
+    code = "webshop/definitions.py"
+    stage.edit(
+        code,
+        "from webshop import",
+        "from raw_trigger.automation import build_raw_sensor\nfrom webshop import",
+    )
+    checks = "    asset_checks=["
+    stage.edit(code, checks, f"    sensors=[build_raw_sensor(minimum_interval_seconds=5)],\n{checks}")
+    added = stage.run("git", "commit", "-am", "A sensor looks, too")
+    with stage.daemon():
+        stage.edit("data/1_raw/returns.csv", "1009,2025-03-07,9.50", "1009,2025-03-07,9.90")
+        recorded = stage.wait_until_nothing_is_pending()
+    told = stage.run("raw-trigger", "history", "--limit", "1")
+    stage.say("  It is committed, and the hook has nothing left to do:")
+    commit = stage.run("git", "commit", "-am", "The refund was higher")
+    problems = [added.should_succeed(), recorded, told.should_succeed(), commit.should_succeed()]
+    return stage.judge([Target("raw/returns")], stage.materialized(), problems)
+
+
+ACTS: tuple[Callable[[_Stage], Act], ...] = (_one_file, _no_raw_file, _merge, _broken_file, _dropped_file)
+_DAEMON_PATIENCE = 120
+"""Seconds until what a daemon is to do has to be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +239,8 @@ class _Stage:
         self.say(f"  {path}")
         line = next(line for line in text.splitlines() if old in line)
         self.say(f"    - {line}")
-        self.say(f"    + {line.replace(old, new)}")
+        for written in line.replace(old, new).splitlines():
+            self.say(f"    + {written}")
 
     def colleague_corrects(self, path: str, old: str, new: str) -> None:
         """Makes the same edit in a clone without hooks; it arrives as the branch ``corrected-sales``."""
@@ -233,7 +259,7 @@ class _Stage:
         Raises:
             GitError: it failed.
         """
-        ran = _git(["git", *arguments], where or self.repository, self._environment)
+        ran = _ran(["git", *arguments], where or self.repository, self._environment)
         if ran.returncode:
             raise GitError(f"`{shlex.join(ran.args)}` failed in the demo's repository: {ran.stderr.strip()}")
         return ran.stdout.strip()
@@ -242,10 +268,7 @@ class _Stage:
         """Runs a command in the repository, and shows it as typed and its output as it comes."""
         typed = shlex.join(command)
         self.say(f"  $ {typed}")
-        # The command on PATH may be another version, or missing.
-        actual = (
-            [sys.executable, "-m", "raw_trigger", *command[1:]] if command[0] == "raw-trigger" else command
-        )
+        actual = _own(command)
         lines = []
         with subprocess.Popen(
             actual,
@@ -261,6 +284,37 @@ class _Stage:
                 lines.append(line)
                 self.say(f"    {line.rstrip()}")
         return _Ran(typed, process.returncode, "".join(lines))
+
+    @contextmanager
+    def daemon(self) -> Iterator[None]:
+        """Has Dagster's daemon running inside the block, with its sensors switched on."""
+        self.say("  $ RAW_SCHEDULE_ENABLED=true dagster-daemon run &")
+        with (self.home / "daemon.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dagster._daemon", "run"],
+                cwd=self.repository,
+                env={**self._environment, "RAW_SCHEDULE_ENABLED": "true"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait()
+
+    def wait_until_nothing_is_pending(self) -> str | None:
+        """Returns, once everything is recorded, None; what is wrong if that takes too long."""
+        command = _own(("raw-trigger", "diff", "--exit-code"))
+        until = time.monotonic() + _DAEMON_PATIENCE
+        while time.monotonic() < until:
+            ran = _ran(command, self.repository, self._environment)
+            if ran.returncode != 1:
+                return None if ran.returncode == 0 else f"`raw-trigger diff` failed: {ran.stderr.strip()}"
+            time.sleep(1)
+        log = (self.home / "daemon.log").read_text(encoding="utf-8", errors="replace")
+        return f"it is still pending after {_DAEMON_PATIENCE} s; the daemon says: {log[-1000:]}"
 
     def materialized(self) -> tuple[str, ...]:
         """Returns what was added to Dagster's event log since the last call."""
@@ -394,7 +448,13 @@ def _pin(config: Path, **settings: str) -> None:
     config.write_text(text, encoding="utf-8")
 
 
-def _git(command: list[str], where: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _own(command: tuple[str, ...]) -> list[str]:
+    """The command with this very program: the one on PATH may be another version, or missing."""
+    own = command[0] == "raw-trigger"
+    return [sys.executable, "-m", "raw_trigger", *command[1:]] if own else [*command]
+
+
+def _ran(command: list[str], where: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,

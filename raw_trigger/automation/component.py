@@ -60,14 +60,13 @@ class RawTrigger(dg.Component, dg.Resolvable):  # type: ignore[misc]
         }
         sensors, schedules = [], []
         if self.sensor is not None:
-            status = dg.DefaultSensorStatus
             sensors.append(
                 build_raw_sensor(
                     **common,
                     minimum_interval_seconds=self.sensor.minimum_interval_seconds,
                     settle=self.sensor.settle,
                     most=self.sensor.most,
-                    default_status=status.RUNNING if self.sensor.running else status.STOPPED,
+                    default_status=dg.DefaultSensorStatus.RUNNING if self.sensor.running else None,
                 )
             )
         if self.schedule is not None:

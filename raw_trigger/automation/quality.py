@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 import dagster as dg
 
-from raw_trigger.automation.settings import folder
+from raw_trigger.automation.settings import folder, status
 from raw_trigger.content.counting import form_of
 from raw_trigger.content.rows import count_rows
 from raw_trigger.content.tables import Table
@@ -61,7 +61,7 @@ def build_raw_quality_sensor(
     max_age: timedelta | None = None,
     alert: Callable[[Finding], object] | None = None,
     minimum_interval_seconds: int = INTERVAL,
-    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
     """Returns a sensor that tells of suspicious data, each time once. It runs nothing and changes nothing.
 
@@ -77,7 +77,7 @@ def build_raw_quality_sensor(
         max_age: How old a materialization may be; None: as old as it is.
         alert: Called with each finding; None: it is a warning in the tick's log.
         minimum_interval_seconds: Seconds between two ticks.
-        default_status: Whether it runs without being switched on.
+        default_status: Whether it runs without being switched on; None: as `$RAW_SCHEDULE_ENABLED` says.
     """
     start = folder(project)
     keys = None if assets is None else [dg.AssetKey.from_coercible(one) for one in assets]
@@ -104,7 +104,7 @@ def build_raw_quality_sensor(
     decorate = dg.sensor(
         name=name,
         minimum_interval_seconds=minimum_interval_seconds,
-        default_status=default_status,
+        default_status=status(default_status, dg.DefaultSensorStatus),
         description="Tells of suspicious data; runs nothing.",
     )
     return decorate(raw_quality)

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from raw_trigger.automation.settings import AT_ONCE, cron, enabled, folder, settle_seconds
+from raw_trigger.automation.settings import AT_ONCE, cron, enabled, folder, settle_seconds, status
 from raw_trigger.automation.tick import Wanted, evaluate
 from raw_trigger.config.syntax import explain
 from raw_trigger.documents import load_yaml, read_bytes, read_yaml
@@ -57,7 +57,7 @@ def build_raw_schedule(
         cron_schedule=cron_schedule or cron(),
         execution_timezone=execution_timezone,
         job_name=_EVERY_ASSET,
-        default_status=_status(default_status),
+        default_status=status(default_status, dg.DefaultScheduleStatus),
         description="Materializes the assets whose raw files have changed.",
     )
     return decorate(raw_schedule)
@@ -109,7 +109,7 @@ def build_job_schedule(
         job=job,
         cron_schedule=cron_schedule,
         execution_timezone=execution_timezone,
-        default_status=_status(default_status),
+        default_status=status(default_status, dg.DefaultScheduleStatus),
     )
     return decorate(job_schedule)
 
@@ -180,8 +180,3 @@ def place_of(file: Path, problem: str) -> str:
             break
         mark, node = key[0].start_mark, key[1]
     return str(file) if mark is None else f"{file}:{mark.line + 1}:{mark.column + 1}"
-
-
-def _status(given: dg.DefaultScheduleStatus | None) -> dg.DefaultScheduleStatus:
-    status = dg.DefaultScheduleStatus
-    return given or (status.RUNNING if enabled() else status.STOPPED)

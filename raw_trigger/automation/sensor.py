@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from raw_trigger.automation.settings import AT_ONCE, INTERVAL, folder, settle_seconds
+from raw_trigger.automation.settings import AT_ONCE, INTERVAL, folder, settle_seconds, status
 from raw_trigger.automation.tick import Wanted, evaluate
 
 
@@ -21,7 +21,7 @@ def build_raw_sensor(
     minimum_interval_seconds: int = INTERVAL,
     settle: float | None = None,
     most: int = AT_ONCE,
-    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
     """Returns a sensor that materializes the assets whose raw files have changed, and nothing else.
 
@@ -35,7 +35,7 @@ def build_raw_sensor(
         minimum_interval_seconds: Seconds between two ticks.
         settle: Seconds for which a file must have been left alone; None: `$RAW_SCAN_COOLDOWN_SEC`, else 3.
         most: The most runs that one tick asks for.
-        default_status: Whether it runs without being switched on.
+        default_status: Whether it runs without being switched on; None: as `$RAW_SCHEDULE_ENABLED` says.
     """
     wanted = Wanted(folder(project), environment, tuple(branches), settle_seconds(settle), most=most)
 
@@ -44,7 +44,7 @@ def build_raw_sensor(
         name=name,
         asset_selection=dg.AssetSelection.all(),
         minimum_interval_seconds=minimum_interval_seconds,
-        default_status=default_status,
+        default_status=status(default_status, dg.DefaultSensorStatus),
         description="Materializes the assets whose raw files have changed.",
     )
 
@@ -59,7 +59,7 @@ def build_raw_job_sensor(
     minimum_interval_seconds: int = INTERVAL,
     settle: float | None = None,
     most: int = AT_ONCE,
-    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
     """Returns a sensor that launches the named jobs whose rules match changed raw files.
 
@@ -79,7 +79,7 @@ def build_raw_job_sensor(
         name=name,
         jobs=jobs,
         minimum_interval_seconds=minimum_interval_seconds,
-        default_status=default_status,
+        default_status=status(default_status, dg.DefaultSensorStatus),
         description="Launches the jobs whose raw files have changed.",
     )
 

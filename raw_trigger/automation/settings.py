@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from raw_trigger.errors import UsageError
 
@@ -41,6 +42,16 @@ def settle_seconds(given: float | None) -> float:
         return float(text) if text else SETTLE_SECONDS
     except ValueError:
         raise UsageError(f"RAW_SCAN_COOLDOWN_SEC is {text!r}", "write a number of seconds") from None
+
+
+def status(given: Any, statuses: Any) -> Any:
+    """Returns whether something runs without being switched on.
+
+    Args:
+        given: What the code says; None: `$RAW_SCHEDULE_ENABLED`.
+        statuses: Dagster's, of sensors or of schedules.
+    """
+    return given or (statuses.RUNNING if enabled() else statuses.STOPPED)
 
 
 def enabled() -> bool | None:

@@ -1,4 +1,4 @@
-"""The demo: four acts, each held against Dagster's event log."""
+"""The demo: five acts, each held against Dagster's event log."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def test_only_what_changed_ran(demo: tuple[DemoResult, str]) -> None:
         (),
         ("raw/sales|2025-03-05",),
         (),
+        ("raw/returns",),
     ]
 
 
@@ -58,6 +59,10 @@ def test_the_commands_are_shown_as_they_are_typed(demo: tuple[DemoResult, str]) 
         "  $ git commit -am 'Chloé had her birthday'",
         "  $ git checkout HEAD -- data/1_raw/customers.csv",
         "  $ raw-trigger diff --exit-code",
+        "  $ git commit -am 'A sensor looks, too'",
+        "  $ RAW_SCHEDULE_ENABLED=true dagster-daemon run &",
+        "  $ raw-trigger history --limit 1",
+        "  $ git commit -am 'The refund was higher'",
     ]
 
 
@@ -65,6 +70,7 @@ def test_the_repository_is_left_in_order(demo: tuple[DemoResult, str]) -> None:
     result, _ = demo
     assert git(result.repository, "status", "--porcelain") == ""
     assert git(result.repository, "log", "--format=%s", "--first-parent") == (
+        "The refund was higher\nA sensor looks, too\n"
         "Merge branch 'corrected-sales'\nIt is the only one\nDiego has moved to Portugal\nThe shop"
     )
     assert sorted(path.name for path in result.folder.iterdir()) == ["dagster_home", "webshop"]
