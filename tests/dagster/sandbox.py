@@ -75,11 +75,11 @@ class Sandbox:
         result = project.execute(batches, events.append, tags)
         return Ran(result, events)
 
-    def dagster(self, code: str, home: Path | None = None) -> Any:
+    def dagster(self, code: str, home: Path | None = None, python: str = sys.executable) -> Any:
         """The value of ``out`` after the code has run beside a Dagster instance named ``instance``."""
         script = "import json, dagster as dg\ninstance = dg.DagsterInstance.get()\n" + textwrap.dedent(code)
         answer = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script + "\nprint(json.dumps(out))"],
+            [python, "-W", "ignore", "-c", script + "\nprint(json.dumps(out))"],
             env={**self.environ, "DAGSTER_HOME": str(home or self.folder.parent / "home")},
             capture_output=True,
             text=True,

@@ -384,10 +384,16 @@ def test_what_dagster_knows_afterwards(ran, sandbox):
             files=sorted(instance.get_dynamic_partitions("files")),
             region_tag=instance.get_run_by_id(region.run_id).tags["dagster/partition"],
             unknown=instance.has_asset_key(dg.AssetKey(["not", "there"])),
+            origin=[run.remote_job_origin.location_name, run.remote_job_origin.job_name],
+            listed=[one.run_id for one in instance.get_runs(dg.RunsFilter(
+                tags={{".dagster/repository": "__repository__@defs.py"}}), limit=100)],
         )
         """
     )
     assert out["status"] == "FAILURE"
+    assert out["origin"] == ["defs.py", "__ASSET_JOB"], "pages link to it, and can execute it again"
+    assert FIRST_RUN in out["listed"]
+    assert out["tags"]["dagster/max_retries"] == "0", "a daemon would, and nobody would record it"
     assert out["tags"]["trigger"] == "raw-trigger/test"
     assert out["tags"]["raw_batch"] == "1/9"
     assert out["outside"] == ["abc123", None, {"commit": "c0ffee", "size": 12}]

@@ -50,6 +50,13 @@ DEFS = """
         asset_checks=[has_rows])
 """
 
+ORIGINS = """
+    def origin(run):
+        return getattr(run, "remote_job_origin", None) or getattr(run, "external_job_origin", None)
+    found = [origin(run) for run in instance.get_runs()]
+    out = sorted({one.repository_origin.code_location_origin.location_name for one in found})
+"""
+
 
 @pytest.mark.skipif(not PYTHONS, reason="RAW_TRIGGER_DAGSTER_PYTHONS names no interpreters")
 @pytest.mark.parametrize("python", PYTHONS)
@@ -118,3 +125,5 @@ def test_probe_and_run(sandbox_factory, python):
     assert ran.target("raw/bad").error.message == "ValueError: line 3"
     assert ran.target("below").error.message == "upstream raw/bad failed"
     assert ran.target("checked").error.message == "asset check has_rows failed: rows: 0"
+    out = sandbox.dagster(ORIGINS, python=python)
+    assert out == ["shop.defs"], "pages show the runs under the code location"

@@ -41,8 +41,24 @@ def load_repositories(project: dict[str, Any]) -> list[tuple[str, Any]]:
         # While Dagster loads the code, it removes the first entry as the script's folder, and restores the
         # path afterwards. Assets need this entry for what they import when they run.
         sys.path.insert(0, directory)
-        out.extend((origin.location_name, repo) for repo in _repositories(target, directory))
+        for repo in _repositories(target, directory):
+            out.append((origin.location_name, repo))
+            _ORIGINS[id(repo)] = origin
     return out
+
+
+_ORIGINS: dict[int, Any] = {}
+"""Where the repositories came from that were loaded here; they live as long as the process."""
+
+
+def repository_origin(repo: Any) -> Any:
+    """Returns Dagster's name for the place of a repository; None if it was not loaded by this module."""
+    origin = _ORIGINS.get(id(repo))
+    if origin is None:
+        return None
+    module = sys.modules[type(origin).__module__]
+    make = getattr(module, "RemoteRepositoryOrigin", None) or module.ExternalRepositoryOrigin  # before 1.7
+    return make(origin, repo.name)
 
 
 def _origins(project: dict[str, Any]) -> list[Any]:

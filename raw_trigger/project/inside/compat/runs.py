@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import dagster
 
 from . import VERSION
+from .loading import repository_origin
 
 FIRST_RUN_TAG = "raw_first_run"
 """A tag of the second and later runs of a batch: the id of its first run, which may not exist."""
@@ -15,6 +17,9 @@ RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 RETRY_TAG = "dagster/will_retry"
 """Dagster's own, on a run that failed and that it will try again (from 1.8 on)."""
+_REPOSITORY_TAG = ".dagster/repository"
+_NO_RETRIES = {"dagster/max_retries": "0"}
+"""A daemon tries again what failed, if it knows where that is from; nobody would record what it makes."""
 INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
@@ -49,7 +54,15 @@ def execute(
         names = ", ".join(key.to_user_string() for key in keys)
         raise ValueError(f"Dagster {VERSION} cannot run these assets together: {names}")
 
+    origin = repository_origin(repo)
+    if origin is not None:
+        tags = {**tags, _REPOSITORY_TAG: origin.get_label(), **_NO_RETRIES}
+
     def relay(entry: Any) -> None:
+        nonlocal origin
+        if origin is not None:
+            _place(instance, run_id, origin.get_job_origin(job.name))
+            origin = None
         event = read_event(entry)
         if event is not None:
             listener(event)
@@ -71,6 +84,13 @@ def execute(
         return bool(result.success)
     finally:
         getattr(instance, "_subscribers", {}).pop(run_id, None)
+
+
+def _place(instance: Any, run_id: str, origin: Any) -> None:
+    """Says of a run to which code location it belongs: pages link to it, and can execute it again."""
+    # Dagster keeps this private. That a page lacks a link must not keep anything from being made.
+    with contextlib.suppress(Exception):
+        instance.run_storage.replace_job_origin(instance.get_run_by_id(run_id), origin)
 
 
 def read_event(entry: Any) -> dict[str, Any] | None:
