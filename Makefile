@@ -29,6 +29,13 @@ $(VENV)/dvc/.ready: $(READY)
 	$(VENV)/dvc/bin/python -m pip install --quiet --group dvc
 	@touch $@
 
+# What a deployment of Dagster has: a webserver, and PostgreSQL.
+$(VENV)/deployment/.ready: $(READY)
+	$(BIN)/python -m venv $(VENV)/deployment
+	$(VENV)/deployment/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/deployment/bin/python -m pip install --quiet --group deployment --editable .
+	@touch $@
+
 demo: $(READY)
 	$(BIN)/raw-trigger demo
 
@@ -36,7 +43,7 @@ test: $(READY) $(VENV)/dvc/.ready
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 SOAK ?= 2000
-soak: $(READY)
+soak: $(READY) $(VENV)/deployment/.ready
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -k "nothing or operations or every_commit or companies" \
 		tests/git/test_machine.py tests/git/test_checker.py tests/git/test_shapes.py tests/ci/test_interleaved.py tests/git/test_rows_machine.py tests/git/test_tracked_machine.py tests/git/test_contents.py tests/git/test_counting.py tests/ledger/test_processes.py \
 		tests/e2e/test_framework.py tests/e2e/test_hooks.py tests/e2e/test_history.py

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from raw_trigger.model.changes import show
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
-from raw_trigger.project.inside.compat.instance import check_result, latest_checks, report_check
+from raw_trigger.project.inside.compat.instance import current_checks, report_check
 from raw_trigger.revisions import from_arguments
 from raw_trigger.unattended import Hold
 
@@ -34,12 +34,16 @@ _OURS = "raw-trigger"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Holds what one check of an asset came to, and the same in words."""
+    """Holds what one check of an asset came to, and the same in words.
+
+    ``is_passing_by`` says that it will be another one soon, as the asset is being made.
+    """
 
     asset: str
     check: str
     passed: bool
     told: str
+    is_passing_by: bool = False
 
 
 def build_raw_checks(
@@ -124,11 +128,13 @@ def report(
     ours = [one for one in graph.asset_check_keys if one.name in _DESCRIPTIONS and _is_ours(repository, one)]
     if not ours:
         return
-    known = {key: check_result(one) for key, one in latest_checks(instance, ours).items()}
+    known = current_checks(instance, ours)
     by_name = {("/".join(one.asset_key.path), one.name): one for one in ours}
     for result in results(planner, plan, {asset for asset, _ in by_name}, holds, moving):
         key = by_name.get((result.asset, result.check))
-        if key is not None and known.get(key) != (result.passed, result.told):
+        if key is None or result.is_passing_by:
+            continue
+        if known.get(key) != (result.passed, result.told):
             report_check(instance, key, passed=result.passed, description=result.told)
 
 
@@ -150,32 +156,37 @@ def results(
     contents = plan.contents
     for one in plan.targets:
         gone.setdefault(one.target.asset, set()).update(path for path in one.paths if contents[path] is None)
-    left = _left(planner, plan, holds, moving)
+    coming = _coming(planner, plan, holds, moving)
+    left, made = _left(planner, plan, holds, coming), {one.asset for one in coming}
     for asset in sorted(assets):
         number, missing = files[asset], sorted(map(show, gone.get(asset, ())))
         told = "no raw file feeds it" if number == 0 else f"{number} raw file{'s' if number > 1 else ''}"
         told += f"; gone since it was made: {sample(missing)}" if missing else ""
-        yield Result(asset, PRESENT, number > 0 and not missing, told)
+        yield Result(asset, PRESENT, number > 0 and not missing, told, asset in made)
         why = left.get(asset, [])
         if planner.record is None:
             why = [f"nothing is recorded for '{plan.environment}'"]
-        yield Result(asset, CURRENT, not why, sample(why) if why else "it reflects its raw files")
+        words = sample(why) if why else "it reflects its raw files"
+        yield Result(asset, CURRENT, not why, words, asset in made and not why)
+
+
+def _coming(
+    planner: Planner, plan: Plan, holds: Mapping[str, Hold], moving: Collection[Target]
+) -> Set[Target]:
+    """What is being made, or will be as soon as what it waits for is made."""
+    coming = {one.target for one in plan.targets if one.target.text in planner.at_work} | {*moving}
+    waiting = [one for one in plan.targets if one.held and one.target.text not in holds]
+    more = coming
+    while more:
+        more = {one.target for one in waiting if not coming.isdisjoint(one.above)} - coming
+        coming |= more
+    return coming
 
 
 def _left(
-    planner: Planner, plan: Plan, holds: Mapping[str, Hold], moving: Collection[Target]
-) -> dict[str, list[str]]:
+    planner: Planner, plan: Plan, holds: Mapping[str, Hold], coming: Set[Target]
+) -> Mapping[str, Sequence[str]]:
     """What nobody is about to make, in words, by asset."""
-    coming = {one.target for one in plan.targets if one.target.text in planner.at_work} | {*moving}
-    more = coming
-    while more:  # what waits for something that is made will be made
-        more = {
-            one.target
-            for one in plan.targets
-            if one.held and one.target not in coming and not coming.isdisjoint(one.above)
-        }
-        more = {one for one in more if one.text not in holds}
-        coming |= more
     found: dict[str, list[str]] = {}
     for one in plan.targets:
         is_young = not planner.unsettled.isdisjoint(one.feeds)

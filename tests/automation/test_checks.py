@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import dagster as dg
 import pytest
 
@@ -13,7 +15,7 @@ ASSETS = ("a", "child", "part", "ext")
 CHECKED = """
 from raw_trigger.automation import build_raw_checks
 @dg.asset_check(asset=b, name="files_present")
-def own(): return dg.AssetCheckResult(passed=False, description="not raw-trigger's")
+def own(): return dg.AssetCheckResult(passed=True, description="not raw-trigger's")
 CHECKS = [build_raw_checks([a, child, part, "ext"], project=HERE), own]
 """
 DEFINITIONS = "defs = dg.Definitions(assets=ASSETS, jobs=[nightly], sensors=SENSORS, asset_checks=CHECKS)\n"
@@ -79,6 +81,19 @@ def test_a_failure_is_told_and_what_is_being_made_is_not(checked: Checked) -> No
     checked.carry_out(checked.tick().run_requests)
     checked.tick()
     assert checked.told("a")[CURRENT] == checked.told("child")[CURRENT] == CURRENTLY
+
+
+def test_told_again_after_a_materialization(checked: Checked) -> None:
+    """Dagster's pages take an older evaluation for one of older data."""
+    checked.tick()
+    with checked.instance() as instance:
+        dg.materialize([dg.asset(name="a")(lambda: None)], instance=instance)
+    before = checked.evaluations()
+    time.sleep(1.1)  # SQLite keeps no fractions of the second
+    checked.tick()
+    assert checked.evaluations() == before + 2
+    checked.tick()
+    assert checked.evaluations() == before + 2
 
 
 def test_files_that_are_gone(checked: Checked) -> None:

@@ -76,10 +76,21 @@ def latest_checks(instance: Any, keys: list[Any]) -> dict[Any, Any]:
     return {key: one for key, one in found.items() if one.status.value in ("SUCCEEDED", "FAILED")}
 
 
-def check_result(record: Any) -> tuple[bool, str | None]:
-    """Returns whether an evaluation passed, and its description."""
-    evaluation = record.event.dagster_event.event_specific_data
-    return bool(evaluation.passed), evaluation.description
+def current_checks(instance: Any, keys: list[Any]) -> dict[Any, tuple[bool, str | None]]:
+    """Returns whether asset checks passed and their descriptions, by their keys.
+
+    An evaluation from before the newest materialization is left out, as on Dagster's pages.
+    """
+    found = latest_checks(instance, keys)
+    records = instance.get_asset_records([key.asset_key for key in found]) if found else []
+    entries = {one.asset_entry.asset_key: one.asset_entry.last_materialization for one in records}
+    told = {}
+    for key, one in found.items():
+        made = entries.get(key.asset_key)
+        if made is None or made.run_id == one.run_id or made.timestamp < one.create_timestamp:
+            evaluation = one.event.dagster_event.event_specific_data
+            told[key] = bool(evaluation.passed), evaluation.description
+    return told
 
 
 def report_check(instance: Any, key: Any, *, passed: bool, description: str) -> None:
