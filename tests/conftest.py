@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,7 +165,7 @@ def project_class(
     from tests.support.tables import Pretended, Project
 
     if request.node.get_closest_marker("dagster") is not None:
-        monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+        monkeypatch.setenv("VIRTUAL_ENV", str(forks.dagster_environment()))
         return Project
     monkeypatch.setenv("VIRTUAL_ENV", str(environment(tmp_path / "pretended")))
     return Pretended

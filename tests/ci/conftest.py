@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.ci.ground import Ground
+from tests.support.forks import dagster_environment
 from tests.support.project import environment
 from tests.support.tables import Pretended, Project
 
@@ -26,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 def real_place(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Ground:
     """With Dagster itself."""
     top = tmp_path_factory.mktemp("ground")
-    return Ground(top, Path(sys.prefix), new_home(top / "dagster_home"), Project)
+    return Ground(top, dagster_environment(), new_home(top / "dagster_home"), Project)
 
 
 @pytest.fixture

@@ -250,7 +250,7 @@ class Ground:
             done = subprocess.run(
                 [*bounded(), *command(*args)],
                 cwd=clone.top,
-                env=dict(environ),
+                env={**environ, **({} if self.venv.name == "pretended" else {"VIRTUAL_ENV": sys.prefix})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -1,8 +1,9 @@
-"""Runs raw-trigger's command line in processes that are forked from one which has imported it.
+"""Runs raw-trigger's command line, and the projects' Dagster, in processes forked from one that has imported it.
 
-A command is a process like any other, with arguments, an environment, a working directory and three files of its
-own; it only does not wait 0.2 s for Python's imports. ``folder/raw-trigger`` stands in for the installed script: what
-is installed in a repository's hooks calls it.
+They are processes like any other, with arguments, an environment, a working directory and three files of their own;
+they only do not wait for Python's imports: 0.2 s, and more than a second for Dagster. ``folder/raw-trigger`` stands in
+for the installed script: what is installed in a repository's hooks calls it. :func:`dagster_environment` is a virtual
+environment whose interpreter has Dagster imported.
 """
 
 from __future__ import annotations
@@ -14,29 +15,45 @@ import io
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+import types
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _CLIENT = """\
 #!{python} -IS
-import json, os, socket, struct
+import json, os, signal, socket, struct, sys
+if {only!r} not in ("", *sys.argv[1:2]):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+passed_on = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
 door = socket.socket(socket.AF_UNIX)
 door.connect({door!r})
-import sys
 body = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 socket.send_fds(door, [struct.pack("!I", len(body))], [0, 1, 2])
 door.sendall(body)
+pid = struct.unpack("!i", door.recv(4))[0]
+for number in passed_on:
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, lambda number, _: os.kill(pid, number))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
 code = struct.unpack("!i", door.recv(4))[0]
 if code < 0:
+    if -code in passed_on:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)
 """
+_TOP = Path(__file__).resolve().parents[2]
+_INSIDE = str(_TOP / "raw_trigger/project/inside/__main__.py")
 
 
 class Program:
@@ -49,19 +66,12 @@ class Program:
     def __init__(self, folder: Path) -> None:
         self._door = str(folder / "door")
         self.script = folder / "raw-trigger"
-        self.script.write_text(_CLIENT.format(python=sys.executable, door=self._door))
-        self.script.chmod(0o755)
+        _write_client(self.script, self._door)
         # What install takes for the interpreter's own folder, and what goes on in the background is started with.
         python = folder / "python"
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.forks", self._door, str(self.script)],
-            cwd=Path(__file__).resolve().parents[2],
-            stdout=subprocess.PIPE,
-        )
-        assert self._server.stdout is not None
-        assert self._server.stdout.readline() == b"ready\n"
+        self._server = _started(self._door, str(self.script))
 
     def __enter__(self) -> Program:
         return self
@@ -101,6 +111,46 @@ def program() -> Program:
     return made
 
 
+def _write_client(script: Path, door: str, only: str = "") -> None:
+    script.write_text(_CLIENT.format(python=sys.executable, door=door, only=only))
+    script.chmod(0o755)
+
+
+def _started(*args: str) -> subprocess.Popen[bytes]:
+    """The process to fork from, once it has imported everything."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.forks", *args], cwd=_TOP, stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    return server
+
+
+@functools.cache
+def dagster_environment() -> Path:
+    """A virtual environment like this one, for projects, which loses no time with importing Dagster."""
+    folder = tempfile.TemporaryDirectory()
+    made, ours = Path(folder.name), Path(sys.prefix)
+    (made / "bin").mkdir()
+    shutil.copyfile(ours / "pyvenv.cfg", made / "pyvenv.cfg")
+    (made / "lib").symlink_to(ours / "lib")
+    for program in (ours / "bin").iterdir():
+        if not program.name.startswith("python"):
+            (made / "bin" / program.name).symlink_to(program)
+    door = str(made / "door")
+    _write_client(made / "bin/python", door, _INSIDE)
+    (made / "bin/python3").symlink_to("python")
+    server = _started(door)
+
+    def end() -> None:
+        server.kill()
+        server.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    return made
+
+
 def tool(cwd: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run raw-trigger as a user does in a folder, without colours."""
     return program().run(*args, cwd=cwd, env={**os.environ, "NO_COLOR": "1", **environ})
@@ -118,7 +168,7 @@ class Started:
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """What became of it."""
-        code = struct.unpack("!i", self._door.recv(4))[0]
+        code = struct.unpack("!ii", self._door.recv(8, socket.MSG_WAITALL))[1]
         self._door.close()
         said = []
         for file in self._files:
@@ -128,9 +178,7 @@ class Started:
         return subprocess.CompletedProcess(self._args, code, *said)
 
 
-def _serve(door: str, script: str) -> None:
-    _import_all()
-    sys.executable = str(Path(script).with_name("python"))
+def _serve(door: str, become: Callable[[list[str]], None]) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(door)
     listener.listen(64)
@@ -147,7 +195,12 @@ def _serve(door: str, script: str) -> None:
         for key, _ in selector.select():
             if key.fileobj is ended:
                 ended.recv(64)
-                _reap(children)
+                _reap(children, selector)
+                continue
+            if key.fileobj is not listener:  # who asked was killed
+                selector.unregister(key.fileobj)
+                for pid in [pid for pid, asked in children.items() if asked is key.fileobj]:
+                    os.kill(pid, signal.SIGKILL)
                 continue
             asked, _ = listener.accept()
             head, files, _, _ = socket.recv_fds(asked, 4, 3)
@@ -158,13 +211,16 @@ def _serve(door: str, script: str) -> None:
             if pid == 0:
                 for other in (listener, ended, wake, asked, *children.values()):
                     other.close()
-                _become(script, files, *json.loads(body))
+                _be(files, become, *json.loads(body))
             for file in files:
                 os.close(file)
             children[pid] = asked
+            with contextlib.suppress(BrokenPipeError):
+                asked.sendall(struct.pack("!i", pid))
+            selector.register(asked, selectors.EVENT_READ)
 
 
-def _reap(children: dict[int, socket.socket]) -> None:
+def _reap(children: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -172,11 +228,15 @@ def _reap(children: dict[int, socket.socket]) -> None:
                 return
             if pid in children:
                 with children.pop(pid) as asked, contextlib.suppress(BrokenPipeError):
+                    with contextlib.suppress(KeyError):
+                        selector.unregister(asked)
                     asked.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
 
 
-def _become(script: str, files: list[int], args: list[str], cwd: str, env: dict[str, str]) -> None:
-    """Be the command, in this process."""
+def _be(
+    files: list[int], become: Callable[[list[str]], None], args: list[str], cwd: str, env: dict[str, str]
+) -> None:
+    """Be the process that was asked for."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -187,10 +247,8 @@ def _become(script: str, files: list[int], args: list[str], cwd: str, env: dict[
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(env)
-        sys.argv = [script, *args]
-        import raw_trigger.cli
-
-        raw_trigger.cli.main()
+        time.tzset()
+        become(args)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
@@ -202,6 +260,44 @@ def _become(script: str, files: list[int], args: list[str], cwd: str, env: dict[
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _command_line(script: str) -> Callable[[list[str]], None]:
+    """Imports raw-trigger, and returns what is its command line then."""
+    _import_all()
+    sys.executable = str(Path(script).with_name("python"))
+
+    def become(args: list[str]) -> None:
+        sys.argv = [script, *args]
+        import raw_trigger.cli
+
+        raw_trigger.cli.main()
+
+    return become
+
+
+def _interpreter() -> Callable[[list[str]], None]:
+    """Imports Dagster, and returns what is an interpreter then that runs a file."""
+    import gc
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import dagster._core.workspace.load_target  # noqa: F401
+    for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+        del sys.modules[name]
+    path = sys.path[1:]  # without the folder that this was started in
+    gc.freeze()
+
+    def become(args: list[str]) -> None:
+        given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:] = [str(Path(args[0]).parent), *(one for one in given if one), *path]
+        sys.argv = args
+        main = types.ModuleType("__main__")
+        main.__file__ = args[0]
+        sys.modules["__main__"] = main
+        exec(compile(Path(args[0]).read_bytes(), args[0], "exec"), main.__dict__)
+
+    return become
 
 
 def _import_all() -> None:
@@ -230,4 +326,4 @@ def _import_all() -> None:
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:])
+    _serve(sys.argv[1], _command_line(sys.argv[2]) if sys.argv[2:] else _interpreter())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Repo
-from tests.support.forks import Program, Started
+from tests.support.forks import Program, Started, dagster_environment
 
 ROOT = "data/1_raw"
 Document = dict[str, Any]
@@ -106,7 +106,8 @@ class Ticking(Repo):
     def lay_again(self, code: str = CODE, rules: str = RULES, **settings: Any) -> None:
         """Write everything, commit it, and load the code."""
         listed = "".join(f"  - {line}\n" for line in rules.strip().splitlines())
-        dagster = {"python": sys.executable, "python_file": "definitions.py"}
+        python = str(dagster_environment() / "bin/python")
+        dagster = {"python": python, "python_file": "definitions.py"}
         lines = [f"{name}: {json.dumps(value)}" for name, value in {"dagster": dagster, **settings}.items()]
         text = "\n".join(lines) + f"\nassets:\n{listed}"
         self.write(
