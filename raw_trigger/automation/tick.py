@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
@@ -15,7 +17,7 @@ from raw_trigger import launches
 from raw_trigger.automation import checks
 from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
-from raw_trigger.automation.settings import AT_ONCE, SETTLE_SECONDS, enabled
+from raw_trigger.automation.settings import AT_ONCE, SETTLE_SECONDS, enabled, tick_seconds
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.lock import LockError, locked
 from raw_trigger.model.changes import show
@@ -26,6 +28,12 @@ from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.unattended import planned, stays_away
 
+_PART = 0.75
+"""Of the time that a tick has, what may be over when it asks for runs: asking takes some, too."""
+_TOO_LATE = (
+    "looking at the files took almost as long as Dagster waits for a tick: the next one, which knows them,"
+    " asks for what is due. If it never does, raise DAGSTER_{}_GRPC_TIMEOUT_SECONDS"
+)
 _NAMED = 3
 """Targets that the message of a tick names."""
 
@@ -81,6 +89,7 @@ def evaluate(context: Any, wanted: Wanted, face: str) -> Tick:
         context: Dagster's, of a sensor or a schedule.
         face: Which of the two.
     """
+    until = time.monotonic() + _PART * tick_seconds(face)
     try:
         if enabled() is False:
             return Tick((), "RAW_SCHEDULE_ENABLED is false")
@@ -91,6 +100,7 @@ def evaluate(context: Any, wanted: Wanted, face: str) -> Tick:
             instance=context.instance,
             warn=context.log.warning,
             dry=is_dry(context),
+            until=until,
         )
     except LockError as error:
         return Tick((), f"{error.message}; the next tick looks again")
@@ -116,6 +126,7 @@ def look(
     instance: Any,
     warn: Callable[[str], None],
     dry: bool = False,
+    until: float = math.inf,
 ) -> Tick:
     """Returns what is asked for now, after what was asked for before is settled.
 
@@ -124,6 +135,7 @@ def look(
         repository: Dagster's definition of the repository, as it is loaded here.
         warn: Told what the user should know.
         dry: Whether nothing is written.
+        until: When it is too late to ask for anything, by :func:`time.monotonic`: nobody would hear it.
 
     Raises:
         RawTriggerError: it cannot be known what to do, or somebody else is doing it.
@@ -150,6 +162,8 @@ def look(
         plan, holds = planned(planner, base, desired, wanted.settle_seconds)
         trigger, launcher = Trigger(planner), RequestLauncher(repository, instance, dry=dry)
         chosen = ready(plan, lambda one: wanted.has(one, launcher.assets), wanted.most)
+        if chosen.actionable and time.monotonic() > until:
+            return Tick((), _TOO_LATE.format(face.upper()))
         if dry:
             launcher.launch(
                 lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None

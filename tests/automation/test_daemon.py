@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.ticking import CODE, Ticking
+from tests.support.ticking import CODE, ROOT, RULES, Ticking
 
 RUNNING = CODE.replace(
     "settle=0)", "settle=0, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)"
@@ -130,3 +130,20 @@ def test_a_daemon_that_is_killed_again_and_again(shop_that_runs: Ticking) -> Non
         running.await_record()
     assert shop.plan()["targets"] == []
     assert set(shop.made()) == {"a", "b", "part|x", "under"}
+
+
+@pytest.mark.soak
+def test_a_file_that_takes_longer_than_a_tick(shop: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon gives the first tick up; what it has hashed the next one knows."""
+    shop.lay_again(RUNNING, RULES + "{path: huge.bin, asset: a}\n")
+    shop.adopt()
+    monkeypatch.setenv("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "3")
+    with daemon(shop) as running:
+        running.await_all(lambda: "every raw file is reflected" in running.log.read_text())
+        with (shop.top / ROOT / "huge.bin").open("wb") as huge:
+            huge.truncate(3 << 30)
+        running.await_all(lambda: bool(shop.truth()), 240)
+        running.await_all(lambda: not shop.plan()["targets"])
+        assert "Unable to reach the user code server" in running.log.read_text()
+    assert shop.made() == ["a"]
+    assert [run["face"] for run in shop.history()] == ["sensor"]

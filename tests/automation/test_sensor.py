@@ -37,6 +37,18 @@ def test_one_file_gives_one_run(shop: Ticking) -> None:
     assert shop.made() == ["a"]
 
 
+def test_a_tick_that_takes_too_long_asks_for_nothing(shop: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would hear it, and what it asks for would count as being made."""
+    shop.raw(a="2\n")
+    monkeypatch.setenv("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "0")
+    result = shop.tick()
+    assert asked(result) == []
+    assert result.skip_message.endswith("raise DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS")
+    assert [target["action"] for target in shop.plan()["targets"]] == ["materialize"]
+    monkeypatch.setenv("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "60")
+    assert asked(shop.tick()) == ["a"]
+
+
 def test_the_same_content_may_come_again(shop: Ticking) -> None:
     """A run key is used up for ever."""
     keys = []
