@@ -11,6 +11,7 @@ help:
 	@echo "make demo    the whole thing in a throwaway repository"
 	@echo "make test    all tests"
 	@echo "make soak    what takes long: SOAK=2000 series of steps over git, whole histories, whole tables"
+	@echo "make versions  the same with older Dagster: VERSIONS='1.7.16 1.9.13'"
 	@echo "make wheel   build it, and try the wheel without the sources"
 	@echo "make lint    ruff, mypy, docstrings, import-linter, shellcheck, zizmor"
 	@echo "make format  format the code"
@@ -49,9 +50,23 @@ soak: $(READY) $(VENV)/deployment/.ready
 		tests/e2e/test_framework.py tests/e2e/test_hooks.py tests/e2e/test_history.py
 	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -m soak
 
-# DAGSTER is an interpreter with the Dagster version to try, or several, separated by colons.
-versions: $(READY)
-	RAW_TRIGGER_DAGSTER_PYTHONS=$(DAGSTER) $(BIN)/python -m pytest tests/dagster/test_versions.py tests/dagster/test_never_made.py
+# The Dagster versions to try, each in an environment of its own; before 1.7 there are no sensors.
+VERSIONS ?= 1.5.14 1.7.16 1.9.13
+OLD := $(VERSIONS:%=$(VENV)/dagster-%)
+WITH_SENSORS := $(filter-out $(VENV)/dagster-1.5.% $(VENV)/dagster-1.6.%,$(OLD))
+SENSORS := test_sensor.py test_schedule.py test_checks.py test_quality.py
+empty :=
+space := $(empty) $(empty)
+versions: $(READY) $(OLD:%=%/.ready)
+	RAW_TRIGGER_DAGSTER_PYTHONS=$(subst $(space),:,$(OLD:%=$(CURDIR)/%/bin/python)) \
+		$(BIN)/python -m pytest tests/dagster/test_versions.py tests/dagster/test_never_made.py
+	set -e; for one in $(WITH_SENSORS); do $$one/bin/python -m pytest -W ignore $(SENSORS:%=tests/automation/%); done
+
+$(VENV)/dagster-%/.ready: $(READY)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet --group versions --editable . "dagster==$*"
+	@touch $@
 
 # Runs away from the sources, so that Python can import only the wheel.
 wheel:

@@ -302,7 +302,11 @@ class _Stage:
                 yield
             finally:
                 process.terminate()
-                process.wait()
+                try:
+                    process.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def wait_until_nothing_is_pending(self) -> str | None:
         """Returns, once everything is recorded, None; what is wrong if that takes too long."""

@@ -122,6 +122,7 @@ def test_the_cadence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert build_raw_schedule(cron_schedule="1 * * * *").cron_schedule == "1 * * * *"
 
 
+@pytest.mark.skipif(dg.__version__.startswith("1.7."), reason="Dagster 1.7 has no job of all assets")
 def test_the_raw_files_on_a_cadence(shop: Ticking) -> None:
     shop.lay_again(
         CODE.replace("SENSORS = [", "RAW_SCHEDULE = build_raw_schedule(project=HERE, settle=0)\nSENSORS = [")

@@ -14,6 +14,7 @@ from typing import Any
 from raw_trigger.model.project import DagsterOptions
 from raw_trigger.project import DagsterProject, ExecutionResult, RunBatch, RunTarget, TargetFinished
 from raw_trigger.project.messages import RunnerEvent
+from tests.support.forks import dagster_environment
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Sandbox:
     folder: Path
     environ: dict[str, str]
     options: DagsterOptions = field(default_factory=DagsterOptions)
+    python: str = field(default_factory=lambda: str(dagster_environment() / "bin/python"))
 
     def write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
@@ -59,7 +61,7 @@ class Sandbox:
             path.write_text(textwrap.dedent(text))
 
     def project(self, **options: Any) -> DagsterProject:
-        options.setdefault("python", sys.executable)
+        options.setdefault("python", self.python)
         return DagsterProject(
             directory=self.folder,
             options=DagsterOptions(**options),

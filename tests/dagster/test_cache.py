@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from raw_trigger.errors import ProjectError
+from tests.support.forks import dagster_environment
 
 FILES = {
     "defs.py": """
@@ -49,7 +50,9 @@ class Counted:
         self.cache = self.folder.parent / "cache" / "catalog.json"
         self.notes = self.folder.parent / "starts"
         python = self.folder.parent / "python"
-        python.write_text(f'#!/bin/sh\necho "$*" >> {self.notes}\nexec {sys.executable} "$@"\n')
+        python.write_text(
+            f'#!/bin/sh\necho "$*" >> {self.notes}\nexec {dagster_environment()}/bin/python "$@"\n'
+        )
         python.chmod(0o755)
         self.project = sandbox.project(python_file=("defs.py",), python=str(python))
         self.age()

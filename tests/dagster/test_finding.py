@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from raw_trigger.errors import ProjectError
@@ -132,7 +130,7 @@ def test_a_project_that_does_not_load(sandbox_factory, code, message):
     assert caught.value.message == f"the Dagster project does not load: {message}"
     assert caught.value.hint is not None
     assert caught.value.hint.startswith(
-        f"its Python is {sys.executable} (configured as dagster.python); `dagster: {{python: .venv/bin/python}}` "
+        f"its Python is {sandbox.python} (configured as dagster.python); `dagster: {{python: .venv/bin/python}}` "
         "in raw-trigger.yaml names another; `dagster definitions validate` in the project's folder shows the same; "
     )
     assert caught.value.detail is not None

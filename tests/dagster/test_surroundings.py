@@ -19,6 +19,19 @@ from raw_trigger.lock import locked
 from raw_trigger.project.child import PROGRAMS
 from tests.dagster.sandbox import batch
 
+
+@pytest.fixture(scope="module")
+def sandbox_factory(sandbox_factory):
+    """With interpreters that are started, not forked: processes and what they find around them matter here."""
+
+    def make(*args, **environ):
+        found = sandbox_factory(*args, **environ)
+        found.python = sys.executable
+        return found
+
+    return make
+
+
 SIMPLE = "import dagster as dg\n@dg.asset\ndef a(): ...\n"
 
 
@@ -229,7 +242,7 @@ def test_an_interruption_closes_the_run(sandbox_factory, number):
             from tests.dagster.sandbox import Sandbox, batch
             # Whatever started the tests may ignore it, as a shell does for what it runs in the background.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r})
+            sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r}, python=sys.executable)
             def tell(event):
                 print(type(event).__name__, getattr(event, "asset", ""), getattr(event, "status", ""))
             batches = [batch(1, "slow", "later"), batch(2, "done")]
@@ -295,9 +308,10 @@ def test_a_runner_without_its_parent_that_does_not_end_is_killed(sandbox_factory
             from pathlib import Path
             from raw_trigger.lock import runner_lock
             from raw_trigger.project import child
+            import sys
             from tests.dagster.sandbox import Sandbox, batch
             child.PATIENCE_SECONDS = 1
-            sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r})
+            sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r}, python=sys.executable)
             lock = runner_lock(Path({str(locks)!r}), "local")
             sandbox.project(python_file=("defs.py",)).execute([batch(1, "stubborn")], print, lock=lock)
             """
