@@ -44,11 +44,13 @@ test: $(READY) $(VENV)/dvc/.ready
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 SOAK ?= 2000
+# One test at a time: a few of them take most of an hour each.
+ONE_BY_ONE := --numprocesses 2 --dist load --maxschedchunk 1
 soak: $(READY) $(VENV)/deployment/.ready
-	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -k "nothing or operations or every_commit or companies" \
+	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest $(ONE_BY_ONE) -k "nothing or operations or every_commit or companies" \
 		tests/git/test_machine.py tests/git/test_checker.py tests/git/test_shapes.py tests/ci/test_interleaved.py tests/git/test_rows_machine.py tests/git/test_tracked_machine.py tests/git/test_contents.py tests/git/test_counting.py tests/ledger/test_processes.py \
 		tests/e2e/test_framework.py tests/e2e/test_hooks.py tests/e2e/test_history.py
-	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest --numprocesses 2 -m soak
+	RAW_TRIGGER_SOAK=$(SOAK) $(BIN)/python -m pytest $(ONE_BY_ONE) -m soak
 
 # The Dagster versions to try, each in an environment of its own; before 1.7 there are no sensors.
 VERSIONS ?= 1.5.14 1.7.16 1.9.13
