@@ -15,7 +15,6 @@ from raw_trigger.mapping.rules import unknown_asset
 from raw_trigger.model.assets import Partitions
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.planner import Planner
-from raw_trigger.revisions import from_arguments
 
 CellState = Literal["recorded", "assumed", "pending", "failed", "no file", "no partition"]
 
@@ -63,9 +62,7 @@ def grids(planner: Planner, assets: Collection[str] = ()) -> list[Grid]:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
         if catalog.assets[key].partitions is None:
             raise UsageError(f"asset '{key}' is not partitioned", "name one that is")
-    workspace = planner.workspace
-    base, desired = from_arguments(workspace.repo, workspace.environment, [])
-    plan = planner.plan(planner.detect(base, desired), launching=True)
+    plan = planner.pending()
     known = assumptions(planner)
     fed: dict[str, set[str]] = {}
     assumed: dict[str, set[str]] = {}

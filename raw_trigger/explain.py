@@ -28,7 +28,6 @@ from raw_trigger.model.record import Again
 from raw_trigger.planner import Planner
 from raw_trigger.planning.asked import no_key
 from raw_trigger.repo import diff
-from raw_trigger.revisions import from_arguments
 from raw_trigger.workspace.roots import spellings
 
 # The path is planned as if it had just been added; then only a file without rows is unchanged.
@@ -90,8 +89,7 @@ class Explainer:
         self._recorded = None if record is None else planner.record_under(self._rules, record)
         base = self._recorded.tree if self._recorded else self._repo.empty_tree
         watched = planner.tracked.watched(base, Desired("worktree", WORKTREE))
-        against = from_arguments(self._repo, planner.workspace.environment, [])
-        self._plan = planner.plan(planner.detect(*against), launching=True)
+        self._plan = planner.pending()
         self._due = self._plan.due
         changes, _ = planner.tracked.changes(diff.to_worktree(self._repo, base, watched), base)
         self._changes = {change.path: change for change in changes}

@@ -32,6 +32,7 @@ from raw_trigger.repo import diff
 from raw_trigger.repo.code import code_of
 from raw_trigger.repo.links import Links
 from raw_trigger.repo.listing import Listing
+from raw_trigger.revisions import from_arguments
 from raw_trigger.workspace.places import named_instance, shown_instance
 from raw_trigger.workspace.roots import require_roots
 from raw_trigger.workspace.workspace import Workspace
@@ -202,6 +203,12 @@ class Planner:
                 raise
             certain = False
         return plan if certain else self._made(changes, self.catalog(), record, launching)
+
+    def pending(self) -> Plan:
+        """Returns the plan for what differs on disk from what is recorded; without a record, from HEAD."""
+        workspace = self.workspace
+        base, desired = from_arguments(workspace.repo, workspace.environment, [])
+        return self.plan(self.detect(base, desired), launching=True)
 
     def require_instance(self, record: Record) -> None:
         """Raises an error where the record is about the assets of another Dagster instance.

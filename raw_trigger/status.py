@@ -14,7 +14,6 @@ from raw_trigger.planner import Planner
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.commits import headline
-from raw_trigger.revisions import from_arguments
 from raw_trigger.workspace.places import environments_of_others
 from raw_trigger.workspace.worktrees import of_missing_worktrees
 
@@ -97,8 +96,7 @@ def status_of(planner: Planner) -> Status:
     """
     workspace = planner.workspace
     repo = workspace.repo
-    base, desired = from_arguments(repo, workspace.environment, [])
-    plan = planner.plan(planner.detect(base, desired), launching=True)
+    plan = planner.pending()
     head = repo.head()
     tip = repo.empty_tree if head is None else head.tree
     is_foreign, is_gone = environments_of_others(repo, workspace.config), of_missing_worktrees(repo)

@@ -20,7 +20,6 @@ from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
 from raw_trigger.project.inside.compat.instance import current_checks, report_check
-from raw_trigger.revisions import from_arguments
 from raw_trigger.unattended import Hold
 
 PRESENT, CURRENT = "files_present", "recorded_is_current"
@@ -98,11 +97,8 @@ def _key(asset: Any) -> dg.AssetKey:
 def _looked(start: Path, environment: str | None, assets: Set[str]) -> Iterator[Result]:
     """What the checks come to, for somebody who knows nothing yet."""
     try:
-        workspace = workspace_here(start, environment)
-        planner = Planner(workspace)
-        base, desired = from_arguments(workspace.repo, workspace.environment, [])
-        plan = planner.plan(planner.detect(base, desired), launching=True)
-        yield from results(planner, plan, assets, {}, ())
+        planner = Planner(workspace_here(start, environment))
+        yield from results(planner, planner.pending(), assets, {}, ())
     except RawTriggerError as error:
         for asset in sorted(assets):
             yield from (Result(asset, check, False, error.line) for check in _DESCRIPTIONS)
@@ -157,7 +153,7 @@ def results(
     for one in plan.targets:
         gone.setdefault(one.target.asset, set()).update(path for path in one.paths if contents[path] is None)
     coming = _coming(planner, plan, holds, moving)
-    left, made = _left(planner, plan, holds, coming), {one.asset for one in coming}
+    left, made = _left(plan, holds, coming), {one.asset for one in coming}
     for asset in sorted(assets):
         number, missing = files[asset], sorted(map(show, gone.get(asset, ())))
         told = "no raw file feeds it" if number == 0 else f"{number} raw file{'s' if number > 1 else ''}"
@@ -173,8 +169,14 @@ def results(
 def _coming(
     planner: Planner, plan: Plan, holds: Mapping[str, Hold], moving: Collection[Target]
 ) -> Set[Target]:
-    """What is being made, or will be as soon as what it waits for is made."""
-    coming = {one.target for one in plan.targets if one.target.text in planner.at_work} | {*moving}
+    """What is being made, or will be as soon as what it waits for is made, or written."""
+    at_work = planner.at_work
+    coming = {
+        one.target
+        for one in plan.targets
+        if one.target.text in at_work or not planner.unsettled.isdisjoint(one.feeds)
+    }
+    coming |= {*moving}
     waiting = [one for one in plan.targets if one.held and one.target.text not in holds]
     more = coming
     while more:
@@ -183,14 +185,11 @@ def _coming(
     return coming
 
 
-def _left(
-    planner: Planner, plan: Plan, holds: Mapping[str, Hold], coming: Set[Target]
-) -> Mapping[str, Sequence[str]]:
+def _left(plan: Plan, holds: Mapping[str, Hold], coming: Set[Target]) -> Mapping[str, Sequence[str]]:
     """What nobody is about to make, in words, by asset."""
     found: dict[str, list[str]] = {}
     for one in plan.targets:
-        is_young = not planner.unsettled.isdisjoint(one.feeds)
-        if one.target in coming or one.settles or one.waits or is_young:
+        if one.target in coming or one.settles or one.waits:
             continue
         hold = holds.get(one.target.text)
         why = (one.reason if hold is None else hold.reason) or "it is pending"
