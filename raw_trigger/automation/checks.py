@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +11,26 @@ from typing import Any
 
 import dagster as dg
 
-from raw_trigger.assumed import fed_files
 from raw_trigger.automation.loaded import workspace_here
 from raw_trigger.automation.settings import folder
+from raw_trigger.content.feeding import desired_paths
 from raw_trigger.errors import RawTriggerError
-from raw_trigger.model.changes import show
+from raw_trigger.model.changes import NOTHING, show
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
 from raw_trigger.project.inside.compat.instance import current_checks, report_check
+from raw_trigger.project.inside.compat.runs import OWN_CHECKS
 from raw_trigger.unattended import Hold
+from raw_trigger.workspace.workspace import Workspace
 
 PRESENT, CURRENT = "files_present", "recorded_is_current"
 _DESCRIPTIONS = {
-    PRESENT: "The raw files that it is made from are there.",
+    PRESENT: "There are raw files that it is made from.",
     CURRENT: "It reflects all raw files that it is made from, or is being made.",
 }
 _OURS = "raw-trigger"
-"""The metadata that tells these checks from others of the same name."""
+"""The metadata that tells these checks from others of the same name: whose files they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +50,34 @@ class Result:
 def build_raw_checks(
     assets: Iterable[Any],
     *,
-    name: str = "raw_checks",
     project: str | os.PathLike[str] | None = None,
     environment: str | None = None,
 ) -> dg.AssetChecksDefinition:
     """Returns two checks for each of the assets: `files_present` and `recorded_is_current`.
 
-    Sensors and schedules of raw-trigger report them without a run as soon as a result is another one; for
-    external assets, too. They are executable as well, and take part in the runs of their assets. A failure
-    warns, and keeps nothing from being made.
+    The sensor and the schedule of the same project and environment report them without a run, as soon as a
+    result is another one; for external assets, too. Runs of raw-trigger leave them out; any other run of the
+    assets executes them. A failure warns, and keeps nothing from being made.
 
     Args:
         assets: Assets, or their keys.
-        name: The name of what executes them.
         project: A folder of the project; None: the folder in which Dagster was started.
         environment: The environment that is recorded; None: as raw-trigger.yaml says.
     """
     start = folder(project)
-    keys = [key for one in assets for key in (getattr(one, "keys", None) or [_key(one)])]
+    given = [assets] if isinstance(assets, str) else assets
+    keys = sorted({key for one in given for key in _keys(one)}, key=lambda key: list(key.path))
+    about = {"project": None if start is None else str(start), "environment": environment}
     specs = [
-        dg.AssetCheckSpec(check, asset=key, description=text, metadata={_OURS: True})
+        dg.AssetCheckSpec(check, asset=key, description=text, metadata={_OURS: about})
         for key in keys
         for check, text in _DESCRIPTIONS.items()
     ]
 
     # Dagster reads annotations, and does not understand them as text.
     def raw_checks(context):  # type: ignore[no-untyped-def]
+        if "raw_launch" in context.run.tags:
+            return  # what is read now would count as read by the assets, and is not recorded yet
         wanted = context.selected_asset_check_keys
         names = {"/".join(one.asset_key.path) for one in wanted}
         for result in _looked(start or Path.cwd(), environment, names):
@@ -87,11 +91,15 @@ def build_raw_checks(
                     description=result.told,
                 )
 
-    return dg.multi_asset_check(name=name, specs=specs, can_subset=True)(raw_checks)
+    # Definitions want a name for each.
+    told = hashlib.sha256(repr((keys, about)).encode()).hexdigest()[:8]
+    return dg.multi_asset_check(name=f"{OWN_CHECKS}_{told}", specs=specs, can_subset=True)(raw_checks)
 
 
-def _key(asset: Any) -> dg.AssetKey:
-    return dg.AssetKey.from_coercible(getattr(asset, "key", asset))
+def _keys(asset: Any) -> Iterable[dg.AssetKey]:
+    if isinstance(asset, str):
+        return [dg.AssetKey(asset.split("/"))]
+    return getattr(asset, "keys", None) or [dg.AssetKey.from_coercible(getattr(asset, "key", asset))]
 
 
 def _looked(start: Path, environment: str | None, assets: Set[str]) -> Iterator[Result]:
@@ -104,6 +112,14 @@ def _looked(start: Path, environment: str | None, assets: Set[str]) -> Iterator[
             yield from (Result(asset, check, False, error.line) for check in _DESCRIPTIONS)
 
 
+def own_checks(repository: Any) -> Mapping[Any, Mapping[str, str | None]]:
+    """Returns the keys of these checks in a repository, each with whose files it is about."""
+    graph = repository.asset_graph
+    named = (one for one in graph.asset_check_keys if one.name in _DESCRIPTIONS)
+    found = {one: (graph.get_check_spec(one).metadata or {}).get(_OURS) for one in named}
+    return {one: getattr(about, "value", about) for one, about in found.items() if about is not None}
+
+
 def report(
     planner: Planner,
     plan: Plan,
@@ -113,19 +129,24 @@ def report(
     repository: Any,
     instance: Any,
 ) -> None:
-    """Reports, without a run, the checks of the repository whose result is not the one that was told last.
+    """Reports, without a run, the checks about these files whose result is not the one that was told last.
 
     Args:
         plan: What the working tree differs in from what is recorded.
         holds: The targets, as text, that have to wait.
         moving: Those that are about to be made.
     """
-    graph = repository.asset_graph
-    ours = [one for one in graph.asset_check_keys if one.name in _DESCRIPTIONS and _is_ours(repository, one)]
-    if not ours:
+    mine: dict[tuple[str | None, str | None], bool] = {}
+    keys = []
+    for key, about in own_checks(repository).items():
+        whose = (about["project"], about["environment"])
+        if whose not in mine:
+            mine[whose] = _is_about(planner.workspace, *whose)
+        keys += [key] if mine[whose] else []
+    if not keys:
         return
-    known = current_checks(instance, ours)
-    by_name = {("/".join(one.asset_key.path), one.name): one for one in ours}
+    known = current_checks(instance, keys)
+    by_name = {("/".join(one.asset_key.path), one.name): one for one in keys}
     for result in results(planner, plan, {asset for asset, _ in by_name}, holds, moving):
         key = by_name.get((result.asset, result.check))
         if key is None or result.is_passing_by:
@@ -134,9 +155,14 @@ def report(
             report_check(instance, key, passed=result.passed, description=result.told)
 
 
-def _is_ours(repository: Any, key: Any) -> bool:
-    spec = repository.asset_graph.get_check_spec(key)
-    return _OURS in (spec.metadata or {})
+def _is_about(workspace: Workspace, project: str | None, environment: str | None) -> bool:
+    """Whether this is the workspace that a check is about."""
+    try:
+        other = workspace_here(Path(project or Path.cwd()), environment)
+    except RawTriggerError:
+        return False
+    here = (workspace.repo.git_dir, workspace.config.folder, workspace.environment)
+    return (other.repo.git_dir, other.config.folder, other.environment) == here
 
 
 def results(
@@ -147,23 +173,33 @@ def results(
     Args:
         assets: Their keys.
     """
-    files = Counter(asset for asset, _ in {(t.asset, path) for path, t in fed_files(planner)})
-    gone: dict[str, set[bytes]] = {}
-    contents = plan.contents
-    for one in plan.targets:
-        gone.setdefault(one.target.asset, set()).update(path for path in one.paths if contents[path] is None)
     coming = _coming(planner, plan, holds, moving)
-    left, made = _left(plan, holds, coming), {one.asset for one in coming}
+    left, made = _left(planner, plan, holds, coming), {one.asset for one in coming}
+    fed = _fed(planner, assets)
     for asset in sorted(assets):
-        number, missing = files[asset], sorted(map(show, gone.get(asset, ())))
-        told = "no raw file feeds it" if number == 0 else f"{number} raw file{'s' if number > 1 else ''}"
-        told += f"; gone since it was made: {sample(missing)}" if missing else ""
-        yield Result(asset, PRESENT, number > 0 and not missing, told, asset in made)
+        told = "there are raw files" if asset in fed else "no raw file feeds it"
+        yield Result(asset, PRESENT, asset in fed, told, asset in made)
         why = left.get(asset, [])
         if planner.record is None:
             why = [f"nothing is recorded for '{plan.environment}'"]
         words = sample(why) if why else "it reflects its raw files"
         yield Result(asset, CURRENT, not why, words, asset in made and not why)
+
+
+def _fed(planner: Planner, assets: Set[str]) -> Set[str]:
+    """Those of the assets that are made from a raw file that is there; no file is read for it."""
+    rules = planner.rules(planner.known_catalog())
+    found: set[str] = set()
+    direct: set[str] = set()
+    for path, _ in desired_paths(planner.workspace.repo, planner.tracked, NOTHING.desired):
+        match = rules.match(path)
+        new = set() if match is None else {one.asset for one in match.targets} - direct
+        if new:
+            direct |= new
+            found |= new | rules.below(new)
+        if found >= assets:
+            break
+    return found & assets
 
 
 def _coming(
@@ -185,7 +221,9 @@ def _coming(
     return coming
 
 
-def _left(plan: Plan, holds: Mapping[str, Hold], coming: Set[Target]) -> Mapping[str, Sequence[str]]:
+def _left(
+    planner: Planner, plan: Plan, holds: Mapping[str, Hold], coming: Set[Target]
+) -> Mapping[str, Sequence[str]]:
     """What nobody is about to make, in words, by asset."""
     found: dict[str, list[str]] = {}
     for one in plan.targets:
@@ -194,8 +232,13 @@ def _left(plan: Plan, holds: Mapping[str, Hold], coming: Set[Target]) -> Mapping
         hold = holds.get(one.target.text)
         why = (one.reason if hold is None else hold.reason) or "it is pending"
         found.setdefault(one.target.asset, []).append(f"{one.target.text}: {why}")
-    for change in plan.waiting:
-        for target in change.targets:
-            words = f"{target.text}: {show(change.change.path)} {change.reason}"
-            found.setdefault(target.asset, []).append(words)
+    for change in plan.changes:
+        if change in plan.waiting or change.unreadable:
+            for target in change.targets:
+                words = f"{target.text}: {show(change.change.path)} {change.reason}"
+                found.setdefault(target.asset, []).append(words)
+    rules = planner.rules(planner.known_catalog())
+    for asset in [*found]:
+        for below in rules.below([asset]) - found.keys():
+            found[below] = [f"{below}: {asset} does not reflect its raw files"]
     return found

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from dagster import AssetKey, RunRequest
 
+from raw_trigger.automation.checks import own_checks
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.launch.batches import outcome_of, run_batches
 from raw_trigger.model.outcome import Lack, TargetOutcome, Why
@@ -42,6 +43,9 @@ class RequestLauncher:
         self._project = Project(instance, [("", repository)])
         self._instance = instance
         self._above = Above(instance, self._project.node_of)
+        own = own_checks(repository)
+        self._own_checks = {one.asset_key for one in own}
+        self._checks = [one for one in repository.asset_graph.asset_check_keys if one not in own]
         self._dry = dry
         self.requests: list[RunRequest] = []
         self.partitions: list[Any] = []
@@ -135,7 +139,11 @@ class RequestLauncher:
             tags |= {RANGE_START_TAG: partition[0], RANGE_END_TAG: partition[1]}
             partition = None
         keys = [*first, *dict.fromkeys(AssetKey(list(one.asset)) for one in batch.targets)]
-        named = {"job_name": batch.job} if batch.job is not None else {"asset_selection": keys}
+        named: dict[str, Any] = {"asset_selection": keys}
+        if batch.job is not None:
+            named = {"job_name": batch.job}
+        elif not self._own_checks.isdisjoint(keys):
+            named["asset_check_keys"] = [one for one in self._checks if one.asset_key in keys]
         # The same content may come again: Dagster makes no second run of a key, ever.
         key = f"{order.plan.fingerprint[:16]}-{order.tags['raw_launch'][:8]}-{batch.number}"
         self.requests.append(

@@ -55,9 +55,9 @@ CURRENTLY = (True, "it reflects its raw files")
 
 def test_they_are_told_without_a_run_when_they_change(checked: Checked) -> None:
     checked.tick()
-    fine = {PRESENT: (True, "1 raw file"), CURRENT: CURRENTLY}
+    fine = {PRESENT: (True, "there are raw files"), CURRENT: CURRENTLY}
     assert checked.told("a") == checked.told("child") == checked.told("ext") == fine
-    assert checked.told("part")[PRESENT] == (True, "2 raw files")
+    assert checked.told("part")[PRESENT] == (True, "there are raw files")
     assert checked.told("b") == {}, "a check of the same name that is not ours"
     assert checked.evaluations() == 8
     checked.tick()
@@ -96,13 +96,10 @@ def test_told_again_after_a_materialization(checked: Checked) -> None:
     assert checked.evaluations() == before + 2
 
 
-def test_files_that_are_gone(checked: Checked) -> None:
-    checked.raw(part__x=None)
+def test_the_last_file_is_gone(checked: Checked) -> None:
+    checked.raw(a=None)
     checked.tick()
-    assert checked.told("part")[PRESENT] == (
-        False,
-        "1 raw file; gone since it was made: data/1_raw/part/x.csv",
-    )
+    assert checked.told("a")[PRESENT] == (False, "no raw file feeds it")
 
 
 def test_a_run_that_nobody_records_leaves_it_pending(checked: Checked) -> None:
@@ -110,10 +107,58 @@ def test_a_run_that_nobody_records_leaves_it_pending(checked: Checked) -> None:
     checked.raw(a="2\n")
     requests = [dg.RunRequest(asset_selection=[dg.AssetKey("a")])]
     checked.carry_out(requests)
-    passed, told = checked.told("a")[CURRENT]
-    assert (passed, told) == (False, "a: it is pending")
+    assert checked.told("a")[CURRENT] == (False, "a: it is pending")
     assert checked.tool("run").returncode == 0
+    checked.tick()
     assert checked.told("a")[CURRENT] == CURRENTLY
+
+
+def test_an_asset_that_fails_beside_one_that_does_not(checked: Checked) -> None:
+    """Runs of ours leave the checks out: they would be skipped for both, and read files for both."""
+    checked.raw(a="bad\n", b="2\n", ext="2\n")
+    requests = checked.tick().run_requests
+    assert "raw_trigger_checks" not in str([one.asset_check_keys for one in requests])
+    checked.carry_out(requests)
+    assert checked.made() == ["a", "b", "under"]
+    assert checked.tick().skip_message.startswith("a: it failed with this content: again in")
+    assert checked.told("a")[CURRENT] == (False, "a: it failed with this content")
+
+
+def test_what_is_made_by_hand_reads_its_own_files_only(checked: Checked) -> None:
+    checked.raw(a="2\n", b="2\n", part__x="2\n")
+    done = checked.tool("run")
+    assert (done.returncode, checked.made()) == (0, ["a", "b", "child", "part|x"])
+    assert "feed" not in done.stderr
+
+
+def test_a_deletion_that_may_not_be_one(checked: Checked) -> None:
+    checked.lay_again((CODE + CHECKED).replace("settle=0", "settle=60"))
+    checked.raw(part__x=None)
+    assert "is still being written" in checked.tick().skip_message
+    assert checked.told("part") == {}, "until it is known"
+
+
+@pytest.mark.parametrize(("sensor", "number"), [("raw_job_sensor", 0), ("raw_sensor", 8)])
+def test_one_sensor_tells(checked: Checked, sensor: str, number: int) -> None:
+    checked.tick(sensor)
+    assert checked.evaluations() == number
+
+
+def test_another_environment_or_project(checked: Checked) -> None:
+    for other in ('environment="zz"', 'project=HERE / ".."'):
+        checked.lay_again(CODE + CHECKED.replace("project=HERE", other))
+        checked.tick()
+        assert checked.evaluations() == 0, other
+
+
+def test_what_stands_in_the_way(checked: Checked) -> None:
+    """Also of what is made from that."""
+    checked.lay_again(CODE + CHECKED, downstream="all", on_delete="fail")
+    checked.adopt()
+    checked.raw(a=None)
+    checked.tick()
+    assert not checked.told("a")[CURRENT][0]
+    assert checked.told("child")[CURRENT] == (False, "child: a does not reflect its raw files")
 
 
 def test_they_never_refuse_a_run(checked: Checked) -> None:
@@ -137,5 +182,6 @@ def test_keys_are_what_dagster_takes_for_them() -> None:
     def two(): ...  # type: ignore[no-untyped-def]
 
     definition = dg.AssetSpec(["one", "two"])
-    found = list(build_raw_checks([two, definition, "q", dg.AssetKey(["r", "s"])]).check_keys)
-    assert {"/".join(one.asset_key.path) for one in found} == {"x", "y/z", "one/two", "q", "r/s"}
+    found = list(build_raw_checks([two, definition, "q", "t/u", dg.AssetKey(["r", "s"])]).check_keys)
+    assert {"/".join(one.asset_key.path) for one in found} == {"x", "y/z", "one/two", "q", "t/u", "r/s"}
+    assert [one.asset_key.path for one in build_raw_checks("ab").check_keys] == [["ab"], ["ab"]]

@@ -122,7 +122,7 @@ def test_pages_and_runs(deployed: tuple[Ticking, Deployment]) -> None:
     assert [one["status"] for one in runs].count("FAILURE") == 1
 
 
-ONE = ("SUCCEEDED", "1 raw file")
+ONE = ("SUCCEEDED", "there are raw files")
 FAILED = "a: it failed with this content"
 
 

@@ -17,6 +17,8 @@ RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 RETRY_TAG = "dagster/will_retry"
 """Dagster's own, on a run that failed and that it will try again (from 1.8 on)."""
+OWN_CHECKS = "raw_trigger_checks"
+"""How the steps of our own asset checks are called; they tell nothing in a run of ours."""
 _REPOSITORY_TAG = ".dagster/repository"
 _NO_RETRIES = {"dagster/max_retries": "0"}
 """A daemon tries again what failed, if it knows where that is from; nobody would record what it makes."""
@@ -99,7 +101,7 @@ def read_event(entry: Any) -> dict[str, Any] | None:
     The part has ``type``, ``step``, and depending on the type ``asset``, ``error``…
     """
     event = entry.dagster_event
-    if event is None:
+    if event is None or (event.step_key or "").startswith(OWN_CHECKS):
         return None
     kind = event.event_type_value
     data = event.event_specific_data
