@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -298,9 +299,11 @@ class _Stage:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
                 yield
             finally:
+                signal.signal(signal.SIGTERM, before)
                 process.terminate()
                 try:
                     process.wait(timeout=30)

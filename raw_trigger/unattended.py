@@ -11,6 +11,7 @@ from raw_trigger.content.disk import last_change
 from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.history import Repeat
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
+from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace.workspace import Workspace
@@ -92,6 +93,13 @@ def planned(
     return planner.plan(found, launching=True) if holds or young else plan, holds
 
 
+def remarks(plan: Plan) -> tuple[str, ...]:
+    """Returns what somebody should know of a plan, in words."""
+    paths = [show(one.change.path) for one in plan.unmapped]
+    unmapped = [f"nothing is made from {sample(paths)}; add a rule or `ignore: true`"] if paths else []
+    return (*plan.errors, *plan.warnings, *unmapped)
+
+
 def _left(repo: Repository, path: bytes, seconds: float) -> float:
     """For how many seconds a file may not be whole yet, or come back."""
     return seconds - (time.time() - last_change(repo, path))
@@ -109,17 +117,21 @@ def held(
     """
     contents, found = plan.contents, {}
     for one in plan.actionable:
-        hold = _written(one, young) or _again(one, repeats.get(one.target), contents, now)
+        hold = _written(one, young, contents) or _again(one, repeats.get(one.target), contents, now)
         if hold is not None:
             found[one.target.text] = hold
     return found
 
 
-def _written(target: PlannedTarget, young: Mapping[bytes, float]) -> Hold | None:
+def _written(
+    target: PlannedTarget, young: Mapping[bytes, float], contents: Mapping[bytes, str | None]
+) -> Hold | None:
     writing = sorted(path for path in target.feeds if path in young)
     if not writing:
         return None
-    return Hold(f"{show(writing[0])} is still being written", max(young[path] for path in writing))
+    is_gone = contents.get(writing[0], "") is None
+    why = f"{show(writing[0])} " + ("was deleted just now" if is_gone else "is still being written")
+    return Hold(why, max(young[path] for path in writing))
 
 
 def _again(

@@ -17,7 +17,7 @@ from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
-from raw_trigger.unattended import Hold, planned, stays_away
+from raw_trigger.unattended import Hold, planned, remarks, stays_away
 from raw_trigger.workspace.workspace import Workspace
 
 FACE = "watch"
@@ -163,7 +163,7 @@ def look(
         for one in plan.actionable:
             say(f"{one.action} {one.target.text}" + (f" ({one.reason})" if one.reason else ""))
         outcome = trigger.run(plan, runs, face=FACE, on_target=lambda done: say(told_of(done)))
-    for warning in (*plan.errors, *plan.warnings, *trigger.warnings):
+    for warning in (*remarks(plan), *trigger.warnings):
         warn(warning)
     return "; ".join([*_ended(outcome), *waits]), holds
 

@@ -125,7 +125,6 @@ def report(
     plan: Plan,
     holds: Mapping[str, Hold],
     moving: Collection[Target],
-    *,
     repository: Any,
     instance: Any,
 ) -> None:
@@ -161,6 +160,7 @@ def _is_about(workspace: Workspace, project: str | None, environment: str | None
         other = workspace_here(Path(project or Path.cwd()), environment)
     except RawTriggerError:
         return False
+    other.repo.close()
     here = (workspace.repo.git_dir, workspace.config.folder, workspace.environment)
     return (other.repo.git_dir, other.config.folder, other.environment) == here
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -11,11 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from raw_trigger.documents import read_text
 from raw_trigger.model.assets import Catalog
 from raw_trigger.project.catalog import decode
 from raw_trigger.project.project import DagsterProject
 from raw_trigger.workspace.workspace import Workspace, open_workspace
 
+_PROJECT = re.compile(r"^\s*\[\s*tool\s*\.\s*(dagster|dg)\b", re.MULTILINE)
+"""Where a pyproject.toml names the definitions, Dagster reads no workspace.yaml."""
 _BEGAN = time.time()
 """The code of the project was not loaded before: it imports this."""
 
@@ -45,7 +49,7 @@ class LoadedProject(DagsterProject):
         named = (*options.module_name, *options.python_file, *options.package_name)
         if options.workspace or len(named) > 1:
             return True
-        is_project = bool(named) or (self.folder / "pyproject.toml").exists()
+        is_project = bool(named) or bool(_PROJECT.search(read_text(self.folder / "pyproject.toml")))
         return not is_project and any((self.folder / f"workspace.{end}").exists() for end in ("yaml", "yml"))
 
     def home(self) -> Path:

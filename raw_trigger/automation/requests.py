@@ -12,7 +12,7 @@ from raw_trigger.automation.checks import own_checks
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.launch.batches import outcome_of, run_batches
 from raw_trigger.model.outcome import Lack, TargetOutcome, Why
-from raw_trigger.model.plan import Target
+from raw_trigger.model.plan import PlannedTarget, Target
 from raw_trigger.project.inside import runless
 from raw_trigger.project.inside.above import Above
 from raw_trigger.project.inside.compat.assets import asset_key
@@ -33,6 +33,9 @@ class RequestLauncher:
         dry: Whether it is only shown what would be asked for: nothing is reported, no partition added.
 
     Attributes:
+        repository: As given.
+        instance: Dagster's.
+        dry: As given.
         requests: What the daemon is asked for.
         partitions: Where it is only shown: the dynamic partitions that would be added first.
     """
@@ -41,19 +44,19 @@ class RequestLauncher:
 
     def __init__(self, repository: Any, instance: Any, *, dry: bool = False) -> None:
         self._project = Project(instance, [("", repository)])
-        self._instance = instance
+        self.instance = instance
         self._above = Above(instance, self._project.node_of)
         own = own_checks(repository)
         self._own_checks = {one.asset_key for one in own}
         self._checks = [one for one in repository.asset_graph.asset_check_keys if one not in own]
-        self._dry = dry
+        self.repository, self.dry = repository, dry
         self.requests: list[RunRequest] = []
         self.partitions: list[Any] = []
 
-    @property
-    def assets(self) -> frozenset[str]:
-        """Returns the keys of the assets of this code location."""
-        return frozenset("/".join(key.path) for key in self._project.node_of)
+    def takes(self, target: PlannedTarget) -> bool:
+        """Says whether it is for this code location: another one may only name the asset."""
+        node = self._project.node_of.get(asset_key(target.target.asset.split("/")))
+        return node is not None and (node.kind != "external" or target.action != "materialize")
 
     def ready(self) -> AbstractContextManager[None]:
         """Returns at once: see :class:`raw_trigger.launch.base.Launcher`."""
@@ -85,7 +88,7 @@ class RequestLauncher:
         planned = {identity(one.as_json()) for batch in batches for one in batch.targets}
         for batch in batches:
             on_batch(batch.number)
-            if self._dry and batch.kind in ("report", "delete-partition"):
+            if self.dry and batch.kind in ("report", "delete-partition"):
                 continue
             if batch.kind == "report":
                 runless.report(self._project, outcomes, batch.as_json())
@@ -96,7 +99,7 @@ class RequestLauncher:
                     failed.intersection(one for target in batch.targets for one in target.after), key=repr
                 )
                 # It would add the dynamic partitions to ask about them.
-                is_asked = batch.job is None and not self._dry
+                is_asked = batch.job is None and not self.dry
                 first, left = self._never_made(batch, planned) if is_asked else ([], [])
                 lacks += left
                 problem = f"upstream {'/'.join(above[0][0])} failed" if above else None
@@ -170,7 +173,7 @@ class RequestLauncher:
             definition = node.partitions if one.partition is not None else definition
         if batch.is_range:
             keys = list(dict.fromkeys(one.partition for one in batch.targets if one.partition is not None))
-            if not is_range(self._instance, definition, keys):
+            if not is_range(self.instance, definition, keys):
                 return f"no single run can make the partitions from {keys[0]!r} to {keys[-1]!r}", None
             return None, (keys[0], keys[-1])
         return self._prepared(definition, batch.partition, "/".join(batch.targets[0].asset))
@@ -178,11 +181,11 @@ class RequestLauncher:
     def _prepared(self, definition: Any, key: str | None, what: str) -> tuple[str | None, Any]:
         if key is None or definition is None:
             return None, key
-        if self._dry:
+        if self.dry:
             if is_dynamic(definition):
                 self.partitions.append(definition.build_add_request([key]))
             return None, key
-        found = prepare_partition(self._instance, definition, key)
+        found = prepare_partition(self.instance, definition, key)
         return (f"{key!r} is no partition of {what}", None) if found is None else (None, found)
 
 

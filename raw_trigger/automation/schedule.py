@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from raw_trigger.automation.settings import AT_ONCE, cron, enabled, folder, settle_seconds, status
+from raw_trigger.automation.settings import AT_ONCE, cron, enabled, folder, status
 from raw_trigger.automation.tick import Wanted, evaluate
 from raw_trigger.config.syntax import explain
 from raw_trigger.documents import load_yaml, read_bytes, read_yaml
@@ -46,7 +46,7 @@ def build_raw_schedule(
         execution_timezone: The time zone of that, such as ``Europe/Berlin``; None: UTC.
         default_status: Whether it runs without being switched on; None: as `$RAW_SCHEDULE_ENABLED` says.
     """
-    wanted = Wanted(folder(project), environment, tuple(branches), settle_seconds(settle), most)
+    wanted = Wanted(folder(project), environment, tuple(branches), settle, most)
 
     def raw_schedule(context: dg.ScheduleEvaluationContext) -> Any:
         tick = evaluate(context, wanted, "schedule")
@@ -90,10 +90,10 @@ def build_job_schedule(
     called = name or f"{job.name}_schedule"
 
     def job_schedule(context: dg.ScheduleEvaluationContext) -> Any:
-        if enabled() is False:
-            return dg.SkipReason("RAW_SCHEDULE_ENABLED is false")
         at = context.scheduled_execution_time
         try:
+            if enabled() is False:
+                return dg.SkipReason("RAW_SCHEDULE_ENABLED is false")
             config = _configuration(run_config, file, at)
             _require_fit(context, job.name, config, file)
         except RawTriggerError as error:

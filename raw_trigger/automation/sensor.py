@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from raw_trigger.automation.settings import AT_ONCE, INTERVAL, folder, settle_seconds, status
+from raw_trigger.automation.settings import AT_ONCE, INTERVAL, folder, status
 from raw_trigger.automation.tick import Wanted, evaluate
 
 
@@ -37,7 +37,7 @@ def build_raw_sensor(
         most: The most runs that one tick asks for.
         default_status: Whether it runs without being switched on; None: as `$RAW_SCHEDULE_ENABLED` says.
     """
-    wanted = Wanted(folder(project), environment, tuple(branches), settle_seconds(settle), most=most)
+    wanted = Wanted(folder(project), environment, tuple(branches), settle, most=most)
 
     return _sensor(
         wanted,
@@ -70,9 +70,7 @@ def build_raw_job_sensor(
     """
     jobs = list(jobs)
     names = frozenset(one.name for one in jobs)
-    wanted = Wanted(
-        folder(project), environment, tuple(branches), settle_seconds(settle), most=most, jobs=names
-    )
+    wanted = Wanted(folder(project), environment, tuple(branches), settle, most=most, jobs=names)
 
     return _sensor(
         wanted,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +35,18 @@ def settle_seconds(given: float | None) -> float:
         given: What the code says; None: `$RAW_SCAN_COOLDOWN_SEC`.
 
     Raises:
-        UsageError: the variable is no number.
+        UsageError: the variable is no number of seconds.
     """
     if given is not None:
         return given
     text = os.environ.get("RAW_SCAN_COOLDOWN_SEC", "").strip()
     try:
-        return float(text) if text else SETTLE_SECONDS
+        found = float(text) if text else SETTLE_SECONDS
     except ValueError:
-        raise UsageError(f"RAW_SCAN_COOLDOWN_SEC is {text!r}", "write a number of seconds") from None
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise UsageError(f"RAW_SCAN_COOLDOWN_SEC is {text!r}", "write a number of seconds")
+    return found
 
 
 def tick_seconds(face: str) -> float:
@@ -64,7 +69,9 @@ def status(given: Any, statuses: Any) -> Any:
         given: What the code says; None: `$RAW_SCHEDULE_ENABLED`.
         statuses: Dagster's, of sensors or of schedules.
     """
-    return given or (statuses.RUNNING if enabled() else statuses.STOPPED)
+    with suppress(UsageError):  # the code location has to load; its ticks say so
+        return given or (statuses.RUNNING if enabled() else statuses.STOPPED)
+    return statuses.STOPPED
 
 
 def enabled() -> bool | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ from raw_trigger import launches
 from raw_trigger.automation import checks
 from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
-from raw_trigger.automation.settings import AT_ONCE, SETTLE_SECONDS, enabled, tick_seconds
+from raw_trigger.automation.settings import AT_ONCE, enabled, settle_seconds, tick_seconds
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.lock import LockError, locked
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import Plan, PlannedTarget, Target
+from raw_trigger.model.plan import Plan, PlannedTarget
 from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
-from raw_trigger.unattended import planned, stays_away
+from raw_trigger.unattended import planned, remarks, stays_away
 
 _PART = 0.75
 """Of the time that a tick has, what may be over when it asks for runs: asking takes some, too."""
@@ -46,7 +46,7 @@ class Wanted:
         project: A folder of the repository; None: the working directory.
         environment: As of the configuration; None: what that says.
         branches: The branches whose files are materialized; empty: all of them.
-        settle_seconds: For so long a file must have been left alone.
+        settle: For so many seconds a file must have been left alone; None: `$RAW_SCAN_COOLDOWN_SEC`.
         most: The most runs that one tick asks for.
         jobs: The jobs whose rules it is for; None: it is for assets.
     """
@@ -54,20 +54,14 @@ class Wanted:
     project: Path | None = None
     environment: str | None = None
     branches: tuple[str, ...] = ()
-    settle_seconds: float = SETTLE_SECONDS
+    settle: float | None = None
     most: int = AT_ONCE
     jobs: frozenset[str] | None = None
 
-    def has(self, target: PlannedTarget, known: Collection[str]) -> bool:
-        """Says whether it may ask for the target.
-
-        Args:
-            known: The assets of the code location.
-        """
+    def has(self, target: PlannedTarget) -> bool:
+        """Says whether it is for the target."""
         job = target.target.job
-        if self.jobs is None:
-            return job is None and target.target.asset in known
-        return job in self.jobs
+        return job is None if self.jobs is None else job in self.jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,40 +140,64 @@ def look(
         repository=repository,
         instance=instance,
     )
-    reason = stays_away(workspace, wanted.settle_seconds, wanted.branches)
-    edited = edited_module(workspace.repo.top)
-    if edited is not None:
-        reason = reason or f"{edited} was edited after it was loaded here: reload the code location"
-    if reason is not None:
-        return Tick((), reason)
-    locks, environment = workspace.locks, workspace.environment
-    with nullcontext() if dry else locked(locks, environment, face, lambda _: None, patience=0):
-        planner = Planner(workspace)
-        if not dry:
-            launches.settle(planner, warn, ticks=True)
-            planner.look_again()
-        base, desired = from_arguments(workspace.repo, workspace.environment, [])
-        plan, holds = planned(planner, base, desired, wanted.settle_seconds)
-        trigger, launcher = Trigger(planner), RequestLauncher(repository, instance, dry=dry)
-        chosen = ready(plan, lambda one: wanted.has(one, launcher.assets), wanted.most)
-        if chosen.actionable and time.monotonic() > until:
-            return Tick((), _TOO_LATE.format(face.upper()))
-        if dry:
-            launcher.launch(
-                lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None
-            )
-            return Tick(launcher.requests, _told(plan, (), wanted), launcher.partitions)
-        outcome = trigger.run(chosen, launcher, face=face)
-        if wanted.jobs is None:
-            failed = {one.target for one in outcome.targets if one.status in ("failed", "skipped")}
-            due = {one.target for one in plan.actionable if wanted.has(one, launcher.assets)}
-            try:
-                checks.report(planner, plan, holds, due - failed, repository=repository, instance=instance)
-            except Exception as error:  # what is asked for must be heard
-                warn(f"the asset checks are not told: {type(error).__name__}: {error}")
-    for text in (*plan.errors, *plan.warnings, *trigger.warnings):
+    with closing(workspace.repo):
+        seconds = settle_seconds(wanted.settle)
+        reason = stays_away(workspace, seconds, wanted.branches)
+        edited = edited_module(workspace.repo.top)
+        if edited is not None:
+            reason = reason or f"{edited} was edited after it was loaded here: reload the code location"
+        if reason is not None:
+            return Tick((), reason)
+        planner, launcher = Planner(workspace), RequestLauncher(repository, instance, dry=dry)
+        locks, environment = workspace.locks, workspace.environment
+        with nullcontext() if dry else locked(locks, environment, face, lambda _: None, patience=0):
+            return _asked(wanted, planner, launcher, seconds, face=face, warn=warn, until=until)
+
+
+def _asked(
+    wanted: Wanted,
+    planner: Planner,
+    launcher: RequestLauncher,
+    seconds: float,
+    *,
+    face: str,
+    warn: Callable[[str], None],
+    until: float,
+) -> Tick:
+    """What is asked for of the launcher; :func:`look` has the other arguments.
+
+    Args:
+        seconds: For so long a file must have been left alone.
+    """
+    if not launcher.dry:
+        launches.settle(planner, warn, ticks=True)
+        planner.look_again()
+    base, desired = from_arguments(planner.workspace.repo, planner.workspace.environment, [])
+    plan, holds = planned(planner, base, desired, seconds)
+    trigger = Trigger(planner)
+
+    def is_mine(target: PlannedTarget) -> bool:
+        return wanted.has(target) and (target.target.job is not None or launcher.takes(target))
+
+    chosen = ready(plan, is_mine, wanted.most)
+    if chosen.actionable and time.monotonic() > until:
+        return Tick((), _TOO_LATE.format(face.upper()))
+    if launcher.dry:
+        launcher.launch(
+            lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None
+        )
+        return Tick(launcher.requests, _told(plan, (), wanted, launcher), launcher.partitions)
+    outcome = trigger.run(chosen, launcher, face=face)
+    if wanted.jobs is None:
+        failed = {one.target for one in outcome.targets if one.status in ("failed", "skipped")}
+        due = {one.target for one in plan.actionable if is_mine(one)}
+        try:
+            checks.report(planner, plan, holds, due - failed, launcher.repository, launcher.instance)
+        except Exception as error:  # what is asked for must be heard
+            warn(f"the asset checks are not told: {type(error).__name__}: {error}")
+    for text in (*remarks(plan), *trigger.warnings):
         warn(text)
-    return Tick(launcher.requests, _told(plan, outcome.targets, wanted))
+    return Tick(launcher.requests, _told(plan, outcome.targets, wanted, launcher))
 
 
 def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Plan:
@@ -204,10 +222,10 @@ def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Pla
     return replace(plan, targets=tuple(replace(one, batch=numbers.get(one.batch, 0)) for one in kept))
 
 
-def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted) -> str:
+def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted, launcher: RequestLauncher) -> str:
     """Returns what a tick came to, in one line."""
     done = {one.target: one for one in outcomes}
-    mine = [one for one in plan.targets if wanted.jobs is None or wanted.has(one, ())]
+    mine = [one for one in plan.targets if wanted.jobs is None or wanted.has(one)]
     failed = [f"{one.target.text}: {one.error}" for one in outcomes if one.status in ("failed", "skipped")]
     reported = [f"{one.target.text}: reported" for one in outcomes if one.status == "success"]
     held = [one.sentence for one in mine if one.held]
@@ -215,8 +233,9 @@ def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted) -> str:
         one.sentence for one in mine if one.action == "skip" and one.reason and not (one.held or one.settles)
     ]
     disk = [f"{show(one.change.path)}: {one.reason}" for one in plan.waiting]
-    left = [_left(one.target) for one in mine if one.action != "skip" and one.target not in done]
-    lines = [*plan.errors, *failed, *held, *disk, *open_yet, *left, *reported]
+    left = [_left(one, launcher) for one in mine if one.action != "skip" and one.target not in done]
+    unmapped = [f"nothing is made from {show(one.change.path)}" for one in plan.unmapped]
+    lines = [*plan.errors, *failed, *held, *disk, *open_yet, *left, *reported, *unmapped]
     if not lines and wanted.jobs is not None and not outcomes:
         return "no job is due"
     if not lines:
@@ -225,8 +244,10 @@ def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted) -> str:
     return "; ".join(lines[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def _left(target: Target) -> str:
+def _left(one: PlannedTarget, launcher: RequestLauncher) -> str:
     """Returns why a target that is due was not asked for."""
-    if target.job is not None:
-        return f"{target.text}: a sensor of build_raw_job_sensor asks for it"
-    return f"{target.text}: it is asked for later"
+    if one.target.job is not None:
+        return f"{one.target.text}: a sensor of build_raw_job_sensor asks for it"
+    if not launcher.takes(one):
+        return f"{one.target.text}: a sensor of its own code location asks for it"
+    return f"{one.target.text}: it is asked for later"

@@ -206,6 +206,12 @@ class Plan:
         return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
 
     @property
+    def unmapped(self) -> tuple[PlannedChange, ...]:
+        """Returns the changes of files that are there, and from which nothing is made."""
+        there = (c for c in self.changes if c.change.new is not None)
+        return tuple(c for c in there if c.disposition == "unmapped" and c.reason != NO_CATALOG)
+
+    @property
     def pending_paths(self) -> frozenset[bytes]:
         """Returns the paths with something left to make, however long that has to wait."""
         made = {path for target in self.targets if not target.settles for path in target.paths}

@@ -15,7 +15,7 @@ from raw_trigger.explain import AssetExplanation, PathExplanation
 from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import Outcome, TargetOutcome
-from raw_trigger.model.plan import NO_CATALOG, Plan, PlannedTarget, Target
+from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.model.text import sample
 from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
@@ -119,9 +119,8 @@ class TextRenderer:
             self.say(("error: ", "bold red"), words.printable(error))
         for warning in words.remarks(plan, listed=listed):
             self.say(("warning: ", "yellow"), words.printable(warning))
-        there = (p for p in words.asked(plan) if p.change.new is not None)
-        known = (p for p in there if p.disposition == "unmapped" and p.reason != NO_CATALOG)
-        unmapped = [words.printable(p.change.path) for p in known]
+        asked = words.asked(plan)
+        unmapped = [words.printable(p.change.path) for p in plan.unmapped if p in asked]
         if unmapped and not plan.errors:
             self.say(
                 ("warning: ", "yellow"),

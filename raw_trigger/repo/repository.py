@@ -79,13 +79,21 @@ class Repository:
     def state_dir(self) -> Path:
         """Returns the folder of the history and of what is known of large files: `$RAW_STATE_DIR`, or ours.
 
-        There each repository has a folder of its own.
+        Each repository has a folder of its own there. A relative one is beside the main working tree's files.
+
+        Raises:
+            UsageError: the variable names no folder that can be.
         """
         named = self.git.environ.get("RAW_STATE_DIR", "").strip()
         if not named:
             return self.shared_dir
+        try:
+            folder = self.common_dir.parent / Path(named).expanduser()
+            str(folder).encode()
+        except (RuntimeError, UnicodeEncodeError):
+            raise UsageError(f"RAW_STATE_DIR is {named!r}", "name a folder") from None
         place = hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:8]
-        return self.top / Path(named).expanduser() / f"{self.common_dir.parent.name}-{place}"
+        return folder / f"{self.common_dir.parent.name}-{place}"
 
     @cached_property
     def reads_all(self) -> bool:
@@ -125,6 +133,12 @@ class Repository:
     def refs(self) -> Refs:
         """Returns what moves the repository's refs."""
         return Refs(self.git)
+
+    def close(self) -> None:
+        """Ends the processes of git that are kept open; the next question starts others."""
+        for name in ("objects", "objects_here", "refs"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
     @cached_property
     def offline(self) -> Git:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +110,9 @@ def open_place(
         if place.file.name in NAMES:
             find_config(place.file.parent, top)
         config = load_config(place.file, top, repo.shared_dir / "cache")
+    state = repo.state_dir
+    if any(state.is_relative_to(top / root) for root in config.roots):
+        raise UsageError(f"RAW_STATE_DIR is {state}, among the raw files", "name a folder outside of them")
     config = replace(config, batch_size=_batch_size(environ) or config.batch_size)
     if config.environment is not None:
         require_own_environment(repo, config, (config.environment,))
@@ -134,7 +138,7 @@ def open_place(
 def _batch_size(environ: Mapping[str, str]) -> int | None:
     """The most assets of a run that `$RAW_BATCH_SIZE` says; None: nothing."""
     text = environ.get("RAW_BATCH_SIZE", "").strip()
-    if text and not (text.isdecimal() and int(text)):
+    if text and not re.fullmatch("0*[1-9][0-9]{0,4}", text):
         raise UsageError(f"RAW_BATCH_SIZE is {text!r}", "write how many assets a run makes at most")
     return int(text) if text else None
 

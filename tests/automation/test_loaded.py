@@ -15,6 +15,7 @@ from raw_trigger.automation.loaded import loaded_workspace
 from raw_trigger.model.assets import Catalog
 from raw_trigger.workspace.workspace import open_workspace
 from tests.automation.test_sensor import QUIET, asked
+from tests.support.forks import dagster_environment
 from tests.support.ticking import CODE, RULES, Ticking
 
 
@@ -221,3 +222,37 @@ def test_a_worktree_with_a_home_of_its_own(
     assert other.plan()["environment"] == "local-other"
     assert other.plan()["targets"] == []
     assert shop.plan()["targets"] == []
+
+
+ELSEWHERE = """
+import dagster as dg
+@dg.asset
+def elsewhere(): open(__file__.replace("one.py", "data/1_raw/else.csv")).read()
+defs = dg.Definitions(assets=[elsewhere])
+"""
+BELOW = """
+@dg.asset(deps=["elsewhere"])
+def below(context): read(context)
+ASSETS.append(below)
+"""
+
+
+@pytest.mark.parametrize("pyproject", [None, '[project]\nname = "shop"\nversion = "1"\n'])
+def test_an_asset_of_another_code_location(shop: Ticking, pyproject: str | None) -> None:
+    """Here it is only named: it is neither reported as an external one nor tried in vain."""
+    locations = "load_from:\n  - python_file: one.py\n  - python_file: definitions.py\n"
+    shop.write({"one.py": ELSEWHERE, "workspace.yaml": locations, "data/1_raw/else.csv": "1\n"})
+    if pyproject is not None:
+        shop.write({"pyproject.toml": pyproject})
+    python = str(dagster_environment() / "bin/python")
+    shop.lay_again(CODE + BELOW, RULES + "{path: else.csv, asset: elsewhere}\n", dagster={"python": python})
+    assert shop.tool("adopt").returncode == 0
+    assert shop.tick().skip_message == QUIET
+    shop.write({"data/1_raw/else.csv": "2\n"})
+    for _ in range(2):
+        result = shop.tick()
+        assert result.run_requests == []
+        assert result.skip_message == "elsewhere: a sensor of its own code location asks for it"
+    assert shop.history() == []
+    assert shop.tool("run").returncode == 0
+    assert shop.tick().skip_message == QUIET

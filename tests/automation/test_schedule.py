@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 
 from raw_trigger.automation import build_job_schedule, build_raw_schedule
-from raw_trigger.errors import UsageError
 from tests.automation.test_sensor import QUIET
 from tests.support.ticking import CODE, Ticking
 
@@ -107,12 +106,15 @@ def test_the_switch(instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAW_SCHEDULE_ENABLED", "false")
     assert ticked(schedule, instance).skip_message == "RAW_SCHEDULE_ENABLED is false"
     monkeypatch.setenv("RAW_SCHEDULE_ENABLED", "perhaps")
-    with pytest.raises(UsageError, match="RAW_SCHEDULE_ENABLED is 'perhaps'"):
-        build_raw_schedule()
-    monkeypatch.setenv("RAW_SCHEDULE_ENABLED", "")
-    monkeypatch.setenv("RAW_SCAN_COOLDOWN_SEC", "a while")
-    with pytest.raises(UsageError, match="RAW_SCAN_COOLDOWN_SEC is 'a while'"):
-        build_raw_schedule()
+    assert build_raw_schedule().default_status == stopped, "the code location loads"
+    assert ticked(schedule, instance).skip_message.startswith("RAW_SCHEDULE_ENABLED is 'perhaps'")
+
+
+@pytest.mark.parametrize("value", ["a while", "nan", "inf", "-1"])
+def test_a_wrong_time_to_settle(shop: Ticking, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RAW_SCAN_COOLDOWN_SEC", value)
+    shop.lay_again(CODE.replace(", settle=0", ""))
+    assert shop.tick().skip_message.startswith(f"RAW_SCAN_COOLDOWN_SEC is '{value}'")
 
 
 def test_the_cadence(monkeypatch: pytest.MonkeyPatch) -> None:

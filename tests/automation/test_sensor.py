@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,3 +171,21 @@ def test_a_request_that_came_to_no_run_is_lost_after_a_while(shop: Ticking) -> N
     assert shop.tick().skip_message == "a: the sensor is making it"
     shop.age_history(601)
     assert asked(shop.tick()) == ["a"]
+
+
+def test_a_file_that_nothing_is_made_from_is_told(shop: Ticking) -> None:
+    shop.write({"data/1_raw/unknown.csv": "1\n"})
+    assert shop.tick().skip_message == "nothing is made from data/1_raw/unknown.csv"
+    assert shop.tick().skip_message == QUIET
+
+
+def test_no_process_of_git_is_left(shop: Ticking) -> None:
+    def children() -> set[str]:
+        me = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return {pid for pid in me if "git" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]}
+
+    before = children()
+    shop.raw(a="2\n")
+    kept = [shop.tick() for _ in range(3)]
+    assert asked(kept[0]) == ["a"]
+    assert children() <= before

@@ -60,9 +60,9 @@ def test_the_most_assets_of_a_run(shop: StandInProject, monkeypatch: pytest.Monk
     monkeypatch.setenv("RAW_BATCH_SIZE", "1")
     batches = raw_trigger.plan(shop.top).batches.values()
     assert [[one.target.text for one in members] for members in batches] == [["a", "child"], ["b"]]
-    for wrong in ("0", "-1", "many", "²"):
+    for wrong in ("0", "-1", "many", "²", "9" * 5000):
         monkeypatch.setenv("RAW_BATCH_SIZE", wrong)
-        with pytest.raises(RawTriggerError, match=f"RAW_BATCH_SIZE is '{wrong}'"):
+        with pytest.raises(RawTriggerError, match=f"RAW_BATCH_SIZE is '{wrong[:9]}"):
             raw_trigger.plan(shop.top)
 
 
@@ -73,3 +73,30 @@ def test_the_history_in_another_folder(shop: StandInProject, monkeypatch: pytest
     assert len(list((shop.top.parent / "state").glob("*/ledger.sqlite"))) == 1
     assert not (shop.top / ".git/raw-trigger/ledger.sqlite").exists()
     assert len(json.loads(shop.tool("history", "--format", "json").stdout)["runs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("~nobody-has-this-name/x", "name a folder"),
+        ("\udcff", "name a folder"),
+        (ROOT, "among the raw files"),
+    ],
+)
+def test_a_folder_that_cannot_be(
+    shop: StandInProject, monkeypatch: pytest.MonkeyPatch, folder: str, told: str
+) -> None:
+    monkeypatch.setenv("RAW_STATE_DIR", folder)
+    for command in ("diff", "run", "status", "history"):
+        done = shop.tool(command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr
+
+
+def test_a_relative_folder_is_that_of_all_worktrees(
+    shop: StandInProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAW_STATE_DIR", "../state")
+    shop.git("worktree", "add", "-q", "../deep/linked")
+    here, there = open_workspace(shop.top), open_workspace(shop.top.parent / "deep/linked")
+    assert here.repo.state_dir.resolve() == there.repo.state_dir.resolve()
