@@ -135,7 +135,7 @@ class Repository:
         return Refs(self.git)
 
     def close(self) -> None:
-        """Ends the processes of git that are kept open; the next question starts others."""
+        """Closes the processes of git that are kept open; the next question starts others."""
         for name in ("objects", "objects_here", "refs"):
             if name in self.__dict__:
                 self.__dict__[name].close()
