@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from raw_trigger.automation import build_raw_checks
+from tests.support.forks import Program
 from tests.support.ticking import CODE, Ticking
 
 PRESENT, CURRENT = "files_present", "recorded_is_current"
@@ -43,10 +46,20 @@ class Checked(Ticking):
             return sum(len(log.get_asset_check_execution_history(key, limit=100)) for key in keys)
 
 
-@pytest.fixture
-def checked(shop: Ticking) -> Checked:
-    found = Checked(shop.top, shop.program)
+@pytest.fixture(scope="session")
+def kept_checked(kept: Path, tmp_path_factory: pytest.TempPathFactory, program: Program) -> Path:
+    """A repository in which everything is recorded as made, to be copied."""
+    found = Checked(tmp_path_factory.mktemp("checked") / "work", program)
+    shutil.copytree(kept, found.top)
     found.lay(CODE + CHECKED, downstream="all")
+    return found.top
+
+
+@pytest.fixture
+def checked(tmp_path: Path, kept_checked: Path, program: Program) -> Checked:
+    shutil.copytree(kept_checked, tmp_path / "work")
+    found = Checked(tmp_path / "work", program)
+    found.load()
     return found
 
 

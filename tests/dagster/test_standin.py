@@ -18,6 +18,7 @@ from raw_trigger.project.child import Child
 from raw_trigger.project.interpreter import Interpreter
 from raw_trigger.project.messages import RunBatch
 from tests.dagster.sandbox import batch, target
+from tests.support.forks import dagster_environment
 from tests.support.project import FILE, STANDIN
 
 Document = dict[str, Any]
@@ -185,7 +186,7 @@ def places(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], 
         folder = tmp_path_factory.mktemp(name)
         (folder / file).write_text(text)
         (folder / "behaviour.json").write_text(json.dumps(BEHAVIOUR if name == "description" else []))
-        command = (sys.executable,)
+        command = (str(dagster_environment() / "bin/python"),)
         if name == "dagster":
             new_home(folder / "home")
         else:
