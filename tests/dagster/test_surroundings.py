@@ -242,6 +242,7 @@ def test_an_interruption_closes_the_run(sandbox_factory, number):
             from tests.dagster.sandbox import Sandbox, batch
             # Whatever started the tests may ignore it, as a shell does for what it runs in the background.
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             sandbox = Sandbox(Path({str(sandbox.folder)!r}), {sandbox.environ!r}, python=sys.executable)
             def tell(event):
                 print(type(event).__name__, getattr(event, "asset", ""), getattr(event, "status", ""))
