@@ -137,7 +137,9 @@ def test_a_daemon_that_is_killed_again_and_again(shop_that_runs: Ticking) -> Non
 
 def end_all(instance: Any) -> None:
     """Those that the dead daemon had started, and whose processes are gone with it."""
-    for run in instance.get_runs(filters=RunsFilter(statuses=[DagsterRunStatus.STARTED])):
+    for run in instance.get_runs(
+        filters=RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
+    ):
         instance.report_run_failed(run)
 
 
