@@ -88,7 +88,7 @@ class Repository:
         if not named:
             return self.shared_dir
         try:
-            folder = self.common_dir.parent / Path(named).expanduser()
+            folder = (self.common_dir.parent / Path(named).expanduser()).resolve()
             str(folder).encode()
         except (RuntimeError, UnicodeEncodeError):
             raise UsageError(f"RAW_STATE_DIR is {named!r}", "name a folder") from None

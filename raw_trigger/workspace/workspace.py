@@ -111,7 +111,8 @@ def open_place(
             find_config(place.file.parent, top)
         config = load_config(place.file, top, repo.shared_dir / "cache")
     state = repo.state_dir
-    if any(state.is_relative_to(top / root) for root in config.roots):
+    roots = [] if state.is_relative_to(repo.common_dir) else config.roots
+    if any(state.is_relative_to((top / root).resolve()) for root in roots):
         raise UsageError(f"RAW_STATE_DIR is {state}, among the raw files", "name a folder outside of them")
     config = replace(config, batch_size=_batch_size(environ) or config.batch_size)
     if config.environment is not None:

@@ -10,6 +10,7 @@ import pytest
 import raw_trigger
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.workspace.workspace import open_workspace
+from tests.conftest import Repo
 from tests.support.project import ROOT, StandInProject, name
 
 
@@ -100,3 +101,14 @@ def test_a_relative_folder_is_that_of_all_worktrees(
     shop.git("worktree", "add", "-q", "../deep/linked")
     here, there = open_workspace(shop.top), open_workspace(shop.top.parent / "deep/linked")
     assert here.repo.state_dir.resolve() == there.repo.state_dir.resolve()
+
+
+@pytest.mark.parametrize("folder", [None, "../state", ".git/state"])
+def test_the_whole_repository_is_raw_data(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, folder: str | None
+) -> None:
+    """What is in the git directory is none of it."""
+    if folder is not None:
+        monkeypatch.setenv("RAW_STATE_DIR", folder)
+    repo.commit({"raw-trigger.yaml": "root: .\nassets: []\n", "a.csv": "1\n"})
+    assert open_workspace(repo.top).roots == (".",)
