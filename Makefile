@@ -23,19 +23,21 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev --editable .
 	@touch $@
 
+# Makes an environment of its own in the folder of the target, with these arguments of pip's.
+define ENVIRONMENT
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet $(1)
+	@touch $@
+endef
+
 # DVC for some tests; its dependencies conflict with those of Dagster.
 $(VENV)/dvc/.ready: $(READY)
-	$(BIN)/python -m venv $(VENV)/dvc
-	$(VENV)/dvc/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(VENV)/dvc/bin/python -m pip install --quiet --group dvc
-	@touch $@
+	$(call ENVIRONMENT,--group dvc)
 
 # What a deployment of Dagster has: a webserver, and PostgreSQL.
 $(VENV)/deployment/.ready: $(READY)
-	$(BIN)/python -m venv $(VENV)/deployment
-	$(VENV)/deployment/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(VENV)/deployment/bin/python -m pip install --quiet --group deployment --editable .
-	@touch $@
+	$(call ENVIRONMENT,--group deployment --editable .)
 
 demo: $(READY)
 	$(BIN)/raw-trigger demo
@@ -65,10 +67,7 @@ versions: $(READY) $(OLD:%=%/.ready)
 	set -e; for one in $(WITH_SENSORS); do $$one/bin/python -m pytest -W ignore $(SENSORS:%=tests/automation/%); done
 
 $(VENV)/dagster-%/.ready: $(READY)
-	$(BIN)/python -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(@D)/bin/python -m pip install --quiet --group versions --editable . "dagster==$*"
-	@touch $@
+	$(call ENVIRONMENT,--group versions --editable . "dagster==$*")
 
 # Runs away from the sources, so that Python can import only the wheel.
 wheel:

@@ -11,7 +11,7 @@ from raw_trigger.content.disk import last_change
 from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.history import Repeat
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
-from raw_trigger.model.text import sample
+from raw_trigger.model.text import from_nothing
 from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace.workspace import Workspace
@@ -96,8 +96,7 @@ def planned(
 def remarks(plan: Plan) -> tuple[str, ...]:
     """Returns what somebody should know of a plan, in words."""
     paths = [show(one.change.path) for one in plan.unmapped]
-    unmapped = [f"nothing is made from {sample(paths)}; add a rule or `ignore: true`"] if paths else []
-    return (*plan.errors, *plan.warnings, *unmapped)
+    return (*plan.errors, *plan.warnings, *([from_nothing(paths)] if paths else []))
 
 
 def _left(repo: Repository, path: bytes, seconds: float) -> float:

@@ -125,7 +125,7 @@ def report(
     plan: Plan,
     holds: Mapping[str, Hold],
     moving: Collection[Target],
-    repository: Any,
+    own: Mapping[Any, Mapping[str, str | None]],
     instance: Any,
 ) -> None:
     """Reports, without a run, the checks about these files whose result is not the one that was told last.
@@ -134,10 +134,11 @@ def report(
         plan: What the working tree differs in from what is recorded.
         holds: The targets, as text, that have to wait.
         moving: Those that are about to be made.
+        own: As of :func:`own_checks`.
     """
     mine: dict[tuple[str | None, str | None], bool] = {}
     keys = []
-    for key, about in own_checks(repository).items():
+    for key, about in own.items():
         whose = (about["project"], about["environment"])
         if whose not in mine:
             mine[whose] = _is_about(planner.workspace, *whose)
@@ -233,7 +234,7 @@ def _left(
         why = (one.reason if hold is None else hold.reason) or "it is pending"
         found.setdefault(one.target.asset, []).append(f"{one.target.text}: {why}")
     for change in plan.changes:
-        if change in plan.waiting or change.unreadable:
+        if change.waits or change.unreadable:
             for target in change.targets:
                 words = f"{target.text}: {show(change.change.path)} {change.reason}"
                 found.setdefault(target.asset, []).append(words)

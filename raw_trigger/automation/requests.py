@@ -33,7 +33,7 @@ class RequestLauncher:
         dry: Whether it is only shown what would be asked for: nothing is reported, no partition added.
 
     Attributes:
-        repository: As given.
+        own_checks: As of :func:`raw_trigger.automation.checks.own_checks`.
         instance: Dagster's.
         dry: As given.
         requests: What the daemon is asked for.
@@ -46,10 +46,10 @@ class RequestLauncher:
         self._project = Project(instance, [("", repository)])
         self.instance = instance
         self._above = Above(instance, self._project.node_of)
-        own = own_checks(repository)
-        self._own_checks = {one.asset_key for one in own}
+        own = self.own_checks = own_checks(repository)
+        self._own_checked = {one.asset_key for one in own}
         self._checks = [one for one in repository.asset_graph.asset_check_keys if one not in own]
-        self.repository, self.dry = repository, dry
+        self.dry = dry
         self.requests: list[RunRequest] = []
         self.partitions: list[Any] = []
 
@@ -145,7 +145,7 @@ class RequestLauncher:
         named: dict[str, Any] = {"asset_selection": keys}
         if batch.job is not None:
             named = {"job_name": batch.job}
-        elif not self._own_checks.isdisjoint(keys):
+        elif not self._own_checked.isdisjoint(keys):
             named["asset_check_keys"] = [one for one in self._checks if one.asset_key in keys]
         # The same content may come again: Dagster makes no second run of a key, ever.
         key = f"{order.plan.fingerprint[:16]}-{order.tags['raw_launch'][:8]}-{batch.number}"

@@ -192,7 +192,7 @@ def _asked(
         failed = {one.target for one in outcome.targets if one.status in ("failed", "skipped")}
         due = {one.target for one in plan.actionable if is_mine(one)}
         try:
-            checks.report(planner, plan, holds, due - failed, launcher.repository, launcher.instance)
+            checks.report(planner, plan, holds, due - failed, launcher.own_checks, launcher.instance)
         except Exception as error:  # what is asked for must be heard
             warn(f"the asset checks are not told: {type(error).__name__}: {error}")
     for text in (*remarks(plan), *trigger.warnings):

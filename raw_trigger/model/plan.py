@@ -81,6 +81,11 @@ class PlannedChange:
         return () if self.disposition != "missing-content" else self.lacks or (self.change.path,)
 
     @property
+    def waits(self) -> bool:
+        """Says whether it cannot be launched because its content is not on disk."""
+        return self.disposition in ("dirty", "missing-content")
+
+    @property
     def unreadable(self) -> bool:
         """Says whether its file has to be corrected before its affected targets are known."""
         return self.disposition == "unmapped" and bool(self.targets)
@@ -203,7 +208,7 @@ class Plan:
     @property
     def waiting(self) -> tuple[PlannedChange, ...]:
         """Returns the changes that cannot be launched because their content is not on disk."""
-        return tuple(c for c in self.changes if c.disposition in ("dirty", "missing-content"))
+        return tuple(c for c in self.changes if c.waits)
 
     @property
     def unmapped(self) -> tuple[PlannedChange, ...]:
@@ -216,9 +221,7 @@ class Plan:
         """Returns the paths with something left to make, however long that has to wait."""
         made = {path for target in self.targets if not target.settles for path in target.paths}
         unsettled = {
-            one.change.path
-            for one in self.changes
-            if one in self.waiting or one.unreadable or one.reason == NO_CATALOG
+            one.change.path for one in self.changes if one.waits or one.unreadable or one.reason == NO_CATALOG
         }
         return frozenset(made | unsettled)
 

@@ -9,3 +9,8 @@ def sample(items: Sequence[str], most: int = 5) -> str:
     """Returns the first few items, and how many more there are."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def from_nothing(paths: Sequence[str]) -> str:
+    """Returns a warning about files that nothing is made from."""
+    return f"nothing is made from {sample(paths)}; add a rule or `ignore: true`"

@@ -16,7 +16,7 @@ from raw_trigger.model.changes import to_bytes
 from raw_trigger.model.history import Failure
 from raw_trigger.model.outcome import Outcome, TargetOutcome
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
-from raw_trigger.model.text import sample
+from raw_trigger.model.text import from_nothing, sample
 from raw_trigger.render import grid, words
 from raw_trigger.render.progress import Progress
 from raw_trigger.render.terminal import fitted, is_screen
@@ -119,13 +119,10 @@ class TextRenderer:
             self.say(("error: ", "bold red"), words.printable(error))
         for warning in words.remarks(plan, listed=listed):
             self.say(("warning: ", "yellow"), words.printable(warning))
-        asked = words.asked(plan)
-        unmapped = [words.printable(p.change.path) for p in plan.unmapped if p in asked]
+        known = {one.change.path for one in plan.unmapped}
+        unmapped = [words.printable(p.change.path) for p in words.asked(plan) if p.change.path in known]
         if unmapped and not plan.errors:
-            self.say(
-                ("warning: ", "yellow"),
-                f"nothing is made from {sample(unmapped)}; add a rule or `ignore: true`",
-            )
+            self.say(("warning: ", "yellow"), from_nothing(unmapped))
 
     def _targets(self, plan: Plan, failed: Mapping[Target, Failure]) -> None:
         todo = words.todo(plan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +28,4 @@ def kept(
 @pytest.fixture
 def shop(tmp_path: Path, kept: Path, program: Program) -> Ticking:
     """Everything is recorded as made."""
-    shutil.copytree(kept, tmp_path / "work")
-    found = Ticking(tmp_path / "work", program)
-    found.load()
-    return found
+    return Ticking.copied(kept, tmp_path / "work", program)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -49,18 +48,14 @@ class Checked(Ticking):
 @pytest.fixture(scope="session")
 def kept_checked(kept: Path, tmp_path_factory: pytest.TempPathFactory, program: Program) -> Path:
     """A repository in which everything is recorded as made, to be copied."""
-    found = Checked(tmp_path_factory.mktemp("checked") / "work", program)
-    shutil.copytree(kept, found.top)
+    found = Checked.copied(kept, tmp_path_factory.mktemp("checked") / "work", program)
     found.lay(CODE + CHECKED, downstream="all")
     return found.top
 
 
 @pytest.fixture
 def checked(tmp_path: Path, kept_checked: Path, program: Program) -> Checked:
-    shutil.copytree(kept_checked, tmp_path / "work")
-    found = Checked(tmp_path / "work", program)
-    found.load()
-    return found
+    return Checked.copied(kept_checked, tmp_path / "work", program)
 
 
 CURRENTLY = (True, "it reflects its raw files")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 import textwrap
 import time
@@ -11,10 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.conftest import Repo
 from tests.support.forks import Program, Started, dagster_environment
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 ROOT = "data/1_raw"
 Document = dict[str, Any]
@@ -97,6 +101,14 @@ class Ticking(Repo):
         self.repository: Any = None
         self._module = ""
         self._told = self._ticks = 0
+
+    @classmethod
+    def copied(cls, kept: Path, top: Path, program: Program) -> Self:
+        """One that begins as another, which was laid before."""
+        shutil.copytree(kept, top)
+        found = cls(top, program)
+        found.load()
+        return found
 
     def lay(self, code: str = CODE, rules: str = RULES, **settings: Any) -> None:
         """Write everything, commit it and adopt it, and load the code."""
