@@ -27,6 +27,8 @@ from raw_trigger.workspace.workspace import Workspace, open_workspace
 
 INTERVAL = 600
 """Seconds between two ticks."""
+MAX_DROP = 0.5
+"""The part of the rows that may be missing."""
 ROW_COUNTS = ("dagster/row_count", "num_rows", "row_count", "rows")
 """What the metadata of a materialization calls its number of rows; the first one that is there counts."""
 _HEADER = 4096
@@ -57,7 +59,7 @@ def build_raw_quality_sensor(
     name: str = "raw_quality_sensor",
     project: str | os.PathLike[str] | None = None,
     assets: Iterable[Any] | None = None,
-    max_drop: float = 0.5,
+    max_drop: float = MAX_DROP,
     max_age: timedelta | None = None,
     alert: Callable[[Finding], object] | None = None,
     minimum_interval_seconds: int = INTERVAL,

@@ -66,33 +66,25 @@ def build_raw_job_sensor(
     A sensor is for assets or for jobs; the other arguments are those of :func:`build_raw_sensor`.
 
     Args:
-        jobs: The jobs that rules name with `job:`.
+        jobs: The jobs that rules name with `job:`; instead of a single one its name will do.
     """
     jobs = list(jobs)
-    names = frozenset(one.name for one in jobs)
+    names = frozenset(one if isinstance(one, str) else one.name for one in jobs)
     wanted = Wanted(folder(project), environment, tuple(branches), settle, most=most, jobs=names)
+    targets = {"job_name": jobs[0]} if len(jobs) == 1 and isinstance(jobs[0], str) else {"jobs": jobs}
+    if any(isinstance(one, str) for one in targets.get("jobs", ())):
+        raise dg.DagsterInvalidDefinitionError(
+            f"{name}: Dagster takes several jobs by their definitions only; give these, or a sensor to each"
+        )
 
     return _sensor(
         wanted,
         name=name,
-        jobs=jobs,
+        **targets,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=status(default_status, dg.DefaultSensorStatus),
         description="Launches the jobs whose raw files have changed.",
     )
-
-
-def with_raw_trigger(defs: dg.Definitions, *, jobs: Iterable[Any] = (), **options: Any) -> dg.Definitions:
-    """Returns the definitions with a sensor for their assets, and one for these jobs.
-
-    Args:
-        jobs: The jobs that rules name with `job:`; none: there is no sensor for jobs.
-        options: Of both sensors: see :func:`build_raw_sensor`. Their names are the usual ones.
-    """
-    jobs = list(jobs)
-    sensors = [build_raw_sensor(**options)]
-    sensors += [build_raw_job_sensor(jobs=jobs, **options)] if jobs else []
-    return dg.Definitions.merge(defs, dg.Definitions(sensors=sensors))
 
 
 def _sensor(wanted: Wanted, **settings: Any) -> dg.SensorDefinition:

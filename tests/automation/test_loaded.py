@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from raw_trigger.automation import build_raw_job_sensor
 from raw_trigger.automation.loaded import loaded_workspace
 from raw_trigger.model.assets import Catalog
 from raw_trigger.workspace.workspace import open_workspace
@@ -153,6 +155,35 @@ def test_definitions_with_everything(shop: Ticking) -> None:
     assert sorted(one.name for one in shop.repository.sensor_defs) == ["raw_job_sensor", "raw_sensor"]
     shop.raw(a="2\n")
     assert asked(shop.tick()) == ["a"]
+
+
+def test_definitions_with_all_that_there_is(shop: Ticking) -> None:
+    code = CODE.replace("build_raw_sensor\n", "build_raw_sensor, with_raw_trigger\n").replace(
+        "SENSORS = [", "SENSORS = []\nUNUSED = ["
+    )
+    more = """
+defs = with_raw_trigger(
+    defs, jobs=["nightly"], checks=[a, "ext"], cron_schedule="0 2 * * *", execution_timezone="Europe/Berlin",
+    quality=True, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING,
+    project=HERE, settle=0)
+"""
+    shop.lay_again(code)
+    shop.write({"definitions.py": (shop.top / "definitions.py").read_text() + more})
+    shop.load()
+    repository = shop.repository
+    sensors = {one.name: one.minimum_interval_seconds for one in repository.sensor_defs}
+    assert sensors == {"raw_job_sensor": 10, "raw_sensor": 10, "raw_quality_sensor": 600}
+    [schedule] = repository.schedule_defs
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Europe/Berlin")
+    assert {one.default_status.value for one in (*repository.sensor_defs, schedule)} == {"RUNNING"}
+    assert len(repository.asset_graph.asset_check_keys) == 4
+    shop.raw(a="2\n")
+    assert asked(shop.tick()) == ["a"]
+
+
+def test_several_jobs_by_their_names(shop: Ticking) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="by their definitions"):
+        build_raw_job_sensor(jobs=["nightly", "hourly"])
 
 
 def test_a_root_that_is_away_for_a_moment(shop: Ticking) -> None:
