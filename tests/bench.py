@@ -41,18 +41,22 @@ defs = Definitions(assets=[table(name) for name in {names!r}])
 """
 
 TICKS = """
-import statistics, sys, time
+import logging, statistics, sys, time
 sys.path.insert(0, {top!r})
 from pathlib import Path
+from types import SimpleNamespace
 from dagster import DagsterInstance
 from definitions import defs
-from raw_trigger.automation.tick import Wanted, look
+from raw_trigger.automation.tick import Wanted, evaluate
 
 repository, wanted, took = defs.get_repository_def(), Wanted(project=Path({top!r})), []
 with DagsterInstance.from_config({top!r} + "/.git/raw-trigger/dagster_home") as instance:
     for _ in range({rounds}):
+        context = SimpleNamespace(
+            repository_def=repository, instance=instance, log=logging.getLogger(), log_key=["1"]
+        )
         began = time.perf_counter()
-        told = look(wanted, face="sensor", repository=repository, instance=instance, warn=print).told
+        told = evaluate(context, wanted, "sensor").told
         took.append(time.perf_counter() - began)
         assert told == "every raw file is reflected", told
 print(statistics.median(took))

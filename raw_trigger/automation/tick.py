@@ -27,6 +27,7 @@ from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
 from raw_trigger.unattended import planned, remarks, stays_away
+from raw_trigger.workspace.workspace import Workspace
 
 _PART = 0.75
 """Of the time that a tick has, what may be over when it asks for runs: asking takes some, too."""
@@ -87,15 +88,15 @@ def evaluate(context: Any, wanted: Wanted, face: str) -> Tick:
     try:
         if enabled() is False:
             return Tick((), "RAW_SCHEDULE_ENABLED is false")
-        return look(
-            wanted,
-            face=face,
+        workspace = loaded_workspace(
+            wanted.project or Path.cwd(),
+            environment=wanted.environment,
             repository=context.repository_def,
             instance=context.instance,
-            warn=context.log.warning,
-            dry=is_dry(context),
-            until=until,
         )
+        launcher = RequestLauncher(context.repository_def, context.instance, dry=is_dry(context))
+        with closing(workspace.repo):
+            return look(wanted, workspace, launcher, face=face, warn=context.log.warning, until=until)
     except LockError as error:
         return Tick((), f"{error.message}; the next tick looks again")
     except RawTriggerError as error:
@@ -114,44 +115,36 @@ def is_dry(context: Any) -> bool:
 
 def look(
     wanted: Wanted,
+    workspace: Workspace,
+    launcher: RequestLauncher,
     *,
     face: str,
-    repository: Any,
-    instance: Any,
     warn: Callable[[str], None],
-    dry: bool = False,
     until: float = math.inf,
 ) -> Tick:
     """Returns what is asked for now, after what was asked for before is settled.
 
     Args:
+        workspace: Where it looks.
+        launcher: Asked for what is due; where it is dry, nothing is written.
         face: Who looks.
-        repository: Dagster's definition of the repository, as it is loaded here.
         warn: Told what the user should know.
-        dry: Whether nothing is written.
         until: When it is too late to ask for anything, by :func:`time.monotonic`: nobody would hear it.
 
     Raises:
         RawTriggerError: it cannot be known what to do, or somebody else is doing it.
     """
-    workspace = loaded_workspace(
-        wanted.project or Path.cwd(),
-        environment=wanted.environment,
-        repository=repository,
-        instance=instance,
-    )
-    with closing(workspace.repo):
-        seconds = settle_seconds(wanted.settle)
-        reason = stays_away(workspace, seconds, wanted.branches)
-        edited = edited_module(workspace.repo.top)
-        if edited is not None:
-            reason = reason or f"{edited} was edited after it was loaded here: reload the code location"
-        if reason is not None:
-            return Tick((), reason)
-        planner, launcher = Planner(workspace), RequestLauncher(repository, instance, dry=dry)
-        locks, environment = workspace.locks, workspace.environment
-        with nullcontext() if dry else locked(locks, environment, face, lambda _: None, patience=0):
-            return _asked(wanted, planner, launcher, seconds, face=face, warn=warn, until=until)
+    seconds = settle_seconds(wanted.settle)
+    reason = stays_away(workspace, seconds, wanted.branches)
+    edited = edited_module(workspace.repo.top)
+    if edited is not None:
+        reason = reason or f"{edited} was edited after it was loaded here: reload the code location"
+    if reason is not None:
+        return Tick((), reason)
+    planner = Planner(workspace)
+    locks, environment = workspace.locks, workspace.environment
+    with nullcontext() if launcher.dry else locked(locks, environment, face, lambda _: None, patience=0):
+        return _asked(wanted, planner, launcher, seconds, face=face, warn=warn, until=until)
 
 
 def _asked(

@@ -13,13 +13,17 @@ import random
 import re
 import shutil
 import subprocess
+import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.forks import Program
+from tests.support import sensing
+from tests.support.forks import Program, Started, sensor
 from tests.support.project import FILE, KEPT, ROOT, SHAPED, StandInProject, name, pending
+from tests.support.waiting import wait_for
 
 PATHS = (*SHAPED, "up.csv", "down.csv", "side.csv", "rows.csv", "text.csv", "note.txt")
 CONTENTS = ("id,v,w\n1,1,1\n", "id,v,w\n1,2,1\n", "id,v,w\n1,1,2\n", "id,v,w\r\n1,1,1\r\n")
@@ -166,6 +170,9 @@ class World:
         self.rules, self.code = 0, 0
         self.trace: list[str] = []
         self.steps = 0
+        self.held: _Held | None = None
+        self.unheard = False
+        """Whether somebody asked for a run that will never be made."""
 
     # The repository
 
@@ -364,7 +371,10 @@ class World:
             target = line["target"]
             own = {path[len(ROOT) + 1 :]: oid for path, oid in line["read"].items()}
             above = CODES[self.code].get(target, {}).get("parents", ())
-            parents = {parent: self.states.get(parent, NEVER) for parent in above}
+            known = self.states
+            if self.held is not None and line["run"] == self.held.run and not self.held.went_on:
+                known, self.held.went_on = self.held.states, True
+            parents = {parent: known.get(parent, NEVER) for parent in above}
             self.states[target] = State(own, parents, unseen=unseen)
             made.append(target)
         return made
@@ -419,16 +429,19 @@ class World:
         todo = self._judge_disk()
         if draw.random() < 0.3:
             self._judge_faces(draw, todo)
-        if draw.random() < 0.4:
+        # It touches what a run at work may have read.
+        if draw.random() < 0.4 and self.held is None:
             self._judge_otherwise(draw.choice(CONTENTS))
         return todo
 
     def _judge_disk(self) -> list[str]:
         files = self.disk()
         plan = self._plan()
-        todo, waiting = pending(plan), waiting_paths(plan)
+        todo, waiting, coming = pending(plan), waiting_paths(plan), in_flight(plan)
+        if coming and not (self.held or self.unheard or self.asked() or self.dangling()):
+            raise LossError(f"nobody makes {coming}")
         for target, paths in self.due(files).items():
-            if target not in todo and not set(paths) <= waiting:
+            if target not in (*todo, *coming) and not set(paths) <= waiting:
                 raise LossError(f"lost: {target} of {paths}; planned are {todo}, waiting {waiting}")
         return todo
 
@@ -489,6 +502,80 @@ class World:
         if twice := again & set(made) - excused:
             raise LossError(f"made twice: {twice}; {failed} failed")
 
+    # The sensor and the daemon
+
+    def asked(self) -> list[dict[str, Any]]:
+        """What the sensor has asked for, and has no run yet."""
+        return sensing.requests(self.home)
+
+    def dangling(self) -> list[str]:
+        """The runs of the sensor that have not ended, and whose process is gone."""
+        return [one for one in sensing.running(self.home) if self.held is None or one != self.held.run]
+
+    def tick(self, how: str = "") -> None:
+        done = sensor().run("tick", str(self.control), how, cwd=self.main.top, env=self._environ())
+        self.note(f"tick {how}", done)
+        self.absorb()
+
+    def start_run(self, number: int, run: str, gate: str = "") -> Started:
+        """Make the run of a request, as the daemon does."""
+        args = ("run", str(self.control), str(number), run, gate)
+        return sensor().start(*args, cwd=self.main.top, env=self._environ())
+
+    def make(self, number: int) -> None:
+        run = str(uuid.uuid4())
+        self.note(f"daemon makes {number}, run {run[:8]}", self.start_run(number, run).wait())
+        self.absorb()
+
+    def hold(self, number: int) -> None:
+        """Make a run that waits when it has read something."""
+        run = str(uuid.uuid4())
+        gate = self.control / f"{run}.gate"
+        held = _Held(run, gate, self.start_run(number, run, str(gate)), dict(self.states))
+        wait_for(lambda: gate.with_suffix(".reached").exists() or held.process.has_ended())
+        self.held = held
+        self.trace.append(f"  $ daemon makes {number}, run {run[:8]}, which waits")
+
+    def go_on(self) -> None:
+        if self.held is not None:
+            self.held.gate.touch()
+            self.note("it goes on", self.held.process.wait())
+            self.absorb()
+            self.held = None
+
+    def end_runs(self, status: str) -> None:
+        """Of those whose process is gone."""
+        sensing.end(self.home, status, alive=None if self.held is None else self.held.run)
+
+    def drain(self) -> None:
+        """The daemon makes everything."""
+        self.go_on()
+        while self.asked():
+            self.make(0)
+        self.end_runs("FAILURE")
+
+    def _environ(self) -> dict[str, str]:
+        return self.main.environ(**self.environ())
+
+    def sense(self) -> None:
+        """The sensor looks until there is nothing to do: nothing is made twice."""
+        self.drain()
+        self.tick()
+        self.notice()
+        disturbed, made = self.disturbed(), Counter[str]()
+        for _ in range(9):
+            before = self.read_lines
+            self.drain()
+            made.update({line["target"] for line in self.main.truth()[before:]})
+            self.tick()
+            if not self.asked():
+                break
+        else:
+            raise LossError("the sensor comes to no end")
+        twice = [target for target, times in made.items() if times > 1]
+        if twice and not disturbed:
+            raise LossError(f"made twice by the sensor: {twice}")
+
     def disturbed(self) -> bool:
         """Whether something is to happen in the next launch."""
         file = self.control / "behaviour.json"
@@ -507,6 +594,28 @@ class World:
         return any((self.main.top / ".git" / name).exists() for name in names)
 
 
+@dataclass
+class _Held:
+    """A run that waits.
+
+    Attributes:
+        states: What its first target is made from.
+        went_on: Whether that is known.
+    """
+
+    run: str
+    gate: Path
+    process: Started
+    states: Mapping[str, State]
+    went_on: bool = False
+
+
+def in_flight(plan: Mapping[str, Any]) -> list[str]:
+    """The targets that somebody is making, and what waits for them."""
+    reasons = {name(one): one["reason"] or "" for one in plan["targets"] if one["action"] == "skip"}
+    return [target for target, reason in reasons.items() if re.search(r" making it$|^it waits for ", reason)]
+
+
 def waiting_paths(plan: Mapping[str, Any]) -> set[str]:
     """The raw files that cannot be run for now."""
     return {
@@ -519,8 +628,12 @@ def waiting_paths(plan: Mapping[str, Any]) -> set[str]:
 # Steps -------------------------------------------------------------------------------------------
 
 
-def draw_steps(seed: object, count: int) -> list[Step]:
-    """A series of steps; those of a seed are always the same."""
+def draw_steps(seed: object, count: int, *, sensed: bool = False) -> list[Step]:
+    """A series of steps; those of a seed are always the same.
+
+    Args:
+        sensed: Whether there is a sensor, too.
+    """
     draw = random.Random(str(seed))
     path, content = (lambda: draw.choice(PATHS)), (lambda: draw.choice(CONTENTS))
     branch = lambda: draw.choice(("main", "one", "two"))  # noqa: E731
@@ -556,6 +669,16 @@ def draw_steps(seed: object, count: int) -> list[Step]:
         "ignore": (2, lambda: (path(),)),
         "look_again": (1, tuple),
     }
+    if sensed:
+        kinds |= {
+            "tick": (14, lambda: (draw.choice(("", "", "", "", "late", "die")),)),
+            "daemon": (10, lambda: (draw.random(),)),
+            "hold": (6, lambda: (draw.random(),)),
+            "go_on": (6, tuple),
+            "cancel": (2, lambda: (draw.random(),)),
+            "monitor": (3, tuple),
+            "sense": (4, tuple),
+        }
     names = list(kinds)
     weights = [kinds[kind][0] for kind in names]
     return [(kind, *kinds[kind][1]()) for kind in draw.choices(names, weights, k=count)]
@@ -583,6 +706,9 @@ class Player:
         self.fail()
         self.look_again()
         self.world.trace.append("# the end")
+        self.world.drain()
+        self.world.tick("late")
+        self.world.drain()
         for _ in range(2):
             done = self.world.tool("run")
         todo = self.world.judge(self.draw)
@@ -642,17 +768,24 @@ class Player:
     def commit(self, how: str) -> None:
         self.serial += 1
         self.world.git("add", "-A")
-        self.world.try_git("commit", "-q", "-m", str(self.serial), *([how] if how else []))
+        self.world.try_git("commit", "-q", "-m", str(self.serial), *([how] if how else self._impatient()))
+
+    def _impatient(self) -> list[str]:
+        """Where something is in flight nobody waits for it, who could be the one that makes it."""
+        world = self.world
+        coming = world.held or world.unheard or world.asked() or world.dangling()
+        return ["--no-verify"] if coming else []
 
     def commit_path(self, path: str) -> None:
-        self.world.try_git("commit", "-q", "-m", path, "--", f"{ROOT}/{path}")
+        self.world.try_git("commit", "-q", *self._impatient(), "-m", path, "--", f"{ROOT}/{path}")
 
     def stage(self, path: str) -> None:
         self.world.try_git("add", "-A", "--", f"{ROOT}/{path}")
 
     def amend(self) -> None:
         self.world.git("add", "-A")
-        self.world.try_git("commit", "-q", "--amend", "-m", "amended", "--allow-empty")
+        how = ("--amend", "-m", "amended", "--allow-empty", *self._impatient())
+        self.world.try_git("commit", "-q", *how)
 
     def reset(self, how: str, to: str) -> None:
         self.world.try_git("reset", "-q", how, to)
@@ -701,6 +834,49 @@ class Player:
 
     def use_code(self, number: int) -> None:
         self.world.set_code(number)
+
+    # The sensor and the daemon
+
+    def tick(self, how: str) -> None:
+        self.world.unheard = how == "die" or (self.world.unheard and how != "late")
+        self.world.tick(how)
+
+    def _number(self, which: float) -> int | None:
+        """One of the requests."""
+        count = len(self.world.asked())
+        return int(which * count) if count else None
+
+    def daemon(self, which: float) -> None:
+        number = self._number(which)
+        if number is not None:
+            self.world.make(number)
+
+    def hold(self, which: float) -> None:
+        number = self._number(which)
+        if number is not None and self.world.held is None:
+            self.world.hold(number)
+
+    def go_on(self) -> None:
+        self.world.go_on()
+
+    def cancel(self, which: float) -> None:
+        """Of the run that waits, or of one that has not begun."""
+        world, number = self.world, self._number(which)
+        if world.held is not None:
+            world.held.process.kill()
+            world.held = None
+            world.end_runs("CANCELED")
+        elif number is not None:
+            world.main.behave({"target": "*", "when": "before", "do": "kill", "times": 1})
+            world.make(number)
+            world.end_runs("CANCELED")
+            self._behave()
+
+    def monitor(self) -> None:
+        self.world.end_runs("FAILURE")
+
+    def sense(self) -> None:
+        self.world.sense()
 
     # What goes wrong
 

@@ -27,7 +27,12 @@ import types
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_F = TypeVar("_F", bound="Forks")
 _CLIENT = """\
 #!{python} -IS
 import json, os, signal, socket, struct, sys
@@ -56,24 +61,19 @@ _TOP = Path(__file__).resolve().parents[2]
 _INSIDE = str(_TOP / "raw_trigger/project/inside/__main__.py")
 
 
-class Program:
-    """The program, ready to be started. To be used as a context manager.
+class Forks:
+    """Processes that are forked from one. To be used as a context manager.
 
     Args:
-        folder: A folder of its own, with a short name: sockets have short names.
+        door: A socket, with a short name.
+        kind: What they become: see :data:`_KINDS`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._door = str(folder / "door")
-        self.script = folder / "raw-trigger"
-        _write_client(self.script, self._door)
-        # What install takes for the interpreter's own folder, and what goes on in the background is started with.
-        python = folder / "python"
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        python.chmod(0o755)
-        self._server = _started(self._door, str(self.script))
+    def __init__(self, door: Path, *kind: str) -> None:
+        self._door = str(door)
+        self._server = _started(self._door, *kind)
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,7 +81,7 @@ class Program:
         self._server.communicate()
 
     def start(self, *args: str, cwd: Path, env: Mapping[str, str]) -> Started:
-        """Start a command; ``env`` is its whole environment."""
+        """Start one; ``env`` is its whole environment."""
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         door = socket.socket(socket.AF_UNIX)
         door.connect(self._door)
@@ -93,15 +93,43 @@ class Program:
         return Started(args, door, out, err)
 
     def run(self, *args: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command; ``env`` is its whole environment."""
+        """Run one; ``env`` is its whole environment."""
         return self.start(*args, cwd=cwd, env=env).wait()
+
+
+class Program(Forks):
+    """The program, ready to be started.
+
+    Args:
+        folder: A folder of its own, with a short name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.script = folder / "raw-trigger"
+        door = folder / "door"
+        _write_client(self.script, str(door))
+        # What install takes for the interpreter's own folder, and what goes on in the background is started with.
+        python = folder / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        super().__init__(door, "program", str(self.script))
 
 
 @functools.cache
 def program() -> Program:
     """The program, ready for as long as this process lives."""
+    return _kept(Program)
+
+
+@functools.cache
+def sensor() -> Forks:
+    """The ticks and runs of :mod:`tests.support.sensing`, ready for as long as this process lives."""
+    return _kept(lambda folder: Forks(folder / "door", "sensor"))
+
+
+def _kept(make: Callable[[Path], _F]) -> _F:
     folder = tempfile.TemporaryDirectory()
-    made = Program(Path(folder.name))
+    made = make(Path(folder.name))
 
     def end() -> None:
         made.__exit__()
@@ -140,7 +168,7 @@ def dagster_environment() -> Path:
     door = str(made / "door")
     _write_client(made / "bin/python", door, _INSIDE)
     (made / "bin/python3").symlink_to("python")
-    server = _started(door)
+    server = _started(door, "interpreter")
 
     def end() -> None:
         server.kill()
@@ -165,6 +193,20 @@ class Started:
     def told(self) -> str:
         """What it has written to stderr so far; it goes on writing at its own place in the file."""
         return os.pread(self._files[1].fileno(), 1 << 20, 0).decode()  # type: ignore[attr-defined]
+
+    def has_ended(self) -> bool:
+        """Whether nothing is left to wait for."""
+        try:
+            return len(self._door.recv(8, socket.MSG_PEEK | socket.MSG_DONTWAIT)) == 8
+        except BlockingIOError:
+            return False
+
+    def kill(self) -> None:
+        """Kill it."""
+        os.kill(
+            struct.unpack("!i", self._door.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL))[0], signal.SIGKILL
+        )
+        self.wait()
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """What became of it."""
@@ -300,6 +342,26 @@ def _interpreter() -> Callable[[list[str]], None]:
     return become
 
 
+def _sensor() -> Callable[[list[str]], None]:
+    """Imports raw-trigger and Dagster, and returns what is a tick or a run then."""
+    import gc
+
+    _import_all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tests.support import sensing
+    gc.freeze()
+    return sensing.be
+
+
+_KINDS: Mapping[str, Callable[..., Callable[[list[str]], None]]] = {
+    "program": _command_line,
+    "interpreter": _interpreter,
+    "sensor": _sensor,
+}
+"""What imports all that is needed, by the name of what is forked from it then."""
+
+
 def _import_all() -> None:
     import gc
     import importlib
@@ -326,4 +388,4 @@ def _import_all() -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], _command_line(sys.argv[2]) if sys.argv[2:] else _interpreter())
+    _serve(sys.argv[1], _KINDS[sys.argv[2]](*sys.argv[3:]))
