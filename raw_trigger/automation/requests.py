@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Any, Literal, cast
 
 from dagster import AssetKey, RunRequest
 
 from raw_trigger.automation.checks import own_checks
+from raw_trigger.automation.first import FIRST_TAG, FirstRun, content_of, divided, first_runs, without
 from raw_trigger.launch.base import Order, Report
 from raw_trigger.launch.batches import outcome_of, run_batches
+from raw_trigger.model.history import Repeat
 from raw_trigger.model.outcome import Lack, TargetOutcome, Why
 from raw_trigger.model.plan import PlannedTarget, Target
 from raw_trigger.project.inside import runless
-from raw_trigger.project.inside.above import Above
+from raw_trigger.project.inside.above import Above, Look
 from raw_trigger.project.inside.compat.assets import asset_key
 from raw_trigger.project.inside.compat.jobs import job_partitions
 from raw_trigger.project.inside.compat.partitions import is_dynamic, is_range, prepare_partition
-from raw_trigger.project.inside.compat.runs import RANGE_END_TAG, RANGE_START_TAG
+from raw_trigger.project.inside.compat.runs import RANGE_END_TAG, RANGE_START_TAG, runs_for
 from raw_trigger.project.inside.outcomes import Outcomes
 from raw_trigger.project.inside.project import Project
-from raw_trigger.project.inside.targets import identity
-from raw_trigger.project.messages import Identity, RunBatch, TargetFinished, parse_event
+from raw_trigger.project.inside.targets import Identity, identity, joined
+from raw_trigger.project.messages import RunBatch, TargetFinished, parse_event
 
 
 class RequestLauncher:
@@ -112,17 +115,80 @@ class RequestLauncher:
                     on_target(TargetOutcome(target, status, error=problem))
         return Report(lacks=tuple(lacks))
 
+    def put_first(self, order: Order, repeats: Mapping[Target, Repeat], most: int) -> Mapping[Target, str]:
+        """Asks for the runs that have to come before some of an order; returns what waits for them, and why.
+
+        A run that has ended, however, is waited for no more: the target tells what it lacks.
+
+        Args:
+            repeats: How the targets were last run in vain: after that, all is tried again.
+            most: The most requests.
+        """
+        batches, members = run_batches(order), order.plan.batches
+        planned = {identity(one.as_json()) for batch in batches for one in batch.targets}
+        outcomes = Outcomes(_Heard(lambda _: None), self._project)  # type: ignore[arg-type]
+        waits: dict[Target, str] = {}
+        busy: set[Identity] | None = None
+        for batch in batches:
+            look = self._look(batch, planned) if batch.kind == "materialize" else None
+            apart = [] if look is None else divided(self._project, batch, look)[1]
+            if look is None or not apart:
+                continue
+            own = members[batch.number]
+            content = content_of(own, order.plan)
+            since = max((repeats[one.target].ended for one in own if one.target in repeats), default=None)
+            open_yet = without(look.documents(), self._tried_first(content, since))
+            left = {identity(one) for one in open_yet} & {identity(one) for one in apart}
+            if not left:
+                continue
+            text = min(joined(parts) + ("" if key is None else f"|{key}") for parts, key in left)
+            waits |= dict.fromkeys((one.target for one in own), f"it waits for {text}, which was never made")
+            if busy is None:
+                busy = {one for targets, _ in runs_for(self.instance, FIRST_TAG) for one in targets}
+            for run in first_runs(self._project, outcomes, open_yet):
+                made = {identity(one) for one in run.targets}
+                if len(self.requests) < most and busy.isdisjoint(made) and not left.isdisjoint(made):
+                    self._request_first(order, run, content)
+                    busy |= made
+        return waits
+
+    def _tried_first(self, content: str, since: datetime | None) -> set[Identity]:
+        """What had runs that have ended, later than this."""
+        after = 0.0 if since is None else since.timestamp()
+        runs = runs_for(self.instance, FIRST_TAG, content)
+        return {one for targets, ended in runs if ended is not None and ended > after for one in targets}
+
+    def _request_first(self, order: Order, run: FirstRun, content: str) -> None:
+        tags = {name: value for name, value in order.tags.items() if name != "raw_launch"}
+        keys = [asset_key(one["asset"]) for one in run.targets]
+        self.requests.append(
+            RunRequest(
+                run_key=f"first-{order.tags['raw_launch'][:8]}-{len(self.requests)}",
+                partition_key=None if run.partition is None else str(run.partition),
+                tags={**tags, FIRST_TAG: content},
+                asset_selection=keys,
+                **self._with_checks(keys),
+            )
+        )
+
+    def _with_checks(self, keys: Sequence[AssetKey]) -> dict[str, Any]:
+        """The checks that run with these assets, where that are not all of them."""
+        if self._own_checked.isdisjoint(keys):
+            return {}
+        return {"asset_check_keys": [one for one in self._checks if one.asset_key in keys]}
+
+    def _look(self, batch: RunBatch, planned: set[Identity]) -> Look:
+        fed = {asset_key(list(parts)) for parts in batch.fed}
+        return self._above.look([one.as_json() for one in batch.targets], fed, planned)
+
     def _never_made(self, batch: RunBatch, planned: set[Identity]) -> tuple[list[AssetKey], list[Lack]]:
         """What the batch's run has to make first, because it was never made, and what it cannot make."""
-        targets = [one.as_json() for one in batch.targets]
-        fed = {asset_key(list(parts)) for parts in batch.fed}
-        look = self._above.look(targets, fed, planned)
+        look = self._look(batch, planned)
         left = [
             Lack("/".join(key.path), tuple(partitions), cast(Why, why), "/".join(below))
             for (key, why), (partitions, (below, _)) in look.left.items()
         ]
-        key = None if batch.is_range else batch.partition
-        keys = {asset_key(one["asset"]) for one in look.documents() if one["partition"] in (None, key)}
+        keys = {asset_key(one["asset"]) for one in divided(self._project, batch, look)[0]}
         return sorted(keys, key=lambda one: list(one.path)), left
 
     def _request(self, order: Order, batch: RunBatch, first: Sequence[AssetKey]) -> str | None:
@@ -143,10 +209,7 @@ class RequestLauncher:
             partition = None
         keys = [*first, *dict.fromkeys(AssetKey(list(one.asset)) for one in batch.targets)]
         named: dict[str, Any] = {"asset_selection": keys}
-        if batch.job is not None:
-            named = {"job_name": batch.job}
-        elif not self._own_checked.isdisjoint(keys):
-            named["asset_check_keys"] = [one for one in self._checks if one.asset_key in keys]
+        named = {"job_name": batch.job} if batch.job is not None else {**named, **self._with_checks(keys)}
         # The same content may come again: Dagster makes no second run of a key, ever.
         key = f"{order.plan.fingerprint[:16]}-{order.tags['raw_launch'][:8]}-{batch.number}"
         self.requests.append(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from dagster import RunRequest
 
 from raw_trigger import launches
 from raw_trigger.automation import checks
+from raw_trigger.automation.first import ready
 from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
 from raw_trigger.automation.settings import AT_ONCE, enabled, settle_seconds, tick_seconds
@@ -22,7 +23,7 @@ from raw_trigger.errors import RawTriggerError
 from raw_trigger.lock import LockError, locked
 from raw_trigger.model.changes import show
 from raw_trigger.model.outcome import TargetOutcome
-from raw_trigger.model.plan import Plan, PlannedTarget
+from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
@@ -179,7 +180,13 @@ def _asked(
         launcher.launch(
             lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None
         )
-        return Tick(launcher.requests, _told(plan, (), wanted, launcher), launcher.partitions)
+        return Tick(launcher.requests, _told(plan, (), wanted, launcher, {}), launcher.partitions)
+    waits: Mapping[Target, str] = {}
+    if chosen.actionable and wanted.jobs is None:
+        repeats = planner.history.repeats(sorted({one.target.asset for one in chosen.actionable}))
+        waits = launcher.put_first(trigger.order(chosen, face, str(uuid.uuid4())), repeats, wanted.most)
+        left = wanted.most - len(launcher.requests)
+        chosen = ready(chosen, lambda one: one.target not in waits, left)
     outcome = trigger.run(chosen, launcher, face=face)
     if wanted.jobs is None:
         failed = {one.target for one in outcome.targets if one.status in ("failed", "skipped")}
@@ -190,33 +197,21 @@ def _asked(
             warn(f"the asset checks are not told: {type(error).__name__}: {error}")
     for text in (*remarks(plan), *trigger.warnings):
         warn(text)
-    return Tick(launcher.requests, _told(plan, outcome.targets, wanted, launcher))
+    return Tick(launcher.requests, _told(plan, outcome.targets, wanted, launcher, waits))
 
 
-def ready(plan: Plan, wanted: Callable[[PlannedTarget], bool], most: int) -> Plan:
-    """Returns the plan with only those batches that nothing else has to be made for first.
+def _told(
+    plan: Plan,
+    outcomes: Sequence[TargetOutcome],
+    wanted: Wanted,
+    launcher: RequestLauncher,
+    waits: Mapping[Target, str],
+) -> str:
+    """Returns what a tick came to, in one line.
 
     Args:
-        wanted: Says of a target whether it may be asked for.
-        most: The most runs.
+        waits: The targets that something else is made for first, and why.
     """
-    made = {one.target for one in plan.actionable if one.action == "materialize"}
-    numbers: dict[int, int] = {}
-    runs = 0
-    for number, members in plan.batches.items():
-        own = {one.target for one in members}
-        waits = any(not made.isdisjoint(set(one.after) - own) for one in members)
-        is_run = members[0].action == "materialize"
-        if waits or not all(map(wanted, members)) or (is_run and runs == most):
-            continue
-        runs += is_run
-        numbers[number] = len(numbers) + 1
-    kept = (one for one in plan.targets if one.action == "skip" or one.batch in numbers)
-    return replace(plan, targets=tuple(replace(one, batch=numbers.get(one.batch, 0)) for one in kept))
-
-
-def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted, launcher: RequestLauncher) -> str:
-    """Returns what a tick came to, in one line."""
     done = {one.target: one for one in outcomes}
     mine = [one for one in plan.targets if wanted.jobs is None or wanted.has(one)]
     failed = [f"{one.target.text}: {one.error}" for one in outcomes if one.status in ("failed", "skipped")]
@@ -226,9 +221,14 @@ def _told(plan: Plan, outcomes: Sequence[TargetOutcome], wanted: Wanted, launche
         one.sentence for one in mine if one.action == "skip" and one.reason and not (one.held or one.settles)
     ]
     disk = [f"{show(one.change.path)}: {one.reason}" for one in plan.waiting]
-    left = [_left(one, launcher) for one in mine if one.action != "skip" and one.target not in done]
+    first = [f"{target.text}: {why}" for target, why in waits.items()]
+    left = [
+        _left(one, launcher)
+        for one in mine
+        if one.action != "skip" and one.target not in done and one.target not in waits
+    ]
     unmapped = [f"nothing is made from {show(one.change.path)}" for one in plan.unmapped]
-    lines = [*plan.errors, *failed, *held, *disk, *open_yet, *left, *reported, *unmapped]
+    lines = [*plan.errors, *failed, *held, *disk, *open_yet, *first, *left, *reported, *unmapped]
     if not lines and wanted.jobs is not None and not outcomes:
         return "no job is due"
     if not lines:

@@ -289,7 +289,10 @@ class Ticking(Repo):
             run = instance.create_run_for_job(
                 job,
                 asset_selection=frozenset(request.asset_selection),
-                tags=dict(request.tags),
+                tags={
+                    **request.tags,
+                    **({"dagster/partition": key} if (key := request.partition_key) else {}),
+                },
                 status=status,
             )
             return str(run.run_id)

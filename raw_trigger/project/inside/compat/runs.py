@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from . import VERSION
 from .loading import repository_origin
@@ -155,6 +156,31 @@ def tagged_runs(instance: Any, name: str, value: str) -> list[tuple[str, dict[st
     """Returns the ids of the runs with this tag, oldest first, each with all its tags."""
     found = instance.get_runs(filters=dagster.RunsFilter(tags={name: value}))
     return [(run.run_id, dict(run.tags)) for run in reversed(found)]
+
+
+def runs_for(
+    instance: Any, name: str, value: str | None = None
+) -> list[tuple[set[tuple[tuple[str, ...], str | None]], float | None]]:
+    """Returns what the runs with this tag are to make, each with when it ended.
+
+    Args:
+        value: Of the tag; None: any, and only runs that have not ended.
+
+    Returns:
+        Assets by the parts of their keys, each with the run's partition and once more without one; and
+        seconds since 1970, None if the run has not ended.
+    """
+    open_yet = [one for one in dagster.DagsterRunStatus if one not in FINISHED_STATUSES]
+    wanted: dict[str, Any] = {"statuses": open_yet} if value is None else {"tags": {name: value}}
+    found = []
+    for record in instance.get_run_records(filters=dagster.RunsFilter(**wanted)):
+        run = record.dagster_run
+        if name in run.tags:
+            keys = [tuple(key.path) for key in run.asset_selection or ()]
+            targets = {(key, one) for key in keys for one in (None, run.tags.get("dagster/partition"))}
+            ended = None if run.status in open_yet else record.end_time or record.start_time or 0.0
+            found.append((targets, ended))
+    return found
 
 
 def run_state(instance: Any, run_id: str) -> tuple[str | None, float | None, dict[str, str]]:
