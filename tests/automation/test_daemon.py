@@ -52,7 +52,7 @@ class Daemon:
             assert time.monotonic() < until, self.log.read_text()[-3000:]
             time.sleep(0.2)
 
-    def await_record(self) -> None:
+    def await_record(self, seconds: float = 90) -> None:
         """Until the record is what is on disk, as git alone tells."""
 
         def differs() -> str:
@@ -61,7 +61,7 @@ class Daemon:
         def marks() -> str:
             return self.shop.git("ls-tree", "refs/raw-trigger/local", ".raw-trigger/launches/")
 
-        self.await_all(lambda: not differs() and not marks())
+        self.await_all(lambda: not differs() and not marks(), seconds)
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import json
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,25 @@ CHECKS = """
   checks { name executionForLatestMaterialization { status evaluation { description } } }
 } } } } }
 """
+UNFINISHED = """
+{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED]}) { ... on Runs { results { runId } } } }
+"""
+CANCEL = """
+mutation { terminateRun(runId: "%s", terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename } }
+"""
 DRY_RUN = """
 mutation { sensorDryRun(cursor: null, selectorData: {
   repositoryLocationName: "definitions.py", repositoryName: "__repository__", sensorName: "raw_sensor"
 }) { ... on DryRunInstigationTick { evaluationResult { skipReason error { message } } } } }
+"""
+
+
+FRAGILE = """
+@dg.asset
+def b(context):
+    read(context, "b.csv")
+    if (HERE / "broken").exists():
+        raise ValueError("it is broken")
 """
 
 
@@ -53,6 +70,13 @@ class Deployment(Daemon):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def answers(self) -> bool:
+        """Whether its pages can be had."""
+        try:
+            return bool(self.asked("{ version }"))
+        except OSError:
+            return False
 
     def asked(self, query: str) -> Any:
         """What a page would show."""
@@ -82,7 +106,8 @@ def deployed(
             f"storage: {{postgres: {{postgres_url: {json.dumps(storage)}}}}}\n"
         )
     dagster = {"python": str(PYTHON), "python_file": "definitions.py", "home": str(shop.home)}
-    shop.lay_again(RUNNING + CHECKED, dagster=dagster)
+    code = RUNNING.replace('\n@dg.asset\ndef b(context): read(context, "b.csv")\n', FRAGILE)
+    shop.lay_again(code + CHECKED, dagster=dagster)
     done = shop.tool("adopt")
     assert done.returncode == 0, done.stderr
     running = Deployment(shop)
@@ -120,6 +145,56 @@ def test_pages_and_runs(deployed: tuple[Ticking, Deployment]) -> None:
     runs = running.asked(RUNS)["runsOrError"]["results"]
     assert {one["repositoryOrigin"]["repositoryLocationName"] for one in runs} == {"definitions.py"}
     assert [one["status"] for one in runs].count("FAILURE") == 1
+
+
+@pytest.mark.soak
+def test_a_commit_while_the_run_is_in_flight(deployed: tuple[Ticking, Deployment]) -> None:
+    shop, running = deployed
+    assert shop.tool("install").returncode == 0
+    shop.raw(a="slow\n")
+    running.await_all(lambda: "making it" in shop.tool("status").stdout)
+    shop.git("add", "-A")
+    shop.git("commit", "-q", "-m", "while it runs")
+    running.await_record()
+    assert shop.made() == ["a"]
+    assert [run["face"] for run in shop.history()] == ["sensor"]
+
+
+@pytest.mark.soak
+def test_what_fails_is_tried_again_after_a_pause(deployed: tuple[Ticking, Deployment]) -> None:
+    shop, running = deployed
+    (shop.top / "broken").touch()
+    shop.raw(b="2\n")
+    running.await_all(lambda: bool(shop.truth()))
+    (shop.top / "broken").unlink()
+    running.await_record()
+    assert shop.made() == ["b", "b"]
+    again, first = shop.history()
+    pause = datetime.fromisoformat(again["started_at"]) - datetime.fromisoformat(first["ended_at"])
+    assert timedelta(seconds=59) < pause < timedelta(seconds=90)
+    assert [one["status"] for one in (first, again)] == ["failed", "success"]
+
+
+@pytest.mark.soak
+def test_a_deployment_that_is_killed_again_and_again(deployed: tuple[Ticking, Deployment]) -> None:
+    """Nothing is lost: what it had begun is made by the next one."""
+    shop, running = deployed
+    for number in range(4):
+        shop.raw(a=f"{number} slow\n", b=f"{number}\n", part__x=f"{number}\n", ext=f"{number}\n")
+        time.sleep(8 + 2 * number)
+        running.kill()
+        running.start()
+    running.await_all(running.answers)
+    for one in running.asked(UNFINISHED)["runsOrError"]["results"]:  # those that are dead
+        running.asked(CANCEL % one["runId"])
+    shop.age_history(200)
+    # What somebody has canceled waits for another content. A tick that was killed may have been heard: for ten
+    # minutes its runs are waited for.
+    shop.raw(a="9\n", b="9\n", part__x="9\n", ext="9\n")
+    running.await_record(800)
+    for target, file in (("a", "a"), ("b", "b"), ("part|x", "part/x"), ("under", "ext")):
+        assert shop.last_read(target) == {f"{file}.csv": "9\n"}
+    assert shop.plan()["targets"] == []
 
 
 ONE = ("SUCCEEDED", "there are raw files")

@@ -67,6 +67,9 @@ class _Launcher(RequestLauncher):
     def takes(self, target: PlannedTarget) -> bool:
         return True
 
+    def put_first(self, order: Order, repeats: object, most: int) -> Mapping[Target, str]:
+        return {}
+
     def ready(self) -> AbstractContextManager[None]:
         return nullcontext()
 
