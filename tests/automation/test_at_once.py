@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.automation.test_daemon import RUNNING, daemon
 from tests.ci.ground import Ground, command, pushed
 from tests.conftest import SOAK
 from tests.support.forks import Program
+from tests.support.programs import started
 from tests.support.ticking import ROOT, Ticking
 
 SECONDS = 60
@@ -37,13 +37,7 @@ class Everybody(Ground):
         event = pushed(before, self.pushed)
         clone = self.checkout(event, where=where)
         environ = self.environ(event, where)
-        self.running.append(started(command(), clone.top, environ, self.top / f"{where}.log"))
-
-
-def started(args: list[str], top: Path, environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """A process that writes its log into a file."""
-    with log.open("wb") as out:
-        return subprocess.Popen(args, cwd=top, env=environ, stdout=out, stderr=out)
+        self.running.append(started(command(), clone.top, self.top / f"{where}.log", environ))
 
 
 @pytest.fixture
@@ -68,7 +62,7 @@ def test_for_a_minute(shop_of_all: Ticking, seed: int) -> None:
     with daemon(shop) as running:
         shop.raw(b="5\n")
         running.await_record()
-        watcher = started(watch, shop.top, os.environ, every.top / "watch.log")
+        watcher = started(watch, shop.top, every.top / "watch.log")
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             for file in draw.sample(FILES, draw.randint(1, 2)):

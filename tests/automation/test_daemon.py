@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
 
+from tests.support.programs import started
 from tests.support.ticking import CODE, ROOT, RULES, Ticking
 
 RUNNING = CODE.replace(
@@ -30,15 +30,9 @@ class Daemon:
         self.start()
 
     def start(self) -> None:
-        with self.log.open("a") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dagster._daemon", "run", "-f", "definitions.py"],
-                cwd=self.shop.top,
-                env={**os.environ, "DAGSTER_HOME": str(self.shop.home)},
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        command = [sys.executable, "-m", "dagster._daemon", "run", "-f", "definitions.py"]
+        environ = {**os.environ, "DAGSTER_HOME": str(self.shop.home)}
+        self.process = started(command, self.shop.top, self.log, environ)
 
     def kill(self) -> None:
         """As the machine's end does: with all that it has started."""

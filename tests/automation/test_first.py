@@ -10,8 +10,8 @@ from tests.automation.test_sensor import QUIET, asked
 from tests.support.ticking import CODE, RULES, Ticking
 
 MONTHS = """
-months, quarters = dg.StaticPartitionsDefinition(["m1", "m2", "m3"]), dg.StaticPartitionsDefinition(["q1", "q2"])
-of_quarter = dg.StaticPartitionMapping({"m1": "q1", "m2": "q1", "m3": "q1"})
+months, quarters = dg.StaticPartitionsDefinition(["m1", "m2"]), dg.StaticPartitionsDefinition(["q1", "q2"])
+of_quarter = dg.StaticPartitionMapping({"m1": "q1", "m2": "q1"})
 
 def fails(context):
     if (HERE / f"fail {context.partition_key}").exists():
@@ -60,7 +60,7 @@ def rounds(shop: Ticking, most: int = 6) -> list[list[str]]:
 
 def test_one_after_the_other(shop: Ticking) -> None:
     shop.raw(quarter__q1="1\n")
-    assert rounds(shop) == [["month+seed+tidy|m1"], ["month+tidy|m2", "month+tidy|m3"], ["quarter|q1"]]
+    assert rounds(shop) == [["month+seed+tidy|m1"], ["month+tidy|m2"], ["quarter|q1"]]
     assert shop.tick().skip_message == QUIET
     shop.raw(other__q1="1\n")
     assert rounds(shop) == [["other|q1"]], "they are made by now"
@@ -68,7 +68,7 @@ def test_one_after_the_other(shop: Ticking) -> None:
 
 def test_what_is_needed_twice_is_made_once(shop: Ticking) -> None:
     shop.raw(quarter__q1="1\n", other__q1="1\n")
-    assert rounds(shop)[:2] == [["month+seed+tidy|m1"], ["month+tidy|m2", "month+tidy|m3"]]
+    assert rounds(shop)[:2] == [["month+seed+tidy|m1"], ["month+tidy|m2"]]
     made = shop.made()
     assert sorted(set(made)) == made
     assert {"quarter|q1", "other|q1"} <= {*made}
@@ -88,7 +88,7 @@ def test_what_is_being_made_is_waited_for(shop: Ticking) -> None:
 def test_one_that_fails(shop: Ticking) -> None:
     (shop.top / "fail m2").touch()
     shop.raw(quarter__q1="1\n")
-    assert rounds(shop) == [["month+seed+tidy|m1"], ["month+tidy|m2", "month+tidy|m3"], ["quarter|q1"]]
+    assert rounds(shop) == [["month+seed+tidy|m1"], ["month+tidy|m2"], ["quarter|q1"]]
     assert shop.tick().skip_message == QUIET
     (shop.top / "fail m2").unlink()
     shop.raw(quarter__q1="2\n")
@@ -96,19 +96,19 @@ def test_one_that_fails(shop: Ticking) -> None:
 
 
 def test_it_is_tried_again_with_its_child(shop: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
-    for month in ("m1", "m2", "m3"):
+    for month in ("m1", "m2"):
         (shop.top / f"fail {month}").touch()
     shop.raw(quarter__q1="bad\n")
     assert rounds(shop) == [
         ["month+seed+tidy|m1"],
-        ["month+tidy|m2", "month+tidy|m3"],
+        ["month+tidy|m2"],
         ["quarter|q1"],
     ]
     assert "failed with this content" in shop.tick().skip_message
     monkeypatch.setattr(unattended, "_FIRST_PAUSE", 0.0)
-    again = [["month+tidy|m1", "month+tidy|m2", "month+tidy|m3"], ["quarter|q1"]]
+    again = [["month+tidy|m1", "month+tidy|m2"], ["quarter|q1"]]
     assert rounds(shop, most=2) == again
-    for month in ("m1", "m2", "m3"):
+    for month in ("m1", "m2"):
         (shop.top / f"fail {month}").unlink()
     shop.raw(quarter__q1="2\n")
     assert rounds(shop) == again
@@ -123,7 +123,7 @@ def test_not_more_than_the_most(shop: Ticking) -> None:
         RULES.rstrip() + RULES_TOO,
     )
     shop.raw(quarter__q1="1\n", a="2\n")
-    assert [len(one) for one in rounds(shop)] == [1, 1, 1, 1, 1]
+    assert [len(one) for one in rounds(shop)] == [1, 1, 1, 1]
 
 
 def test_only_shown_nothing_is_asked_for_first(shop: Ticking) -> None:

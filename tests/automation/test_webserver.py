@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -19,6 +18,7 @@ from tests.automation.test_checks import CHECKED, DEFINITIONS
 from tests.automation.test_daemon import RUNNING, Daemon
 from tests.support.forks import Program
 from tests.support.postgres import postgres_server
+from tests.support.programs import started
 from tests.support.ticking import Ticking
 
 PYTHON = Path(sys.prefix) / "deployment/bin/python"
@@ -62,14 +62,8 @@ class Deployment(Daemon):
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         options = ["--", "-h", "127.0.0.1", "-p", f"{self.port}"]
-        with self.log.open("a") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "raw_trigger", "ui", *options],
-                cwd=self.shop.top,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        command = [sys.executable, "-m", "raw_trigger", "ui", *options]
+        self.process = started(command, self.shop.top, self.log)
 
     def answers(self) -> bool:
         """Whether its pages can be had."""
