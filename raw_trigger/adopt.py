@@ -121,7 +121,7 @@ def record_made(planner: Planner, made: set[Target], before: Mapping[bytes, Entr
         for path, one in run.after(fates).learnt.items()
         if path in before and before[path] == one.entry
     } | pointers(run.plan)
-    rules = planner.rules(planner.known_catalog())
+    rules = planner.known_rules()
     seen = planner.record_under(rules, record)
     promote(planner, results_of(planner, record, seen, learnt, by=rules))
 
@@ -140,7 +140,7 @@ def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[byte
         RecordError: the record cannot be written.
     """
     repo, environment = planner.workspace.repo, planner.workspace.environment
-    rules = planner.rules(planner.known_catalog() if planner.wishes.use_catalog else None)
+    rules = planner.rules(planner.catalog.known() if planner.wishes.use_catalog else None)
     old = repo.empty_tree if planner.record is None else planner.record.tree
     differ = diff.between_trees(repo, old, tree, planner.tracked.watched(old, tree))
     seen, moved = planner.tracked.changes(differ, old, tree)
@@ -209,9 +209,7 @@ def forget(planner: Planner) -> dict[bytes, frozenset[str]]:
     repo, environment = planner.workspace.repo, planner.workspace.environment
     head = repo.head()
     if planner.record is None and head is not None:
-        ensure_record(
-            planner, Base("revision", "HEAD", head.tree, ""), planner.rules(planner.known_catalog())
-        )
+        ensure_record(planner, Base("revision", "HEAD", head.tree, ""), planner.known_rules())
     record = planner.record
     if record is not None:
         planner.require_instance(record)
@@ -219,7 +217,7 @@ def forget(planner: Planner) -> dict[bytes, frozenset[str]]:
     changes = tuple(Change(path, None, entry) for path, entry in planner.tracked.files(tree))
     plan = planner.plan(ChangeSet(Base("empty", "", None, ""), Desired("revision", "", tree), changes))
     found: dict[bytes, set[str]] = {}
-    catalog, keys = planner.rules(planner.known_catalog()).catalog, PartitionKeys(None)
+    catalog, keys = planner.known_rules().catalog, PartitionKeys(None)
     for target in plan.targets:
         # What is above it need not be asked for: nothing is made.
         wanted = is_wanted(target.target, planner.wishes.narrowing, catalog, keys)

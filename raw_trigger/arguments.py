@@ -194,9 +194,9 @@ class _Reader:
             return None
         looks_like_revision = self._sides is not None and _REVISION.match(name) is not None
         try:
-            found = target_named(name, planner.known_catalog())
+            found = target_named(name, planner.catalog.known())
             if found is None and certain and not looks_like_revision:
-                found = target_named(name, planner.catalog())
+                found = target_named(name, planner.catalog.fresh())
         except ProjectError:
             if certain and not looks_like_revision:
                 raise
@@ -215,7 +215,7 @@ class _Reader:
                 "name a file below one of them that git does not ignore",
             )
         planner = self._planner
-        asset = f": {unknown_asset(name, planner.known_catalog())}" if planner.wishes.use_catalog else ""
+        asset = f": {unknown_asset(name, planner.catalog.known())}" if planner.wishes.use_catalog else ""
         kinds = "no raw file and no asset" if self._sides is None else "no revision, no raw file and no asset"
         return UsageError(
             f"'{name}' is {kinds}{asset}",

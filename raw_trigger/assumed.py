@@ -33,7 +33,7 @@ def fed_files(planner: Planner, among: Container[bytes] | None = None) -> Iterat
     Args:
         among: Only these files; None: all.
     """
-    catalog = planner.known_catalog()
+    catalog = planner.catalog.known()
     rules = planner.rules(catalog)
     lineage = planner.plain().lineage(rules)
     made: dict[Target, list[Target]] = {}
@@ -66,7 +66,7 @@ def never_made(planner: Planner, paths: Iterable[bytes] | None = None) -> tuple[
     if paths is None:
         here = Desired("worktree", WORKTREE)
         paths = [path for path, _ in desired_paths(planner.workspace.repo, planner.tracked, here)]
-    catalog = planner.known_catalog()
+    catalog = planner.catalog.known()
     rules = planner.rules(catalog)
     matches = map(rules.match, paths)
     fed = {target.asset for match in matches if match is not None for target in match.targets}

@@ -56,7 +56,7 @@ def grids(planner: Planner, assets: Collection[str] = ()) -> list[Grid]:
     Raises:
         UsageError: a named asset does not exist or is not partitioned.
     """
-    catalog = planner.catalog()
+    catalog = planner.catalog.fresh()
     for key in assets:
         if key not in catalog.assets:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")

@@ -79,7 +79,7 @@ class Explainer:
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
         self._repo = planner.workspace.repo
-        self._look(planner.known_catalog())
+        self._look(planner.catalog.known())
 
     def _look(self, catalog: Catalog) -> None:
         planner = self._planner
@@ -112,7 +112,7 @@ class Explainer:
                 raise
             certain = False
         # A cached catalog does not prove that something is missing. A plan would also have loaded it afresh.
-        catalog = self._planner.known_catalog() if certain else self._planner.catalog()
+        catalog = self._planner.catalog.known() if certain else self._planner.catalog.fresh()
         if catalog is self._catalog:
             return found
         self._look(catalog)

@@ -167,7 +167,7 @@ def _forget_strays(planner: Planner, mark: Launch, tried: Iterable[Attempt]) -> 
     strays = [one for one in tried if one.run_id is not None and one.begun and one.name not in mark.targets]
     if not strays or planner.record is None:
         return
-    rules, unknown = planner.rules(planner.known_catalog()), dict[bytes, set[str]]()
+    rules, unknown = planner.known_rules(), dict[bytes, set[str]]()
     with planner.feeding(NOTHING, rules) as feeding:
         for one in strays:
             files = {path for path, _ in (*one.record.files, *feeding.paths(one.record.target))}
@@ -213,7 +213,7 @@ def _recorded(planner: Planner, launch_id: str, launch: Launch, ended: Ending) -
         DiskTree(planner, launch.paths, without=launch_id),
         [one.record.target for one in tried if one.begun],
     )
-    rules = planner.rules(planner.known_catalog())
+    rules = planner.known_rules()
     with planner.feeding(NOTHING, rules) as feeding:
         known = certain(
             [one for one in tried if one.begun],

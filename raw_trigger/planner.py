@@ -25,6 +25,7 @@ from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planning.asked import require_known
 from raw_trigger.planning.lineage import Lineage
 from raw_trigger.planning.plan import make_plan
+from raw_trigger.project.known import KnownCatalog
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.rules import record_under
 from raw_trigger.recorded_files import RecordedFiles
@@ -56,8 +57,7 @@ class Planner:
     def __init__(self, workspace: Workspace, wishes: Wishes | None = None) -> None:
         self.workspace = workspace
         self.wishes = wishes or Wishes()
-        self._fresh: Catalog | None = None
-        self._known: Catalog | None = None
+        self.catalog = KnownCatalog(workspace.project)
         self._book: RuleBook | None = None
         self._told: Told = {}
         self.listing = Listing(workspace.repo, workspace.roots)
@@ -100,7 +100,7 @@ class Planner:
         """Removes from memory what may have changed meanwhile: the record, and if wanted the code."""
         self.__dict__.pop("record", None)
         if at_code:
-            self._known = None
+            self.catalog.forget()
 
     # Detecting
 
@@ -194,7 +194,7 @@ class Planner:
             self.require_instance(record)
         if not self.wishes.use_catalog or not self._needs_catalog(changes, record):
             return self._made(changes, None, record, launching)
-        catalog = self.known_catalog()
+        catalog = self.catalog.known()
         try:
             plan = self._made(changes, catalog, record, launching)
             certain = catalog.fresh or not _doubtful(plan)
@@ -202,7 +202,7 @@ class Planner:
             if catalog.fresh:
                 raise
             certain = False
-        return plan if certain else self._made(changes, self.catalog(), record, launching)
+        return plan if certain else self._made(changes, self.catalog.fresh(), record, launching)
 
     def pending(self) -> Plan:
         """Returns the plan for what differs on disk from what is recorded; without a record, from HEAD."""
@@ -241,24 +241,6 @@ class Planner:
 
         return counted(self.workspace.repo, plan)
 
-    def catalog(self) -> Catalog:
-        """Returns the catalog, loaded afresh once."""
-        if self._fresh is None:
-            self._fresh = self.workspace.project.catalog(fresh=True)
-        return self._fresh
-
-    def known_catalog(self) -> Catalog:
-        """Returns the catalog, from the cache where that is still valid; read once."""
-        if self._fresh is not None:
-            return self._fresh
-        if self._known is None:
-            self._known = self.workspace.project.catalog()
-        return self._known
-
-    def has_catalog(self) -> bool:
-        """Says whether the project was asked for its catalog, by whatever needed it."""
-        return self._known is not None or self._fresh is not None
-
     def code(self, desired: Desired) -> str | None:
         """Returns an id of the project's code in a commit, for comparison; None for anything but a commit.
 
@@ -268,15 +250,6 @@ class Planner:
             return None
         repo, config = self.workspace.repo, self.workspace.config
         return code_of(repo, desired.oid, config.folder, config.roots)
-
-    @property
-    def has_cached_catalog(self) -> bool:
-        """Says whether the catalog that is planned with was taken from the cache."""
-        return self._known is not None and not self.is_certain()
-
-    def is_certain(self) -> bool:
-        """Says whether the catalog was loaded just now, so that what is not in it is not there."""
-        return self._fresh is not None or (self._known is not None and self._known.fresh)
 
     def rules(self, catalog: Catalog | None) -> RuleBook:
         """Returns the rules in force."""
@@ -406,13 +379,21 @@ class Planner:
         wanted = self.wishes.downstream
         return self.wishes.use_catalog and wanted in (None, self.workspace.config.downstream)
 
+    def known_rules(self) -> RuleBook:
+        """Returns the rules in force, with the catalog as far as it is known.
+
+        Raises:
+            ProjectError: the project cannot be loaded.
+        """
+        return self.rules(self.catalog.known())
+
     def rules_now(self) -> RuleBook:
         """Returns the rules in force.
 
         Those of the file alone where the Dagster project is not asked or does not load.
         """
         try:
-            return self.rules(self.known_catalog() if self.wishes.use_catalog else None)
+            return self.known_rules() if self.wishes.use_catalog else self.rules(None)
         except ProjectError:  # told by what plans
             return self.rules(None)
 
@@ -445,8 +426,7 @@ class Planner:
         """Returns one that wants this of the plan."""
         other = Planner(self.workspace, replace(self.wishes, narrowing=narrowing))
         other.warnings += self.warnings
-        other._known, other._fresh, other.launch = self._known, self._fresh, self.launch
-        other.runs = self.runs
+        other.catalog, other.launch, other.runs = self.catalog, self.launch, self.runs
         other.checks_instance, other.obtain = self.checks_instance, self.obtain
         return other
 
@@ -485,7 +465,7 @@ class Planner:
     def plain(self) -> Planner:
         """Returns one that wants nothing in particular, and knows what this one has read."""
         other = Planner(self.workspace)
-        other._fresh, other._known, other.obtain = self._fresh, self._known, self.obtain
+        other.catalog, other.obtain = self.catalog, self.obtain
         other.__dict__["record"] = self.record
         return other
 

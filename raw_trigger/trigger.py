@@ -134,7 +134,7 @@ class Trigger:
             launches.settle(planner, self.warnings.append)
             record = planner.record
             now = not waits and not plan.held
-            if now and planner.has_cached_catalog and _is_about(plan, before, record):
+            if now and planner.catalog.is_cached and _is_about(plan, before, record):
                 # Or nobody was, and the plan is of just now: loading the project takes longer than the rest.
                 with ready() if soon else nullcontext():
                     yield plan
@@ -146,7 +146,7 @@ class Trigger:
             if base.kind == "recorded" and record is not None:
                 base = replace(base, oid=record.tree)
             if soon:
-                planner.known_catalog()  # with the interpreter that it was read with it will be run
+                planner.catalog.known()  # with the interpreter that it was read with it will be run
             with ready() if soon else nullcontext():
                 yield planner.plan(planner.detect(base, desired, only), launching=True)
 
@@ -182,7 +182,9 @@ class Trigger:
         Raises:
             RawTriggerError: the launch could not be carried to its end, or not be recorded.
         """
-        nothing_to_run = settled(plan, certain=self.planner.is_certain(), sees_all=self.planner.sees_all())
+        nothing_to_run = settled(
+            plan, certain=self.planner.catalog.is_certain, sees_all=self.planner.sees_all()
+        )
         if not plan.actionable:
             if self._records and self.planner.record is not None:
                 # Without the environment's lock: whoever recorded something meanwhile knows better.
@@ -192,7 +194,7 @@ class Trigger:
             return Outcome("nothing")
         if self._records:
             require_room(self.workspace.repo)
-            ensure_record(self.planner, plan.base, self.planner.rules(self.planner.known_catalog()))
+            ensure_record(self.planner, plan.base, self.planner.known_rules())
         started = time.monotonic()
         launch = self.planner.launch or str(uuid.uuid4())
         run: Run | None = None
@@ -276,7 +278,7 @@ class Trigger:
         made = [target.text for target, fate in fates.items() if fate != "not made"]
         submitted = frozenset(one.target.text for one in known.values() if one.status == "submitted")
         self._promote(learnt, plan, launch=launch, made=made, in_flight=submitted)
-        self.unsteady += unsteady(after.moved, self.planner.rules(self.planner.known_catalog()).relative)
+        self.unsteady += unsteady(after.moved, self.planner.known_rules().relative)
         return frozenset[str]().union(*after.moved.values())
 
     def _outcomes(self, plan: Plan, done: Mapping[Target, TargetOutcome]) -> tuple[TargetOutcome, ...]:
@@ -297,7 +299,7 @@ class Trigger:
 
         if not any(outcome.reads is not None for outcome in done.values()):
             return {}
-        top, catalog = self.workspace.repo.top, self.planner.known_catalog()
+        top, catalog = self.workspace.repo.top, self.planner.catalog.known()
         found = reads.unopened(
             plan, done, self.planner.rules(catalog), lambda path: checkouts.is_plain(top, path)
         )
@@ -317,9 +319,7 @@ class Trigger:
         if self._thorough:  # whoever asked for that is told the whole of it
             return
         made = (outcome for outcome in outcomes if outcome.status == "success")
-        found = reads.missed(
-            made, self.planner.rules(self.planner.known_catalog()), self.planner.options().downstream
-        )
+        found = reads.missed(made, self.planner.known_rules(), self.planner.options().downstream)
         with suppress(RawTriggerError):  # what ran is recorded by now
             self.warnings += reads.warnings(found, lambda paths: reads.visible(repo, paths))
 
@@ -329,7 +329,7 @@ class Trigger:
         Args:
             launch: The launch's id.
         """
-        workspace, catalog = self.workspace, self.planner.known_catalog()
+        workspace, catalog = self.workspace, self.planner.catalog.known()
         nothing = ChangeSet(plan.base, plan.desired, ())
         rules = self.planner.rules(catalog)
         changed = {planned.change.path: planned.change for planned in plan.changes}
@@ -398,17 +398,17 @@ class Trigger:
     ) -> None:
         planner, record = self.planner, self.planner.record
         assert record is not None
-        has_catalog = planner.has_catalog()
-        by, seen = planner.rules(planner.known_catalog() if has_catalog else None), plan.record or record
+        has_catalog = planner.catalog.is_read
+        by, seen = planner.rules(planner.catalog.known() if has_catalog else None), plan.record or record
         # Of what was made by today's rules, those that are recorded do not know what it was made from.
         if launch is None and plan.errors and _has_to_be_mended(plan, by, record):
             seen = record
         elif (plan.actionable or has_catalog) and not (
             plan.record is not None and planner.wishes.use_catalog and _are_whole(seen.rules)
         ):
-            by = planner.rules(planner.known_catalog())
+            by = planner.known_rules()
             seen = planner.record_under(by, record)
-        read = planner.has_catalog() and _are_whole(seen.rules) and not plan.errors
+        read = planner.catalog.is_read and _are_whole(seen.rules) and not plan.errors
         code = planner.code(plan.desired) if read else None
         results = results_of(
             planner, record, seen, learnt, by=by, launch=launch, made=made, code=code, in_flight=in_flight

@@ -29,7 +29,7 @@ class DiskTree:
         planner = self._planner = planner.plain()
         assert planner.record is not None
         self._further = further
-        self._rules = planner.rules(planner.known_catalog())
+        self._rules = planner.known_rules()
         self._record = planner.record_under(self._rules, planner.record.without(without))
         self._began = moment(planner.workspace.repo)
 

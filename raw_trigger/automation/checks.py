@@ -189,7 +189,7 @@ def results(
 
 def _fed(planner: Planner, assets: Set[str]) -> Set[str]:
     """Those of the assets that are made from a raw file that is there; no file is read for it."""
-    rules = planner.rules(planner.known_catalog())
+    rules = planner.known_rules()
     found: set[str] = set()
     direct: set[str] = set()
     for path, _ in desired_paths(planner.workspace.repo, planner.tracked, NOTHING.desired):
@@ -238,7 +238,7 @@ def _left(
             for target in change.targets:
                 words = f"{target.text}: {show(change.change.path)} {change.reason}"
                 found.setdefault(target.asset, []).append(words)
-    rules = planner.rules(planner.known_catalog())
+    rules = planner.known_rules()
     for asset in [*found]:
         for below in rules.below([asset]) - found.keys():
             found[below] = [f"{below}: {asset} does not reflect its raw files"]

@@ -212,7 +212,7 @@ def _plan(found: Comparison, planner: Planner, request: Request, listener: Liste
     listener.planned(plan)
     batches: Sequence[matrix.Batch] = ()
     if request.most is not None:
-        catalog = planner.known_catalog() if planner.wishes.use_catalog and plan.changes else None
+        catalog = planner.catalog.known() if planner.wishes.use_catalog and plan.changes else None
         batches = matrix.assign(plan, request.most, _seconds(found.workspace), catalog=catalog)
         if not batches and not planner.wishes.use_catalog and _has_to_look(found, planner):
             batches = (matrix.LOOK,)
@@ -277,7 +277,7 @@ def _run(
         _require_own(found, request, assigned, number)
         planner.launch = assigned.launch
         whole = planner.plan(planner.detect(found.base, found.desired, only))
-        catalog = planner.known_catalog() if whole.changes else None
+        catalog = planner.catalog.known() if whole.changes else None
         only = matrix.share(whole, assigned, number, catalog=catalog)
     outcome: Outcome | None = None
     trigger = Trigger(planner, records=found.records)

@@ -32,7 +32,7 @@ def check(
     require_own_environment(
         workspace.repo, workspace.config, [n for n, _ in workspace.config.ci_environments]
     )
-    catalog = planner.catalog()
+    catalog = planner.catalog.fresh()
     rules = planner.rules(catalog)
     files = dict(desired_paths(workspace.repo, planner.tracked, NOTHING.desired))
     hooks = missing_warning(workspace.repo.top, workspace.repo.git_dir)

@@ -76,7 +76,7 @@ def learn(
             return
         ran = _run(planner, planned, form)
     readings = learning.known(planner, None if ran is None else ran.outcome, asset or [])
-    found = learning.learned(planner.workspace, planner.known_catalog(), readings)
+    found = learning.learned(planner.workspace, planner.catalog.known(), readings)
     written = write_ and bool(found.diff)
     if written:
         learning.write(planner.workspace, found)

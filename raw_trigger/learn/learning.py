@@ -89,9 +89,9 @@ def plan(planner: Planner, asked: Asked) -> Plan:
         UsageError: an asset is not in the project, or has no code or no such partition; or there is none.
     """
     files = dict(desired_paths(planner.workspace.repo, planner.tracked, NOTHING.desired))
-    rules = planner.rules(planner.catalog())
+    rules = planner.rules(planner.catalog.fresh())
     names = [rules.relative(path) or show(path) for path in files]
-    targets, notes = choose(planner.catalog(), asked, names, _mapped(rules, files), time.time())
+    targets, notes = choose(planner.catalog.fresh(), asked, names, _mapped(rules, files), time.time())
     planner.warnings += notes
     return _plan(planner, targets)
 
@@ -160,7 +160,7 @@ def _plan(planner: Planner, targets: Sequence[Target]) -> Plan:
         batch_size=workspace.config.batch_size,
         now=time.time(),
     )
-    rules = _Everything(workspace.config, planner.catalog(), str(workspace.repo.top), targets)
+    rules = _Everything(workspace.config, planner.catalog.fresh(), str(workspace.repo.top), targets)
     made = make_plan(replace(NOTHING, changes=(_NOWHERE,)), rules, options)
     # No file has changed, so the targets have none: the user wants to see what they read.
     unpathed = tuple(replace(target, paths=(), reason="to see what it reads") for target in made.targets)
@@ -177,7 +177,7 @@ def known(planner: Planner, outcome: Outcome | None, assets: Sequence[str]) -> l
     Raises:
         UsageError: an asset is not in the project, or nothing that was watched ran here yet.
     """
-    catalog = planner.known_catalog()
+    catalog = planner.catalog.known()
     for key in assets:
         if key not in catalog.assets:
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")
@@ -252,7 +252,7 @@ def record(planner: Planner, found: Learned, ran: Ran) -> None:
         RecordError: the record cannot be written.
     """
     names = {name for rule in found.rules for name in rule.names}
-    rules = planner.rules(planner.known_catalog())
+    rules = planner.known_rules()
     # DVC's data is recorded by its pointer file, which may stand for a whole folder: the next run records it.
     files = ((path, entry) for path, entry in ran.files.items() if entry.content != "dvc")
     before = {path: entry for path, entry in files if rules.relative(path) in names}

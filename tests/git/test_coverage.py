@@ -142,10 +142,10 @@ def test_a_partition_that_no_asset_has(shop: Repo) -> None:
 
 def test_what_check_says_of_coverage(shop: Repo) -> None:
     looking = trigger(shop).planner
-    rules = looking.rules(looking.catalog())
+    rules = looking.rules(looking.catalog.fresh())
     files = dict(diff.worktree_paths(looking.workspace.repo, looking.workspace.roots))
     with looking.contents(NOTHING, rules) as contents:
-        found = check(rules, looking.catalog(), files, "raw-trigger.yaml", contents, now=time.time())
+        found = check(rules, looking.catalog.fresh(), files, "raw-trigger.yaml", contents, now=time.time())
     notes = [f"{one.where}: {one.message}" for one in found if one.severity == "note"]
     assert notes == [
         "both: no file for 67 of 68 partitions: 2026-01-01|eu, 2026-01-01|us, 2026-01-02|us, 2026-01-03|eu, "
