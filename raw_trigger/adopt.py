@@ -16,6 +16,7 @@ from raw_trigger.model.rules import agree
 from raw_trigger.planner import Planner
 from raw_trigger.planning.asked import is_wanted, path_filter
 from raw_trigger.planning.plan import make_plan
+from raw_trigger.record import moving
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.run import Fate, Run, feeding, pointers, settled
 from raw_trigger.repo import diff
@@ -37,9 +38,7 @@ def ensure_record(planner: Planner, base: Base, rules: RuleBook) -> None:
     base_tree = base.oid or repo.empty_tree
     tree = recorded_tree.raw_tree(repo, base_tree, planner.tracked.watched(base_tree))
     data = planner.tracked.to_record(base_tree)
-    recorded_tree.adopt(
-        repo, planner.workspace.environment, tree, rules.describe(), None, data, planner.instance()
-    )
+    moving.adopt(repo, planner.workspace.environment, tree, rules.describe(), None, data, planner.instance())
     planner.look_again()
 
 
@@ -70,7 +69,7 @@ def results_of(
         learnt = {path: replace(one, targets=None) for path, one in learnt.items()}
     return Results(
         planned_with=record.tree,
-        learnt=recorded_tree.kept_contents(planner.workspace.repo, learnt),
+        learnt=moving.kept_contents(planner.workspace.repo, learnt),
         launch=launch,
         made=dict.fromkeys(made, record.tree),
         rules_before=record.rules,
@@ -92,7 +91,7 @@ def promote(planner: Planner, results: Results, *, only_on: str | None = None, a
         RecordError: the record cannot be written.
     """
     workspace = planner.workspace
-    return recorded_tree.promote(
+    return moving.promote(
         workspace.repo,
         workspace.environment,
         results,
@@ -174,7 +173,7 @@ def adopt(planner: Planner, tree: str, globs: tuple[str, ...] = ()) -> dict[byte
         return chosen
     new = recorded_tree.raw_tree(repo, tree, planner.tracked.watched(tree))
     data, told = planner.tracked.to_record(tree), rules.describe()
-    if not recorded_tree.adopt(repo, environment, new, told, planner.record, data, planner.instance()):
+    if not moving.adopt(repo, environment, new, told, planner.record, data, planner.instance()):
         raise _moved()
     return {change.path: frozenset() for change in changes.changes}
 

@@ -27,7 +27,7 @@ from raw_trigger.model.record import Launch, Learnt, Record, Results
 from raw_trigger.model.rules import tells_catalog
 from raw_trigger.planner import Planner
 from raw_trigger.project import Watching
-from raw_trigger.record import tree as recorded_tree
+from raw_trigger.record import moving
 from raw_trigger.record.run import Fate, Run, fate_of, pointers, settled, unsteady
 from raw_trigger.repo.room import require_room
 from raw_trigger.working_tree import DiskTree
@@ -257,9 +257,7 @@ class Trigger:
         now = datetime.now(timezone.utc).isoformat()
         top = str(self.workspace.repo.top)
         mark = Launch(run.unknown, face, now, this_process(), submitted=submitted, top=top)
-        recorded_tree.begin(
-            self.workspace.repo, self.workspace.environment, launch, mark, self.planner.instance()
-        )
+        moving.begin(self.workspace.repo, self.workspace.environment, launch, mark, self.planner.instance())
         return run
 
     def _learn(

@@ -15,7 +15,7 @@ from raw_trigger.repo.trees import stored
 
 
 class PointerFiles:
-    """Reads and edits the pointer files of one repository, for :mod:`raw_trigger.record.tree`."""
+    """Reads and edits the pointer files of one repository, for :mod:`raw_trigger.record.successors`."""
 
     def __init__(self, repo: Repository, roots: Sequence[str]) -> None:
         self._repo = repo

@@ -22,7 +22,7 @@ from raw_trigger.model.changes import ChangeSet, show
 from raw_trigger.model.outcome import Outcome
 from raw_trigger.model.plan import STILL_FAILS, Plan, Target
 from raw_trigger.planner import Planner
-from raw_trigger.record import tree as recorded_tree
+from raw_trigger.record import moving
 from raw_trigger.repo.repository import Revision
 from raw_trigger.revisions import recorded, revision_desired
 from raw_trigger.trigger import Listener, Trigger
@@ -132,7 +132,7 @@ def reconcile(
         return HookResult()
     base = recorded(repo, workspace.environment)
     if base is None:
-        raise recorded_tree.no_more(workspace.environment)
+        raise moving.no_more(workspace.environment)
     event = HookEvent(name, base, revision_desired(head))
     return _carry_out(Planner(workspace), event, launcher, listener)
 

@@ -19,6 +19,7 @@ from typing import Literal
 from raw_trigger.errors import RecordError
 from raw_trigger.model.changes import DVC_MODE, SUBMODULE_MODE, Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
+from raw_trigger.record import successors
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.data import FOLDER
 from raw_trigger.record.results import united
@@ -31,7 +32,7 @@ _PAUSE = 0.1
 """Seconds between two tries, at most, times the number of tries: another publication takes about a second."""
 
 Fed = Mapping[bytes, frozenset[str]]
-PointerFilesOf = Callable[[Repository], recorded_tree.PointerFiles]
+PointerFilesOf = Callable[[Repository], successors.PointerFiles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def begin(
             return start.tree
         is_others = first is not None and start.tree != first
         unknown = dict.fromkeys(launch.paths, frozenset({EVERY})) if is_others else {}
-        return recorded_tree.begun(repo, start, launch_id, launch, unknown=unknown)
+        return successors.begun(repo, start, launch_id, launch, unknown=unknown)
 
     return _moved(publishing.connected(repo, remote, token), environment, remote, first, pointer_files, begun)
 
@@ -132,7 +133,7 @@ def publish(
         remote,
         told.planned_with,
         pointer_files,
-        lambda start: recorded_tree.promoted(repo, start, told, pointer_files=pointer_files(repo)),
+        lambda start: successors.promoted(repo, start, told, pointer_files=pointer_files(repo)),
     )
     recorded = None if done.tree is None else recorded_tree.read_tree(repo, done.tree)
     return done if recorded is None else replace(done, pending=_unsettled(repo, said, recorded))

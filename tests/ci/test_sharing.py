@@ -19,6 +19,7 @@ from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.record import EVERY, UNKNOWN, Launch, Learnt, Record, Results
+from raw_trigger.record import moving
 from raw_trigger.record import origin as sharing
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.record.results import dumps, loads, united
@@ -100,7 +101,7 @@ class Run:
             if self.clone.try_git("cat-file", "-e", base).returncode:
                 self.fetch_trees(base)
             tree = recorded_tree.raw_tree(self.repo, base, ROOTS)
-            assert recorded_tree.adopt(self.repo, "production", tree, FILE_RULES, None)
+            assert moving.adopt(self.repo, "production", tree, FILE_RULES, None)
             found = recorded_tree.read(self.repo, "production")
             self.first = None if found is None else found.tree
         self.planned_with = found.tree if found else ""

@@ -15,6 +15,7 @@ from raw_trigger.cli.app import app
 from raw_trigger.dvc.tracked import Tracked
 from raw_trigger.errors import RecordError
 from raw_trigger.mapping.rules import RuleBook
+from raw_trigger.record import moving
 from raw_trigger.record import tree as recorded_tree
 from tests.conftest import Repo
 from tests.support.two_assets import RULES, Ground
@@ -237,7 +238,7 @@ def test_data_of_dvcs_that_is_none(repo: Repo, name: str, mode: str) -> None:
 
 def test_a_lock_of_the_ref_that_was_left_behind(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     """A git that is killed leaves it. The error names it."""
-    monkeypatch.setattr(recorded_tree, "_PAUSE", 0.0)
+    monkeypatch.setattr(moving, "_PAUSE", 0.0)
     ground = Ground(repo.top)
     ground.commit({"raw-trigger.yaml": RULES, "data/1_raw/a.csv": "1"})
     adopt(ground.trigger().planner, "HEAD")

@@ -22,8 +22,8 @@ from raw_trigger.model.outcome import Reads
 from raw_trigger.model.plan import Target
 from raw_trigger.model.record import Learnt, Results
 from raw_trigger.reads import Reading
+from raw_trigger.record import moving, successors
 from raw_trigger.record import results as travelling
-from raw_trigger.record import tree as recorded_tree
 from raw_trigger.render.json import render
 from tests.support.dvc import DvcRepo, R, entry, folder_list, lock, md5, pointer, shown
 
@@ -194,7 +194,7 @@ def test_what_is_recorded_without_its_pointer_file_is_not_lost(dvc: DvcRepo) -> 
     """Another run recorded another version meanwhile, or the file could not be stored."""
     two_stages(dvc)
     new = {path: Learnt(Entry("dvc", md5("2"))) for path in (f"{R}a.csv".encode(), f"{R}c.csv".encode())}
-    recorded_tree.promote(
+    moving.promote(
         dvc.open(), "local", Results("", new), pointer_files=PointerFiles(dvc.open(), ["data/1_raw"])
     )
     assert shown(dvc.plan()) == ["M a.csv a", "D c.csv c"]
@@ -516,11 +516,11 @@ def test_results_go_from_job_to_job(dvc: DvcRepo) -> None:
         results = dvc.run("HEAD~1", "HEAD", paths=(f"{name}.csv",)).trigger.results
         assert results is not None
         told.append(travelling.loads(travelling.dumps(results), name, ["data/1_raw"]))
-        recorded_tree.adopt(dvc.open(), "local", before.tree, before.rules or "", dvc.record())
+        moving.adopt(dvc.open(), "local", before.tree, before.rules or "", dvc.record())
     (dvc.top / R / "a.csv").unlink()
     for results, moves in ((told[:1], False), (told, True)):
         united = travelling.united(results)
-        tree = recorded_tree.promoted(
+        tree = successors.promoted(
             dvc.open(), before, united, pointer_files=PointerFiles(dvc.open(), ["data/1_raw"])
         )
         same = dvc.git("rev-parse", f"{tree}:data/dvc.lock") == dvc.git("rev-parse", "HEAD:data/dvc.lock")

@@ -12,7 +12,7 @@ from raw_trigger.dvc.pointer_files import PointerFiles
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.model.changes import Base, Change, Desired, Entry, show
 from raw_trigger.model.record import Learnt, Results
-from raw_trigger.record import tree as recorded_tree
+from raw_trigger.record import moving
 from tests.conftest import SOAK
 from tests.support.dvc import DvcRepo, R, lock, md5, pointer
 
@@ -193,7 +193,7 @@ class Versions:
             path: Learnt(one) for path, one in pointers.items() if self.random.random() < 0.8 or share > 1
         }
         learnt = {one.path: Learnt(one.new) for one in chosen}
-        recorded_tree.promote(
+        moving.promote(
             self.dvc.open(),
             "local",
             Results("", {**learnt, **files}),

@@ -16,6 +16,7 @@ from raw_trigger.errors import GitError, RecordError
 from raw_trigger.model.changes import Entry
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.record import UNKNOWN, Launch, Learnt, Record, Results
+from raw_trigger.record import moving
 from raw_trigger.record import tree as recorded_tree
 from raw_trigger.repo import diff
 from raw_trigger.repo.repository import Repository
@@ -77,7 +78,7 @@ def test_what_others_have_below_a_path_is_not_lost(repo: Repo) -> None:
 
 def learn(repo: Repository, learnt: Mapping[bytes, Learnt]) -> None:
     """Record what nobody is at work on."""
-    recorded_tree.promote(repo, "local", Results("", learnt))
+    moving.promote(repo, "local", Results("", learnt))
 
 
 def test_promotion_takes_just_the_roots(repo: Repo) -> None:
@@ -87,12 +88,12 @@ def test_promotion_takes_just_the_roots(repo: Repo) -> None:
     tree = recorded_tree.raw_tree(opened, head.tree, ("data/1_raw", "missing"))
     assert set(listed(repo, tree)) == {b"data/1_raw/a"}
     assert recorded_tree.read(opened, "local") is None
-    assert recorded_tree.adopt(opened, "local", tree, rules(1), None)
+    assert moving.adopt(opened, "local", tree, rules(1), None)
     found = recorded_tree.read(opened, "local")
     assert found is not None
     assert found == Record(found.tree, rules=rules(1), assumed=tree)
     assert recorded_tree.raw_tree(opened, found.tree, ("data/1_raw",)) == tree
-    assert not recorded_tree.adopt(
+    assert not moving.adopt(
         opened, "local", recorded_tree.raw_tree(opened, head.tree, ("code.py",)), rules(1), None
     )
     learn(opened, {b"data/1_raw/b": Learnt(blob(repo, "b"))})
@@ -113,9 +114,7 @@ def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> Non
     repo.commit({"data/1_raw/a": "1"})
     opened = repo.open()
     [head] = opened.resolve("HEAD")
-    recorded_tree.adopt(
-        opened, "local", recorded_tree.raw_tree(opened, head.tree, ("data/1_raw",)), rules(1), None
-    )
+    moving.adopt(opened, "local", recorded_tree.raw_tree(opened, head.tree, ("data/1_raw",)), rules(1), None)
     old, new = blob(repo, "1"), blob(repo, "2")
     both = frozenset({"raw/a", "raw/b|2026-01-31"})
     path = b"data/1_raw/a"
@@ -136,7 +135,7 @@ def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> Non
     assert recorded() == replace(recorded(), kept={}, rules=rules(1))
 
     edited = {path: frozenset({"raw/c"})}
-    recorded_tree.promote(opened, "local", Results("", rules_before=rules(1), rules=rules(2), edited=edited))
+    moving.promote(opened, "local", Results("", rules_before=rules(1), rules=rules(2), edited=edited))
     assert (recorded().kept, recorded().rules) == ({path: {"raw/c": UNKNOWN}}, rules(2))
     learn(opened, {b"data/1_raw/x": Learnt(new, both, other)})
     assert recorded().kept == {path: {"raw/c": UNKNOWN}, b"data/1_raw/x": other}
@@ -148,9 +147,7 @@ def test_what_its_targets_reflect_differently_is_an_exception(repo: Repo) -> Non
 def test_a_launch_stands_in_the_record_until_it_is_over(repo: Repo) -> None:
     repo.commit({"data/1_raw/a": "1", "data/1_raw/b": "1"})
     opened, paths = repo.open(), (b"data/1_raw/a", b"data/1_raw/b", b"data/1_raw/caf\xe9")
-    recorded_tree.adopt(
-        opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None
-    )
+    moving.adopt(opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     owner = Owner("host", "pid:[1]", 17, "boot/3")
     launch = Launch(
         dict.fromkeys(paths, frozenset({"raw/a", "raw/b|x"})),
@@ -160,12 +157,12 @@ def test_a_launch_stands_in_the_record_until_it_is_over(repo: Repo) -> None:
         {paths[0]: frozenset({"raw/a"})},
     )
     for instance in (None, "home"):
-        recorded_tree.begin(opened, "local", "launch-1", replace(launch, contested={}), instance)
+        moving.begin(opened, "local", "launch-1", replace(launch, contested={}), instance)
     found = recorded_tree.read(opened, "local")
     assert found is not None
     assert (found.launches, found.instance) == ({"launch-1": replace(launch, contested={})}, "home")
     assert repo.git("diff", "--name-only", "refs/raw-trigger/local", "HEAD", "--", "data/1_raw") == ""
-    recorded_tree.promote(opened, "local", Results(found.tree, launch="launch-1"))
+    moving.promote(opened, "local", Results(found.tree, launch="launch-1"))
     found = recorded_tree.read(opened, "local")
     assert found is not None
     assert (found.launches, found.kept, found.instance) == ({}, {}, "home")
@@ -177,9 +174,7 @@ def test_a_file_that_takes_the_place_of_a_folder(repo: Repo, first: str) -> None
     second = {"data/1_raw/x": "data/1_raw/x/y", "data/1_raw/x/y": "data/1_raw/x"}[first]
     repo.commit({first: "1"})
     opened = repo.open()
-    recorded_tree.adopt(
-        opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None
-    )
+    moving.adopt(opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     new = blob(repo, "2")
     learnt = Learnt(new, frozenset({"b"}), {"b": new})
     learn(opened, {first.encode(): Learnt(None, frozenset({"a"})), second.encode(): learnt})
@@ -210,7 +205,7 @@ def test_a_ref_that_is_no_record(repo: Repo, garbage: str) -> None:
 def test_two_at_once_lose_nothing(repo: Repo) -> None:
     repo.commit({"data/1_raw/a": "1"})
     opened = repo.open()
-    recorded_tree.adopt(opened, "local", repo.open().empty_tree, rules(1), None)
+    moving.adopt(opened, "local", repo.open().empty_tree, rules(1), None)
     entries = [blob(repo, str(i)) for i in range(12)]
     with ThreadPoolExecutor(4) as pool:
         futures = [
@@ -228,9 +223,7 @@ def test_one_target_after_the_other_makes_a_path_whole(repo: Repo) -> None:
     """What failed at first succeeds later, with the same content."""
     repo.commit({"data/1_raw/a": "1"})
     opened = repo.open()
-    recorded_tree.adopt(
-        opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None
-    )
+    moving.adopt(opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     new, both, path = blob(repo, "2"), frozenset({"raw/a", "raw/b"}), b"data/1_raw/a"
     learn(opened, {path: Learnt(new, both, {"raw/a": new})})
     learn(opened, {path: Learnt(new, both, {"raw/b": new})})
@@ -244,9 +237,7 @@ def test_what_nobody_knows_is_pending_whatever_is_desired(repo: Repo, recorded: 
     """Also where the path is gone: a target that has read something of it does not reflect that."""
     repo.commit({"data/1_raw/a": recorded or "1"})
     opened, path = repo.open(), b"data/1_raw/a"
-    recorded_tree.adopt(
-        opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None
-    )
+    moving.adopt(opened, "local", recorded_tree.raw_tree(opened, "HEAD", ("data/1_raw",)), rules(1), None)
     if recorded is None:
         learn(opened, {path: Learnt(None)})
     learn(opened, {path: Learnt(None, None, {"raw/a": UNKNOWN})})
