@@ -529,9 +529,10 @@ class World:
 
     def hold(self, number: int) -> None:
         """Make a run that waits when it has read something."""
-        run = str(uuid.uuid4())
+        run, targets = str(uuid.uuid4()), self.asked()[number]["batch"]["targets"]
         gate = self.control / f"{run}.gate"
         held = _Held(run, gate, self.start_run(number, run, str(gate)), dict(self.states))
+        held.targets |= {name({**one, "asset": "/".join(one["asset"])}) for one in targets}
         wait_for(lambda: gate.with_suffix(".reached").exists() or held.process.has_ended())
         self.held = held
         self.trace.append(f"  $ daemon makes {number}, run {run[:8]}, which waits")
@@ -599,6 +600,7 @@ class _Held:
     """A run that waits.
 
     Attributes:
+        targets: What it makes.
         states: What its first target is made from.
         went_on: Whether that is known.
     """
@@ -607,6 +609,7 @@ class _Held:
     gate: Path
     process: Started
     states: Mapping[str, State]
+    targets: set[str] = field(default_factory=set)
     went_on: bool = False
 
 
@@ -674,6 +677,7 @@ def draw_steps(seed: object, count: int, *, sensed: bool = False) -> list[Step]:
             "tick": (14, lambda: (draw.choice(("", "", "", "", "late", "die")),)),
             "daemon": (10, lambda: (draw.random(),)),
             "hold": (6, lambda: (draw.random(),)),
+            "edit_held": (8, lambda: (draw.random(), content())),
             "go_on": (6, tuple),
             "cancel": (2, lambda: (draw.random(),)),
             "monitor": (3, tuple),
@@ -843,6 +847,8 @@ class Player:
 
     def _number(self, which: float) -> int | None:
         """One of the requests."""
+        if not self.world.asked():
+            self.world.tick()
         count = len(self.world.asked())
         return int(which * count) if count else None
 
@@ -855,6 +861,13 @@ class Player:
         number = self._number(which)
         if number is not None and self.world.held is None:
             self.world.hold(number)
+
+    def edit_held(self, which: float, content: str) -> None:
+        """A file of a run that has read it, maybe."""
+        if self.world.held is not None:
+            fed = [path for path in PATHS if self.world.fed(path) & self.world.held.targets]
+            if fed:
+                self.world.write(fed[int(which * len(fed))], content)
 
     def go_on(self) -> None:
         self.world.go_on()
