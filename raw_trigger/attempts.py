@@ -24,8 +24,8 @@ class Attempt:
     ``made`` is when it was materialized, in seconds since 1970; None: it was cut off, or a check of it did
     not pass. A report leaves no trace that could be told from another's, and is cheap to repeat.
     ``begun`` says whether Dagster had come to it and may have made something. ``since`` is when it began,
-    where its run was submitted: what it read was there then, whatever it was launched for. ``unsteady`` says
-    that it is not known from what it was made.
+    where its run was submitted: what it read was there then, whatever it was launched for. ``ended`` is when
+    its run ended. ``unsteady`` says that it is not known from what it was made.
     """
 
     launch: LaunchRecord
@@ -36,6 +36,7 @@ class Attempt:
     since: float | None = None
     error: str | None = None
     canceled: bool = False
+    ended: float | None = None
     unsteady: bool = False
 
     @property
@@ -127,7 +128,9 @@ def attempts(launch: LaunchRecord, found: Mapping[str, DagsterRun]) -> list[Atte
             begun, made, since = _came_to(record.target, run, times)
             since = since if launch.submitted else None
             error = run.errors.get(record.target.asset) or run.error
-            out.append(Attempt(launch, record, run_id, made, begun, since, error, run.was_canceled))
+            out.append(
+                Attempt(launch, record, run_id, made, begun, since, error, run.was_canceled, run.ended)
+            )
     return out
 
 

@@ -180,9 +180,9 @@ def _forget_strays(planner: Planner, mark: Launch, tried: Iterable[Attempt]) -> 
 
 def _close(ledger: Ledger, launch: LaunchRecord, known: Ending) -> None:
     done, told = outcomes(known.tried)
-    # When it ended nobody has told: not before the last of what it made.
-    ended = max([launch.started, *told.values()])
     if not launch.submitted:
+        # When it ended nobody has told: not before the last of what it made.
+        ended = max([launch.started, *told.values()])
         error = RawTriggerError("the process that ran it was killed, or the machine went down")
         ledger.finish(launch.launch_id, done, ended=ended, told=told, error=error)
         return
@@ -193,10 +193,13 @@ def _close(ledger: Ledger, launch: LaunchRecord, known: Ending) -> None:
             done.append(TargetOutcome(one.record.target, "submitted"))
         elif one.record.target not in made:
             done.append(not_made(one))
+            if one.ended is not None:
+                told[one.record.target] = datetime.fromtimestamp(one.ended, timezone.utc)
     done += [TargetOutcome(target, "submitted", run_id) for target, run_id in known.in_flight.items()]
     if any(one.status != "submitted" or one.run_id is not None for one in done):
-        now = datetime.now(timezone.utc)
-        ledger.finish(launch.launch_id, done, ended=now, told=told)
+        is_known = all(one.target in told for one in done)
+        ended = max([launch.started, *told.values()]) if is_known else datetime.now(timezone.utc)
+        ledger.finish(launch.launch_id, done, ended=ended, told=told)
 
 
 def _recorded(planner: Planner, launch_id: str, launch: Launch, ended: Ending) -> Ending:

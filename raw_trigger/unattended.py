@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from raw_trigger.content.disk import last_change
+from raw_trigger.errors import UsageError
 from raw_trigger.model.changes import Base, Desired, show
 from raw_trigger.model.history import Repeat
 from raw_trigger.model.plan import Plan, PlannedTarget, Target
@@ -16,6 +19,7 @@ from raw_trigger.planner import Planner
 from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace.workspace import Workspace
 
+SETTLE_SECONDS = 3.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 """Seconds after a run, doubled with each further one, until the same content is tried again."""
 
@@ -38,6 +42,27 @@ class Hold:
     def words(self) -> str:
         """Returns why, and when it is tried again."""
         return f"{self.reason}: again in {self.seconds:.0f} s" if self.is_repeat else self.reason
+
+
+def settle_time(given: float | None) -> float:
+    """Returns for how many seconds a file must have been left alone before it is read.
+
+    Args:
+        given: What was asked for; None: `$RAW_SCAN_COOLDOWN_SEC`, else three.
+
+    Raises:
+        UsageError: the variable is no number of seconds.
+    """
+    if given is not None:
+        return given
+    text = os.environ.get("RAW_SCAN_COOLDOWN_SEC", "").strip()
+    try:
+        found = float(text) if text else SETTLE_SECONDS
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise UsageError(f"RAW_SCAN_COOLDOWN_SEC is {text!r}", "write a number of seconds")
+    return found
 
 
 def stays_away(workspace: Workspace, settle_seconds: float, branches: Collection[str] = ()) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -107,8 +108,8 @@ def _described(repository: Any, top: str) -> Catalog:
     return decode({"dagster": VERSION, "code": [], **document}, fresh=True)
 
 
-_SEEN: dict[str, float] = {}
-"""The modules, each with the time of its file when it was seen first."""
+_SEEN: dict[str, tuple[float, str]] = {}
+"""The modules, each with the time and the content of its file when it was seen first."""
 
 
 def edited_module(top: Path) -> str | None:
@@ -123,11 +124,20 @@ def edited_module(top: Path) -> str | None:
             continue
         try:
             changed = Path(file).stat().st_mtime
+            if name not in _SEEN:
+                # What was there when this process began, and is younger, was edited before the first look. A
+                # time in the future says nothing.
+                edited = is_first and _BEGAN < changed <= now
+                _SEEN[name] = (0.0, "") if edited else (changed, _content(file))
+            at, content = _SEEN[name]
+            # An edit that was taken back, or another branch and this one again, is the code that is loaded.
+            if changed != at and _content(file) != content:
+                return name
+            _SEEN[name] = (changed, content)
         except OSError:
             return name
-        # What was there when this process began, and is younger, was edited before the first look. A time in
-        # the future says nothing.
-        seen = _SEEN.setdefault(name, 0.0 if is_first and _BEGAN < changed <= now else changed)
-        if changed != seen:
-            return name
     return None
+
+
+def _content(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()

@@ -148,8 +148,8 @@ def in_assets(
             yield from _in_rows(instance, key, name, newest[0], max_drop)
             age = timedelta(seconds=time.time() - newest[0].timestamp)
             if max_age is not None and age > max_age:
-                hours = age.total_seconds() / 3600
-                text = f"was made {hours:.1f} h ago, which is more than {max_age}"
+                old = timedelta(seconds=int(age.total_seconds()))
+                text = f"was made {old} ago, which is more than {max_age}"
                 yield Finding(name, "stale", text, str(newest[0].storage_id))
     wanted = set(keys)
     checks = [one for one in repository.asset_graph.asset_check_keys if one.asset_key in wanted]

@@ -188,7 +188,11 @@ class RequestLauncher:
             Lack("/".join(key.path), tuple(partitions), cast(Why, why), "/".join(below))
             for (key, why), (partitions, (below, _)) in look.left.items()
         ]
-        keys = {asset_key(one["asset"]) for one in divided(self._project, batch, look)[0]}
+        own, apart = divided(self._project, batch, look)
+        below = min("/".join(one.asset) for one in batch.targets)
+        # They had runs of their own, in vain: else this batch would still wait for them.
+        left += [Lack("/".join(one["asset"]), (one["partition"],), "failed", below) for one in apart]
+        keys = {asset_key(one["asset"]) for one in own}
         return sorted(keys, key=lambda one: list(one.path)), left
 
     def _request(self, order: Order, batch: RunBatch, first: Sequence[AssetKey]) -> str | None:

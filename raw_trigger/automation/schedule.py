@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from raw_trigger.automation.settings import AT_ONCE, cron, enabled, folder, status
+from raw_trigger.automation.settings import AT_ONCE, CRON, cron, enabled, folder, status
 from raw_trigger.automation.tick import Wanted, evaluate
 from raw_trigger.config.syntax import explain
 from raw_trigger.documents import load_yaml, read_bytes, read_yaml
-from raw_trigger.errors import ConfigError, RawTriggerError
+from raw_trigger.errors import ConfigError, RawTriggerError, UsageError
 
 RunConfig = Mapping[str, Any]
 _PLACE = re.compile(r"at path (root(?::\w+(?:\.\w+)*)*)")
@@ -48,13 +48,20 @@ def build_raw_schedule(
     """
     wanted = Wanted(folder(project), environment, tuple(branches), settle, most)
 
+    try:
+        looks, problem = cron_schedule or cron(), None
+    except UsageError as error:  # the code location has to load; the ticks say so
+        looks, problem = CRON, error.line
+
     def raw_schedule(context: dg.ScheduleEvaluationContext) -> Any:
+        if problem is not None:
+            return dg.SkipReason(problem)
         tick = evaluate(context, wanted, "schedule")
         return list(tick.requests) if tick.requests else dg.SkipReason(tick.told)
 
     decorate = dg.schedule(
         name=name,
-        cron_schedule=cron_schedule or cron(),
+        cron_schedule=looks,
         execution_timezone=execution_timezone,
         job_name=_EVERY_ASSET,
         default_status=status(default_status, dg.DefaultScheduleStatus),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from raw_trigger.errors import UsageError
+from raw_trigger.project.inside.compat.jobs import is_cron
 
 INTERVAL = 30
 """Seconds between two ticks of a sensor."""
 AT_ONCE = 25
 """The most runs of one tick: the daemon takes more than a second for each, and does nothing else then."""
-SETTLE_SECONDS = 3.0
 CRON = "*/5 * * * *"
 
 
@@ -24,29 +23,15 @@ def folder(project: str | os.PathLike[str] | None) -> Path | None:
 
 
 def cron() -> str:
-    """Returns when a schedule looks: what `$RAW_SCAN_CRON` says, else every five minutes."""
-    return os.environ.get("RAW_SCAN_CRON", "").strip() or CRON
-
-
-def settle_seconds(given: float | None) -> float:
-    """Returns for how many seconds a file must have been left alone before it is read.
-
-    Args:
-        given: What the code says; None: `$RAW_SCAN_COOLDOWN_SEC`.
+    """Returns when a schedule looks: what `$RAW_SCAN_CRON` says, else every five minutes.
 
     Raises:
-        UsageError: the variable is no number of seconds.
+        UsageError: the variable is no cron schedule.
     """
-    if given is not None:
-        return given
-    text = os.environ.get("RAW_SCAN_COOLDOWN_SEC", "").strip()
-    try:
-        found = float(text) if text else SETTLE_SECONDS
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
-        raise UsageError(f"RAW_SCAN_COOLDOWN_SEC is {text!r}", "write a number of seconds")
-    return found
+    text = os.environ.get("RAW_SCAN_CRON", "").strip()
+    if text and not is_cron(text):
+        raise UsageError(f"RAW_SCAN_CRON is {text!r}", f"write a cron schedule such as '{CRON}'")
+    return text or CRON
 
 
 def tick_seconds(face: str) -> float:

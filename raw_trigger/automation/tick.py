@@ -18,7 +18,7 @@ from raw_trigger.automation import checks
 from raw_trigger.automation.first import ready
 from raw_trigger.automation.loaded import edited_module, loaded_workspace
 from raw_trigger.automation.requests import RequestLauncher
-from raw_trigger.automation.settings import AT_ONCE, enabled, settle_seconds, tick_seconds
+from raw_trigger.automation.settings import AT_ONCE, enabled, tick_seconds
 from raw_trigger.errors import RawTriggerError
 from raw_trigger.lock import LockError, locked
 from raw_trigger.model.changes import show
@@ -27,7 +27,7 @@ from raw_trigger.model.plan import Plan, PlannedTarget, Target
 from raw_trigger.planner import Planner
 from raw_trigger.revisions import from_arguments
 from raw_trigger.trigger import Trigger
-from raw_trigger.unattended import planned, remarks, stays_away
+from raw_trigger.unattended import planned, remarks, settle_time, stays_away
 from raw_trigger.workspace.workspace import Workspace
 
 _PART = 0.75
@@ -135,7 +135,7 @@ def look(
     Raises:
         RawTriggerError: it cannot be known what to do, or somebody else is doing it.
     """
-    seconds = settle_seconds(wanted.settle)
+    seconds = settle_time(wanted.settle)
     reason = stays_away(workspace, seconds, wanted.branches)
     edited = edited_module(workspace.repo.top)
     if edited is not None:
@@ -174,13 +174,14 @@ def _asked(
         return wanted.has(target) and (target.target.job is not None or launcher.takes(target))
 
     chosen = ready(plan, is_mine, wanted.most)
+    if wanted.jobs is not None and not chosen.actionable:
+        return Tick((), _told(plan, (), wanted, launcher, {}))  # the assets' sensor tells what else there is
     if chosen.actionable and time.monotonic() > until:
         return Tick((), _TOO_LATE.format(face.upper()))
     if launcher.dry:
-        launcher.launch(
-            lambda: trigger.order(chosen, face, str(uuid.uuid4())), lambda _: None, lambda _: None
-        )
-        return Tick(launcher.requests, _told(plan, (), wanted, launcher, {}), launcher.partitions)
+        shown: list[TargetOutcome] = []
+        launcher.launch(lambda: trigger.order(chosen, face, str(uuid.uuid4())), shown.append, lambda _: None)
+        return Tick(launcher.requests, _told(plan, shown, wanted, launcher, {}), launcher.partitions)
     waits: Mapping[Target, str] = {}
     if chosen.actionable and wanted.jobs is None:
         repeats = planner.history.repeats(sorted({one.target.asset for one in chosen.actionable}))
@@ -232,7 +233,8 @@ def _told(
     if not lines and wanted.jobs is not None and not outcomes:
         return "no job is due"
     if not lines:
-        return f"{len(outcomes)} asked for" if outcomes else "every raw file is reflected"
+        asked = "would be asked for" if launcher.dry else "asked for"
+        return f"{len(outcomes)} {asked}" if outcomes else plan.base.reason or "every raw file is reflected"
     rest = len(lines) - _NAMED
     return "; ".join(lines[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
@@ -243,4 +245,6 @@ def _left(one: PlannedTarget, launcher: RequestLauncher) -> str:
         return f"{one.target.text}: a sensor of build_raw_job_sensor asks for it"
     if not launcher.takes(one):
         return f"{one.target.text}: a sensor of its own code location asks for it"
+    if launcher.dry and one.action != "materialize":
+        return f"{one.target.text}: a tick would {one.action} it"
     return f"{one.target.text}: it is asked for later"

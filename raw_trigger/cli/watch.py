@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from raw_trigger.launch.base import Launcher
     from raw_trigger.planner import Planner
 
+_VARIABLES = ("DAGSTER_HOME", "PATH", "RAW_BATCH_SIZE", "RAW_SCAN_HASH_MODE", "RAW_STATE_DIR")
+"""What a unit takes over from the shell that it was printed in."""
 _LOG_BYTES, _LOG_FILES = 1_000_000, 3
 
 
 def watch(
     context: typer.Context,
     settle: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How long a file must have been left alone.")
-    ] = 3.0,
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="How long a file must have been left alone. [default: $RAW_SCAN_COOLDOWN_SEC, else 3]",
+        ),
+    ] = None,
     every: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=1, help="Look so often even if the system tells of no change."),
@@ -46,13 +53,14 @@ def watch(
     """Materialize raw files whenever they change, until it is stopped."""
     from raw_trigger.launch.local import LocalLauncher
     from raw_trigger.planner import Planner
+    from raw_trigger.unattended import settle_time
     from raw_trigger.watch import Wakeups, Watching, stamped, unit
     from raw_trigger.watch import watch as keep_watching
 
-    workspace = workspace_of(context, environment)
+    workspace, quiet = workspace_of(context, environment), settle_time(settle)
     if print_unit:
-        variables = {name: os.environ[name] for name in ("DAGSTER_HOME", "PATH") if name in os.environ}
-        command = _command(context.obj, settle, every, polling, environment, log)
+        variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+        command = _command(context.obj, quiet, every, polling, environment, log)
         typer.echo(unit(command, str(Path.cwd()), variables), nl=False)
         return
 
@@ -68,7 +76,7 @@ def watch(
         signal.signal(number, _stopping(number, wakeups.stop))
     if log is not None:
         tell_stderr(f"watching {', '.join(workspace.roots)}; what happens is written to {log}")
-    keep_watching(again, launcher, Watching(settle, every, polling), wakeups, say)
+    keep_watching(again, launcher, Watching(quiet, every, polling), wakeups, say)
 
 
 def _stopping(number: int, stop: Callable[[], None]) -> Callable[..., None]:

@@ -85,10 +85,15 @@ def test_what_is_being_made_is_waited_for(shop: Ticking) -> None:
     assert rounds(shop) == [["quarter|q1"]], "as `run` does: it may not need all of it"
 
 
-def test_one_that_fails(shop: Ticking) -> None:
+def test_one_that_fails(shop: Ticking, capfd: pytest.CaptureFixture[str]) -> None:
     (shop.top / "fail m2").touch()
     shop.raw(quarter__q1="1\n")
     assert rounds(shop) == [["month+seed+tidy|m1"], ["month+tidy|m2"], ["quarter|q1"]]
+    said = capfd.readouterr().err
+    assert (
+        "never materialized here, and not tried again as it failed: tidy|m2, which quarter is made from"
+        in said
+    )
     assert shop.tick().skip_message == QUIET
     (shop.top / "fail m2").unlink()
     shop.raw(quarter__q1="2\n")

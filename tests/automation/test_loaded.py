@@ -56,11 +56,15 @@ def test_code_that_was_edited_after_it_was_loaded(shop: Ticking) -> None:
     """A code server that is not reloaded plans by the old code, and its runs load the new one."""
     assert shop.tick().skip_message == QUIET
     shop.raw(a="2\n")
-    later = time.time() + 10
-    os.utime(shop.top / "definitions.py", (later, later))
+    file, later = shop.top / "definitions.py", time.time() + 10
+    before = file.read_text()
+    file.write_text(before + "# edited\n")
+    os.utime(file, (later, later))
     result = shop.tick()
     assert result.run_requests == []
     assert "was edited after it was loaded here: reload the code location" in result.skip_message
+    file.write_text(before)
+    assert asked(shop.tick()) == ["a"], "as when a branch is left and checked out again"
 
 
 def test_another_instance_than_the_recorded_one(
@@ -133,6 +137,11 @@ def test_what_is_made_from_what_was_never_made(shop: Ticking) -> None:
     shop.lay_again(code)
     shop.raw(b="2\n")
     assert asked(shop.tick()) == ["b+top"]
+
+
+def test_a_project_of_which_nothing_is_recorded(shop: Ticking) -> None:
+    shop.git("update-ref", "-d", "refs/raw-trigger/local")
+    assert shop.tick().skip_message == "nothing is recorded yet, so HEAD is taken as what is materialized"
 
 
 def test_rules_for_a_job_that_has_no_sensor(shop: Ticking) -> None:

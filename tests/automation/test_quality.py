@@ -103,7 +103,7 @@ def test_what_was_not_made_for_too_long(shop: Ticking) -> None:
         quality.made("whole", 1)
         quality.made("part", 1, "x")
         [told] = quality.news()
-        assert told.startswith("whole was made 0.0 h ago, which is more than 0:00:00")
+        assert told.startswith("whole was made 0:00:00 ago, which is more than 0:00:00")
 
 
 def test_raw_files_without_rows(shop: Ticking, quality: Sensor) -> None:

@@ -124,6 +124,14 @@ def test_the_cadence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert build_raw_schedule(cron_schedule="1 * * * *").cron_schedule == "1 * * * *"
 
 
+def test_a_cadence_that_is_none(shop: Ticking, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAW_SCAN_CRON", "0 99 * * *")
+    schedule = build_raw_schedule()
+    assert schedule.cron_schedule == "*/5 * * * *", "the code location loads"
+    said = ticked(schedule, instance, shop.repository).skip_message
+    assert said.startswith("RAW_SCAN_CRON is '0 99 * * *'")
+
+
 @pytest.mark.skipif(dg.__version__.startswith("1.7."), reason="Dagster 1.7 has no job of all assets")
 def test_the_raw_files_on_a_cadence(shop: Ticking) -> None:
     shop.lay_again(

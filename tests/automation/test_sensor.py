@@ -120,11 +120,12 @@ def test_a_deletion(shop: Ticking, capfd: pytest.CaptureFixture[str]) -> None:
     assert shop.plan()["targets"] == [] or shop.plan()["targets"][0]["action"] == "skip"
 
 
-def test_a_dry_run_writes_nothing(shop: Ticking) -> None:
+def test_a_dry_run_writes_nothing(shop: Ticking, capfd: pytest.CaptureFixture[str]) -> None:
     shop.raw(a="2\n", dyn__new="1\n", ext="2\n")
     before = shop.git("for-each-ref"), shop.history()
     result = shop.tick(dry=True)
     assert asked(result) == ["a", "dyn|new", "under"]
+    assert "ext: a tick would report it" in capfd.readouterr().err
     assert (shop.git("for-each-ref"), shop.history()) == before
     with shop.instance() as instance:
         assert instance.get_dynamic_partitions("names") == []

@@ -179,11 +179,19 @@ def test_one_for_each_environment(shop: StandInProject) -> None:
 
 
 def test_a_unit_for_systemd(shop: StandInProject) -> None:
-    done = shop.tool("watch", "--print-unit", "--settle", "5", DAGSTER_HOME="/srv/home")
+    variables = {"DAGSTER_HOME": "/srv/home", "RAW_BATCH_SIZE": "7", "RAW_SCAN_COOLDOWN_SEC": "5"}
+    done = shop.tool("watch", "--print-unit", **variables)
     assert done.returncode == 0
+    assert 'Environment="RAW_BATCH_SIZE=7"\n' in done.stdout
     assert 'Environment="DAGSTER_HOME=/srv/home"\n' in done.stdout
     assert f"WorkingDirectory={shop.top}\n" in done.stdout
     assert " watch --settle 5 --every 60\n" in done.stdout
+
+
+def test_a_settle_time_that_is_none(shop: StandInProject) -> None:
+    done = shop.tool("watch", RAW_SCAN_COOLDOWN_SEC="soon")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "RAW_SCAN_COOLDOWN_SEC is 'soon'" in done.stderr
 
 
 def test_a_log_that_rotates(shop: StandInProject) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dagster
+from dagster._utils.schedules import is_valid_cron_schedule
 
 
 def job_names(repo: Any) -> list[str]:
@@ -27,3 +28,8 @@ def config_problem(repo: Any, name: str, run_config: dict[str, Any]) -> str | No
     except dagster.DagsterInvalidConfigError as error:
         return "; ".join(" ".join(one.message.split()) for one in error.errors) or str(error)
     return None
+
+
+def is_cron(text: str) -> bool:
+    """Says whether Dagster takes it for a cron schedule."""
+    return bool(is_valid_cron_schedule(text))
