@@ -183,7 +183,7 @@ def results(
         why = left.get(asset, [])
         if planner.record is None:
             why = [f"nothing is recorded for '{plan.environment}'"]
-        words = sample(why) if why else "it reflects its raw files"
+        words = sample(why) if why else "it reflects its raw files" if asset in fed else told
         yield Result(asset, CURRENT, not why, words, asset in made and not why)
 
 

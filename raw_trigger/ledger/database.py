@@ -26,7 +26,7 @@ CONNECT_SECONDS = 5
 
 _DRIVERS = {"sqlite": "sqlite", "duckdb": "duckdb", "postgresql": "postgresql+psycopg"}
 _EXTRAS = {"duckdb": "duckdb", "postgresql": "postgres"}
-_HARMLESS = "only history depends on the ledger, nothing that is pending; see `ledger:` in raw-trigger.yaml"
+_HARMLESS = "only history depends on the ledger, nothing that is pending; see `ledger:` and RAW_STATE_DIR"
 _PAUSE = 0.05
 _RACES = 5
 _RETRY_STATES = frozenset({"40001", "40P01", "23505", "42P06", "42P07", "42710"})

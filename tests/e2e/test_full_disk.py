@@ -35,7 +35,7 @@ defs = Definitions(assets=[table("a"), table("b")])
 """
 A_PROCESS = ("env",)
 """A command of a process's own: one that is forked from another is in that one's mounts and has files for pipes."""
-LEDGER = "only history depends on the ledger, nothing that is pending; see `ledger:` in raw-trigger.yaml"
+LEDGER = "only history depends on the ledger, nothing that is pending; see `ledger:` and RAW_STATE_DIR"
 ROOM = "make room on that disk, or see who may write there, and do it again; nothing that is pending is lost"
 
 

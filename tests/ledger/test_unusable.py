@@ -17,7 +17,7 @@ from raw_trigger.errors import LedgerError
 from raw_trigger.ledger import Ledger
 from tests.ledger.conftest import batch, launch, record
 
-HARMLESS = "only history depends on the ledger, nothing that is pending; see `ledger:` in raw-trigger.yaml"
+HARMLESS = "only history depends on the ledger, nothing that is pending; see `ledger:` and RAW_STATE_DIR"
 BEGUN_ANEW = "move it away and a new one is begun; only history is lost, nothing that is pending"
 NOBODY = 65534
 
