@@ -153,8 +153,9 @@ def _measured(node: yaml.Node, sizes: dict[int, int]) -> int:
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in names:
-                    line = key.start_mark.line + 1
-                    raise ValueError(f"the name {key.value[:80]!r} is there twice, again on line {line}")
+                    mark, problem = key.start_mark, f"the name {key.value[:80]!r} is there twice"
+                    place = yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+                    raise ValueError(f"{problem}, again on line {mark.line + 1}") from place
                 names.add((key.tag, key.value))
             size += _measured(key, sizes) + _measured(value, sizes)
     else:

@@ -52,9 +52,13 @@ def _words(error: MarkedYAMLError, line: str) -> tuple[str, str]:
     value = line.partition(":")[2].strip()
     broken = value.startswith(("{", "[", '"', "'")) and problem.startswith("expected <block end>")
     words = f"not valid YAML: {problem}", "check the indentation, brackets and quotes above"
+    mark = error.problem_mark
+    found = "" if mark is None else line[mark.column : mark.column + 1]
     if problem in _PLAIN:
         words = _PLAIN[problem]
-    elif "\\t" in problem:
+    elif problem.endswith(" is there twice"):
+        words = problem, "keep one of them"
+    elif "\\t" in problem or (problem.startswith("found character") and found == "\t"):
         words = "a tab cannot be used here", "indent with spaces"
     elif problem.startswith("found undefined alias"):
         name = problem.removeprefix("found undefined alias ")
@@ -62,7 +66,7 @@ def _words(error: MarkedYAMLError, line: str) -> tuple[str, str]:
     elif error.context == "while scanning an alias":
         words = "'*' begins an alias in YAML", f"if it begins a pattern, {_QUOTE}"
     elif problem.startswith("found character"):
-        words = f"{problem.removeprefix('found character ').split(' ')[0]} cannot begin a text", _QUOTE
+        words = f"{found!r} cannot begin a text", _QUOTE
     elif _unclosed(error) == "quote":
         words = "the quote that begins here is not closed", "close it"
     elif _unclosed(error) == "bracket":

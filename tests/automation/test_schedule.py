@@ -74,7 +74,9 @@ def test_a_nightly_job_with_its_configuration_in_a_file(tmp_path: Path, instance
         ("ops: {load: {config: {tabel: x}}}\n", "nightly.yaml:1:23: job 'trustee' does not take it: "),
         ("ops:\n  load:\n    config: {table: 3}\n", "nightly.yaml:3:14: job 'trustee' does not take it: "),
         ("opps: {}\n", "nightly.yaml:1:1: job 'trustee' does not take it: "),
-        ("a: 1\na: 2\n", "nightly.yaml: the name 'a' is there twice, again on line 2"),
+        ("a: 1\na: 2\n", "nightly.yaml:2:1: the name 'a' is there twice"),
+        ("ops:\n\tload: {}\n", "nightly.yaml:2:1: a tab cannot be used here"),
+        ("ops: @load\n", "nightly.yaml:1:6: '@' cannot begin a text"),
         (None, "nightly.yaml: it cannot be read: No such file or directory"),
     ],
 )
