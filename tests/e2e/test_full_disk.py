@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,16 @@ A_PROCESS = ("env",)
 """A command of a process's own: one that is forked from another is in that one's mounts and has files for pipes."""
 LEDGER = "only history depends on the ledger, nothing that is pending; see `ledger:` and RAW_STATE_DIR"
 ROOM = "make room on that disk, or see who may write there, and do it again; nothing that is pending is lost"
+
+
+@pytest.fixture
+def project_class(
+    request: pytest.FixtureRequest, project_class: type[Project], monkeypatch: pytest.MonkeyPatch
+) -> type[Project]:
+    """With an interpreter that the program itself starts: it sees the same disks, and has its limits."""
+    if request.node.get_closest_marker("dagster") is not None:
+        monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    return project_class
 
 
 @pytest.fixture
