@@ -166,6 +166,7 @@ def test_definitions_with_everything(shop: Ticking) -> None:
     assert asked(shop.tick()) == ["a"]
 
 
+@pytest.mark.skipif(dg.__version__.startswith("1.7."), reason="Dagster 1.7 has no job of all assets")
 def test_definitions_with_all_that_there_is(shop: Ticking) -> None:
     code = CODE.replace("build_raw_sensor\n", "build_raw_sensor, with_raw_trigger\n").replace(
         "SENSORS = [", "SENSORS = []\nUNUSED = ["
