@@ -11,6 +11,7 @@ from raw_trigger.automation.checks import build_raw_checks
 from raw_trigger.automation.quality import build_raw_quality_sensor
 from raw_trigger.automation.schedule import build_raw_schedule
 from raw_trigger.automation.sensor import build_raw_job_sensor, build_raw_sensor
+from raw_trigger.automation.settings import INTERVAL
 
 
 def with_raw_trigger(
@@ -21,7 +22,7 @@ def with_raw_trigger(
     cron_schedule: str | None = None,
     execution_timezone: str | None = None,
     quality: bool = False,
-    minimum_interval_seconds: int | None = None,
+    minimum_interval_seconds: int = INTERVAL,
     default_status: dg.DefaultSensorStatus | None = None,
     **options: Any,
 ) -> dg.Definitions:
@@ -38,17 +39,16 @@ def with_raw_trigger(
         options: ``project``, ``environment``, ``branches``, ``settle``, ``most``: of ``build_raw_sensor``.
     """
     jobs, checks = list(jobs), list(checks)
-    where = {name: options[name] for name in ("project", "environment") if name in options}
-    often: dict[str, Any] = (
-        {} if minimum_interval_seconds is None else {"minimum_interval_seconds": minimum_interval_seconds}
-    )
-    sensors = [build_raw_sensor(default_status=default_status, **often, **options)]
-    if jobs:
-        sensors.append(build_raw_job_sensor(jobs=jobs, default_status=default_status, **often, **options))
+    where = {name: options.get(name) for name in ("project", "environment")}
+    how = {
+        **options,
+        "minimum_interval_seconds": minimum_interval_seconds,
+        "default_status": default_status,
+    }
+    sensors = [build_raw_sensor(**how)]
+    sensors += [build_raw_job_sensor(jobs=jobs, **how)] if jobs else []
     if quality:
-        sensors.append(
-            build_raw_quality_sensor(project=options.get("project"), default_status=default_status)
-        )
+        sensors.append(build_raw_quality_sensor(project=where["project"], default_status=default_status))
     schedules = []
     if cron_schedule is not None:
         schedules.append(

@@ -166,16 +166,16 @@ class RequestLauncher:
                 run_key=f"first-{order.tags['raw_launch'][:8]}-{len(self.requests)}",
                 partition_key=None if run.partition is None else str(run.partition),
                 tags={**tags, FIRST_TAG: content},
-                asset_selection=keys,
-                **self._with_checks(keys),
+                **self._selection(keys),
             )
         )
 
-    def _with_checks(self, keys: Sequence[AssetKey]) -> dict[str, Any]:
-        """The checks that run with these assets, where that are not all of them."""
+    def _selection(self, keys: Sequence[AssetKey]) -> dict[str, Any]:
+        """What a request has to name for these assets: also their checks, where that are not all of them."""
         if self._own_checked.isdisjoint(keys):
-            return {}
-        return {"asset_check_keys": [one for one in self._checks if one.asset_key in keys]}
+            return {"asset_selection": keys}
+        checks = [one for one in self._checks if one.asset_key in keys]
+        return {"asset_selection": keys, "asset_check_keys": checks}
 
     def _look(self, batch: RunBatch, planned: set[Identity]) -> Look:
         fed = {asset_key(list(parts)) for parts in batch.fed}
@@ -212,8 +212,7 @@ class RequestLauncher:
             tags |= {RANGE_START_TAG: partition[0], RANGE_END_TAG: partition[1]}
             partition = None
         keys = [*first, *dict.fromkeys(AssetKey(list(one.asset)) for one in batch.targets)]
-        named: dict[str, Any] = {"asset_selection": keys}
-        named = {"job_name": batch.job} if batch.job is not None else {**named, **self._with_checks(keys)}
+        named = self._selection(keys) if batch.job is None else {"job_name": batch.job}
         # The same content may come again: Dagster makes no second run of a key, ever.
         key = f"{order.plan.fingerprint[:16]}-{order.tags['raw_launch'][:8]}-{batch.number}"
         self.requests.append(

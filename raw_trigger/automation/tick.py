@@ -183,8 +183,10 @@ def _asked(
         launcher.launch(lambda: trigger.order(chosen, face, str(uuid.uuid4())), shown.append, lambda _: None)
         return Tick(launcher.requests, _told(plan, shown, wanted, launcher, {}), launcher.partitions)
     waits: Mapping[Target, str] = {}
-    if chosen.actionable and wanted.jobs is None:
-        repeats = planner.history.repeats(sorted({one.target.asset for one in chosen.actionable}))
+    made = {one.target.asset for one in chosen.actionable if one.action == "materialize"}
+    # Most assets of raw files are made from nothing else: an order costs a walk over the files.
+    if wanted.jobs is None and planner.catalog.known().made_above(made):
+        repeats = planner.history.repeats(sorted(made))
         waits = launcher.put_first(trigger.order(chosen, face, str(uuid.uuid4())), repeats, wanted.most)
         left = wanted.most - len(launcher.requests)
         chosen = ready(chosen, lambda one: one.target not in waits, left)

@@ -86,28 +86,36 @@ def test_a_dropped_file_is_one_run_and_recorded(shop_that_runs: Ticking) -> None
 
 @pytest.mark.soak
 def test_there_and_back_again(shop_that_runs: Ticking) -> None:
-    shop = shop_that_runs
-    made: list[str] = []
-    with daemon(shop) as running:
-        for content in ("2\n", "1\n", "2\n"):
-            shop.raw(a=content, part__x=content, ext=content)
-            running.await_record()
-            made += shop.made()
+    with daemon(shop_that_runs) as running:
+        there_and_back_again(running)
+    assert shop_that_runs.plan()["targets"] == []
+
+
+def there_and_back_again(running: Daemon) -> None:
+    """Three changes, the last of which is the first one again, are made three times."""
+    shop, made = running.shop, list[str]()
+    for content in ("2\n", "1\n", "2\n"):
+        shop.raw(a=content, part__x=content, ext=content)
+        running.await_record()
+        made += shop.made()
     assert made == ["a", "part|x", "under"] * 3
-    assert shop.plan()["targets"] == []
 
 
 @pytest.mark.soak
 def test_a_commit_while_the_run_is_in_flight(shop_that_runs: Ticking) -> None:
-    """Git's hook waits for it, and makes nothing again."""
-    shop = shop_that_runs
+    with daemon(shop_that_runs) as running:
+        commit_while_it_runs(running)
+
+
+def commit_while_it_runs(running: Daemon) -> None:
+    """Git's hook waits for the run, and makes nothing again."""
+    shop = running.shop
     assert shop.tool("install").returncode == 0
-    with daemon(shop) as running:
-        shop.raw(a="slow\n")
-        running.await_all(lambda: "making it" in shop.tool("status").stdout)
-        shop.git("add", "-A")
-        shop.git("commit", "-q", "-m", "while it runs")
-        running.await_record()
+    shop.raw(a="slow\n")
+    running.await_all(lambda: "making it" in shop.tool("status").stdout)
+    shop.git("add", "-A")
+    shop.git("commit", "-q", "-m", "while it runs")
+    running.await_record()
     assert shop.made() == ["a"]
     assert [run["face"] for run in shop.history()] == ["sensor"]
 

@@ -150,17 +150,20 @@ def test_rules_for_a_job_that_has_no_sensor(shop: Ticking) -> None:
     assert "other" in shop.tick().skip_message
 
 
-def test_definitions_with_everything(shop: Ticking) -> None:
-    """In one line."""
+def lay_with_raw_trigger(shop: Ticking, options: str) -> None:
+    """Definitions without sensors, to which these things are added."""
     code = CODE.replace("build_raw_sensor\n", "build_raw_sensor, with_raw_trigger\n").replace(
         "SENSORS = [", "SENSORS = []\nUNUSED = ["
     )
     shop.lay_again(code)
-    text = (shop.top / "definitions.py").read_text()
-    shop.write(
-        {"definitions.py": text + "defs = with_raw_trigger(defs, jobs=[nightly], project=HERE, settle=0)\n"}
-    )
+    added = f"defs = with_raw_trigger(defs, {options}, project=HERE, settle=0)\n"
+    shop.write({"definitions.py": (shop.top / "definitions.py").read_text() + added})
     shop.load()
+
+
+def test_definitions_with_everything(shop: Ticking) -> None:
+    """In one line."""
+    lay_with_raw_trigger(shop, "jobs=[nightly]")
     assert sorted(one.name for one in shop.repository.sensor_defs) == ["raw_job_sensor", "raw_sensor"]
     shop.raw(a="2\n")
     assert asked(shop.tick()) == ["a"]
@@ -168,18 +171,11 @@ def test_definitions_with_everything(shop: Ticking) -> None:
 
 @pytest.mark.skipif(dg.__version__.startswith("1.7."), reason="Dagster 1.7 has no job of all assets")
 def test_definitions_with_all_that_there_is(shop: Ticking) -> None:
-    code = CODE.replace("build_raw_sensor\n", "build_raw_sensor, with_raw_trigger\n").replace(
-        "SENSORS = [", "SENSORS = []\nUNUSED = ["
+    lay_with_raw_trigger(
+        shop,
+        """jobs=["nightly"], checks=[a, "ext"], cron_schedule="0 2 * * *", execution_timezone="Europe/Berlin",
+        quality=True, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING""",
     )
-    more = """
-defs = with_raw_trigger(
-    defs, jobs=["nightly"], checks=[a, "ext"], cron_schedule="0 2 * * *", execution_timezone="Europe/Berlin",
-    quality=True, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING,
-    project=HERE, settle=0)
-"""
-    shop.lay_again(code)
-    shop.write({"definitions.py": (shop.top / "definitions.py").read_text() + more})
-    shop.load()
     repository = shop.repository
     sensors = {one.name: one.minimum_interval_seconds for one in repository.sensor_defs}
     assert sensors == {"raw_job_sensor": 10, "raw_sensor": 10, "raw_quality_sensor": 600}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.automation.test_checks import CHECKED, DEFINITIONS
-from tests.automation.test_daemon import RUNNING, Daemon
+from tests.automation.test_daemon import RUNNING, Daemon, commit_while_it_runs, there_and_back_again
 from tests.support.forks import Program
 from tests.support.postgres import postgres_server
 from tests.support.programs import started
@@ -118,12 +118,7 @@ def storage() -> Iterator[Callable[[], str]]:
 @pytest.mark.soak
 def test_pages_and_runs(deployed: tuple[Ticking, Deployment]) -> None:
     shop, running = deployed
-    made: list[str] = []
-    for content in ("2\n", "1\n", "2\n"):
-        shop.raw(a=content, part__x=content, ext=content)
-        running.await_record()
-        made += shop.made()
-    assert made == ["a", "part|x", "under"] * 3
+    there_and_back_again(running)
     shop.raw(a="bad\n", b="2\n")
     running.await_all(lambda: told(running).get("recorded_is_current") == ("FAILED", FAILED))
     assert shop.made() == ["a", "b"]
@@ -143,15 +138,7 @@ def test_pages_and_runs(deployed: tuple[Ticking, Deployment]) -> None:
 
 @pytest.mark.soak
 def test_a_commit_while_the_run_is_in_flight(deployed: tuple[Ticking, Deployment]) -> None:
-    shop, running = deployed
-    assert shop.tool("install").returncode == 0
-    shop.raw(a="slow\n")
-    running.await_all(lambda: "making it" in shop.tool("status").stdout)
-    shop.git("add", "-A")
-    shop.git("commit", "-q", "-m", "while it runs")
-    running.await_record()
-    assert shop.made() == ["a"]
-    assert [run["face"] for run in shop.history()] == ["sensor"]
+    commit_while_it_runs(deployed[1])
 
 
 @pytest.mark.soak

@@ -513,6 +513,7 @@ class World:
         return [one for one in sensing.running(self.home) if self.held is None or one != self.held.run]
 
     def tick(self, how: str = "") -> None:
+        self.unheard = how == "die" or (self.unheard and how != "late")
         done = sensor().run("tick", str(self.control), how, cwd=self.main.top, env=self._environ())
         self.note(f"tick {how}", done)
         self.absorb()
@@ -529,10 +530,10 @@ class World:
 
     def hold(self, number: int) -> None:
         """Make a run that waits when it has read something."""
-        run, targets = str(uuid.uuid4()), self.asked()[number]["batch"]["targets"]
+        run, asked = str(uuid.uuid4()), self.asked()[number]["batch"]["targets"]
+        targets = {name({**one, "asset": "/".join(one["asset"])}) for one in asked}
         gate = self.control / f"{run}.gate"
-        held = _Held(run, gate, self.start_run(number, run, str(gate)), dict(self.states))
-        held.targets |= {name({**one, "asset": "/".join(one["asset"])}) for one in targets}
+        held = _Held(run, gate, self.start_run(number, run, str(gate)), targets, dict(self.states))
         wait_for(lambda: gate.with_suffix(".reached").exists() or held.process.has_ended())
         self.held = held
         self.trace.append(f"  $ daemon makes {number}, run {run[:8]}, which waits")
@@ -608,8 +609,8 @@ class _Held:
     run: str
     gate: Path
     process: Started
+    targets: set[str]
     states: Mapping[str, State]
-    targets: set[str] = field(default_factory=set)
     went_on: bool = False
 
 
@@ -842,7 +843,6 @@ class Player:
     # The sensor and the daemon
 
     def tick(self, how: str) -> None:
-        self.world.unheard = how == "die" or (self.world.unheard and how != "late")
         self.world.tick(how)
 
     def _number(self, which: float) -> int | None:

@@ -1,8 +1,8 @@
 """A sensor, and the part of Dagster's daemon, for projects whose Dagster is the stand-in.
 
 The tick is raw-trigger's own; what it asks for waits in ``requests.jsonl`` in the instance's folder until somebody
-plays the daemon. Both run in processes forked from one that has
-imported Dagster: see :func:`tests.support.forks.sensor`.
+plays the daemon. Both run in processes forked from one that has imported Dagster: see
+:func:`tests.support.forks.sensor`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,6 @@ class _Launcher(RequestLauncher):
 
     def put_first(self, order: Order, repeats: object, most: int) -> Mapping[Target, str]:
         return {}
-
-    def ready(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def launch(
         self,
@@ -162,8 +159,8 @@ def _run(control: Path, number: int, run: str, gate: Path | None) -> None:
         place.remember(type="run", run=run, first=None, checks=[])
         place.remember(type="run ended", run=run, first=None, status="FAILURE")
         return
-    for number_ in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number_, standin._on_signal)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, standin._on_signal)
     try:
         daemon._run(batch, run, None, batch["targets"])
     except standin.InterruptedRunError as interrupted:
