@@ -254,7 +254,11 @@ def test_a_folder_that_git_cannot_write_is_an_error(repo: Repo) -> None:
     blob = repo.git("rev-parse", "HEAD:a")
     opened = repo.open()
     entry = Entry("100644", blob)
-    folder = hashlib.sha1(b"tree 31\0" + b"100644 new\0" + bytes.fromhex(blob)).hexdigest()
-    (repo.top / ".git/objects" / folder[:2]).write_text("in the way of the folder's tree alone")
+    objects = repo.top / ".git/objects"
+    for name in map(b"%d".__mod__, range(9)):  # one of them has its place free: fewer objects are there
+        tree = hashlib.sha1(b"tree 29\0" + b"100644 " + name + b"\0" + bytes.fromhex(blob)).hexdigest()
+        if not (objects / tree[:2]).exists():
+            break
+    (objects / tree[:2]).write_text("in the way of the folder's tree alone")
     with pytest.raises(GitError, match="git mktree failed: "):
-        rewrite(opened, opened.empty_tree, {b"folder/new": entry, b"b": entry})
+        rewrite(opened, opened.empty_tree, {b"folder/" + name: entry, b"b": entry})
