@@ -12,6 +12,7 @@ from raw_trigger.mapping.patterns import PatternError, compile_glob, compile_pat
 from raw_trigger.model.settings import DEFAULT_ROOT, ENVIRONMENT_HINT, ENVIRONMENT_NAME, Position, below
 
 _TARGETS = ("asset", "assets", "job", "ignore")
+_DEPLOYMENT = ("url", "token_env", "token_header", "location", "files")
 
 
 def check(document: Document, folder: str, problems: Problems) -> None:
@@ -27,6 +28,7 @@ def check(document: Document, folder: str, problems: Problems) -> None:
     roots = _roots(data.get("root"))
     _overlaps(roots, document, problems)
     _put_off(data.get("hooks"), document, problems)
+    _deployment(data, document, problems)
     prefixes = _Prefixes(roots, folder)
     _environments(data.get("ci"), document, problems)
     rules = data.get("assets")
@@ -116,6 +118,25 @@ def _put_off(hooks: Any, document: Document, problems: Problems) -> None:
         message = f"pre-commit 'background' leaves its work to post-commit, which is {quoted(str(after))}"
         at = document.at(("hooks", "post-commit"))
         problems.add(Problem(at, message, "write 'post-commit: background', or leave it out"))
+
+
+def _deployment(data: dict[str, Any], document: Document, problems: Problems) -> None:
+    """Adds problems for a launcher without a deployment, and for a deployment that nothing is launched on."""
+    dagster = data.get("dagster")
+    given = [key for key, value in dagster.items() if value is not None] if isinstance(dagster, dict) else []
+    named = [key for key in _DEPLOYMENT if key in given]
+    if data.get("launcher") == "graphql":
+        if "url" not in given:
+            message = "launcher 'graphql' needs the address of a deployment"
+            at = document.at(("launcher",))
+            problems.add(Problem(at, message, "write it under 'dagster' as 'url', or remove the launcher"))
+    elif named and data.get("launcher") in (None, "local"):
+        at = document.key_at(("dagster", named[0]))
+        problems.add(
+            Problem(
+                at, f"{named[0]!r} is only for launcher: graphql", "add 'launcher: graphql', or remove it"
+            )
+        )
 
 
 def _pattern(i: int, path: Any, document: Document, problems: Problems) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +25,9 @@ from raw_trigger.config.problems import did_you_mean
 from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, HookAction, PushAction
 
 _LEDGER = re.compile(r"sqlite|(sqlite|duckdb|postgresql)(\+[a-z0-9_]+)?://.*")
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SPACE = 0x20
 TEXT, LIST, MAPPING = "<text>", "<list>", "<mapping>"
 """Parts of an error's location that are no keys: they say which form of a value was meant."""
 
@@ -47,6 +51,33 @@ def _one_or_more(value: object) -> object:
 def _ledger(value: str) -> str:
     if not _LEDGER.fullmatch(value):
         raise ValueError("is no database; use sqlite, or an SQLAlchemy URL such as duckdb:///runs.duckdb")
+    return value
+
+
+def _web_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        named = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        parts, named = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not named:
+        raise ValueError("is no web address; write one that begins with https:// or http://")
+    if "@" in parts.netloc:
+        raise ValueError("has a user's name or a password in it; name a variable in 'token_env' instead")
+    if parts.query or parts.fragment or any(char.isspace() or ord(char) < _SPACE for char in value):
+        raise ValueError("has more than an address and a path; write it without '?', '#' and spaces")
+    return value
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.fullmatch(value):
+        raise ValueError("is no name of an environment variable; write its name, not the token itself")
+    return value
+
+
+def _header(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        raise ValueError("is no name of a header; write one such as Authorization")
     return value
 
 
@@ -188,6 +219,15 @@ LedgerUrl = Annotated[
     Text,
     AfterValidator(_ledger),
     WithJsonSchema({"type": "string", "pattern": f"^{_LEDGER.pattern}$"}),
+]
+WebUrl = Annotated[
+    Text, AfterValidator(_web_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+]
+VariableName = Annotated[
+    Text, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE.pattern}$"})
+]
+HeaderName = Annotated[
+    Text, AfterValidator(_header), WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"})
 ]
 RootPath = Annotated[Text, AfterValidator(_root)]
 RootList = Annotated[list[RootPath], Field(min_length=1)]

@@ -46,6 +46,7 @@ def parse(data: bytes, shown: str) -> Config:
         folder=folder,
         roots=tuple(below(folder, root) for root in model.root),
         dagster=_dagster(model.dagster),
+        launcher=model.launcher,
         environment=model.environment,
         downstream=cast(Any, model.downstream),
         on_delete=model.on_delete,
@@ -88,6 +89,11 @@ def _dagster(model: DagsterModel) -> DagsterOptions:
         working_directory=model.working_directory,
         python=model.python if isinstance(model.python, str) else tuple(model.python),
         home=model.home,
+        url=model.url,
+        token_env=model.token_env,
+        token_header=model.token_header,
+        location=model.location,
+        files=model.files,
     )
 
 

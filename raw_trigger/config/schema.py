@@ -22,6 +22,7 @@ from raw_trigger.config.fields import (
     Downstream,
     Encoding,
     Environment,
+    HeaderName,
     Hook,
     LedgerUrl,
     Modules,
@@ -32,8 +33,11 @@ from raw_trigger.config.fields import (
     Roots,
     Text,
     Texts,
+    VariableName,
+    WebUrl,
 )
 from raw_trigger.model import settings as values
+from raw_trigger.model.project import Files
 
 SCHEMA_FILE = Path(__file__).with_name("raw-trigger.schema.json")
 
@@ -92,6 +96,30 @@ class DagsterModel(Section):
         default=None,
         description="Folder of the Dagster instance; by default $DAGSTER_HOME, else a private one under"
         " the git directory.",
+    )
+    url: WebUrl | None = Field(
+        default=None,
+        description="Address of the webserver of a Dagster deployment, for launcher: graphql, such as"
+        " https://dagster.example.com or https://example.dagster.cloud/prod.",
+    )
+    token_env: VariableName | None = Field(
+        default=None,
+        description="Name of the environment variable that has the token for the deployment; by default"
+        " DAGSTER_CLOUD_API_TOKEN for Dagster+, and none for any other.",
+    )
+    token_header: HeaderName | None = Field(
+        default=None,
+        description="Header that takes the token: Authorization (as a bearer token) by default,"
+        " Dagster-Cloud-Api-Token for Dagster+.",
+    )
+    location: Text | None = Field(
+        default=None, description="Name of the deployment's code location; needed if it has several."
+    )
+    files: Files | None = Field(
+        default=None,
+        description="Whose files the deployment reads: here (this working tree, on a disk that both see) or"
+        " commit (those of the commit that its code is from, which it has to tell). Without it nobody knows"
+        " from which contents something was made, and nothing is recorded.",
     )
 
 
@@ -241,6 +269,11 @@ class ConfigModel(Section):
     )
     dagster: DagsterModel = Field(
         default_factory=DagsterModel, description="How the Dagster project is found and run."
+    )
+    launcher: values.LauncherName = Field(
+        default=_DEFAULT.launcher,
+        description="What carries plans out: local (the project's interpreter, on this machine) or graphql"
+        " (the Dagster deployment at dagster.url).",
     )
     environment: Environment | None = Field(
         default=None, description="Name of the record of what was materialized here; local by default."

@@ -14,6 +14,7 @@ OnDelete = Literal["auto", "materialize", "report", "delete-partition", "skip", 
 Unmapped = Literal["warn", "ignore", "fail"]
 ReportAs = Literal["materialization", "observation"]
 HookAction = Literal["run", "background", "notify", "off"]
+LauncherName = Literal["local", "graphql"]
 MergeGroup = Literal["previous", "target"]
 Fingerprint = Literal["bytes", "text", "json", "table"]
 PushAction = Literal["run", "notify", "off"]
@@ -121,7 +122,8 @@ class Config:
     ``environment`` is None if the file names none. ``downstream`` is a word or a number of levels.
     ``on_failure`` is a command, word by word; None if there is none. ``ci_environments`` are pairs of an
     environment and the patterns of the branches that record it on CI. ``merge_group`` says what an entry of a
-    merge queue is compared with. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""`` without
+    merge queue is compared with. ``launcher`` says what carries plans out: the project's interpreter here, or
+    a deployment of Dagster. ``digest`` is the SHA-256 of the file's bytes in hexadecimal, ``""`` without
     a file.
     """
 
@@ -129,6 +131,7 @@ class Config:
     folder: str = ""
     roots: tuple[str, ...] = (DEFAULT_ROOT,)
     dagster: DagsterOptions = field(default_factory=DagsterOptions)
+    launcher: LauncherName = "local"
     environment: str | None = None
     downstream: Literal["auto", "none", "all"] | int = "auto"
     on_delete: OnDelete = "auto"

@@ -35,6 +35,53 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "a deployment",
+        "launcher: graphql\ndagster: {url: 'https://u:secret@x.y', token_env: 1a, token_header: a b, files: disk}\n",
+        [
+            "2:16: url 'https://u:***@x.y' has a user's name or a password in it; name a variable in "
+            "'token_env' instead",
+            "2:51: token_env '1a' is no name of an environment variable; write its name, not the token itself",
+            "2:69: token_header 'a b' is no name of a header; write one such as Authorization",
+            "2:81: files 'disk' is not known; use one of here, commit",
+        ],
+    ),
+    (
+        "addresses that are none",
+        "launcher: graphql\ndagster: {url: 'ftp://x'}\n",
+        [
+            "2:16: url 'ftp://x' is no web address; write one that begins with https:// or http://",
+        ],
+    ),
+    (
+        "an address with more than a path",
+        "launcher: graphql\ndagster: {url: 'https://x/?a=1'}\n",
+        [
+            "2:16: url 'https://x/?a=1' has more than an address and a path; write it without '?', '#' and spaces",
+        ],
+    ),
+    (
+        "an address with an impossible port",
+        "launcher: graphql\ndagster: {url: 'https://x:99999'}\n",
+        [
+            "2:16: url 'https://x:99999' is no web address; write one that begins with https:// or http://",
+        ],
+    ),
+    (
+        "a launcher without a deployment",
+        "launcher: graphql\n",
+        [
+            "1:11: launcher 'graphql' needs the address of a deployment; write it under 'dagster' as 'url', or "
+            "remove the launcher",
+        ],
+    ),
+    (
+        "a deployment without the launcher",
+        "dagster: {files: here, url: http://x}\n",
+        [
+            "1:24: 'url' is only for launcher: graphql; add 'launcher: graphql', or remove it",
+        ],
+    ),
+    (
         "unknown key",
         "asets: []\n",
         [
@@ -46,7 +93,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "zzz: 1\n",
         [
             (
-                "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
+                "1:1: unknown key 'zzz'; known are root, dagster, launcher, environment, ci, downstream, "
                 "on_delete, unmapped, report_as, batch_size, fetch, on_failure, ledger, hooks, assets"
             ),
         ],
@@ -56,7 +103,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "zzz:\n",
         [
             (
-                "1:1: unknown key 'zzz'; known are root, dagster, environment, ci, downstream, "
+                "1:1: unknown key 'zzz'; known are root, dagster, launcher, environment, ci, downstream, "
                 "on_delete, unmapped, report_as, batch_size, fetch, on_failure, ledger, hooks, assets"
             ),
         ],
@@ -200,7 +247,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "1: a\n",
         [
             (
-                "1:1: unknown key '1'; known are root, dagster, environment, ci, downstream, "
+                "1:1: unknown key '1'; known are root, dagster, launcher, environment, ci, downstream, "
                 "on_delete, unmapped, report_as, batch_size, fetch, on_failure, ledger, hooks, assets"
             ),
         ],

@@ -38,7 +38,7 @@ def test_every_key_is_described() -> None:
         name for part in parts for name, key in part["properties"].items() if not key.get("description")
     ]
     assert missing == []
-    assert sum(len(part["properties"]) for part in parts) == 14 + 2 + 8 + 6 + 5 + 10
+    assert sum(len(part["properties"]) for part in parts) == 15 + 2 + 13 + 6 + 5 + 10
 
 
 def test_the_hooks_are_those_of_the_values() -> None:
@@ -52,6 +52,7 @@ def test_the_hooks_are_those_of_the_values() -> None:
         "{}",
         "root:\nhooks:\n",
         "root: [a, b]\ndownstream: 2\nbatch_size: 3\n",
+        "dagster: {url: https://x/prod, token_env: A_1, token_header: X-Key, files: commit}\nlauncher: graphql\n",
         "dagster: {python: [uv, run, python], module_name: [a, b.c]}\n",
         "hooks: {pre-push: off, post-merge: notify, post-commit: background}\n",
         RULE + "{path: a, asset: b, partition: {x: y}, ignore: false}\n",
