@@ -80,6 +80,22 @@ class ProjectError(RawTriggerError):
     """Says that the Dagster project cannot be found, loaded or run."""
 
 
+class DeploymentError(ProjectError):
+    """Says that a deployment of Dagster refuses, or is not what the configuration says."""
+
+
+class UnreachableError(DeploymentError):
+    """Says that a deployment gave no answer.
+
+    Args:
+        arrived: Whether the request may have arrived all the same.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, arrived: bool = False) -> None:
+        super().__init__(message, hint)
+        self.arrived = arrived
+
+
 class DocumentError(RawTriggerError):
     """Says that a file which may be a stranger's cannot be read, or not safely."""
 

@@ -14,20 +14,22 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from raw_trigger.adopt import promote, results_of
-from raw_trigger.attempts import (
+from raw_trigger.bookkeeping import open_ledger
+from raw_trigger.content.deployed import commit_here
+from raw_trigger.content.disk import last_change
+from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
+from raw_trigger.launch.attempts import (
     Attempt,
     Ending,
     attempts,
     certain,
+    certain_in,
     ending,
     from_mark,
-    not_made,
+    outcome_of,
     outcomes,
     run_ids,
 )
-from raw_trigger.bookkeeping import open_ledger
-from raw_trigger.content.disk import last_change
-from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
 from raw_trigger.ledger import Ledger, owner_alive
 from raw_trigger.lock import PATIENCE
 from raw_trigger.model.changes import NOTHING
@@ -39,7 +41,7 @@ from raw_trigger.model.record import Launch, Learnt, Results
 from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
 from raw_trigger.record.run import Fate, Run, pointers
-from raw_trigger.working_tree import DiskTree
+from raw_trigger.working_tree import CommitTree, DiskTree
 from raw_trigger.workspace.workspace import Workspace
 
 FORGOTTEN = timedelta(days=7)
@@ -192,7 +194,7 @@ def _close(ledger: Ledger, launch: LaunchRecord, known: Ending) -> None:
         if one.run_id is None and waits:
             done.append(TargetOutcome(one.record.target, "submitted"))
         elif one.record.target not in made:
-            done.append(not_made(one))
+            done.append(outcome_of(one))
             if one.ended is not None:
                 told[one.record.target] = datetime.fromtimestamp(one.ended, timezone.utc)
     done += [TargetOutcome(target, "submitted", run_id) for target, run_id in known.in_flight.items()]
@@ -210,19 +212,27 @@ def _recorded(planner: Planner, launch_id: str, launch: Launch, ended: Ending) -
     planner.runs |= {target.text: run_id for target, run_id in ended.in_flight.items() if run_id is not None}
     if launch.targets <= in_flight:
         return ended
-    tried = ended.tried if reads_here(planner.workspace, launch) else []
-    tried = [one for one in tried if one.name in launch.targets]
+    commit = commit_here(repo, launch.commit) if launch.commit else None
+    is_known = commit is not None or reads_here(planner.workspace, launch)
+    tried = [one for one in ended.tried if one.name in launch.targets] if is_known else []
     run = Run(
-        DiskTree(planner, launch.paths, without=launch_id),
+        DiskTree(planner, launch.paths, without=launch_id)
+        if commit is None
+        else CommitTree(planner, commit, launch.paths, without=launch_id),
         [one.record.target for one in tried if one.begun],
     )
     rules = planner.known_rules()
     with planner.feeding(NOTHING, rules) as feeding:
-        known = certain(
-            [one for one in tried if one.begun],
-            run.plan,
-            feeding=lambda target: [path for path, _ in feeding.paths(target)],
-            changed_at=lambda path: last_change(repo, path),
+        begun = [one for one in tried if one.begun]
+        known = (
+            certain(
+                begun,
+                run.plan,
+                feeding=lambda target: [path for path, _ in feeding.paths(target)],
+                changed_at=lambda path: last_change(repo, path),
+            )
+            if commit is None
+            else certain_in(begun, commit)
         )
     fates: dict[Target, Fate] = {
         one.target: "broken"

@@ -34,7 +34,7 @@ from raw_trigger.repo.code import code_of
 from raw_trigger.repo.links import Links
 from raw_trigger.repo.listing import Listing
 from raw_trigger.revisions import from_arguments
-from raw_trigger.workspace.places import named_instance, shown_instance
+from raw_trigger.workspace.places import is_address, shown_instance
 from raw_trigger.workspace.roots import require_roots
 from raw_trigger.workspace.workspace import Workspace
 
@@ -220,17 +220,19 @@ class Planner:
         if not self.checks_instance or record.instance in (None, self.instance()):
             return
         assert record.instance is not None
-        recorded, here = shown_instance(workspace.repo, record.instance), workspace.project.home()
+        recorded, here = shown_instance(workspace.repo, record.instance), workspace.project.shown
+        is_here = workspace.config.launcher == "local" and not is_address(recorded)
         raise RecordError(
             f"'{workspace.environment}' is recorded for the Dagster instance at {recorded}, not at {here}",
-            f"set DAGSTER_HOME={recorded}, give this instance an --environment of its own, or say with "
+            (f"set DAGSTER_HOME={recorded}, " if is_here else "")
+            + "give this instance an --environment of its own, or say with "
             "`raw-trigger adopt` that everything is materialized there",
         )
 
     def instance(self) -> str | None:
         """Returns what the record names the Dagster instance by; None where that is not recorded."""
         workspace = self.workspace
-        return named_instance(workspace.repo, workspace.project.home()) if self.checks_instance else None
+        return workspace.instance if self.checks_instance else None
 
     def counted(self, plan: Plan) -> Plan:
         """Returns the plan with what there is to tell of the changes' contents."""
@@ -279,7 +281,6 @@ class Planner:
     def _made(
         self, changes: ChangeSet, catalog: Catalog | None, record: Record | None, launching: bool
     ) -> Plan:
-        workspace = self.workspace
         rules = self.rules(catalog)
         if catalog is not None:
             require_known(rules, catalog, self.wishes.narrowing, PartitionKeys(time.time()))
@@ -288,8 +289,7 @@ class Planner:
             changes = self.with_exceptions(changes, record, rules)
         disk = Disk()
         if launching or changes.desired.kind != "revision":
-            made_from = self.lineage(rules).made_from
-            disk = obstacles(workspace.repo, self.tracked, changes, self.listing, rules, made_from)
+            disk = self._obstacles(changes, rules)
         with self.feeding(changes, rules, record) as files:
             plan = make_plan(
                 changes,
@@ -305,6 +305,19 @@ class Planner:
         if changes.recorded is not None:  # it is what the changes are added to, not what they are due for
             plan = replace(plan, record=None)
         return plan if not self.unfetched else self._with_words(plan)
+
+    def _obstacles(self, changes: ChangeSet, rules: RuleBook) -> Disk:
+        """What cannot be launched because something else is where Dagster reads."""
+        workspace = self.workspace
+        if workspace.project.files == "commit":
+            # Imported here: most projects have no deployment.
+            from raw_trigger.content.deployed import undeployed
+
+            return undeployed(workspace.repo, self.tracked, changes, workspace.project.commit)
+        if workspace.project.files is None:
+            return Disk()
+        made_from = self.lineage(rules).made_from
+        return obstacles(workspace.repo, self.tracked, changes, self.listing, rules, made_from)
 
     def _with_words(self, plan: Plan) -> Plan:
         """The plan with why content that is not here could not be fetched."""

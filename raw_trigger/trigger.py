@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from raw_trigger import unmade
 from raw_trigger.adopt import ensure_record, promote, results_of
+from raw_trigger.content.deployed import commit_here
 from raw_trigger.content.feeding import content_of
 from raw_trigger.errors import ProjectError, RawTriggerError
 from raw_trigger.launch.base import Launcher, Order, Report
@@ -30,7 +31,7 @@ from raw_trigger.project import Watching
 from raw_trigger.record import moving
 from raw_trigger.record.run import Fate, Run, fate_of, pointers, settled, unsteady
 from raw_trigger.repo.room import require_room
-from raw_trigger.working_tree import DiskTree
+from raw_trigger.working_tree import CommitTree, DiskTree
 
 if TYPE_CHECKING:
     from raw_trigger.bookkeeping import Bookkeeper
@@ -237,7 +238,7 @@ class Trigger:
         if report.problem is not None:
             raise report.problem
         outcomes = self._outcomes(plan, known)
-        self.warnings += self.unsteady
+        self.warnings += (*self.unsteady, *report.warnings)
         if report.lacks and order is not None:
             failed = any(outcome.status != "success" for outcome in outcomes)
             self.warnings += unmade.warnings(report.lacks, order.fed, failed=failed)
@@ -249,14 +250,19 @@ class Trigger:
         """Looks at the disk, and records that nobody knows what the targets reflect until this is over."""
         # What the record was not asked about may be as recorded, and fail all the same.
         asked = [p.change.path for p in plan.changes if p.disposition == "planned"]
+        project = self.workspace.project
+        commit = None if project.commit is None else commit_here(self.workspace.repo, project.commit)
+        further = asked if plan.record is None else ()
         run = Run(
-            DiskTree(self.planner, asked if plan.record is None else ()),
+            DiskTree(self.planner, further) if commit is None else CommitTree(self.planner, commit, further),
             [one.target for one in plan.actionable],
         )
         self.begun = True
         now = datetime.now(timezone.utc).isoformat()
-        top = str(self.workspace.repo.top)
-        mark = Launch(run.unknown, face, now, this_process(), submitted=submitted, top=top)
+        top = str(self.workspace.repo.top) if project.files == "here" else ""
+        mark = Launch(
+            run.unknown, face, now, this_process(), submitted=submitted, top=top, commit=commit or ""
+        )
         moving.begin(self.workspace.repo, self.workspace.environment, launch, mark, self.planner.instance())
         return run
 

@@ -1,4 +1,4 @@
-"""What is on disk before and after a run, compared with the record."""
+"""What runs read, before and after them, compared with the record: what is on disk, or in a commit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from raw_trigger.content.disk import moment, not_the_content, still_there, touched_since
 from raw_trigger.model.changes import WORKTREE, Base, Change, ChangeSet, Desired
-from raw_trigger.model.plan import Plan, Target
+from raw_trigger.model.plan import Disk, Plan, Target
 from raw_trigger.planner import Planner
 from raw_trigger.planning.plan import make_plan
 from raw_trigger.record import tree as recorded_tree
@@ -58,10 +58,7 @@ class DiskTree:
     def plan(self, seen: ChangeSet, made: Collection[Target]) -> Plan:
         """Returns the plan for what is there; see :func:`raw_trigger.planning.plan.make_plan`."""
         planner, rules = self._planner, self._rules
-        repo = planner.workspace.repo
-        disk = not_the_content(repo, planner.tracked, seen, planner.listing, rules.feeds)
-        # Git may have been told to ignore it, and to forget it.
-        disk = replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
+        disk = self._unread(seen)
         with planner.feeding(seen, rules, self._record) as files:
             return make_plan(
                 seen,
@@ -73,6 +70,47 @@ class DiskTree:
                 made=made,
             )
 
+    def _unread(self, seen: ChangeSet) -> Disk:
+        planner = self._planner
+        repo = planner.workspace.repo
+        disk = not_the_content(repo, planner.tracked, seen, planner.listing, self._rules.feeds)
+        # Git may have been told to ignore it, and to forget it.
+        return replace(disk, dirty={**disk.dirty, **still_there(repo, seen, "what git knows")})
+
     def below(self, target: Target) -> Callable[[Target], bool]:
         """Returns a test for being the target or made from it."""
         return self._planner.lineage(self._rules).test_of(target)
+
+
+class CommitTree(DiskTree):
+    """Compares the files of a commit, which a deployment holds, with the record.
+
+    Args:
+        commit: Its id.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        commit: str,
+        further: Collection[bytes] = (),
+        *,
+        without: str | None = None,
+    ) -> None:
+        super().__init__(planner, further, without=without)
+        self._commit = commit
+
+    def now(self) -> ChangeSet:
+        """Returns what differs from the record in the commit."""
+        planner, record = self._planner, self._record
+        base = Base("recorded", "", record.tree, "")
+        seen = planner.detect(base, Desired("revision", self._commit[:12], self._commit))
+        seen = planner.with_paths(seen, record, self._further)
+        return planner.with_exceptions(seen, record, self._rules)
+
+    def touched(self, seen: ChangeSet) -> Mapping[bytes, Change]:
+        """Returns nothing: a commit is what it is."""
+        return {}
+
+    def _unread(self, seen: ChangeSet) -> Disk:
+        return Disk()

@@ -20,7 +20,7 @@ from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.text import sample
 from raw_trigger.planner import Planner
 from raw_trigger.project.inside.compat.instance import current_checks, report_check
-from raw_trigger.project.inside.compat.runs import OWN_CHECKS
+from raw_trigger.project.inside.past import OWN_CHECKS
 from raw_trigger.unattended import Hold
 from raw_trigger.workspace.workspace import Workspace
 

@@ -72,7 +72,7 @@ def loaded_workspace(start: Path, *, environment: str | None, repository: Any, i
         RawTriggerError: there is none.
     """
     found = workspace_here(start, environment)
-    known = {one.name: getattr(found.project, one.name) for one in fields(found.project)}
+    known = {one.name: getattr(found.project, one.name) for one in fields(DagsterProject)}
     project = LoadedProject(**known, repository=repository, instance=instance)
     return replace(found, project=project)
 

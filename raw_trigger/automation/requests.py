@@ -21,8 +21,9 @@ from raw_trigger.project.inside.above import Above, Look
 from raw_trigger.project.inside.compat.assets import asset_key
 from raw_trigger.project.inside.compat.jobs import job_partitions
 from raw_trigger.project.inside.compat.partitions import is_dynamic, is_range, prepare_partition
-from raw_trigger.project.inside.compat.runs import RANGE_END_TAG, RANGE_START_TAG, runs_for
+from raw_trigger.project.inside.compat.runs import runs_for
 from raw_trigger.project.inside.outcomes import Outcomes
+from raw_trigger.project.inside.past import RANGE_END_TAG, RANGE_START_TAG
 from raw_trigger.project.inside.project import Project
 from raw_trigger.project.inside.targets import Identity, identity, joined
 from raw_trigger.project.messages import RunBatch, TargetFinished, parse_event

@@ -291,7 +291,7 @@ class _Known:
 def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> JobResult:
     """Does the job, and prints its progress."""
     from raw_trigger.ci.job import run_job
-    from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.launch.choosing import launcher_for
     from raw_trigger.planner import Wishes
     from raw_trigger.record.tree import PREFIX
     from raw_trigger.trigger import Listener
@@ -326,7 +326,7 @@ def _attended(known: _Known, downstream: str | None, use_catalog: bool) -> JobRe
             request,
             os.environ,
             Wishes(downstream=depth(downstream), use_catalog=use_catalog),
-            LocalLauncher(workspace.project, workspace.locks),
+            launcher_for(workspace.project, workspace.locks, wait=True, say=text.say),
             on_comparison=told,
             listener=Listener(planned, finished, text.say),
         )

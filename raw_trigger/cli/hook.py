@@ -179,7 +179,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
     from datetime import date
 
     from raw_trigger.hooks.run import is_news, run_hook
-    from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.launch.choosing import launcher_for
     from raw_trigger.render.words import asleep, standing
     from raw_trigger.trigger import Listener
 
@@ -204,7 +204,7 @@ def _attended(chosen: Globals, workspace: Workspace, text: TextRenderer, name: s
             name,
             event,
             environ=os.environ,
-            launcher=LocalLauncher(workspace.project, workspace.locks),
+            launcher=launcher_for(workspace.project, workspace.locks, say=tell_stderr),
             listener=Listener(told, finished, tell_stderr),
             detached=partial(_command, chosen, name),
         )
@@ -358,7 +358,7 @@ def _all_said(left: Mapping[str, _Left]) -> str | None:
 
 def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Left) -> _Left:
     from raw_trigger.hooks.run import reconcile
-    from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.launch.choosing import launcher_for
     from raw_trigger.render.words import failed_by_now, left_undone
     from raw_trigger.trigger import Listener
 
@@ -373,7 +373,7 @@ def _reconciled(workspace: Workspace, text: TextRenderer, name: str, before: _Le
         done = reconcile(
             workspace,
             name,
-            launcher=LocalLauncher(workspace.project, workspace.locks),
+            launcher=launcher_for(workspace.project, workspace.locks, say=tell_stderr),
             listener=Listener(told, finished, tell_stderr),
         )
     _tell_end(text, done)

@@ -45,6 +45,9 @@ def run(
     environment: Environment = None,
     no_catalog: NoCatalog = False,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed last time.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for what a Dagster deployment makes (launcher: graphql).")
+    ] = False,
 ) -> None:
     """Materialize what changed, and record it."""
     planner = planner_of(
@@ -57,18 +60,18 @@ def run(
         no_catalog=no_catalog,
     )
     planner, base, desired = asked_of(context, planner, revisions, staged=staged, everything=everything)
-    carry_out(planner.only_failed() if failed else planner, base, desired, form)
+    carry_out(planner.only_failed() if failed else planner, base, desired, form, wait=wait)
 
 
-def carry_out(planner: Planner, base: Base, desired: Desired, form: Format) -> None:
+def carry_out(planner: Planner, base: Base, desired: Desired, form: Format, *, wait: bool = False) -> None:
     """Carries out the command and shows the outcome; exits 1 if something failed or had to wait."""
-    from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.launch.choosing import launcher_for
     from raw_trigger.model.outcome import judged
     from raw_trigger.render import words
     from raw_trigger.trigger import Trigger
 
     trigger, workspace = Trigger(planner), planner.workspace
-    launcher = LocalLauncher(workspace.project, workspace.locks)
+    launcher = launcher_for(workspace.project, workspace.locks, wait=wait, say=tell_stderr)
     with trigger.planned(base, desired, face=FACE, waiting=tell_stderr, ready=launcher.ready) as plan:
         if form is not Format.text:
             outcome = judged(plan, trigger.run(plan, launcher, face=FACE))

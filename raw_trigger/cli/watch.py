@@ -51,7 +51,7 @@ def watch(
     environment: Environment = None,
 ) -> None:
     """Materialize raw files whenever they change, until it is stopped."""
-    from raw_trigger.launch.local import LocalLauncher
+    from raw_trigger.launch.choosing import launcher_for
     from raw_trigger.planner import Planner
     from raw_trigger.unattended import settle_time
     from raw_trigger.watch import Wakeups, Watching, stamped, unit
@@ -68,7 +68,7 @@ def watch(
         return Planner(workspace_of(context, environment))
 
     def launcher(planner: Planner) -> Launcher:
-        return LocalLauncher(planner.workspace.project, planner.workspace.locks)
+        return launcher_for(planner.workspace.project, planner.workspace.locks)
 
     wakeups = Wakeups()
     say = stamped(_plainly if log is None else _rotating(log))

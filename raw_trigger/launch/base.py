@@ -41,13 +41,15 @@ class Order:
 class Report:
     """Says how a launch ended. ``problem`` is set if it ended before every target had its outcome.
 
-    ``lacks``: parents of targets that were never made and were not made first either.
+    ``lacks``: parents of targets that were never made and were not made first either. ``warnings``: what the
+    user should know of the runs.
     """
 
     run_ids: tuple[str, ...] = ()
     log: str | None = None
     problem: RawTriggerError | None = None
     lacks: tuple[Lack, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Launcher(Protocol):

@@ -75,6 +75,7 @@ class Launch:
             something meanwhile.
         submitted: Whether a daemon or a deployment carries it out, so that it goes on without its owner.
         top: The working tree whose files it reads; empty: not known.
+        commit: The commit whose files it reads, in a deployment; empty: it reads those of ``top``.
     """
 
     paths: Fed
@@ -84,6 +85,7 @@ class Launch:
     contested: Fed = field(default_factory=dict)
     submitted: bool = False
     top: str = ""
+    commit: str = ""
 
     @property
     def targets(self) -> frozenset[str]:

@@ -28,8 +28,11 @@ ENVIRONMENT_HINT = (
     " in '.' or '.lock'"
 )
 
-LOCAL = "local"
+LOCAL: Literal["local"] = "local"
 """The environment of the project at the top, if its file names none."""
+
+DEPLOYMENT: Literal["deployment"] = "deployment"
+"""The same where a deployment makes the assets: the assets there are others."""
 
 DEFAULT_ROOT = "data/1_raw"
 
@@ -157,8 +160,19 @@ def default_config(folder: str = "") -> Config:
     return Config(folder=folder, roots=(below(folder, DEFAULT_ROOT),))
 
 
-def local_environment(folder: str, worktree: str | None = None) -> str:
+def own_environment(config: Config, worktree: str | None = None) -> str:
     """Returns the environment of a project whose file names none; no other project here has the same.
+
+    Args:
+        worktree: The name of a linked worktree whose assets are stored on their own; None for any other.
+    """
+    if config.launcher == "graphql":
+        return f"{DEPLOYMENT}.{folder_name(config.folder)}" if config.folder else DEPLOYMENT
+    return local_environment(config.folder, worktree)
+
+
+def local_environment(folder: str, worktree: str | None = None) -> str:
+    """Returns the environment of a project whose assets are made here, and whose file names none.
 
     Args:
         folder: The project folder relative to the repository's top, ``""`` for the top.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raw_trigger.documents import read_text
 from raw_trigger.errors import ProjectError
 from raw_trigger.model.assets import Asset, Catalog
-from raw_trigger.model.project import DagsterOptions
+from raw_trigger.model.project import DagsterOptions, Files
 from raw_trigger.project import catalog as cache
 from raw_trigger.project.interpreter import Interpreter, find_interpreter
 
@@ -74,13 +74,15 @@ class ExecutionResult:
 class Materialized:
     """Holds a materialization of Dagster's event log; times are in seconds since 1970.
 
-    ``began`` is when its step began; None if that is not in the log.
+    ``began`` is when its step began; None if that is not in the log. ``overtaken`` says that another run has
+    made it since, or may still be making it.
     """
 
     asset: str
     partition: str | None
     time: float
     began: float | None = None
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class DagsterRun:
         cut_off: Assets that were being made when the run broke off.
         succeeded: When the whole run had succeeded, in seconds since 1970; None if it did not.
         broken_off: Whether the run began and broke off, in a step or between two of them.
+        is_remote: Whether it ran where the clock may be another one.
+        commit: The commit whose files a remote run has read; None: it is not known.
     """
 
     status: str | None
@@ -114,6 +118,8 @@ class DagsterRun:
     retries: bool = False
     error: str | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
+    is_remote: bool = False
+    commit: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -310,7 +316,7 @@ class DagsterProject:
         Raises:
             ProjectError: there is no interpreter, or the instance cannot be used.
         """
-        if not names or not self.home().is_dir():
+        if not names or not self._has_instance():
             return {}
         found: Mapping[str, Sequence[str]] = self._ask_instance(dynamic=list(names))["dynamic"]
         return found
@@ -321,7 +327,7 @@ class DagsterProject:
         Raises:
             ProjectError: there is no interpreter, or the instance cannot be used.
         """
-        if not assets or not self.home().is_dir():
+        if not assets or not self._has_instance():
             return tuple(asset.key for asset in assets)
         answer = self._ask_instance(assets=[list(asset.parts) for asset in assets])
         never = set(map(tuple, answer["never"]))
@@ -376,6 +382,25 @@ class DagsterProject:
         """Returns the folder of the Dagster instance; if ``.env`` names it, Dagster has the last word."""
         named = self._configured_home() or self._env_file_home() or self.environ.get("DAGSTER_HOME")
         return Path(named).expanduser() if named else self.default_home
+
+    @property
+    def files(self) -> Files | None:
+        """Returns whose files the assets are made from: those of this disk, of a commit, or nobody knows."""
+        return "here"
+
+    @property
+    def commit(self) -> str | None:
+        """Returns the commit whose files the assets are made from; None: they are made from others."""
+        return None
+
+    @property
+    def shown(self) -> str:
+        """Returns where the Dagster instance is, for a person."""
+        return str(self.home())
+
+    def _has_instance(self) -> bool:
+        """Whether there is an instance yet: else it knows nothing."""
+        return self.home().is_dir()
 
     def _configured_home(self) -> str | None:
         home = self.options.home
@@ -451,7 +476,13 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
     return DagsterRun(
         status=document["status"],
         materialized=tuple(
-            Materialized("/".join(one["asset"]), one["partition"], one["time"], one["began"])
+            Materialized(
+                "/".join(one["asset"]),
+                one["partition"],
+                one["time"],
+                one["began"],
+                one.get("overtaken", False),
+            )
             for one in document["materialized"]
         ),
         failed_checks=frozenset("/".join(one["asset"]) for one in document["failed_checks"]),
@@ -462,6 +493,8 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         began=document["began"],
         ended=document["ended"],
         retries=document["retries"],
+        is_remote="commit" in document,
+        commit=document.get("commit"),
         error=words(document["error"]),
         errors={
             **{

@@ -24,7 +24,7 @@ _TOLD = 5
 def fate_of(outcome: TargetOutcome) -> Fate:
     """Returns what became of a target's materialization."""
     if outcome.status == "success":
-        return "broken" if outcome.refuted else "made"
+        return "broken" if outcome.refuted or outcome.unsteady else "made"
     return "broken" if outcome.materialized else "not made"
 
 

@@ -119,6 +119,7 @@ def read_launch(text: bytes) -> Launch:
         contested=_fed(document["contested"]),
         submitted=document["submitted"] is True,
         top=str(document["top"]),
+        commit=str(document["commit"]),
     )
 
 
@@ -130,6 +131,7 @@ def launch_text(launch: Launch) -> str:
         "owner": None if launch.owner is None else asdict(launch.owner),
         "submitted": launch.submitted,
         "top": launch.top,
+        "commit": launch.commit,
         "unknown": _grouped(launch.paths),
         "contested": _grouped(launch.contested),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from raw_trigger.config import Config, find_config, load_config
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import ConfigError, UsageError
-from raw_trigger.model.settings import folder_name, local_environment
+from raw_trigger.model.settings import folder_name, own_environment
 from raw_trigger.project.presence import has_project
 from raw_trigger.repo.git import failed
 from raw_trigger.repo.repository import Repository
@@ -147,8 +147,8 @@ def environments_of_others(repo: Repository, config: Config) -> Callable[[str], 
     """
     others = list(_others(repo, config))
     named = {name for other in others for name in _named(other)}
-    local = {local_environment(other.folder) for other in others if other.environment is None}
-    own = {*_named(config), local_environment(config.folder)}
+    local = {own_environment(other) for other in others if other.environment is None}
+    own = {*_named(config), own_environment(config)}
 
     def is_foreign(name: str) -> bool:
         return name not in own and (name in named or name.partition("--")[0] in local)
@@ -238,6 +238,11 @@ def named_instance(repo: Repository, home: Path) -> str:
     real = home.resolve()
     common = repo.common_dir.resolve()
     return f"{_OWN}{real.relative_to(common)}" if real.is_relative_to(common) else str(real)
+
+
+def is_address(name: str) -> bool:
+    """Says whether an instance is named by the address of its webserver."""
+    return name.startswith(("http://", "https://"))
 
 
 def shown_instance(repo: Repository, name: str) -> str:

@@ -11,10 +11,17 @@ from pathlib import Path
 from raw_trigger.config import Config, default_config, find_config, load_config
 from raw_trigger.config.loader import NAMES
 from raw_trigger.errors import UsageError
-from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, folder_name, local_environment
+from raw_trigger.model.settings import ENVIRONMENT_HINT, ENVIRONMENT_NAME, folder_name, own_environment
 from raw_trigger.project import DagsterProject
 from raw_trigger.repo.repository import Repository
-from raw_trigger.workspace.places import Place, named_place, places_from, require_own_environment, several
+from raw_trigger.workspace.places import (
+    Place,
+    named_instance,
+    named_place,
+    places_from,
+    require_own_environment,
+    several,
+)
 from raw_trigger.workspace.worktrees import tidy
 
 
@@ -35,6 +42,16 @@ class Workspace:
     @property
     def roots(self) -> tuple[str, ...]:
         return self.config.roots
+
+    @property
+    def instance(self) -> str:
+        """Returns what a record names the Dagster instance by whose assets it is about."""
+        url = self.config.dagster.url if self.config.launcher == "graphql" else None
+        if url is None:
+            return named_instance(self.repo, self.project.home())
+        from raw_trigger.remote.server import address
+
+        return address(url)
 
     @property
     def locks(self) -> Path:
@@ -125,6 +142,11 @@ def open_place(
         top=top,
         environ=environ,
     )
+    if config.launcher == "graphql":
+        # Imported here: most projects have no deployment.
+        from raw_trigger.remote.project import deployed
+
+        project = deployed(project)
     own = config.environment or _own_local(repo, config, project)
     if config.folder:
         name = folder_name(config.folder)
@@ -146,4 +168,4 @@ def _batch_size(environ: Mapping[str, str]) -> int | None:
 
 def _own_local(repo: Repository, config: Config, project: DagsterProject) -> str:
     """Returns the environment of a project's folder, or the linked worktree's if its assets are its own."""
-    return local_environment(config.folder, repo.worktree_name if project.has_private_home() else None)
+    return own_environment(config, repo.worktree_name if project.has_private_home() else None)

@@ -26,6 +26,9 @@ class PretendedProject:
         new: Assets that the cache does not know yet.
     """
 
+    files = "here"
+    commit = None
+
     def __init__(self, directory: Path, assets: Assets, *, edited: bool = False, new: Iterable[Asset] = ()):
         self.directory = directory
         self.assets, self.edited = assets, edited
@@ -35,6 +38,10 @@ class PretendedProject:
 
     def home(self) -> Path:
         return self.directory / ".git/raw-trigger/dagster_home"
+
+    @property
+    def shown(self) -> str:
+        return str(self.home())
 
     def catalog(self, fresh: bool = False) -> Catalog:
         fresh = fresh or self.edited

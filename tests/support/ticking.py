@@ -193,7 +193,8 @@ class Ticking(Repo):
 
     def carry_out(self, requests: Sequence[Any]) -> list[str]:
         """Make the runs, as the daemon and its run launcher do; returns their ids."""
-        from raw_trigger.project.inside.compat.runs import RANGE_END_TAG, RANGE_START_TAG, execute
+        from raw_trigger.project.inside.compat.runs import execute
+        from raw_trigger.project.inside.past import RANGE_END_TAG, RANGE_START_TAG
 
         made = []
         with self.instance() as instance:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from raw_trigger.attempts import Attempt, certain, ending, from_mark
+from raw_trigger.launch.attempts import Attempt, certain, ending, from_mark
 from raw_trigger.model.changes import Base, Change, Desired, Entry
 from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
 from raw_trigger.model.owner import Owner

@@ -9,17 +9,12 @@ from typing import Any
 import dagster
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
+from ..past import OWN_CHECKS, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from . import VERSION
 from .loading import repository_origin
 
 FIRST_RUN_TAG = "raw_first_run"
 """A tag of the second and later runs of a batch: the id of its first run, which may not exist."""
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
-RETRY_TAG = "dagster/will_retry"
-"""Dagster's own, on a run that failed and that it will try again (from 1.8 on)."""
-OWN_CHECKS = "raw_trigger_checks"
-"""How the steps of our own asset checks are called; they tell nothing in a run of ours."""
 _REPOSITORY_TAG = ".dagster/repository"
 _NO_RETRIES = {"dagster/max_retries": "0"}
 """A daemon tries again what failed, if it knows where that is from; nobody would record what it makes."""
@@ -177,7 +172,7 @@ def runs_for(
         run = record.dagster_run
         if name in run.tags:
             keys = [tuple(key.path) for key in run.asset_selection or ()]
-            targets = {(key, one) for key in keys for one in (None, run.tags.get("dagster/partition"))}
+            targets = {(key, one) for key in keys for one in (None, run.tags.get(PARTITION_TAG))}
             ended = None if run.status in open_yet else record.end_time or record.start_time or 0.0
             found.append((targets, ended))
     return found

@@ -25,7 +25,9 @@ class Attempt:
     not pass. A report leaves no trace that could be told from another's, and is cheap to repeat.
     ``begun`` says whether Dagster had come to it and may have made something. ``since`` is when it began,
     where its run was submitted: what it read was there then, whatever it was launched for. ``ended`` is when
-    its run ended. ``unsteady`` says that it is not known from what it was made.
+    its run ended. ``unsteady`` says that it is not known from what it was made. ``seconds`` is how long that
+    took. ``overtaken`` says that another run has made it since, or may be making it. ``commit`` is the commit
+    whose files its run has read, where that was a deployment's.
     """
 
     launch: LaunchRecord
@@ -38,6 +40,9 @@ class Attempt:
     canceled: bool = False
     ended: float | None = None
     unsteady: bool = False
+    seconds: float | None = None
+    overtaken: bool = False
+    commit: str | None = None
 
     @property
     def name(self) -> str:
@@ -126,10 +131,23 @@ def attempts(launch: LaunchRecord, found: Mapping[str, DagsterRun]) -> list[Atte
         times = {Target(one.asset, one.partition): one for one in run.materialized}
         for record in batch.targets:
             begun, made, since = _came_to(record.target, run, times)
-            since = since if launch.submitted else None
-            error = run.errors.get(record.target.asset) or run.error
+            own = times.get(record.target) or times.get(Target(record.target.asset))
             out.append(
-                Attempt(launch, record, run_id, made, begun, since, error, run.was_canceled, run.ended)
+                Attempt(
+                    launch,
+                    record,
+                    run_id,
+                    made,
+                    begun,
+                    # By another clock it would be compared with the times of files.
+                    since=since if launch.submitted and not run.is_remote else None,
+                    error=run.errors.get(record.target.asset) or run.error,
+                    canceled=run.was_canceled,
+                    ended=run.ended,
+                    seconds=None if made is None or since is None else max(0.0, made - since),
+                    overtaken=own is not None and own.overtaken,
+                    commit=run.commit,
+                )
             )
     return out
 
@@ -186,7 +204,7 @@ def certain(
         return min(known, default=attempt.launch.started.timestamp())
 
     def is_certain(attempt: Attempt) -> bool:
-        if attempt.made is None:
+        if attempt.made is None or attempt.overtaken:
             return False
         files = dict(attempt.record.files)
         # What is downstream was made from the files of what is above it, which the launch was for too.
@@ -196,6 +214,20 @@ def certain(
         )
 
     return {attempt.record.target for attempt in tried if is_certain(attempt)}
+
+
+def certain_in(tried: Iterable[Attempt], commit: str) -> set[Target]:
+    """Returns the targets of which it is known that they were made from the files of a commit."""
+    return {
+        one.record.target
+        for one in tried
+        if one.made is not None and not one.overtaken and is_same(one.commit, commit)
+    }
+
+
+def is_same(name: str | None, commit: str) -> bool:
+    """Says whether a commit's name, which may be shortened, is that of a commit."""
+    return name is not None and commit.startswith(name)
 
 
 def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
@@ -216,29 +248,23 @@ def _relatives(tried: Iterable[Attempt]) -> Callable[[Attempt], set[Target]]:
 
 
 def outcomes(tried: Iterable[Attempt]) -> tuple[list[TargetOutcome], dict[Target, datetime]]:
-    """Returns what the ledger is told of an interrupted launch, and when each target was made."""
+    """Returns what the ledger is told of what an interrupted launch made, and when each target was made."""
     made = [(one, one.made) for one in tried if one.made is not None]
-    done = [
-        TargetOutcome(
-            one.record.target,
-            "success",
-            one.run_id,
-            None if one.since is None else max(0.0, at - one.since),
-            unsteady=one.unsteady,
-        )
-        for one, at in made
-    ]
-    return done, {one.record.target: datetime.fromtimestamp(at, timezone.utc) for one, at in made}
+    return [outcome_of(one) for one, _ in made], {
+        one.record.target: datetime.fromtimestamp(at, timezone.utc) for one, at in made
+    }
 
 
-def not_made(attempt: Attempt) -> TargetOutcome:
-    """Returns what the ledger is told of a target of a submitted launch that was not made."""
-    if attempt.run_id is None:
+def outcome_of(attempt: Attempt) -> TargetOutcome:
+    """Returns what became of a target of a launch that others have carried out."""
+    target, run_id = attempt.record.target, attempt.run_id
+    if attempt.made is not None:
+        seconds = attempt.seconds if attempt.launch.submitted else None
+        return TargetOutcome(target, "success", run_id, seconds, unsteady=attempt.unsteady)
+    if run_id is None:
         error = "interrupted before it ran: Dagster has made no run of it"
-        return TargetOutcome(attempt.record.target, "failed", error=error)
-    run = f"run {attempt.run_id[:8]}"
+        return TargetOutcome(target, "failed", error=error)
+    run = f"run {run_id[:8]}"
     error = f"{run} was canceled" if attempt.canceled else attempt.error or f"{run} did not make it"
     status: TargetStatus = "failed" if attempt.error or attempt.begun or attempt.canceled else "skipped"
-    return TargetOutcome(
-        attempt.record.target, status, attempt.run_id, error=error, canceled=attempt.canceled
-    )
+    return TargetOutcome(target, status, run_id, error=error, canceled=attempt.canceled)

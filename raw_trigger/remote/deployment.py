@@ -1,0 +1,300 @@
+"""A deployment of Dagster: its code location, its runs, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from raw_trigger.errors import DeploymentError
+from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.text import sample
+from raw_trigger.project.inside.past import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from raw_trigger.project.messages import RunBatch
+from raw_trigger.remote import runs
+from raw_trigger.remote.graph import Location, read_location
+from raw_trigger.remote.runs import RemoteRun
+from raw_trigger.remote.server import Server, shown
+
+Parts = tuple[str, ...]
+
+_QUEUE = "QUEUED_RUN_COORDINATOR"
+_HEALTH = """{ instance { runQueuingSupported
+  daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime } } } }"""
+_LAUNCH = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename
+  ... on LaunchRunSuccess { run { runId } } ... on Error { message }
+  ... on RunConfigValidationInvalid { errors { message } } } }"""
+_KEYS = (
+    "query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) { assetKey { path } partitionKeys } }"
+)
+_NEVER = """query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) {
+  assetKey { path } assetMaterializations(limit: 1) { runId } } }"""
+_ADD = """mutation($repository: RepositorySelector!, $name: String!, $key: String!) { addDynamicPartition(
+  repositorySelector: $repository, partitionsDefName: $name, partitionKey: $key) {
+  __typename ... on Error { message } } }"""
+_DELETE = """mutation($repository: RepositorySelector!, $name: String!, $keys: [String!]!) {
+  deleteDynamicPartitions(repositorySelector: $repository, partitionsDefName: $name, partitionKeys: $keys) {
+  __typename ... on Error { message } } }"""
+_CANCEL = """mutation($run: String!) { terminateRun(runId: $run) { __typename
+  ... on TerminateRunFailure { message } ... on Error { message } } }"""
+_VALID = """query($job: PipelineSelector!, $config: RunConfigData) {
+  isPipelineConfigValid(pipeline: $job, mode: "default", runConfigData: $config) { __typename
+  ... on RunConfigValidationInvalid { errors { message } } ... on Error { message } } }"""
+
+
+class RefusedError(DeploymentError):
+    """Says why a deployment does not make something: nothing was made of it."""
+
+
+class Deployment:
+    """Asks a deployment, of one code location.
+
+    Args:
+        wanted: The code location; None: the only one.
+    """
+
+    def __init__(self, server: Server, wanted: str | None = None) -> None:
+        self._server = server
+        self._wanted = wanted
+        self._keys: dict[Parts, frozenset[str]] = {}
+
+    @property
+    def url(self) -> str:
+        """Returns its address."""
+        return self._server.url
+
+    @cached_property
+    def location(self) -> Location:
+        """Returns the code location as it was when it was first asked for.
+
+        Raises:
+            DeploymentError: it cannot be had.
+        """
+        return read_location(self._server, self._wanted)
+
+    def look_again(self) -> None:
+        """Removes from memory what may be another one by now."""
+        self.__dict__.pop("location", None)
+        self._keys.clear()
+
+    @property
+    def catalog(self) -> Catalog:
+        """Returns the asset graph of the code location."""
+        return self.location.catalog
+
+    # Before something is sent
+
+    def require_health(self) -> None:
+        """Raises an error where runs would be queued for ever.
+
+        Raises:
+            DeploymentError: the daemon that takes them from the queue is not there.
+        """
+        instance = self._server.ask(_HEALTH)["instance"]
+        daemons = instance["daemonHealth"]["allDaemonStatuses"]
+        queue = next((one for one in daemons if one["daemonType"] == _QUEUE), None)
+        if not instance["runQueuingSupported"] or queue is None or queue["healthy"] or not queue["required"]:
+            return
+        raise DeploymentError(
+            f"the daemon of {self.url} is not at work: runs would stay queued, and nothing was sent",
+            "start `dagster-daemon run` there, then do it again; nothing that is pending is lost",
+        )
+
+    def unfinished(self) -> list[RemoteRun]:
+        """Returns all runs that have not ended, whoever has launched them."""
+        return runs.unfinished(self._server)
+
+    def lacks_partition(self, asset: Asset, key: str) -> bool:
+        """Says whether an asset has no such partition there, as far as that is not a dynamic one."""
+        if asset.partitions is None or _dynamic_names(asset):
+            return False
+        if asset.parts not in self._keys:
+            for node in self._server.ask(_KEYS, assets=[{"path": list(asset.parts)}])["assetNodes"]:
+                self._keys[tuple(node["assetKey"]["path"])] = frozenset(node["partitionKeys"])
+        return key not in self._keys.get(asset.parts, frozenset())
+
+    # Runs
+
+    def launch(self, batch: RunBatch, tags: Mapping[str, str], first: Iterable[Parts] = ()) -> str:
+        """Returns the id of the run that makes a batch.
+
+        Args:
+            batch: What it makes: every key has to be one of the deployment's.
+            tags: Of the run.
+            first: Further assets that it makes.
+
+        Raises:
+            RefusedError: there will be none.
+            UnreachableError: it is not known whether there will be one.
+        """
+        assets = [*dict.fromkeys((*first, *(one.asset for one in batch.targets)))]
+        selector = self._selector(batch.job, assets)
+        tags = {**tags, **batch.tags}
+        keys = list(dict.fromkeys(one.partition for one in batch.targets if one.partition is not None))
+        if batch.is_range:
+            tags |= {RANGE_START_TAG: keys[0], RANGE_END_TAG: keys[-1]}
+        elif batch.partition is not None:
+            tags[PARTITION_TAG] = batch.partition
+        params = {
+            "selector": selector,
+            "mode": "default",
+            "runConfigData": dict(batch.run_config),
+            "executionMetadata": {"tags": [{"key": key, "value": tags[key]} for key in sorted(tags)]},
+        }
+        found = self._server.tell(_LAUNCH, run=params)["launchRun"]
+        if found["__typename"] != "LaunchRunSuccess":
+            raise RefusedError(f"{self.url} refuses the run: {_said(found)}")
+        return str(found["run"]["runId"])
+
+    def _selector(self, job: str | None, assets: Sequence[Parts]) -> dict[str, Any]:
+        location = self.location
+        if job is not None:
+            if job not in location.jobs:
+                raise RefusedError(f"the code location '{location.name}' has no job '{job}'")
+            return _named(location, location.jobs[job], job)
+        names = ["/".join(parts) for parts in assets]
+        missing = [name for name in names if name not in location.places]
+        if missing:
+            raise RefusedError(f"the code location '{location.name}' has no asset {sample(missing)}")
+        places = [location.places[name] for name in names]
+        jobs = frozenset.intersection(*(place.own_jobs for place in places))
+        if len({place.repository for place in places}) > 1 or not jobs:
+            raise RefusedError(
+                f"no job of the code location '{location.name}' makes {sample(names)} together"
+            )
+        selection = [{"path": list(parts)} for parts in assets]
+        return {**_named(location, places[0].repository, min(jobs)), "assetSelection": selection}
+
+    def launched(self, launch: str) -> list[RemoteRun]:
+        """Returns the runs of a launch, oldest first."""
+        return runs.launched(self._server, launch)
+
+    def documents(self, launches: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
+        """Returns what became of launches: see :func:`raw_trigger.remote.runs.documents`."""
+        names = list(launches)
+        if names:  # it may have been replaced since
+            self.look_again()
+        return runs.documents(self._server, self.location, names) if names else {}
+
+    def cancel(self, run_id: str) -> str | None:
+        """Ends a run; returns why it could not be ended, None if it was."""
+        found = self._server.tell(_CANCEL, run=run_id)["terminateRun"]
+        return None if found["__typename"] == "TerminateRunSuccess" else _said(found)
+
+    def config_problem(self, job: str, run_config: Mapping[str, Any]) -> str | None:
+        """Returns what is wrong with the configuration of a job; None if nothing is, or there is no job."""
+        location = self.location
+        if job not in location.jobs:
+            return None
+        named = _named(location, location.jobs[job], job)
+        found = self._server.ask(_VALID, job=named, config=dict(run_config))["isPipelineConfigValid"]
+        return None if found["__typename"] == "PipelineConfigValidationValid" else _said(found)
+
+    # What needs no run
+
+    def report(
+        self, asset: Asset, partition: str | None, version: str, metadata: Mapping[str, Any], kind: str
+    ) -> None:
+        """Reports that an asset without code has other data.
+
+        Args:
+            kind: ``materialization`` or ``observation``.
+
+        Raises:
+            DeploymentError: it was not reported, as far as is known.
+        """
+        if any("/" in part for part in asset.parts):
+            raise RefusedError(
+                f"the webserver takes no report about {asset.key}: a part of its key has a '/'"
+            )
+        path = "/".join(quote(part, safe="") for part in asset.parts)
+        document: dict[str, Any] = {"data_version": version, "metadata": dict(metadata)}
+        if partition is not None:
+            document["partition"] = partition
+        self._server.post(f"/report_asset_{kind}/{path}", document)
+
+    def add_partitions(self, asset: Asset, key: str) -> None:
+        """Adds the key to the dynamic definitions of an asset, where it is not there yet.
+
+        Raises:
+            RefusedError: it cannot be added.
+        """
+        for name, part in _dynamic_parts(asset, key):
+            selector = _repository(self.location, asset)
+            found = self._server.tell(_ADD, repository=selector, name=name, key=part)["addDynamicPartition"]
+            if found["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
+                raise RefusedError(f"{self.url} does not take the partition '{part}': {_said(found)}")
+
+    def delete_partition(self, asset: Asset, key: str) -> None:
+        """Deletes a key of an asset's dynamic definition.
+
+        Raises:
+            RefusedError: it cannot be deleted.
+        """
+        name = None if asset.partitions is None else asset.partitions.name
+        selector = _repository(self.location, asset)
+        found = self._server.tell(_DELETE, repository=selector, name=name, keys=[key])[
+            "deleteDynamicPartitions"
+        ]
+        if found["__typename"] != "DeleteDynamicPartitionsSuccess":
+            raise RefusedError(f"{self.url} does not delete the partition '{key}': {_said(found)}")
+
+    # What it knows
+
+    def never_materialized(self, assets: Collection[Parts]) -> list[Parts]:
+        """Returns those of the assets that were never materialized."""
+        keys = [{"path": list(parts)} for parts in assets]
+        nodes = self._server.ask(_NEVER, assets=keys)["assetNodes"] if keys else []
+        made = {tuple(node["assetKey"]["path"]) for node in nodes if node["assetMaterializations"]}
+        return [parts for parts in assets if parts not in made]
+
+    def dynamic_keys(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Returns the keys of dynamic definitions, by their names."""
+        found: dict[str, list[str]] = {}
+        for name in names:
+            having = [one for one in self.catalog.assets.values() if _has_only(one, name)]
+            keys = [{"path": list(one.parts)} for one in having[:1]]
+            nodes = self._server.ask(_KEYS, assets=keys)["assetNodes"] if keys else []
+            found[name] = [str(key) for node in nodes for key in node["partitionKeys"]]
+        return found
+
+
+def _named(location: Location, repository: str, job: str) -> dict[str, Any]:
+    return {"repositoryLocationName": location.name, "repositoryName": repository, "pipelineName": job}
+
+
+def _repository(location: Location, asset: Asset) -> dict[str, str]:
+    repository = location.places[asset.key].repository
+    return {"repositoryLocationName": location.name, "repositoryName": repository}
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    """What a webserver says is wrong."""
+    several = [str(one["message"]) for one in found.get("errors") or ()]
+    return shown("; ".join(several) or str(found.get("message") or found["__typename"]))
+
+
+def _has_only(asset: Asset, name: str) -> bool:
+    return (
+        asset.partitions is not None and asset.partitions.kind == "dynamic" and asset.partitions.name == name
+    )
+
+
+def _dynamic_names(asset: Asset) -> list[str]:
+    return [name for name, _ in _dynamic_parts(asset, "")]
+
+
+def _dynamic_parts(asset: Asset, key: str) -> list[tuple[str, str]]:
+    """The names of an asset's dynamic definitions, each with its part of a key."""
+    definition = asset.partitions
+    if definition is None:
+        return []
+    if definition.kind == "dynamic":
+        return [(definition.name or "", key)]
+    parts = key.split("|")
+    return [
+        (one.name or "", parts[n] if n < len(parts) else "")
+        for n, (_, one) in enumerate(definition.dimensions)
+        if one.kind == "dynamic"
+    ]
