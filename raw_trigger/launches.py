@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,7 +18,7 @@ from raw_trigger.adopt import promote, results_of
 from raw_trigger.bookkeeping import open_ledger
 from raw_trigger.content.deployed import commit_here
 from raw_trigger.content.disk import last_change
-from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError
+from raw_trigger.errors import LedgerError, ProjectError, RawTriggerError, UnreachableError
 from raw_trigger.launch.attempts import (
     Attempt,
     Ending,
@@ -56,15 +57,35 @@ _PAUSE, _LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two looks at a run that is waited for, which grow: each look starts a process."""
 
 
-def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False) -> None:
+def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False) -> list[TargetOutcome]:
     """Records what launches had finished; what else they were for is pending, or still in flight.
 
     Args:
         warn: Told if that could not be found out.
         ticks: Whether a daemon asks: what it was to make a run of, and did not, is lost.
 
+    Returns:
+        What became of targets that were submitted, as far as nobody was told of it before.
+
     Raises:
         RecordError: it cannot be written; to run anything would be in vain.
+    """
+    try:
+        return settle_surely(planner, warn, ticks=ticks)
+    except ProjectError as error:
+        marks = {} if planner.record is None else planner.record.launches
+        if are_to_settle(marks):
+            warn(f"what became of earlier runs is not known, so they may be repeated: {error.line}")
+        return []
+
+
+def settle_surely(
+    planner: Planner, warn: Callable[[str], None], *, ticks: bool = False
+) -> list[TargetOutcome]:
+    """Records what launches had finished, as :func:`settle` does, or raises why that is not known.
+
+    Raises:
+        ProjectError: Dagster cannot be asked; nothing was recorded.
     """
     workspace = planner.workspace
     marks = {} if planner.record is None else planner.record.launches
@@ -76,29 +97,30 @@ def settle(planner: Planner, warn: Callable[[str], None], *, ticks: bool = False
     names = [name for name, mark in marks.items() if mark.submitted and name not in away]
     submitted = [*dict.fromkeys((*names, *(name for name, one in known.items() if one.submitted)))]
     gone = [one for one in known.values() if one.launch_id not in submitted]
-    try:
-        found = workspace.project.materialized(run_ids(gone)) if gone else {}
-        runs = workspace.project.submitted(submitted) if submitted else {}
-    except ProjectError as error:
-        if killed or submitted:
-            warn(f"what became of earlier runs is not known, so they may be repeated: {error.line}")
-        return
+    found = workspace.project.materialized(run_ids(gone)) if gone else {}
+    runs = workspace.project.submitted(submitted) if submitted else {}
+    told: list[TargetOutcome] = []
     endings = {one.launch_id: Ending(attempts(one, found)) for one in gone}
     for name in submitted:
         own = runs.get(name, {})
         launch = known.get(name) or from_mark(name, marks[name], own)
-        endings[name] = ending(launch, own, lost=_is_lost(launch.started, ticks=ticks))
+        # A deployment is asked at once, or not at all: nothing of it comes later.
+        prompt = ticks or workspace.config.launcher == "graphql"
+        endings[name] = ending(launch, own, lost=_is_lost(launch.started, ticks=prompt))
         _forget_strays(planner, marks.get(name, Launch({})), endings[name].tried)
     for name, mark in sorted(marks.items(), key=lambda one: one[1].started):
         if name in killed or name in submitted:
             endings[name] = _recorded(planner, name, mark, endings.get(name, Ending()))
             planner.look_again()
+        if name in submitted:
+            told += [outcome_of(one) for one in endings[name].tried if one.name in mark.targets]
     # Only now: what the ledger has closed nobody would ask Dagster for again.
     try:
         for launch in known.values():
             _close(ledger, launch, endings[launch.launch_id])
     except LedgerError as error:
         warn(f"how an interrupted run ended is not in the history: {error.line}")
+    return told
 
 
 def _open(
@@ -119,7 +141,16 @@ def _open(
         return ledger, {}
 
 
-def await_submitted(planner: Planner, warn: Callable[[str], None], say: Callable[[str], None]) -> None:
+def await_submitted(
+    planner: Planner,
+    warn: Callable[[str], None],
+    say: Callable[[str], None],
+    *,
+    patience: float = PATIENCE,
+    known: bool = True,
+    finished: Callable[[TargetOutcome], None] = lambda _: None,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> bool:
     """Returns when what was submitted is made, as far as that is sure to end.
 
     Nobody waits for a request that came to no run: there may be no daemon.
@@ -127,28 +158,49 @@ def await_submitted(planner: Planner, warn: Callable[[str], None], say: Callable
     Args:
         warn: Told if it could not be found out.
         say: Told whom this waits for.
+        patience: Seconds to wait.
+        known: Whether the planner knows the runs already.
+        finished: Told what became of each target.
+        alone: Entered for each look, where nobody holds the environment's lock for the whole of it.
+
+    Returns:
+        Whether it is made.
 
     Raises:
         RecordError: it cannot be written what became of them.
+        ProjectError: Dagster will not tell.
     """
-    until = time.monotonic() + PATIENCE
-    told, pause = "", _PAUSE
-    while time.monotonic() < until:
+    until = time.monotonic() + patience
+    told, pause = "", _PAUSE if known else 0.0
+    while True:
         submitted = {} if planner.record is None else planner.record.launches
         names = {name for one in submitted.values() if one.submitted for name in one.targets}
         runs = {run_id for name, run_id in planner.runs.items() if name in names}
         young = [one for one in submitted.values() if one.submitted and _is_young(one)]
-        if not runs and not young:
-            return
-        who = ", ".join(f"run {run_id[:8]}" for run_id in sorted(runs)) or f"the {young[0].face}"
-        if who != told:
-            say(f"waiting for {who} to make {sample(sorted(names))}")
-            told = who
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-        planner.runs.clear()
-        settle(planner, warn)
-        planner.look_again(at_code=False)
+        if not names or (known and not runs and not young):
+            return True
+        if time.monotonic() > until:
+            return False
+        who = ", ".join(f"run {run_id[:8]}" for run_id in sorted(runs))
+        who = who or (f"the {young[0].face}" if young else "")
+        words = f"waiting for {who} to make {sample(sorted(names))}"
+        if known and words != told:
+            say(words)
+            told = words
+        time.sleep(min(pause, max(0.0, until - time.monotonic())))
+        pause = min(max(2 * pause, _PAUSE), _LONGEST_PAUSE)
+        try:
+            with alone():
+                planner.look_again(at_code=False)
+                planner.runs.clear()
+                for one in settle_surely(planner, warn):
+                    finished(one)
+                planner.look_again(at_code=False)
+            known = True
+        except UnreachableError as error:  # it comes back, or the patience ends
+            if error.message != told:
+                say(f"{error.message}; waiting goes on")
+                told = error.message
 
 
 def _is_young(mark: Launch) -> bool:

@@ -141,7 +141,8 @@ class Trigger:
                     yield plan
                 return
             if patient and plan.held:
-                launches.await_submitted(planner, self.warnings.append, waiting)
+                with suppress(ProjectError):  # what is not known is pending
+                    launches.await_submitted(planner, self.warnings.append, waiting)
                 record = planner.record
             planner.look_again()
             if base.kind == "recorded" and record is not None:

@@ -26,6 +26,7 @@ from raw_trigger.cli import (
     schema,
     status,
     ui,
+    wait,
     watch,
 )
 from raw_trigger.cli.errors import handled
@@ -109,6 +110,8 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     _EVERY_DAY: (
         each_project(diff.diff),
         each_project(run.run),
+        each_project(wait.wait),
+        each_project(wait.cancel),
         each_project(status.status),
         explain.explain,
         history.history,

@@ -89,6 +89,10 @@ def run_hook(
     if action == "off" or (name == "pre-commit" and action == "background"):
         return HookResult()
     planner = Planner(workspace)
+    if action == "run" and event.refuses and workspace.config.launcher == "graphql":
+        if planner.detect(event.base, event.desired, event.pushed).changes:
+            listener.say(_left_to_later(workspace, event))
+        return HookResult(event)
     # Before the record is read: a background process may be about to change it.
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
@@ -143,6 +147,14 @@ def under_framework(environ: Mapping[str, str]) -> bool:
     They put unstaged edits away while hooks run and restore them afterwards, so nothing may go on reading.
     """
     return any(environ.get(name) for name in _FRAMEWORK)
+
+
+def _left_to_later(workspace: Workspace, event: HookEvent) -> str:
+    """Why a hook that could refuse does nothing, and who does it: a deployment has only what is committed."""
+    after = workspace.config.hooks.get("post-commit", "run")
+    then = "post-commit leaves it to" if event.name == "pre-commit" and after in ("run", "background") else ""
+    who = then or "`raw-trigger run` leaves it to"
+    return f"{event.name}: nothing is refused: {who} the deployment at {workspace.project.shown}"
 
 
 def _saying(listener: Listener) -> Listener:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from raw_trigger.model.history import BatchRecord, LaunchRecord, TargetRecord
-from raw_trigger.model.outcome import TargetOutcome, TargetStatus
+from raw_trigger.model.outcome import CheckResult, TargetOutcome, TargetStatus
 from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Plan, Target
 from raw_trigger.model.record import Launch
@@ -43,6 +43,7 @@ class Attempt:
     seconds: float | None = None
     overtaken: bool = False
     commit: str | None = None
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def name(self) -> str:
@@ -147,6 +148,7 @@ def attempts(launch: LaunchRecord, found: Mapping[str, DagsterRun]) -> list[Atte
                     seconds=None if made is None or since is None else max(0.0, made - since),
                     overtaken=own is not None and own.overtaken,
                     commit=run.commit,
+                    checks=run.checks.get(record.target.asset, ()),
                 )
             )
     return out
@@ -267,4 +269,6 @@ def outcome_of(attempt: Attempt) -> TargetOutcome:
     run = f"run {run_id[:8]}"
     error = f"{run} was canceled" if attempt.canceled else attempt.error or f"{run} did not make it"
     status: TargetStatus = "failed" if attempt.error or attempt.begun or attempt.canceled else "skipped"
-    return TargetOutcome(target, status, run_id, error=error, canceled=attempt.canceled)
+    return TargetOutcome(
+        target, status, run_id, error=error, checks=attempt.checks, canceled=attempt.canceled
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raw_trigger.documents import read_text
 from raw_trigger.errors import ProjectError
 from raw_trigger.model.assets import Asset, Catalog
+from raw_trigger.model.outcome import CheckResult
 from raw_trigger.model.project import DagsterOptions, Files
 from raw_trigger.project import catalog as cache
 from raw_trigger.project.interpreter import Interpreter, find_interpreter
@@ -99,6 +100,7 @@ class DagsterRun:
         errors: Assets, each with the error of its step.
         materialized: The assets and partitions that finished steps made.
         failed_checks: Assets with a check of severity ERROR that failed or was not evaluated.
+        checks: These checks, by asset.
         cut_off: Assets that were being made when the run broke off.
         succeeded: When the whole run had succeeded, in seconds since 1970; None if it did not.
         broken_off: Whether the run began and broke off, in a step or between two of them.
@@ -118,6 +120,7 @@ class DagsterRun:
     retries: bool = False
     error: str | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, tuple[CheckResult, ...]] = field(default_factory=dict)
     is_remote: bool = False
     commit: str | None = None
 
@@ -310,6 +313,14 @@ class DagsterProject:
             for launch, batches in answer["launches"].items()
         }
 
+    def cancel(self, run_id: str) -> str | None:
+        """Ends a run that was submitted; returns why it could not be ended, None if it was.
+
+        Raises:
+            ProjectError: there is nobody to tell.
+        """
+        return "its daemon is not a deployment of launcher: graphql; its page in Dagster ends it"
+
     def dynamic_keys(self, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Returns the instance's keys of these dynamic definitions, without loading the project's code.
 
@@ -466,6 +477,14 @@ class DagsterProject:
         return answers[0]
 
 
+def _failed_checks(documents: Sequence[Mapping[str, Any]]) -> dict[str, tuple[CheckResult, ...]]:
+    found: dict[str, tuple[CheckResult, ...]] = {}
+    for one in documents:
+        key = "/".join(one["asset"])
+        found[key] = (*found.get(key, ()), CheckResult(one["check"], False, "ERROR", one["message"]))
+    return found
+
+
 def _run_of(document: Mapping[str, Any]) -> DagsterRun:
     from raw_trigger.project.messages import parse_error
 
@@ -487,6 +506,7 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         ),
         failed_checks=frozenset("/".join(one["asset"]) for one in document["failed_checks"]),
         cut_off=frozenset("/".join(parts) for parts in document["cut_off"]),
+        checks=_failed_checks(document["failed_checks"]),
         succeeded=document["succeeded"],
         broken_off=document["broken_off"],
         run_id=document["run_id"],

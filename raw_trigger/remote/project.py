@@ -57,6 +57,14 @@ class DeployedProject(DagsterProject):
         )
         yield  # pragma: no cover
 
+    def cancel(self, run_id: str) -> str | None:
+        """Ends a run; returns why it could not be ended, None if it was.
+
+        Raises:
+            DeploymentError: the deployment cannot be asked.
+        """
+        return self.deployment.cancel(run_id)
+
     @property
     def files(self) -> Files | None:
         """Returns whose files the deployment reads, as configured."""

@@ -34,7 +34,8 @@ _EVENTS = """query($run: ID!, $cursor: String) { logsForRun(runId: $run, afterCu
     ... on MaterializationEvent { partition made: assetKey { path }
       metadataEntries { label ... on TextMetadataEntry { text } } }
     ... on AssetCheckEvaluationPlannedEvent { checkName expected: assetKey { path } }
-    ... on AssetCheckEvaluationEvent { evaluation { success checkName severity assetKey { path } } }
+    ... on AssetCheckEvaluationEvent {
+      evaluation { success checkName severity description assetKey { path } } }
     ... on ExecutionStepFailureEvent {
       error { ...Told cause { ...Told cause { ...Told cause { ...Told } } } } }
     ... on RunFailureEvent { error { ...Told cause { ...Told } } } } } } }
@@ -228,6 +229,7 @@ def _event(event: Document, kind: str) -> Document:
     if kind.startswith("ASSET_CHECK"):
         out["check"] = about["checkName"]
         out["passed"], out["severity"] = about.get("success"), about.get("severity")
+        out["message"] = about.get("description")
     if kind in ("STEP_FAILURE", "PIPELINE_FAILURE"):
         out["error"] = _error(event.get("error"))
     return out

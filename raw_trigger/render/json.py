@@ -28,6 +28,12 @@ def render(plan: Plan, outcome: Outcome | None = None) -> Iterator[str]:
     yield "}\n"
 
 
+def render_outcome(environment: str, outcome: Outcome) -> Iterator[str]:
+    """Yields the pieces of a document with what became of earlier launches."""
+    document = {"version": VERSION, "environment": environment, "outcome": _outcome(outcome)}
+    yield json.dumps(document, indent=1) + "\n"
+
+
 def _items(items: Iterable[dict[str, object]]) -> Iterator[str]:
     separator = "\n  "
     for item in items:

@@ -179,14 +179,19 @@ class TextRenderer:
                 style = "red" if check.severity == "ERROR" else "yellow"
                 message = f": {check.message}" if check.message else ""
                 self.say("      ", (f"check {check.name} failed", style), message)
-        if done.error and not done.error.startswith("asset check "):
-            for line in _shortened(self.near(errors.words(done.target, done.error)).splitlines()):
+        if done.own_error:
+            for line in _shortened(self.near(errors.words(done.target, done.own_error)).splitlines()):
                 self.say("      ", (line, "red" if done.status == "failed" else "dim"))
 
-    def outcome(self, plan: Plan, outcome: Outcome) -> None:
-        """Writes the last line, and where the log is if something failed."""
+    def outcome(self, plan: Plan | None, outcome: Outcome) -> None:
+        """Writes the last line, and where the log is if something failed.
+
+        Args:
+            plan: What was carried out; None: what others had carried out.
+        """
         style = "bold green" if outcome.status in ("success", "nothing", "submitted") else "bold red"
-        self.say((words.summary(plan, outcome), style))
+        later = outcome.status == "submitted"
+        self.say((words.summary(plan, outcome), style), "; `raw-trigger wait` waits for it" if later else "")
         if outcome.log is not None and outcome.status in ("failed", "partial"):
             self.say(("what it printed: ", "dim"), self.near(outcome.log))
 

@@ -318,20 +318,25 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def summary(plan: Plan, outcome: Outcome) -> str:
-    """Returns one line with the number of targets by outcome, and the time."""
+def summary(plan: Plan | None, outcome: Outcome) -> str:
+    """Returns one line with the number of targets by outcome, and the time.
+
+    Args:
+        plan: Says what was to be done with them; None: all were to be made.
+    """
     done = {"report": 0, "delete-partition": 0, "materialize": 0, "launch": 0}
-    actions = {planned.target: action(planned) for planned in plan.targets}
+    actions = {} if plan is None else {planned.target: action(planned) for planned in plan.targets}
     for one in outcome.targets:
         if one.status == "success":
             what = actions.get(one.target, "materialize")
             done["materialize" if what == "skip" else what] += 1
-    counts = {s: sum(t.status == s for t in outcome.targets) for s in ("failed", "skipped")}
+    counts = {s: sum(t.status == s for t in outcome.targets) for s in ("failed", "skipped", "submitted")}
     said = [
         f"{done['materialize']} materialized" if done["materialize"] else "",
         f"{done['report']} reported" if done["report"] else "",
         f"{plural(done['launch'], 'job')} launched" if done["launch"] else "",
         f"{plural(done['delete-partition'], 'partition')} deleted" if done["delete-partition"] else "",
+        f"{counts['submitted']} handed over" if counts["submitted"] else "",
         f"{counts['failed']} failed" if counts["failed"] else "",
         f"{counts['skipped']} skipped" if counts["skipped"] else "",
     ]

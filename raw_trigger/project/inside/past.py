@@ -37,6 +37,7 @@ class PastRun:
         self.errors: dict[str, Document] = {}
         self.error: Document | None = None
         self.checks: dict[tuple[Any, str], bool] = {}
+        self.told: dict[tuple[Any, str], str | None] = {}
 
     def on_event(self, event: Document) -> None:
         """Takes in one event."""
@@ -51,6 +52,7 @@ class PastRun:
         elif kind == "ASSET_CHECK_EVALUATION":
             fine = event["passed"] or event["severity"] != "ERROR"
             self.checks[event["asset"], event["check"]] = fine
+            self.told[event["asset"], event["check"]] = event.get("message")
         elif kind == "STEP_START":
             self.begun.setdefault(step, event["time"])
         elif kind.startswith("STEP_"):
@@ -94,7 +96,10 @@ class PastRun:
                 }
                 for (key, _), event in made.items()
             ],
-            "failed_checks": [{"asset": list(key.path), "check": name} for key, name in bad],
+            "failed_checks": [
+                {"asset": list(key.path), "check": name, "message": self.told.get((key, name))}
+                for key, name in bad
+            ],
             "cut_off": [list(key.path) for key in cut - whole],
         }
 
