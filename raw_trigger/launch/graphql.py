@@ -19,9 +19,10 @@ from raw_trigger.model.plan import Target
 from raw_trigger.model.text import sample
 from raw_trigger.project import RunBatch
 from raw_trigger.project.inside.past import BATCH_TAG
-from raw_trigger.remote.deployment import Deployment, Parts, RefusedError
+from raw_trigger.remote.deployment import Deployment, Parts
 from raw_trigger.remote.project import DeployedProject
 from raw_trigger.remote.runs import RemoteRun
+from raw_trigger.remote.server import RefusedError
 
 _FIND = 20.0
 """Seconds in which a run is looked for whose answer was cut off."""
@@ -121,7 +122,8 @@ class _Launch:
         while True:
             try:
                 while self.todo and (ready := self._next(wait=wait)) is not None:
-                    self._send(self.todo.pop(ready))
+                    self._send(self.todo[ready])
+                    del self.todo[ready]
             except DeploymentError as error:
                 problem = error
                 self._rest(f"it was not sent: {error.message}")
@@ -225,12 +227,13 @@ class _Launch:
         """The run of a batch that was asked for; None if nobody knows whether there will be one."""
         try:
             run_id = self._deployment.launch(batch, self.order.tags, first)
-        except DeploymentError as error:
+        except (RefusedError, UnreachableError) as error:
+            lost = isinstance(error, UnreachableError)
             if isinstance(error, UnreachableError) and not error.arrived:
                 raise
             # Dagster may have made the run before something went wrong, or before the answer got lost.
-            found = self._found(batch.number, _FIND if isinstance(error, UnreachableError) else 0.0)
-            if found is None and not isinstance(error, UnreachableError):
+            found = self._found(batch.number, _FIND if lost else 0.0)
+            if found is None and not lost:
                 raise
             if found is None:
                 self.warnings.append(

@@ -359,7 +359,7 @@ def unknown_asset(key: str, catalog: Catalog) -> str:
     if key.startswith(JOB):
         kind, names, key = "job", list(catalog.jobs), key[len(JOB) :]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    return f"{kind} '{key}' is not in the Dagster project" + (f"; did you mean '{near[0]}'?" if near else "")
+    return f"{kind} '{key}' is not in {catalog.place}" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
 def target_named(name: str, catalog: Catalog) -> Target | None:

@@ -107,6 +107,8 @@ class Catalog:
     """Assets, each with what could not be read of it and is left out."""
     code: tuple[str, ...] = ()
     """The code files that were loaded from outside the repository, without installed packages."""
+    place: str = "the Dagster project"
+    """What it is the graph of, for a person."""
 
     def has(self, key: str) -> bool:
         """Says whether there is such an asset, or such a job (``job:NAME``)."""

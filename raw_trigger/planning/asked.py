@@ -55,7 +55,8 @@ def require_known(rules: RuleBook, catalog: Catalog, narrowing: Narrowing, keys:
     """
     unknown = [f"{position}: {unknown_asset(key, catalog)}" for position, key in rules.unknown_assets()]
     if unknown:
-        raise ConfigError("\n".join(unknown), "`raw-trigger check` lists the assets there are")
+        lines = "\n".join(line.replace("\n", "\\n") for line in unknown)
+        raise ConfigError(lines, "`raw-trigger check` lists the assets there are", listed=True)
     for key in narrowing.assets:
         if not catalog.has(key):
             raise UsageError(unknown_asset(key, catalog), "an asset key's parts are joined by '/'")

@@ -519,6 +519,7 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         errors={
             **{
                 "/".join(one["asset"]): f"asset check {one['check']} failed"
+                + (f": {one['message']}" if one["message"] else "")
                 for one in document["failed_checks"]
             },
             **{"/".join(one["asset"]): words(one["error"]) or "" for one in document["errors"]},

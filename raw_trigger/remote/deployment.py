@@ -13,9 +13,9 @@ from raw_trigger.model.text import sample
 from raw_trigger.project.inside.past import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from raw_trigger.project.messages import RunBatch
 from raw_trigger.remote import runs
-from raw_trigger.remote.graph import Location, read_location
+from raw_trigger.remote.graph import Location, locate, read_location
 from raw_trigger.remote.runs import RemoteRun
-from raw_trigger.remote.server import Server, shown
+from raw_trigger.remote.server import RefusedError, Server, shown
 
 Parts = tuple[str, ...]
 
@@ -41,10 +41,6 @@ _CANCEL = """mutation($run: String!) { terminateRun(runId: $run) { __typename
 _VALID = """query($job: PipelineSelector!, $config: RunConfigData) {
   isPipelineConfigValid(pipeline: $job, mode: "default", runConfigData: $config) { __typename
   ... on RunConfigValidationInvalid { errors { message } } ... on Error { message } } }"""
-
-
-class RefusedError(DeploymentError):
-    """Says why a deployment does not make something: nothing was made of it."""
 
 
 class Deployment:
@@ -74,8 +70,14 @@ class Deployment:
         return read_location(self._server, self._wanted)
 
     def look_again(self) -> None:
-        """Removes from memory what may be another one by now."""
-        self.__dict__.pop("location", None)
+        """Reads the code location again if the webserver has loaded it again.
+
+        Raises:
+            DeploymentError: it cannot be had; what is known stays known.
+        """
+        loaded = locate(self._server, self._wanted)["entry"]["updatedTimestamp"]
+        if "location" not in self.__dict__ or loaded != self.location.loaded:
+            self.__dict__["location"] = read_location(self._server, self._wanted)
         self._keys.clear()
 
     @property

@@ -215,7 +215,8 @@ def _catalog(
         "unread": [],
         "code": [],
     }
-    catalog = decode(document, fresh=True)
+    place = f"the code location '{location}' of {server.url}"
+    catalog = replace(decode(document, fresh=True), place=place)
     return replace(catalog, assets={**catalog.assets, **_with_mappings(server, catalog, nodes)})
 
 

@@ -29,6 +29,10 @@ _AWAY = (408, 425, 429, 502, 503, 504)
 """Answers of what stands before a webserver that is away or has too much to do."""
 
 
+class RefusedError(DeploymentError):
+    """Says why a deployment does not do what it was told: this alone, it may well do other things."""
+
+
 class Server:
     """Talks to the webserver of a deployment.
 
@@ -81,9 +85,7 @@ class Server:
         problems = document.get("errors")
         if problems or not isinstance(document.get("data"), dict):
             told = [str(one.get("message")) for one in problems or () if isinstance(one, dict)]
-            raise DeploymentError(
-                f"{self.url} refused what it was asked: {shown('; '.join(told) or document)}"
-            )
+            raise RefusedError(f"{self.url} refused what it was asked: {shown('; '.join(told) or document)}")
         found: Mapping[str, Any] = document["data"]
         return found
 
@@ -95,7 +97,7 @@ class Server:
         """
         answer = self._sent(path, document)
         if "error" in answer:
-            raise DeploymentError(f"{self.url} refused what it was told: {shown(answer['error'])}")
+            raise RefusedError(f"{self.url} refused what it was told: {shown(answer['error'])}")
 
     def _sent(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         import httpx
