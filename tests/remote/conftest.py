@@ -85,6 +85,10 @@ class Shop(Repo):
         file = self.top.parent / "truth.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
+    def last_read(self, target: str) -> Document:
+        """What the target read when it was made last."""
+        return [one for one in self.truth() if one["target"] == target][-1]["read"]  # type: ignore[no-any-return]
+
     def made(self) -> list[str]:
         """What was made, or tried, since this was last asked, sorted."""
         new = self.truth()[self._told :]

@@ -201,11 +201,13 @@ class Started:
         except BlockingIOError:
             return False
 
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(struct.unpack("!i", self._door.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL))[0], number)
+
     def kill(self) -> None:
         """Kill it."""
-        os.kill(
-            struct.unpack("!i", self._door.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL))[0], signal.SIGKILL
-        )
+        self.send(signal.SIGKILL)
         self.wait()
 
     def wait(self) -> subprocess.CompletedProcess[str]:
