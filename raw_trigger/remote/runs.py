@@ -154,7 +154,11 @@ def documents(server: Server, location: Location, launches: Iterable[str]) -> di
                 busy = unfinished(server)
             number = run.tags.get(BATCH_TAG, "").partition("/")[0]
             batches.setdefault(number, []).append(_document(server, location, run, busy or []))
-        found[launch] = {number: together(runs) for number, runs in batches.items()}
+        found[launch] = {
+            # Those of several runs that read other files are not known apart.
+            number: {**together(runs), "commit": _only({one["commit"] for one in runs})}
+            for number, runs in batches.items()
+        }
     return found
 
 
@@ -197,11 +201,16 @@ def _commit(location: Location, run: RemoteRun, told: set[str]) -> str | None:
     That has to be as it was loaded before the run was made: else another one may have been there meanwhile.
     """
     if told:
-        return commit_in(told.pop()) if len(told) == 1 else None
+        return commit_in(_only(told) or "")
     image = commit_of_image(run.tags.get(_IMAGE_TAG, ""))
     if image is not None:
         return image
     return location.commit if location.loaded <= run.created else None
+
+
+def _only(names: set[Any]) -> Any:
+    """The one that there is; None if there are several."""
+    return names.pop() if len(names) == 1 else None
 
 
 def _events(server: Server, run_id: str) -> Iterator[Document]:

@@ -9,6 +9,9 @@ import dagster as dg
 
 SHOP = pathlib.Path(os.environ["SHOP"])
 RAW = SHOP / "data/1_raw"
+DEPLOYED = SHOP / "../commit"
+COMMIT = {"raw_commit": DEPLOYED.read_text()} if DEPLOYED.exists() else {}
+"""The commit that the code is from, where a deployment tells it."""
 
 
 def note(target, content):
@@ -28,7 +31,7 @@ def read(context, *names):
         raise ValueError(f"cannot read {content}")
 
 
-@dg.asset
+@dg.asset(metadata=COMMIT)
 def a(context):
     read(context, "a.csv")
 
@@ -36,6 +39,7 @@ def a(context):
 @dg.asset
 def b(context):
     read(context, "b.csv")
+    context.add_output_metadata(COMMIT)
 
 
 @dg.asset(deps=[a])
