@@ -87,6 +87,11 @@ def run_job(
     Raises:
         RawTriggerError: the job cannot find out what to do, or cannot do it.
     """
+    if workspace.config.launcher == "graphql" and workspace.config.dagster.files == "here":
+        raise UsageError(
+            "`files: here` says that the deployment reads this disk, and this one is a runner's",
+            "say `files: commit` under `dagster:` in raw-trigger.yaml, and deploy what is pushed",
+        )
     if request.step == "fetch":
         _handover_file(workspace).unlink(missing_ok=True)
     if request.step == "work":

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
+class Launchers(str, Enum):
+    """Says what makes the assets."""
+
+    local = "local"
+    graphql = "graphql"
+
+
 def init(
     context: typer.Context,
     root: Annotated[
@@ -39,6 +47,10 @@ def init(
     github: Annotated[
         bool, typer.Option("--github", help="Write a GitHub workflow too, or only that if the rest is there.")
     ] = False,
+    launcher: Annotated[
+        Launchers | None,
+        typer.Option(help="What the workflow has make the assets; default: as raw-trigger.yaml says."),
+    ] = None,
 ) -> None:
     """Look at the repository, write raw-trigger.yaml, and offer the hooks and a workflow."""
     from raw_trigger import initialize
@@ -57,7 +69,7 @@ def init(
     repo = Repository.discover(chosen.directory)
     there = chosen.config or find_config(chosen.directory, repo.top)
     if github and there is not None and there.exists():
-        _workflow(text, repo, there)
+        _workflow(text, repo, there, launcher)
         return
     place = initialize.find_place(
         repo,
@@ -91,7 +103,7 @@ def init(
             tell(error)
             failed = error.exit_code
     if github:
-        _workflow(text, repo, place.file)
+        _workflow(text, repo, place.file, launcher)
     if draft.leftover or draft.guesses or draft.unfed:
         text.say("`raw-trigger learn` runs the assets, sees which files they read, and proposes the rules.")
     text.say(f"Next: look at {findings.file} and commit it; then `raw-trigger run --all`,")
@@ -176,18 +188,24 @@ def _settle(
     elif offer.name == "hooks":
         install(context)
     elif offer.name == "github":
-        _workflow(text, repo, config)
+        _workflow(text, repo, config, None)
     elif add_to_precommit_config(offer.file):
         text.say("wrote ", (offer.file.name, "bold"), f"; then {install_advice()}")
     else:
         text.say(f"unchanged {offer.file.name}: raw-trigger is in it already")
 
 
-def _workflow(text: TextRenderer, repo: Repository, config: Path) -> None:
+def _workflow(text: TextRenderer, repo: Repository, config: Path, launcher: Launchers | None) -> None:
+    from raw_trigger.config import load_config
     from raw_trigger.initialize import create_workflow
 
-    file, left = create_workflow(repo, config)
+    configured = load_config(config, repo.top).launcher
+    file, left = create_workflow(repo, config, configured if launcher is None else launcher.value)
     text.say("wrote ", (file.relative_to(repo.top).as_posix(), "bold"))
+    if launcher is Launchers.graphql and configured != "graphql":
+        text.say(f"  add to {config.name}, with the address of the deployment:")
+        text.say("launcher: graphql")
+        text.say("dagster: {url: https://…, token_env: DAGSTER_TOKEN, files: commit}")
     if left is None:
         text.say(f"  {config.name} says which branch records what CI materialized")
     else:

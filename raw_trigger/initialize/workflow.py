@@ -14,12 +14,13 @@ from raw_trigger.initialize.looking import create
 from raw_trigger.initialize.text import scalar
 from raw_trigger.initialize.values import joined
 from raw_trigger.install.framework import REPOSITORY
-from raw_trigger.model.settings import folder_name
+from raw_trigger.model.settings import LauncherName, folder_name
 from raw_trigger.repo.repository import Repository
 from raw_trigger.workspace.places import all_places
 
 FILE = Path(".github/workflows/raw-data.yml")
 ENVIRONMENT = "production"
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 
 _INSTALLS = (
     ("uv.lock", "pip install uv && uv sync --frozen"),
@@ -108,16 +109,86 @@ jobs:
 """
 
 
+def deployment_workflow(folder: str, config: str, branch: str, environment: str = ENVIRONMENT) -> str:
+    """Returns the workflow's text where a deployment makes the assets; :func:`workflow` has the arguments.
+
+    A pull request only shows what it would make: it must not write where the branch does, and its files are
+    not on the deployment.
+    """
+    repository = REPOSITORY.removeprefix("https://github.com/")
+    name = config.rpartition("/")[2]
+    own = "" if name == "raw-trigger.yaml" else f"config: {scalar(name)}"
+    place = f"working-directory: {scalar(folder)}" if folder else ""
+    of_step = "".join(f"          {line}\n" for line in (place, own) if line)
+    of_job = "".join(f"      {line}\n" for line in (place, own) if line)
+    return f"""\
+# Has a Dagster deployment materialize only the assets that are made from raw files which a push changes, and
+# shows on pull requests what that will be. The Dagster project is not installed: the deployment has it.
+# Pushes to {branch} record what they materialized in this repository, refs/raw-trigger/{environment}.
+# The deployment has to hold the commit before: put `workflow_call:` in the place of `push:`, and call this
+# from the workflow that deploys it, in a job that `needs:` that one.
+name: raw data
+
+on:
+  pull_request:
+  push:
+    branches: [{scalar(branch)}]
+  workflow_dispatch:
+    inputs:
+      base:
+        description: A revision to compare with, instead of the record
+        type: string
+        default: ""
+
+permissions: {{}}
+
+jobs:
+  plan:
+    if: github.event_name == 'pull_request'
+    runs-on: ubuntu-latest
+    permissions:
+      contents: read # to fetch what is compared with
+      pull-requests: write # to keep one comment up to date
+    steps:
+      - uses: {CHECKOUT}
+        with:
+          persist-credentials: false
+      - uses: {repository}/.github/actions/raw-trigger@v{__version__}
+        with:
+          mode: plan
+          no-catalog: true
+          comment: true
+{of_step}\
+  raw-data:
+    if: github.event_name != 'pull_request'
+    uses: {repository}/.github/workflows/raw-data.yml@v{__version__}
+    permissions:
+      contents: write # to push the record; only the last job uses it
+      pull-requests: write # the same, on pull requests
+    with:
+      base: ${{{{ inputs.base }}}}
+      extras: graphql
+      install: "true" # a command that does nothing: nothing of the project runs here
+      jobs: 1 # the deployment says how much runs at the same time
+{of_job}\
+    secrets:
+      # The token for the deployment; only the job that waits for its runs gets it. In raw-trigger.yaml, under
+      # `dagster:`, `token_env: DAGSTER_TOKEN` names it.
+      environment: DAGSTER_TOKEN=${{{{ secrets.DAGSTER_TOKEN }}}}
+"""
+
+
 def environments(branch: str, environment: str = ENVIRONMENT) -> str:
     """Returns the part of ``raw-trigger.yaml`` that has pushes to the branch recorded."""
     return f"ci:\n  environments: {{{environment}: [{scalar(branch)}]}}\n"
 
 
-def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
+def create_workflow(repo: Repository, config: Path, launcher: LauncherName) -> tuple[Path, str | None]:
     """Writes the workflow, and adds to the configuration which branch records the environment on CI.
 
     Args:
         config: The project's ``raw-trigger.yaml``.
+        launcher: What makes the assets.
 
     Returns:
         The workflow's file, and the text that the user has to add to the configuration, or None.
@@ -146,7 +217,12 @@ def create_workflow(repo: Repository, config: Path) -> tuple[Path, str | None]:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RawTriggerError(f"{file.parent} cannot be made: {error.strerror}") from error
-    create(file, workflow(folder, shown, install, branch, environment))
+    create(
+        file,
+        deployment_workflow(folder, shown, branch, environment)
+        if launcher == "graphql"
+        else workflow(folder, shown, install, branch, environment),
+    )
     return file, None if _added(config, branch, environment) else environments(branch, environment)
 
 

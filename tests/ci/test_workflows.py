@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from raw_trigger.ci import outputs
-from raw_trigger.initialize.workflow import workflow
+from raw_trigger.initialize.workflow import deployment_workflow, workflow
 from tests.ci import runner, steps
 from tests.ci.ground import RULES, Ground, R
 from tests.ci.plans import plan_of
@@ -33,10 +33,12 @@ OWN = "$/.github/actions/raw-trigger"
 ACTION = steps.load(steps.ACTION / "action.yml")
 RAW_DATA = steps.load(steps.WORKFLOWS / "raw-data.yml")
 USERS = steps.load(workflow("app", "app/other.yaml", "pip install -e .", "main"))
+DEPLOYMENTS = steps.load(deployment_workflow("app", "app/other.yaml", "main"))
 FILES = {
     "action.yml": ACTION,
     **{file.name: steps.load(file) for file in sorted(steps.WORKFLOWS.glob("*.yml"))},
     "init --github": USERS,
+    "init --github --launcher graphql": DEPLOYMENTS,
 }
 
 
@@ -68,8 +70,9 @@ def test_what_is_given_to_the_action_are_inputs_of_it() -> None:
     assert set(ACTION["inputs"]) - given == {"token", "install", "cache"}
 
 
-def test_what_is_given_to_the_workflow_are_inputs_of_it() -> None:
-    [job] = USERS["jobs"].values()
+@pytest.mark.parametrize("launcher", ["local", "graphql"])
+def test_what_is_given_to_the_workflow_are_inputs_of_it(launcher: str) -> None:
+    job = (USERS if launcher == "local" else DEPLOYMENTS)["jobs"]["raw-data"]
     assert job["uses"].partition("@")[0].endswith("/.github/workflows/raw-data.yml")
     called = RAW_DATA["on"]["workflow_call"]
     assert set(job["with"]) <= set(called["inputs"])
@@ -100,6 +103,32 @@ def test_a_pull_request_does_not_write_where_the_branch_does(ref: str, given: st
     ):
         contexts = {"github": {"ref": ref}, "secrets": secrets}
         assert steps.Expressions(contexts).fill(text) == expected
+
+
+def test_a_pull_request_gets_no_token_for_a_deployment() -> None:
+    """It shows what it would make, without the Dagster project; only the job that materializes gets the token."""
+    plan, raw_data = DEPLOYMENTS["jobs"].values()
+    conditions = {
+        event: [
+            steps.Expressions({"github": {"event_name": event}}).fill(f"${{{{ {job['if']} }}}}")
+            for job in (plan, raw_data)
+        ]
+        for event in ("pull_request", "push", "workflow_dispatch")
+    }
+    assert conditions == {
+        "pull_request": ["true", "false"],
+        "push": ["false", "true"],
+        "workflow_dispatch": ["false", "true"],
+    }
+    assert "secrets" not in str(plan)
+    assert raw_data["secrets"] == {"environment": "DAGSTER_TOKEN=${{ secrets.DAGSTER_TOKEN }}"}
+    [checkout, call] = plan["steps"]
+    assert call["uses"].partition("@")[0].endswith("/.github/actions/raw-trigger")
+    assert set(call["with"]) <= set(ACTION["inputs"])
+    assert (call["with"]["mode"], call["with"]["no-catalog"]) == ("plan", True)
+    assert checkout["uses"] in str(RAW_DATA)
+    given = [job for job in RAW_DATA["jobs"].values() if "secrets" in str(job) or "extras" in str(job)]
+    assert given == [RAW_DATA["jobs"]["materialize"]]
 
 
 def test_every_input_is_used_and_every_output_is_there() -> None:
@@ -133,7 +162,7 @@ def test_outputs_of_steps_and_jobs_are_read_from_where_they_are() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_third_party_actions_are_pinned(name: str) -> None:
     for step in steps_of(FILES[name]):
-        if "uses" in step and step["uses"] != OWN:
+        if "uses" in step and step["uses"] != OWN and not step["uses"].startswith("raw-trigger/"):
             action, _, commit = step["uses"].partition("@")
             assert PINS[action] == commit
 

@@ -321,6 +321,21 @@ def test_github_for_a_project_below_the_top_that_has_a_configuration(repo: Repo)
     assert repo.git("status", "--porcelain") == "?? .github/"
 
 
+@pytest.mark.parametrize("configured", [True, False])
+def test_github_for_a_deployment(repo: Repo, configured: bool) -> None:
+    dagster = "launcher: graphql\ndagster: {url: https://x/prod, files: commit}\n" if configured else ""
+    repo.commit({"raw-trigger.yaml": dagster, "data/1_raw/a.csv": "1\n"})
+    done = run(repo.top, "init", "--github", *([] if configured else ["--launcher", "graphql"]))
+    assert done.returncode == 0, done.stderr
+    written = repo.top / ".github/workflows/raw-data.yml"
+    assert "      extras: graphql\n" in written.read_text()
+    schema = ["--builtin-schema", "vendor.github-workflows", str(written)]
+    assert subprocess.run([sys.executable, "-m", "check_jsonschema", *schema], check=False).returncode == 0
+    advice = "launcher: graphql\ndagster: {url: https://…, token_env: DAGSTER_TOKEN, files: commit}\n"
+    assert (advice in done.stdout) == (not configured)
+    assert (repo.top / "raw-trigger.yaml").read_text().endswith("ci:\n  environments: {production: [main]}\n")
+
+
 def test_a_workflow_is_offered_where_there_are_others(repo: Repo) -> None:
     repo.commit({**SMALL, "data/1_raw/a.csv": "1\n", ".github/workflows/other.yml": "on: push\n"})
     done = run(repo.top, "init")

@@ -48,7 +48,9 @@ class Shop(Repo):
         self.program, self.deployment = program, deployment
         self._told = len(self.truth())
 
-    def configure(self, rules: str = RULES, launcher: str = "graphql", **dagster: Any) -> None:
+    def configure(
+        self, rules: str = RULES, launcher: str = "graphql", ci: Document | None = None, **dagster: Any
+    ) -> None:
         """Write ``raw-trigger.yaml``."""
         if launcher == "graphql":
             dagster = {"url": self.deployment.url, "location": "shop", "files": "here", **dagster}
@@ -56,7 +58,11 @@ class Shop(Repo):
         told = "".join(
             f"  {name}: {json.dumps(value)}\n" for name, value in dagster.items() if value is not None
         )
-        self.write({"raw-trigger.yaml": f"launcher: {launcher}\ndagster:\n{told}assets:\n{listed}"})
+        self.write(
+            {
+                "raw-trigger.yaml": f"launcher: {launcher}\nci: {json.dumps(ci)}\ndagster:\n{told}assets:\n{listed}"
+            }
+        )
 
     def raw(self, files: Mapping[str, str | None]) -> None:
         self.write({f"{ROOT}/{name}": content for name, content in files.items()})
@@ -66,8 +72,10 @@ class Shop(Repo):
         return self.start(*args, **environ).wait()
 
     def start(self, *args: str, **environ: str) -> Started:
-        kept = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "SHOP": str(self.top), **environ}
-        return self.program.start(*args, cwd=self.top, env=kept)
+        return self.program.start(*args, cwd=self.top, env={**self.environ(), **environ})
+
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "SHOP": str(self.top)}
 
     def asked(self, *args: str, **environ: str) -> Document:
         """The JSON that a command writes."""

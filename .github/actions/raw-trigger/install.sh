@@ -2,7 +2,7 @@
 # Installs raw-trigger in its own environment, apart from the project's, and outputs the path of the program.
 set -euo pipefail
 
-package=$(cd "$SOURCE/../../.." && pwd)
+package=$(cd "$SOURCE/../../.." && pwd)${EXTRAS:+[$EXTRAS]}
 venv=$RUNNER_TEMP/raw-trigger
 program=$venv/bin/raw-trigger
 catalog=$(git -C "$DIRECTORY" rev-parse --absolute-git-dir)/raw-trigger/cache || {
