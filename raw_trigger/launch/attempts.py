@@ -104,7 +104,7 @@ def ending(launch: LaunchRecord, runs: Mapping[int, DagsterRun], *, lost: bool =
     tried: list[Attempt] = []
     in_flight: dict[Target, str | None] = {}
     for batch in launch.batches:
-        run = runs.get(batch.number)
+        run = runs.get(batch.number) or _of_backfill(batch, runs)
         if (run is None and not lost) or (run is not None and not run.has_ended):
             run_id = None if run is None else run.run_id
             in_flight |= dict.fromkeys((one.target for one in batch.targets), run_id)
@@ -114,6 +114,14 @@ def ending(launch: LaunchRecord, runs: Mapping[int, DagsterRun], *, lost: bool =
             one = replace(launch, batches=(replace(batch, dagster_run_id=run_id),))
             tried += attempts(one, known)
     return Ending([replace(one, launch=launch) for one in tried], in_flight)
+
+
+def _of_backfill(batch: BatchRecord, runs: Mapping[int, DagsterRun]) -> DagsterRun | None:
+    """The run of a backfill that makes a batch."""
+    assets = {one.target.asset for one in batch.targets}
+    partitions = {one.target.partition for one in batch.targets} - {None}
+    fits = (one for number, one in runs.items() if number < 0 and {one.partition} == partitions)
+    return next((one for one in fits if assets <= one.selection), None)
 
 
 def attempts(launch: LaunchRecord, found: Mapping[str, DagsterRun]) -> list[Attempt]:

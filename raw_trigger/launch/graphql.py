@@ -24,6 +24,8 @@ from raw_trigger.remote.project import DeployedProject
 from raw_trigger.remote.runs import RemoteRun
 from raw_trigger.remote.server import RefusedError
 
+_MANY = 5
+"""From so many partitions on of the same assets, these are one backfill."""
 _FIND = 20.0
 """Seconds in which a run is looked for whose answer was cut off."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 10.0
@@ -88,7 +90,7 @@ class _Launch:
     Attributes:
         todo: The batches that were not sent yet.
         flying: The batches whose runs have not ended, as far as is known, each with its run.
-        problem: What keeps the rest from being sent.
+        ended: The runs that were looked into.
     """
 
     project: DeployedProject
@@ -102,6 +104,7 @@ class _Launch:
     states: dict[Target, TargetStatus] = field(default_factory=dict)
     run_ids: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
     said: str = ""
 
     def __post_init__(self) -> None:
@@ -122,8 +125,14 @@ class _Launch:
         while True:
             try:
                 while self.todo and (ready := self._next(wait=wait)) is not None:
-                    self._send(self.todo[ready])
-                    del self.todo[ready]
+                    alike = self._alike(ready)
+                    if len(alike) < _MANY or not self._deployment.fills:
+                        alike = [ready]
+                        self._send(self.todo[ready])
+                    else:
+                        self._fill([self.todo[number] for number in alike])
+                    for number in alike:
+                        del self.todo[number]
             except DeploymentError as error:
                 problem = error
                 self._rest(f"it was not sent: {error.message}")
@@ -172,6 +181,26 @@ class _Launch:
                 self._say_once(f"waiting for {run} to make {_text(batch)}")
         return None
 
+    def _alike(self, number: int) -> list[int]:
+        """The batches that one backfill can make with this one: the same assets, in other partitions."""
+        first = self.todo[number]
+        assets = {one.asset for one in first.targets}
+
+        def fits(other: RunBatch) -> bool:
+            above = {one for target in other.targets for one in target.after if one[0] not in assets}
+            assets_here = self.order.catalog.assets
+            return (
+                other.kind == "materialize"
+                and not other.is_range
+                and all(assets_here["/".join(one)].partitions_per_run == 1 for one in assets)
+                and {one.asset for one in other.targets} == assets
+                and all(one.partition is not None for one in other.targets)
+                and all(self.states.get(Target("/".join(parts), key)) == "success" for parts, key in above)
+                and not any(self._is_in_the_way(run, other) for run in self.busy)
+            )
+
+        return [one for one, other in self.todo.items() if fits(other)] if fits(first) else [number]
+
     def _is_in_the_way(self, run: RemoteRun, batch: RunBatch) -> bool:
         places = self._deployment.location.places
         for one in batch.targets:
@@ -179,6 +208,31 @@ class _Launch:
             if place is not None and run.makes(one.asset, one.partition, place.jobs):
                 return True
         return False
+
+    def _fill(self, batches: Sequence[RunBatch]) -> None:
+        """Sends many partitions as one backfill."""
+        fit: list[RunBatch] = []
+        for batch in batches:
+            self.on_batch(batch.number)
+            problem = self._problem(batch)
+            if problem is None:
+                fit.append(batch)
+            else:
+                self._skip(batch, problem)
+        if not fit:
+            return
+        known: str | None = None
+        try:
+            known = self._deployment.backfill(fit, self.order.tags)
+        except UnreachableError as error:
+            if not error.arrived:
+                raise
+            self.warnings.append(f"{error.message}; whether it is being made is not known yet")
+        except RefusedError as error:
+            for target in (target for batch in fit for target in _targets(batch)):
+                self._tell(TargetOutcome(target, "failed", error=error.message))
+            return
+        self.flying |= {batch.number: known for batch in fit}
 
     def _send(self, batch: RunBatch) -> None:
         self.on_batch(batch.number)
@@ -298,10 +352,10 @@ class _Launch:
         if any(not run.has_ended for run in self.busy):
             self.busy = self._deployment.unfinished()
         runs = self._deployment.launched(self._launch) if self.flying else []
-        open_yet = {_number(run) for run in runs if not run.has_ended}
-        if any(
-            number not in open_yet and any(_number(run) == number for run in runs) for number in self.flying
-        ):
+        ended = {run.run_id for run in runs if run.has_ended}
+        # A backfill may end without having made its runs.
+        if ended - self.ended or any(_is_backfill(one) for one in self.flying.values()):
+            self.ended |= ended
             found = self.project.submitted([self._launch])[self._launch]
             own = [self._batches[number] for number in self.flying]
             known = ending(_as_launched(self._launch, own), found)
@@ -360,6 +414,10 @@ class _Launch:
 def _number(run: RemoteRun) -> int:
     text = run.tags.get(BATCH_TAG, "").partition("/")[0]
     return int(text) if text.isdecimal() else 0
+
+
+def _is_backfill(run_id: str | None) -> bool:
+    return run_id is not None and "-" not in run_id
 
 
 def _targets(batch: RunBatch) -> list[Target]:

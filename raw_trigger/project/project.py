@@ -106,6 +106,7 @@ class DagsterRun:
         broken_off: Whether the run began and broke off, in a step or between two of them.
         is_remote: Whether it ran where the clock may be another one.
         commit: The commit whose files a remote run has read; None: it is not known.
+        partition: Of one of the runs of a backfill, what it makes; the assets are ``selection``.
     """
 
     status: str | None
@@ -123,6 +124,8 @@ class DagsterRun:
     checks: Mapping[str, tuple[CheckResult, ...]] = field(default_factory=dict)
     is_remote: bool = False
     commit: str | None = None
+    partition: str | None = None
+    selection: frozenset[str] = frozenset()
 
     @property
     def has_ended(self) -> bool:
@@ -302,6 +305,8 @@ class DagsterProject:
     def submitted(self, launches: Sequence[str]) -> Mapping[str, Mapping[int, DagsterRun]]:
         """Returns what the instance knows of the runs of launches that were submitted, by their batches.
 
+        The runs of a backfill have negative numbers: it is their partitions that tell the batches.
+
         Raises:
             ProjectError: there is no interpreter, or the instance cannot be used.
         """
@@ -309,7 +314,11 @@ class DagsterProject:
             return {}
         answer = self._ask_instance(launches=list(launches))
         return {
-            launch: {int(number): _run_of(one) for number, one in batches.items() if number.isdecimal()}
+            launch: {
+                int(number): _run_of(one)
+                for number, one in batches.items()
+                if number.removeprefix("-").isdecimal()
+            }
             for launch, batches in answer["launches"].items()
         }
 
@@ -515,6 +524,8 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         retries=document["retries"],
         is_remote="commit" in document,
         commit=document.get("commit"),
+        partition=document.get("partition"),
+        selection=frozenset("/".join(parts) for parts in document.get("selection", ())),
         error=words(document["error"]),
         errors={
             **{

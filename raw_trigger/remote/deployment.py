@@ -10,7 +10,13 @@ from urllib.parse import quote
 from raw_trigger.errors import DeploymentError
 from raw_trigger.model.assets import Asset, Catalog
 from raw_trigger.model.text import sample
-from raw_trigger.project.inside.past import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from raw_trigger.project.inside.past import (
+    BACKFILL,
+    BATCH_TAG,
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+)
 from raw_trigger.project.messages import RunBatch
 from raw_trigger.remote import runs
 from raw_trigger.remote.graph import Location, locate, read_location
@@ -20,11 +26,17 @@ from raw_trigger.remote.server import RefusedError, Server, shown
 Parts = tuple[str, ...]
 
 _QUEUE = "QUEUED_RUN_COORDINATOR"
+_FILLS = "BACKFILL"
 _HEALTH = """{ instance { runQueuingSupported
   daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime } } } }"""
 _LAUNCH = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on Error { message }
   ... on RunConfigValidationInvalid { errors { message } } } }"""
+_BACKFILL = """mutation($backfill: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $backfill) { __typename
+  ... on LaunchBackfillSuccess { backfillId } ... on Error { message } } }"""
+_CANCEL_BACKFILL = """mutation($backfill: String!) { cancelPartitionBackfill(backfillId: $backfill) {
+  __typename ... on Error { message } } }"""
 _KEYS = (
     "query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) { assetKey { path } partitionKeys } }"
 )
@@ -48,9 +60,13 @@ class Deployment:
 
     Args:
         wanted: The code location; None: the only one.
+
+    Attributes:
+        fills: Whether its daemon makes the runs of backfills, as far as was looked.
     """
 
     def __init__(self, server: Server, wanted: str | None = None) -> None:
+        self.fills = False
         self._server = server
         self._wanted = wanted
         self._keys: dict[Parts, frozenset[str]] = {}
@@ -95,6 +111,7 @@ class Deployment:
         """
         instance = self._server.ask(_HEALTH)["instance"]
         daemons = instance["daemonHealth"]["allDaemonStatuses"]
+        self.fills = any(one["daemonType"] == _FILLS and one["healthy"] for one in daemons)
         queue = next((one for one in daemons if one["daemonType"] == _QUEUE), None)
         if not instance["runQueuingSupported"] or queue is None or queue["healthy"] or not queue["required"]:
             return
@@ -142,12 +159,32 @@ class Deployment:
             "selector": selector,
             "mode": "default",
             "runConfigData": dict(batch.run_config),
-            "executionMetadata": {"tags": [{"key": key, "value": tags[key]} for key in sorted(tags)]},
+            "executionMetadata": {"tags": _as_tags(tags)},
         }
         found = self._server.tell(_LAUNCH, run=params)["launchRun"]
         if found["__typename"] != "LaunchRunSuccess":
             raise RefusedError(f"{self.url} refuses the run: {_said(found)}")
         return str(found["run"]["runId"])
+
+    def backfill(self, batches: Sequence[RunBatch], tags: Mapping[str, str]) -> str:
+        """Returns the id of the backfill that makes batches of the same assets, each in another partition.
+
+        Raises:
+            RefusedError: there will be none.
+            UnreachableError: it is not known whether there will be one.
+        """
+        assets = list(dict.fromkeys(one.asset for one in batches[0].targets))
+        self._selector(None, assets)
+        count = batches[0].tags[BATCH_TAG].partition("/")[2]
+        params = {
+            "assetSelection": [{"path": list(parts)} for parts in assets],
+            "partitionNames": [one.partition for one in batches],
+            "tags": _as_tags({**tags, BATCH_TAG: f"{BACKFILL}/{count}"}),
+        }
+        found = self._server.tell(_BACKFILL, backfill=params)["launchPartitionBackfill"]
+        if found["__typename"] != "LaunchBackfillSuccess":
+            raise RefusedError(f"{self.url} refuses the backfill: {_said(found)}")
+        return str(found["backfillId"])
 
     def _selector(self, job: str | None, assets: Sequence[Parts]) -> dict[str, Any]:
         location = self.location
@@ -180,7 +217,10 @@ class Deployment:
         return runs.documents(self._server, self.location, names) if names else {}
 
     def cancel(self, run_id: str) -> str | None:
-        """Ends a run; returns why it could not be ended, None if it was."""
+        """Ends a run, or a backfill; returns why it could not be ended, None if it was."""
+        if "-" not in run_id:  # a run's id is a UUID
+            found = self._server.tell(_CANCEL_BACKFILL, backfill=run_id)["cancelPartitionBackfill"]
+            return None if found["__typename"] == "CancelBackfillSuccess" else _said(found)
         found = self._server.tell(_CANCEL, run=run_id)["terminateRun"]
         return None if found["__typename"] == "TerminateRunSuccess" else _said(found)
 
@@ -260,6 +300,10 @@ class Deployment:
             nodes = self._server.ask(_KEYS, assets=keys)["assetNodes"] if keys else []
             found[name] = [str(key) for node in nodes for key in node["partitionKeys"]]
         return found
+
+
+def _as_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": tags[key]} for key in sorted(tags)]
 
 
 def _named(location: Location, repository: str, job: str) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from raw_trigger.errors import DeploymentError
+from raw_trigger.project.inside.errors import plain_error
 from raw_trigger.project.inside.past import (
+    BACKFILL,
     BATCH_TAG,
     ENDED,
     LAUNCH_TAG,
@@ -22,6 +24,9 @@ from raw_trigger.remote.graph import COMMIT, Location, commit_in, commit_of_imag
 from raw_trigger.remote.server import Server, shown
 
 Document = dict[str, Any]
+Parts = tuple[str, ...]
+_Part = tuple[str | None, frozenset[Parts] | None]
+"""What a run of a backfill makes: a partition, of these assets."""
 
 _RUNS = """query($filter: RunsFilter!, $cursor: String) {
   runsOrError(filter: $filter, cursor: $cursor, limit: 200) {
@@ -44,6 +49,10 @@ _LATEST = """query($assets: [AssetKeyInput!], $partitions: [String!]) { assetNod
   assetKey { path } latestMaterializationByPartition(partitions: $partitions) { runId partition } } }"""
 _LATEST_WHOLE = """query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) {
   assetKey { path } assetMaterializations(limit: 1) { runId } } }"""
+_BACKFILLS = """{ partitionBackfillsOrError(limit: 100) { __typename ... on Error { message }
+  ... on PartitionBackfills { results {
+    id status partitionNames assetSelection { path } tags { key value } error { message } } } } }"""
+_OVER = ("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
 _KINDS = {
     "AssetMaterializationPlannedEvent": "ASSET_MATERIALIZATION_PLANNED",
     "MaterializationEvent": "ASSET_MATERIALIZATION",
@@ -147,19 +156,55 @@ def documents(server: Server, location: Location, launches: Iterable[str]) -> di
     """
     found: dict[str, dict[str, Document]] = {}
     busy: list[RemoteRun] | None = None
+    backfills = _backfills(server)  # looked at first: the runs that they make meanwhile are heard of
     for launch in launches:
         batches: dict[str, list[Document]] = {}
+        filled: dict[_Part, list[Document]] = {}
         for run in launched(server, launch):
             if run.has_ended and busy is None:
                 busy = unfinished(server)
+            document = _document(server, location, run, busy or [])
             number = run.tags.get(BATCH_TAG, "").partition("/")[0]
-            batches.setdefault(number, []).append(_document(server, location, run, busy or []))
+            if number == BACKFILL:
+                filled.setdefault((run.tags.get(PARTITION_TAG), run.selection), []).append(document)
+            else:
+                batches.setdefault(number, []).append(document)
+        requested = _requested(backfills, launch)
+        filled |= {part: [one] for part, one in requested.items() if part not in filled}
+        for n, ((partition, selection), runs) in enumerate(filled.items(), 1):
+            told = {"partition": partition, "selection": sorted(selection or ())}
+            batches[str(-n)] = [{**one, **told} for one in runs]
         found[launch] = {
             # Those of several runs that read other files are not known apart.
-            number: {**together(runs), "commit": _only({one["commit"] for one in runs})}
+            number: {**runs[-1], **together(runs), "commit": _only({one["commit"] for one in runs})}
             for number, runs in batches.items()
         }
     return found
+
+
+def _backfills(server: Server) -> list[Document]:
+    """The newest backfills of a deployment."""
+    found = server.ask(_BACKFILLS)["partitionBackfillsOrError"]
+    if found["__typename"] != "PartitionBackfills":
+        raise DeploymentError(f"{server.url} cannot tell its backfills: {shown(found.get('message'))}")
+    return list(found["results"])
+
+
+def _requested(backfills: Iterable[Document], launch: str) -> dict[_Part, Document]:
+    """What the backfills of a launch are to make, each as a run that is not there yet, or will not be."""
+    requested: dict[_Part, Document] = {}
+    for one in backfills:
+        if {"key": LAUNCH_TAG, "value": launch} not in one["tags"]:
+            continue
+        past = PastRun()
+        if one["error"] is not None:
+            past.error = plain_error(one["error"]["message"].strip())
+        status = one["status"] if one["status"] == "CANCELED" else "FAILURE"
+        known = past.document(status if one["status"] in _OVER else "QUEUED", None)
+        document = {**known, "run_id": one["id"], "ended": None, "retries": False, "commit": None}
+        selection = frozenset(tuple(key["path"]) for key in one["assetSelection"] or ())
+        requested |= dict.fromkeys(((key, selection) for key in one["partitionNames"] or ()), document)
+    return requested
 
 
 def _document(server: Server, location: Location, run: RemoteRun, busy: Sequence[RemoteRun]) -> Document:

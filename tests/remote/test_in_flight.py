@@ -227,6 +227,54 @@ def test_a_daemon_that_is_away(shop: Shop, queued: Deployment) -> None:
     assert "is not at work: runs would stay queued, and nothing was sent" in done.stderr
     assert (queued.runs(), shop.git("rev-parse", "refs/raw-trigger/deployment")) == ([], before)
     queued.start("daemon")
-    queued.await_all(lambda: shop.tool("run", "--wait").returncode == 0)
+    assert shop.tool("run", "--wait").returncode == 0
     assert shop.made() == ["a"]
     assert shop.pending() == []
+
+
+DAYS = [f"daily/2026-11-{day:02}.csv" for day in range(1, 9)]
+
+
+def backfills(deployment: Deployment) -> list[str]:
+    found = deployment.asked(
+        "{ partitionBackfillsOrError { ... on PartitionBackfills { results { status } } } }"
+    )
+    return [one["status"] for one in found["partitionBackfillsOrError"]["results"]]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("wait", [True, False])
+def test_many_partitions_are_a_backfill(shop: Shop, queued: Deployment, wait: bool) -> None:
+    shop.configure(url=queued.url, location=None)
+    assert shop.tool("adopt").returncode == 0
+    queued.start("daemon")
+    files = {**dict.fromkeys(DAYS, "1\n"), DAYS[3]: "bad\n", "part/x.csv": "1\n"}
+    shop.raw(files)
+    done = shop.asked("run", "--wait") if wait else shop.asked("run")
+    if not wait:
+        assert {one["status"] for one in done["outcome"]["targets"]} == {"submitted"}
+        done = shop.asked("wait")
+    assert len(backfills(queued)) == 1
+    told = {one["partition"]: (one["status"], one["error"]) for one in done["outcome"]["targets"]}
+    failed, error = told.pop("2026-11-04")
+    assert (failed, (error or "").split(":")[0]) == ("failed", "ValueError")
+    assert set(told.values()) == {("success", None)} and len(told) == 8
+    assert shop.pending() == ["daily|2026-11-04"]
+    assert len(shop.made()) == 9
+
+
+@pytest.mark.soak
+def test_a_backfill_that_is_canceled(shop: Shop, queued: Deployment) -> None:
+    shop.configure(url=queued.url, location=None)
+    assert shop.tool("adopt").returncode == 0
+    queued.start("daemon")
+    shop.raw(dict.fromkeys(DAYS, "slow\n"))
+    assert shop.tool("run").returncode == 0
+    queued.await_all(lambda: bool(queued.runs()))
+    done = shop.tool("cancel")
+    assert done.returncode in (1, 3), done.stderr
+    queued.await_all(lambda: shop.tool("wait", "--timeout", "5").returncode == 0)
+    made = {one.removeprefix("daily|") for one in shop.made()}
+    left = {one.removeprefix("daily|") for one in shop.pending()}
+    assert left >= {day[6:-4] for day in DAYS} - made
+    assert left

@@ -66,7 +66,7 @@ class Deployment:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, *names: str) -> None:
-        """Start the ``webserver``, the ``daemon``, or both; returns when the webserver answers."""
+        """Start the ``webserver``, the ``daemon``, or both; returns when they are at work."""
         commands: dict[str, Sequence[str]] = {
             "webserver": ("dagster_webserver", "-h", "127.0.0.1", "-p", str(self.port)),
             "daemon": ("dagster._daemon", "run"),
@@ -76,6 +76,8 @@ class Deployment:
             self.programs[name] = started(command, self.home.parent, self.log, self.environ)
         if "webserver" in names:
             self.await_all(self.answers)
+        if "daemon" in names:
+            self.await_all(self.has_daemon)
 
     def stop(self, *names: str) -> None:
         """End them with all that they have started, as the machine's end does."""
@@ -89,6 +91,14 @@ class Deployment:
             return bool(self.asked("{ version }"))
         except OSError:
             return False
+
+    def has_daemon(self) -> bool:
+        found = self.asked("{ instance { daemonHealth { allDaemonStatuses { daemonType healthy } } } }")
+        states = {
+            one["daemonType"]: one["healthy"]
+            for one in found["instance"]["daemonHealth"]["allDaemonStatuses"]
+        }
+        return bool(states["QUEUED_RUN_COORDINATOR"] and states["BACKFILL"])
 
     def asked(self, query: str, **variables: Any) -> Any:
         """What the webserver answers."""
