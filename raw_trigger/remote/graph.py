@@ -32,7 +32,7 @@ _WORKSPACE = """{ version
 }"""
 _NODES = """query($repository: RepositorySelector!) { repositoryOrError(repositorySelector: $repository) {
   __typename ... on Error { message } ... on Repository { assetNodes {
-    assetKey { path } isExecutable isObservable %s groupName graphName opNames jobNames
+    assetKey { path } isExecutable isObservable %s groupName graphName opNames jobNames %s
     configField { isRequired } backfillPolicy { maxPartitionsPerRun policyType }
     partitionDefinition { description type name %s
       dimensionTypes { name type description dynamicPartitionsDefinitionName } }
@@ -41,7 +41,11 @@ _NODES = """query($repository: RepositorySelector!) { repositoryOrError(reposito
       ... on UrlMetadataEntry { url } ... on JsonMetadataEntry { jsonString } }
     assetChecksOrError { ... on AssetChecks { checks { name } } }
   } } } }"""
-_FEW = "{0}: partitionKeyConnection(limit: 2, ascending: {1}) {{ results }}"
+_FEW = """first: partitionKeyConnection(limit: 2, ascending: true) { results }
+    last: partitionKeyConnection(limit: 2, ascending: false) { results }"""
+_BY_DIMENSION = (
+    "assetNodes(group: $g%d, assetKeys: $k%d) { dimensions: partitionKeysByDimension { name partitionKeys } }"
+)
 _PREVIEW = (
     "assetBackfillPreview(params: $p%d) {"
     " assetKey { path } partitions { partitionKeys ranges { start end } } }"
@@ -152,7 +156,12 @@ def read_location(server: Server, wanted: str | None) -> Location:
 
 def _nodes(server: Server, location: str, repository: str, about: Mapping[str, Any]) -> list[Document]:
     has, has_partition = _fields(about["assets"]), _fields(about["partitions"])
-    query = _NODES % ("isMaterializable" * ("isMaterializable" in has), "fmt" * ("fmt" in has_partition))
+    optional = (
+        "isMaterializable" * ("isMaterializable" in has),
+        _FEW * ("partitionKeyConnection" in has),
+        "fmt" * ("fmt" in has_partition),
+    )
+    query = _NODES % optional
     selector = {"repositoryLocationName": location, "repositoryName": repository}
     found = server.ask(query, repository=selector)["repositoryOrError"]
     if found["__typename"] != "Repository":
@@ -182,7 +191,7 @@ def _catalog(
     jobs: Mapping[str, str],
     about: Mapping[str, Any],
 ) -> Catalog:
-    definitions, numbers = _definitions(server, location, nodes, _fields(about["assets"]))
+    definitions, numbers = _definitions(server, location, nodes)
     together = _made_together(server, location, nodes)
     assets = []
     for parts, (_, node) in sorted(nodes.items()):
@@ -194,7 +203,7 @@ def _catalog(
                 "group": node["groupName"],
                 "kind": _kind(node),
                 "partitions": numbers.get(parts),
-                "parents": [one["asset"]["assetKey"]["path"] for one in node["dependencies"]],
+                "parents": sorted(one["asset"]["assetKey"]["path"] for one in node["dependencies"]),
                 "execution_set": [list(one) for one in together.get(parts, ())],
                 "metadata": [[one["label"], text] for one in node["metadataEntries"] for text in _texts(one)],
                 "checks": [one["name"] for one in node["assetChecksOrError"].get("checks", ())],
@@ -221,45 +230,46 @@ def _catalog(
 
 
 def _definitions(
-    server: Server,
-    location: str,
-    nodes: Mapping[tuple[str, ...], tuple[str, Document]],
-    fields: frozenset[str],
+    server: Server, location: str, nodes: Mapping[tuple[str, ...], tuple[str, Document]]
 ) -> tuple[list[Document], dict[tuple[str, ...], int]]:
     """The partitions definitions, each once, and which of them each asset has."""
-    alike: dict[str, list[tuple[str, ...]]] = {}
-    for parts, (_, node) in sorted(nodes.items()):
-        if node["partitionDefinition"] is not None:
-            alike.setdefault(json.dumps(node["partitionDefinition"], sort_keys=True), []).append(parts)
-    asked = {}
-    for parts, *_ in alike.values():
-        repository, node = nodes[parts]
-        kind = node["partitionDefinition"]["type"]
-        if kind == "TIME_WINDOW" and "partitionKeyConnection" in fields:
-            wanted = f"{_FEW.format('first', 'true')} {_FEW.format('last', 'false')}"
-        else:
-            wanted = "byDimension: partitionKeysByDimension { name partitionKeys }"
-        group = {
-            "groupName": node["groupName"],
-            "repositoryName": repository,
-            "repositoryLocationName": location,
-        }
-        if kind != "DYNAMIC":
-            asked[parts] = (f"assetNodes(group: $g%d, assetKeys: $k%d) {{ {wanted} }}", group)
-    told = dict(zip(asked, _ask_all(server, asked), strict=True))
+    asked: dict[tuple[str, ...], tuple[str, Document]] = {}
+    alike: dict[str, tuple[str, ...]] = {}
+    for parts, (repository, node) in sorted(nodes.items()):
+        told = node["partitionDefinition"]
+        if told is None or told["type"] == "DYNAMIC" or _ends_told(node):
+            continue
+        if alike.setdefault(json.dumps(told, sort_keys=True), parts) == parts:
+            group = {
+                "groupName": node["groupName"],
+                "repositoryName": repository,
+                "repositoryLocationName": location,
+            }
+            asked[parts] = (_BY_DIMENSION, group)
+    found = dict(zip(asked, _ask_all(server, asked), strict=True))
     definitions: list[Document] = []
     numbers: dict[tuple[str, ...], int] = {}
-    for members in alike.values():
-        node = nodes[members[0]][1]["partitionDefinition"]
-        found = (told.get(members[0]) or [{}])[0]
-        by_dimension = {str(one["name"]): one["partitionKeys"] for one in found.get("byDimension", ())}
+    for parts, (_, node) in sorted(nodes.items()):
+        told = node["partitionDefinition"]
+        if told is None:
+            continue
+        one = alike.get(json.dumps(told, sort_keys=True))
+        by_dimension = (
+            {} if one is None else {d["name"]: d["partitionKeys"] for d in found[one][0]["dimensions"]}
+        )
         keys: Sequence[str] = by_dimension.get("default", ())
-        if "first" in found:
-            first, last = found["first"] or {"results": []}, found["last"] or {"results": []}
-            keys = list(dict.fromkeys([*first["results"], *reversed(last["results"])]))
-        numbers |= dict.fromkeys(members, len(definitions))
-        definitions.append(definition_of(node, keys, by_dimension))
+        if _ends_told(node):
+            keys = list(dict.fromkeys([*node["first"]["results"], *reversed(node["last"]["results"])]))
+        definition = definition_of(told, keys, by_dimension)
+        if definition not in definitions:
+            definitions.append(definition)
+        numbers[parts] = definitions.index(definition)
     return definitions, numbers
+
+
+def _ends_told(node: Document) -> bool:
+    """Whether the first and the last keys of time windows were told."""
+    return node["partitionDefinition"]["type"] == "TIME_WINDOW" and node.get("first") is not None
 
 
 def _ask_all(server: Server, asked: Mapping[tuple[str, ...], tuple[str, Document]]) -> Iterator[Any]:
@@ -330,7 +340,8 @@ def _with_mappings(
     """The assets whose partitions are made from those of others, with how.
 
     Of a mapping without settings (all partitions, the last one) the webserver tells nothing, as if Dagster
-    inferred it. So it is asked what it would make of one partition.
+    inferred it. So it is asked what it would make of one partition. An asset without partitions is made
+    whatever the partition was.
     """
     told: dict[str, dict[str, PartitionMapping]] = {}
     open_yet: list[tuple[Asset, Asset]] = []
@@ -403,22 +414,25 @@ def _example(parent: Asset, keys: PartitionKeys) -> str | None:
     return None if every is None else next(iter(every), None)
 
 
-def _seen(preview: Iterable[Document], child: Asset) -> tuple[frozenset[str], bool]:
-    """The partitions of a child that would be made, and whether these are ranges' first and last ones."""
+def _seen(preview: Iterable[Document], child: Asset) -> tuple[frozenset[str] | None, bool]:
+    """The partitions of a child that would be made, and whether these are ranges' first and last ones.
+
+    None: nothing of it would be made.
+    """
     for one in preview:
-        if tuple(one["assetKey"]["path"]) == child.parts and one["partitions"] is not None:
-            ranges = one["partitions"]["ranges"]
-            if ranges is None:
-                return frozenset(one["partitions"]["partitionKeys"] or ()), False
-            return frozenset(end for each in ranges for end in (each["start"], each["end"])), True
-    return frozenset(), False
+        if tuple(one["assetKey"]["path"]) == child.parts:
+            told = one["partitions"] or {"ranges": None, "partitionKeys": ()}
+            if told["ranges"] is None:
+                return frozenset(told["partitionKeys"] or ()), False
+            return frozenset(end for each in told["ranges"] for end in (each["start"], each["end"])), True
+    return None, False
 
 
 def _that_fits(
     parent: Asset,
     child: Asset,
     example: str | None,
-    seen: tuple[frozenset[str], bool] | None,
+    seen: tuple[frozenset[str] | None, bool] | None,
     keys: PartitionKeys,
 ) -> PartitionMapping:
     for how in (inferred(parent.partitions, child.partitions), ALL, PartitionMapping("last")):
@@ -429,7 +443,7 @@ def _that_fits(
             continue
         expected = [one for one in below.partitions if one is not None]
         ends = {expected[0], expected[-1]} if seen[1] and expected else set(expected)
-        if ends == seen[0]:
+        if ends == (seen[0] or set()) and (seen[0] is None) == (not below.partitions):
             return how
     return PartitionMapping("other", name="the deployment")
 

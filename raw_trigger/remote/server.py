@@ -61,6 +61,12 @@ class Server:
         self._transport = transport
         self._client: httpx.Client | None = None
 
+    def close(self) -> None:
+        """Ends its connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def ask(self, query: str, **variables: Any) -> Mapping[str, Any]:
         """Returns the answer to a query, which changes nothing: a connection that breaks is made once more.
 
