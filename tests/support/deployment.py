@@ -35,6 +35,7 @@ class Deployment:
         locations: The code locations, each with its file.
         python: Has Dagster's webserver.
         environ: What these processes have beside the test's environment.
+        cwd: Where they work; None: in the folder above the home.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Deployment:
         *,
         python: str = sys.executable,
         environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
+        self.cwd = cwd or home.parent
         self.home, self.python = home, python
         self.environ = {**os.environ, "DAGSTER_HOME": str(home), **(environ or {})}
         self.port = free_port()
@@ -73,7 +76,7 @@ class Deployment:
         }
         for name in names:
             command = [self.python, "-m", *commands[name], "-w", str(self.workspace)]
-            self.programs[name] = started(command, self.home.parent, self.log, self.environ)
+            self.programs[name] = started(command, self.cwd, self.log, self.environ)
         if "webserver" in names:
             self.await_all(self.answers)
         if "daemon" in names:
