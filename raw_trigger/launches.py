@@ -51,6 +51,9 @@ RUNLESS = timedelta(minutes=10)
 """A daemon that is not down has made the run that it was asked for by then."""
 _RUNLESS_FOR_ALL = timedelta(hours=1)
 """For so long nobody else gives it up: the daemon may be down."""
+_OF_DAEMONS = ("sensor", "schedule")
+_PROMPT = timedelta(minutes=2)
+"""A deployment has made the run by then that it was asked for, or never heard of it."""
 _LATE = timedelta(hours=24)
 """A daemon that was down goes on with its last tick for so long: its run has to be noticed then."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 10.0
@@ -104,9 +107,10 @@ def settle_surely(
     for name in submitted:
         own = runs.get(name, {})
         launch = known.get(name) or from_mark(name, marks[name], own)
-        # A deployment is asked at once, or not at all: nothing of it comes later.
-        prompt = ticks or workspace.config.launcher == "graphql"
-        endings[name] = ending(launch, own, lost=_is_lost(launch.started, ticks=prompt))
+        patience = RUNLESS if ticks else _RUNLESS_FOR_ALL
+        if workspace.config.launcher == "graphql" and launch.face not in _OF_DAEMONS:
+            patience = _PROMPT
+        endings[name] = ending(launch, own, lost=_is_lost(launch.started, patience))
         _forget_strays(planner, marks.get(name, Launch({})), endings[name].tried)
     for name, mark in sorted(marks.items(), key=lambda one: one[1].started):
         if name in killed or name in submitted:
@@ -208,9 +212,9 @@ def _is_young(mark: Launch) -> bool:
     return datetime.now(timezone.utc) - datetime.fromisoformat(mark.started) <= RUNLESS
 
 
-def _is_lost(started: datetime, *, ticks: bool = False) -> bool:
+def _is_lost(started: datetime, patience: timedelta) -> bool:
     """Whether nobody will make a run any more that there is not yet."""
-    return datetime.now(timezone.utc) - started > (RUNLESS if ticks else _RUNLESS_FOR_ALL)
+    return datetime.now(timezone.utc) - started > patience
 
 
 def _forget_strays(planner: Planner, mark: Launch, tried: Iterable[Attempt]) -> None:

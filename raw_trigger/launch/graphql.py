@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -75,6 +75,9 @@ class GraphqlLauncher:
         own = _Launch(self._project, order, busy, on_target, on_batch, self._say)
         try:
             problem = own.carry_out(wait=self._wait)
+        except DeploymentError as error:  # it will not tell what it makes
+            own.leave(f"it was not sent: {error.message}")
+            problem = error
         except KeyboardInterrupt:
             if own.flying:
                 self._say(_COME_BACK)
@@ -89,7 +92,8 @@ class _Launch:
 
     Attributes:
         todo: The batches that were not sent yet.
-        flying: The batches whose runs have not ended, as far as is known, each with its run.
+        flying: The batches that were or are being sent, and have not ended as far as is known, each with its
+            run.
         ended: The runs that were looked into.
     """
 
@@ -202,6 +206,8 @@ class _Launch:
         return [one for one, other in self.todo.items() if fits(other)] if fits(first) else [number]
 
     def _is_in_the_way(self, run: RemoteRun, batch: RunBatch) -> bool:
+        if batch.job is not None:
+            return run.job == batch.job
         places = self._deployment.location.places
         for one in batch.targets:
             place = places.get("/".join(one.asset))
@@ -221,33 +227,41 @@ class _Launch:
                 self._skip(batch, problem)
         if not fit:
             return
-        known: str | None = None
-        try:
-            known = self._deployment.backfill(fit, self.order.tags)
-        except UnreachableError as error:
-            if not error.arrived:
-                raise
-            self.warnings.append(f"{error.message}; whether it is being made is not known yet")
-        except RefusedError as error:
-            for target in (target for batch in fit for target in _targets(batch)):
-                self._tell(TargetOutcome(target, "failed", error=error.message))
-            return
-        self.flying |= {batch.number: known for batch in fit}
+        with self._being_sent(*fit):
+            try:
+                known = self._deployment.backfill(fit, self.order.tags)
+                self.flying |= {batch.number: known for batch in fit}
+            except UnreachableError as error:
+                if not error.arrived:
+                    raise
+                self.warnings.append(f"{error.message}; whether it is being made is not known yet")
 
     def _send(self, batch: RunBatch) -> None:
         self.on_batch(batch.number)
         if batch.kind in ("report", "delete-partition"):
             self._at_once(batch)
             return
-        try:
-            problem = self._problem(batch)
-            if problem is not None:
-                self._skip(batch, problem)
-                return
-            first = self._never_made(batch)
+        problem = self._problem(batch)
+        if problem is not None:
+            self._skip(batch, problem)
+            return
+        first = self._never_made(batch)
+        with self._being_sent(batch):
             self.flying[batch.number] = self._launched(batch, first)
-        except RefusedError as error:
-            for target in _targets(batch):
+
+    @contextmanager
+    def _being_sent(self, *batches: RunBatch) -> Iterator[None]:
+        """Counts the batches as sent, whatever happens in the block but that the deployment refuses them."""
+        numbers = [batch.number for batch in batches]
+        self.flying |= dict.fromkeys(numbers)
+        try:
+            yield
+        except DeploymentError as error:
+            for number in numbers:
+                del self.flying[number]
+            if not isinstance(error, RefusedError):
+                raise
+            for target in (target for batch in batches for target in _targets(batch)):
                 self._tell(TargetOutcome(target, "failed", error=error.message))
 
     def _at_once(self, batch: RunBatch) -> None:
@@ -274,7 +288,10 @@ class _Launch:
                 continue
             if self._deployment.lacks_partition(asset, one.partition):
                 return f"the deployment has no partition '{one.partition}' of {asset.key}"
-            self._deployment.add_partitions(asset, one.partition)
+            try:
+                self._deployment.add_partitions(asset, one.partition)
+            except RefusedError as error:
+                return error.message
         return None
 
     def _launched(self, batch: RunBatch, first: Iterable[Parts]) -> str | None:

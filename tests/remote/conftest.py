@@ -93,6 +93,10 @@ class Shop(Repo):
         file = self.top.parent / "truth.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
+    def go_on(self) -> None:
+        """End what content holds: ``held``."""
+        (self.top.parent / "go").touch()
+
     def last_read(self, target: str) -> Document:
         """What the target read when it was made last."""
         return [one for one in self.truth() if one["target"] == target][-1]["read"]  # type: ignore[no-any-return]
@@ -142,3 +146,4 @@ def shop(ground: Path, deployment: Deployment, program: Program) -> Iterator[Sho
     yield found
     shutil.rmtree(top)
     top.mkdir()
+    (top.parent / "go").unlink(missing_ok=True)

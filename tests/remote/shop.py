@@ -27,6 +27,9 @@ def read(context, *names):
     note(key + (f"|{partition}" if partition else ""), content)
     if "slow" in str(content):
         time.sleep(5)
+    until = time.monotonic() + 60
+    while "held" in str(content) and not (SHOP / "../go").exists() and time.monotonic() < until:
+        time.sleep(0.1)
     if "bad" in str(content):
         raise ValueError(f"cannot read {content}")
 

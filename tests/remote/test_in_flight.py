@@ -32,7 +32,7 @@ def status(deployment: Deployment, run_id: str) -> str:
 
 
 def test_handed_over_and_waited_for(shop: Shop) -> None:
-    shop.raw({"a.csv": "slow\n", "ext.csv": "1\n"})
+    shop.raw({"a.csv": "held\n", "ext.csv": "1\n"})
     done = shop.tool("run")
     assert done.returncode == 0
     assert "2 handed over" in done.stdout and "1 reported" in done.stdout
@@ -43,6 +43,7 @@ def test_handed_over_and_waited_for(shop: Shop) -> None:
     done = shop.tool("wait", "--timeout", "0.5")
     assert done.returncode == 3
     assert "still being made after" in done.stderr
+    shop.go_on()
     done = shop.tool("wait")
     assert done.returncode == 0, done.stderr
     assert "✔ a" in done.stdout
@@ -54,23 +55,25 @@ def test_handed_over_and_waited_for(shop: Shop) -> None:
 
 
 def test_interrupted_while_it_waits(shop: Shop) -> None:
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     running = shop.start("run", "--wait")
     shop.deployment.await_all(lambda: shop.made() == ["a"])
     running.send(signal.SIGINT)
     done = running.wait()
     assert done.returncode == 130
     assert "`raw-trigger wait` waits for them" in done.stderr
+    shop.go_on()
     assert shop.tool("wait").returncode == 0
     assert shop.pending() == []
     assert shop.made() == []
 
 
 def test_killed_while_it_waits(shop: Shop) -> None:
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     running = shop.start("run", "--wait")
     shop.deployment.await_all(lambda: shop.made() == ["a"])
     running.kill()
+    shop.go_on()
     assert shop.tool("wait").returncode == 0
     assert shop.tool("run").returncode == 0
     assert shop.made() == []
@@ -93,18 +96,19 @@ def test_what_fails_is_told_by_who_waits(shop: Shop) -> None:
 
 def test_edited_while_it_is_queued(shop: Shop) -> None:
     """What the run reads is another content than what it was launched for: nobody knows which."""
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     assert shop.tool("run").returncode == 0
     shop.deployment.await_all(lambda: shop.made() == ["a"])
     shop.raw({"a.csv": "2\n"})
+    shop.go_on()
     assert shop.tool("wait").returncode == 0
     assert shop.pending() == ["a"]
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     assert shop.pending() == ["a"]
 
 
 def test_canceled_on_its_page(shop: Shop) -> None:
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     assert shop.tool("run").returncode == 0
     [run] = [one for one in shop.deployment.runs() if one["status"] not in ("SUCCESS", "FAILURE", "CANCELED")]
     shop.deployment.await_all(lambda: shop.made() == ["a"])
@@ -116,7 +120,7 @@ def test_canceled_on_its_page(shop: Shop) -> None:
 
 
 def test_canceled_from_here(shop: Shop) -> None:
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     assert shop.tool("run").returncode == 0
     shop.deployment.await_all(lambda: shop.made() == ["a"])
     done = shop.tool("cancel")
@@ -141,13 +145,16 @@ def test_somebody_else_makes_it_since(shop: Shop) -> None:
 
 
 def test_somebody_else_is_making_it(shop: Shop) -> None:
-    shop.raw({"a.csv": "slow\n"})
+    shop.raw({"a.csv": "held\n"})
     other = launched(shop.deployment, "a")
     done = shop.tool("run")
     assert f"run {other[:8]} of the deployment is making it" in done.stdout
     shop.deployment.await_all(lambda: shop.made() == ["a"])
-    done = shop.tool("run", "--wait")
-    assert f"waiting for run {other[:8]} of the deployment to make a" in done.stderr
+    running = shop.start("run", "--wait")
+    told = f"waiting for run {other[:8]} of the deployment to make a"
+    shop.deployment.await_all(lambda: told in running.told())
+    shop.go_on()
+    done = running.wait()
     assert done.returncode == 0
     assert shop.made() == ["a"]
     assert shop.pending() == []

@@ -9,7 +9,16 @@ from typing import Any
 
 from .channel import Channel, read_request
 from .errors import error_of
-from .past import BATCH_TAG, LAUNCH_TAG, RETRY_TAG, Document, PastRun, together
+from .past import (
+    BACKFILL,
+    BATCH_TAG,
+    LAUNCH_TAG,
+    PARTITION_TAG,
+    RETRY_TAG,
+    Document,
+    PastRun,
+    together,
+)
 from .session import refuse_home, start
 
 
@@ -41,13 +50,20 @@ def answer(instance: Any, request: Document) -> Document:
     launches: dict[str, dict[str, Document]] = {}
     for launch in request.get("launches", ()):
         batches: dict[str, list[str]] = {}
-        for run_id, tags in tagged_runs(instance, LAUNCH_TAG, launch):
-            batches.setdefault(tags.get(BATCH_TAG, "").partition("/")[0], []).append(run_id)
+        filled: dict[tuple[str | None, tuple[tuple[str, ...], ...]], int] = {}
+        for run_id, tags, selection in tagged_runs(instance, LAUNCH_TAG, launch):
+            number = tags.get(BATCH_TAG, "").partition("/")[0]
+            if number == BACKFILL:
+                part = (tags.get(PARTITION_TAG), tuple(sorted(selection)))
+                number = str(-1 - filled.setdefault(part, len(filled)))
+            batches.setdefault(number, []).append(run_id)
         # Dagster may have tried a run again, with the same tags.
         launches[launch] = {
             number: together([_document(instance, run_id) for run_id in run_ids])
             for number, run_ids in batches.items()
         }
+        for (partition, parts), n in filled.items():
+            launches[launch][str(-1 - n)].update(partition=partition, selection=parts)
     keys = [asset_key(parts) for parts in request.get("assets", ())]
     return {
         "runs": runs,

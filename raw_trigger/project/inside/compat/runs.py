@@ -147,10 +147,15 @@ def further_runs(instance: Any, run_id: str) -> list[str]:
     return [run.run_id for run in reversed(found)]
 
 
-def tagged_runs(instance: Any, name: str, value: str) -> list[tuple[str, dict[str, str]]]:
-    """Returns the ids of the runs with this tag, oldest first, each with all its tags."""
+def tagged_runs(
+    instance: Any, name: str, value: str
+) -> list[tuple[str, dict[str, str], list[tuple[str, ...]]]]:
+    """Returns the ids of the runs with this tag, oldest first, each with its tags and its selected assets."""
     found = instance.get_runs(filters=dagster.RunsFilter(tags={name: value}))
-    return [(run.run_id, dict(run.tags)) for run in reversed(found)]
+    return [
+        (run.run_id, dict(run.tags), [tuple(key.path) for key in run.asset_selection or ()])
+        for run in reversed(found)
+    ]
 
 
 def runs_for(
