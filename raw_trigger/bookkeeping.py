@@ -16,11 +16,14 @@ from raw_trigger.errors import LedgerError
 from raw_trigger.launch.base import Order
 from raw_trigger.ledger import Ledger, partition_time, this_process
 from raw_trigger.model.assets import Asset, Catalog
-from raw_trigger.model.history import BatchRecord, Failure, LaunchRecord, Repeat, TargetRecord
+from raw_trigger.model.history import BatchRecord, Failure, HistoryFilter, LaunchRecord, Repeat, TargetRecord
 from raw_trigger.model.outcome import TargetOutcome
 from raw_trigger.model.plan import FailedContents, Target, kind_of
 from raw_trigger.repo.commits import committed
 from raw_trigger.workspace.workspace import Workspace
+
+_NEWEST = 50
+"""Runs of which a deployment has to know one, to be the one that has made them."""
 
 
 def open_ledger(workspace: Workspace) -> Ledger:
@@ -67,6 +70,16 @@ class History:
             self._warn(f"the history cannot be read, so what was tried before is not known: {error.line}")
             return {}
         return {one.target: one for one in found}
+
+    def run_ids(self) -> Sequence[str]:
+        """Returns the ids of the newest runs of Dagster that were launched here; empty if unknown."""
+        environment = self._workspace.environment
+        try:
+            found = self._ledger.runs(HistoryFilter(limit=_NEWEST)) if self._ledger.has_file else []
+        except LedgerError:
+            return []
+        known = (one.dagster_run_id for one in found if one.environment == environment)
+        return [run_id for run_id in known if run_id is not None]
 
     def made(self) -> Mapping[Target, Mapping[bytes, str | None]]:
         """Returns what succeeded in its last run, as :meth:`Ledger.made` does; empty if unknown."""

@@ -56,6 +56,8 @@ _PROMPT = timedelta(minutes=2)
 """A deployment has made the run by then that it was asked for, or never heard of it."""
 _LATE = timedelta(hours=24)
 """A daemon that was down goes on with its last tick for so long: its run has to be noticed then."""
+_WORRY = 90.0
+"""Seconds between two looks at whether this waits in vain."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two looks at a run that is waited for, which grow: each look starts a process."""
 
@@ -176,6 +178,7 @@ def await_submitted(
     """
     until = time.monotonic() + patience
     told, pause = "", _PAUSE if known else 0.0
+    worry = time.monotonic() + _WORRY
     while True:
         submitted = {} if planner.record is None else planner.record.launches
         names = {name for one in submitted.values() if one.submitted for name in one.targets}
@@ -201,6 +204,11 @@ def await_submitted(
                     finished(one)
                 planner.look_again(at_code=False)
             known = True
+            if time.monotonic() > worry:
+                worry = time.monotonic() + _WORRY
+                problem = planner.workspace.project.worry()
+                if problem is not None:
+                    say(f"{problem}: what is queued waits for it")
         except UnreachableError as error:  # it comes back, or the patience ends
             if error.message != told:
                 say(f"{error.message}; waiting goes on")
@@ -286,6 +294,7 @@ def _recorded(planner: Planner, launch_id: str, launch: Launch, ended: Ending) -
                 run.plan,
                 feeding=lambda target: [path for path, _ in feeding.paths(target)],
                 changed_at=lambda path: last_change(repo, path),
+                launched_at=launch.moment,
             )
             if commit is None
             else certain_in(begun, commit)

@@ -221,12 +221,17 @@ class Planner:
             return
         assert record.instance is not None
         recorded, here = shown_instance(workspace.repo, record.instance), workspace.project.shown
+        is_moved = workspace.config.launcher == "graphql" and is_address(recorded)
+        if is_moved and workspace.project.knows(self.history.run_ids()):
+            return  # the same deployment has another address
         is_here = workspace.config.launcher == "local" and not is_address(recorded)
+        advice = "give this instance an --environment of its own, or say with "
         raise RecordError(
             f"'{workspace.environment}' is recorded for the Dagster instance at {recorded}, not at {here}",
-            (f"set DAGSTER_HOME={recorded}, " if is_here else "")
-            + "give this instance an --environment of its own, or say with "
-            "`raw-trigger adopt` that everything is materialized there",
+            "mend dagster.url, or give this deployment an --environment of its own: it knows none of the runs"
+            if is_moved
+            else (f"set DAGSTER_HOME={recorded}, " if is_here else "")
+            + f"{advice}`raw-trigger adopt` that everything is materialized there",
         )
 
     def instance(self) -> str | None:
@@ -309,12 +314,12 @@ class Planner:
     def _obstacles(self, changes: ChangeSet, rules: RuleBook) -> Disk:
         """What cannot be launched because something else is where Dagster reads."""
         workspace = self.workspace
-        if workspace.project.files == "commit":
+        if workspace.project.files == "commit" and self.wishes.use_catalog:
             # Imported here: most projects have no deployment.
             from raw_trigger.content.deployed import undeployed
 
             return undeployed(workspace.repo, self.tracked, changes, workspace.project.commit)
-        if workspace.project.files is None:
+        if workspace.project.files != "here":
             return Disk()
         made_from = self.lineage(rules).made_from
         return obstacles(workspace.repo, self.tracked, changes, self.listing, rules, made_from)

@@ -254,15 +254,22 @@ class Trigger:
         project = self.workspace.project
         commit = None if project.commit is None else commit_here(self.workspace.repo, project.commit)
         further = asked if plan.record is None else ()
-        run = Run(
-            DiskTree(self.planner, further) if commit is None else CommitTree(self.planner, commit, further),
-            [one.target for one in plan.actionable],
+        tree = (
+            DiskTree(self.planner, further) if commit is None else CommitTree(self.planner, commit, further)
         )
+        run = Run(tree, [one.target for one in plan.actionable])
         self.begun = True
         now = datetime.now(timezone.utc).isoformat()
         top = str(self.workspace.repo.top) if project.files == "here" else ""
         mark = Launch(
-            run.unknown, face, now, this_process(), submitted=submitted, top=top, commit=commit or ""
+            run.unknown,
+            face,
+            now,
+            this_process(),
+            submitted=submitted,
+            top=top,
+            commit=commit or "",
+            moment=tree.moment,
         )
         moving.begin(self.workspace.repo, self.workspace.environment, launch, mark, self.planner.instance())
         return run

@@ -33,6 +33,11 @@ class DiskTree:
         self._record = planner.record_under(self._rules, planner.record.without(without))
         self._began = moment(planner.workspace.repo)
 
+    @property
+    def moment(self) -> float:
+        """Returns when this was made by the file system's clock, in seconds since 1970."""
+        return self._began / 1e9
+
     def now(self) -> ChangeSet:
         """Returns what differs from the record now, also where git was told not to look."""
         planner, record = self._planner, self._record

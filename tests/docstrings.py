@@ -18,7 +18,7 @@ PACKAGE = Path(raw_trigger.__file__).parent
 COMMANDS = {f"cli:{command.name}" for command in app.registered_commands}
 """Their docstrings are help texts, which speak to the user in the imperative."""
 VERBS = """
-    Adds Appends Asks Begins Breaks Brings Builds Carries Chooses Closes Collects Combines Compares
+    Adds Appends Asks Begins Breaks Brings Builds Cancels Carries Chooses Closes Collects Combines Compares
     Compiles Connects Decides Deletes Describes Does Enters Explains Extracts Fetches Finds Follows
     Handles Hears Has Holds Identifies Installs Keeps Knows Leaves Loads Makes Maps Marks Materializes Moves
     Notes Opens Prints Proposes Publishes Raises Reads Records Remembers Removes Repeats Replaces Reports

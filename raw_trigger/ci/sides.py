@@ -270,7 +270,7 @@ class _Finder:
     def _unknown(self) -> Base:
         if self.event.system == "other":
             raise UsageError(
-                "this CI system is not known here, so nothing tells what changed",
+                "nothing is recorded, and this CI system is not known here: nothing tells what changed",
                 f"say it: raw-trigger ci --base REVISION [--head REVISION]; {_RECORD}",
             )
         name = self.event.name or "without a name"

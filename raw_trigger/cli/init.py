@@ -63,6 +63,8 @@ def init(
             "init looks at one raw root, and --root is given more than once",
             "name a folder above them, or add the others to `root:` in raw-trigger.yaml afterwards",
         )
+    if launcher is not None and not github:
+        raise UsageError("--launcher says what the workflow has make the assets", "add --github")
     chosen: Globals = context.obj
     asks = not yes and sys.stdin is not None and sys.stdin.isatty()
     text = text_renderer()
@@ -199,13 +201,21 @@ def _workflow(text: TextRenderer, repo: Repository, config: Path, launcher: Laun
     from raw_trigger.config import load_config
     from raw_trigger.initialize import create_workflow
 
-    configured = load_config(config, repo.top).launcher
-    file, left = create_workflow(repo, config, configured if launcher is None else launcher.value)
+    configured = load_config(config, repo.top)
+    file, left = create_workflow(repo, config, configured.launcher if launcher is None else launcher.value)
     text.say("wrote ", (file.relative_to(repo.top).as_posix(), "bold"))
-    if launcher is Launchers.graphql and configured != "graphql":
-        text.say(f"  add to {config.name}, with the address of the deployment:")
+    if launcher is Launchers.graphql and configured.launcher != "graphql":
+        text.say(f"  add to {config.name}, and under its dagster: key, with the address of the deployment:")
         text.say("launcher: graphql")
         text.say("dagster: {url: https://…, token_env: DAGSTER_TOKEN, files: commit}")
+    elif configured.launcher == "graphql" and configured.dagster.files != "commit":
+        text.say(
+            f"  say `files: commit` under dagster: in {config.name}: CI has no disk that the deployment reads"
+        )
+    if configured.launcher == "graphql" and configured.dagster.token_env != "DAGSTER_TOKEN":
+        text.say(
+            f"  say `token_env: DAGSTER_TOKEN` under dagster: in {config.name}, or name yours in the workflow"
+        )
     if left is None:
         text.say(f"  {config.name} says which branch records what CI materialized")
     else:

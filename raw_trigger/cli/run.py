@@ -72,7 +72,9 @@ def carry_out(planner: Planner, base: Base, desired: Desired, form: Format, *, w
 
     trigger, workspace = Trigger(planner), planner.workspace
     launcher = launcher_for(workspace.project, workspace.locks, wait=wait, say=tell_stderr)
-    with trigger.planned(base, desired, face=FACE, waiting=tell_stderr, ready=launcher.ready) as plan:
+    with trigger.planned(
+        base, desired, face=FACE, waiting=tell_stderr, ready=launcher.ready, patient=wait
+    ) as plan:
         if form is not Format.text:
             outcome = judged(plan, trigger.run(plan, launcher, face=FACE))
             show(planner.counted(plan), outcome, form)

@@ -54,7 +54,7 @@ def cancel(
         problem = planner.workspace.project.cancel(run_id)
         what = "canceled" if problem is None else f"cannot be canceled: {printable(problem)}"
         tell_stderr(f"run {run_id[:8]}: {what}")
-    _follow(planner, form, _TO_END, done)
+    _follow(planner, form, _TO_END, done, quiet=True)
 
 
 def _known(planner: Planner) -> list[TargetOutcome]:
@@ -75,12 +75,18 @@ def _known(planner: Planner) -> list[TargetOutcome]:
 
 
 def _follow(
-    planner: Planner, form: PlainFormat, patience: float, done: Sequence[TargetOutcome] | None = None
+    planner: Planner,
+    form: PlainFormat,
+    patience: float,
+    done: Sequence[TargetOutcome] | None = None,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Waits, and tells of every target; exits 1 if one failed.
 
     Args:
         done: What has ended already; None: it is looked at first.
+        quiet: Not to say whom this waits for; that something was canceled is no failure then.
 
     Raises:
         RawTriggerError: something is still being made when the patience is over.
@@ -106,7 +112,7 @@ def _follow(
         is_over = launches.await_submitted(
             planner,
             planner.warnings.append,
-            tell_stderr,
+            (lambda _: None) if quiet else tell_stderr,
             patience=patience,
             known=done is not None,
             finished=finished,
@@ -122,7 +128,7 @@ def _follow(
     elif ended:
         text.outcome(None, outcome)
     elif is_over:
-        text.say(f"Nothing of '{workspace.environment}' is being made by others.")
+        text.say(f"Nothing is under way for '{workspace.environment}'.")
     _warn(planner, ended, tell_stderr)
     if not is_over:
         record = planner.record
@@ -132,7 +138,7 @@ def _follow(
             f"still being made after {time.monotonic() - began:.0f} s: {sample(names)}",
             "`raw-trigger wait` goes on waiting, `raw-trigger cancel` ends the runs",
         )
-    if outcome.status in ("failed", "partial"):
+    if any(one.status in ("failed", "skipped") and not (quiet and one.canceled) for one in ended):
         raise typer.Exit(1)
 
 

@@ -39,7 +39,7 @@ def undeployed(repo: Repository, tracked: Tracked, changes: ChangeSet, commit: s
             continue
         is_committed = changes.desired.kind == "revision" or entry == committed.get(file)
         dirty[path] = (
-            f"the deployment holds commit {held[:12]}, where it is another one: deploy this one"
+            f"the deployment holds commit {held[:12]}, with another version of it: deploy this one"
             if is_committed
             else "it is not committed, and the deployment reads commits"
         )

@@ -255,16 +255,19 @@ def touched_since(repo: Repository, roots: Sequence[str], since: int, gone: Iter
             or taken away are touched too.
     """
     top = os.fsencode(repo.top) + b"/"
-    folders = [_full(repo, os.fsencode(root)) if root != "." else top.rstrip(b"/") for root in roots]
+    starts = [_full(repo, os.fsencode(root)) if root != "." else top.rstrip(b"/") for root in roots]
+    folders = [(start, _folders_moved(start, top) > since) for start in starts]
     found = [path for path in gone if _folder_changed(top + path) > since]
     while folders:
         try:
-            with os.scandir(folders.pop()) as listed:
+            folder, was_moved = folders.pop()
+            was_moved = was_moved or _moved(folder) > since
+            with os.scandir(folder) as listed:
                 for one in listed:
                     if one.is_dir(follow_symlinks=False):
                         if one.name != b".git":
-                            folders.append(one.path)
-                    elif _changed(one.path) > since:
+                            folders.append((one.path, was_moved))
+                    elif was_moved or _changed(one.path) > since:
                         found.append(one.path.removeprefix(top))
         except OSError:
             continue
@@ -277,7 +280,7 @@ def last_change(repo: Repository, path: bytes) -> float:
     Of a folder, which is a submodule, the newest file counts.
     """
     full = _full(repo, path)
-    found = [_changed(full)]
+    found = [_changed(full), _folders_moved(full, os.fsencode(repo.top) + b"/")]
     for folder, folders, names in os.walk(full):
         found += (_changed(os.path.join(folder, name)) for name in (*folders, *names))  # noqa: PTH118
     return max(found) / 1e9
@@ -294,6 +297,26 @@ def _changed(path: bytes) -> int:
         with suppress(OSError):
             changed = max(changed, os.stat(path).st_ctime_ns)  # noqa: PTH116
     return changed
+
+
+def _folders_moved(path: bytes, top: bytes) -> int:
+    """When one of the folders above a path was last renamed, in nanoseconds, as far as that shows."""
+    found = 0
+    while (path := path.rpartition(b"/")[0]).startswith(top):
+        found = max(found, _moved(path))
+    return found
+
+
+def _moved(folder: bytes) -> int:
+    """When a folder was last renamed, in nanoseconds; 0 where what was put into it since hides that.
+
+    To rename it changes the time of its inode alone: its files are as they were, and so are their times.
+    """
+    try:
+        own = os.lstat(folder)
+    except OSError:
+        return 0
+    return own.st_ctime_ns if own.st_ctime_ns > own.st_mtime_ns else 0
 
 
 def _folder_changed(path: bytes) -> int:

@@ -89,10 +89,12 @@ def run_hook(
     if action == "off" or (name == "pre-commit" and action == "background"):
         return HookResult()
     planner = Planner(workspace)
-    if action == "run" and event.refuses and workspace.config.launcher == "graphql":
-        if planner.detect(event.base, event.desired, event.pushed).changes:
-            listener.say(_left_to_later(workspace, event))
-        return HookResult(event)
+    if action != "notify" and workspace.config.launcher == "graphql":
+        later = _later(workspace, event)
+        if later is not None:
+            if event.name != "pre-commit" and planner.detect(event.base, event.desired, event.pushed).changes:
+                listener.say(f"{event.name}: {later}")
+            return HookResult(event)
     # Before the record is read: a background process may be about to change it.
     at_work = action == "background" and background.at_work(workspace.repo)
     if event.starts_anew or action == "background":
@@ -149,12 +151,12 @@ def under_framework(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in _FRAMEWORK)
 
 
-def _left_to_later(workspace: Workspace, event: HookEvent) -> str:
-    """Why a hook that could refuse does nothing, and who does it: a deployment has only what is committed."""
-    after = workspace.config.hooks.get("post-commit", "run")
-    then = "post-commit leaves it to" if event.name == "pre-commit" and after in ("run", "background") else ""
-    who = then or "`raw-trigger run` leaves it to"
-    return f"{event.name}: nothing is refused: {who} the deployment at {workspace.project.shown}"
+def _later(workspace: Workspace, event: HookEvent) -> str | None:
+    """Why a hook has nothing to do for a deployment, in words; None: it asks for what is due."""
+    if workspace.config.dagster.files == "commit":
+        return "the deployment makes it when it holds this commit: `raw-trigger run` asks for it then, or CI"
+    # What is not committed is not there, and post-commit comes.
+    return "nothing is refused, the deployment is asked afterwards" if event.refuses else None
 
 
 def _saying(listener: Listener) -> Listener:

@@ -182,6 +182,7 @@ def certain(
     *,
     feeding: Callable[[Target], Iterable[bytes]],
     changed_at: Callable[[bytes], float],
+    launched_at: float | None = None,
 ) -> set[Target]:
     """Returns the targets of which it is known from which contents they were made.
 
@@ -190,6 +191,7 @@ def certain(
         plan: Of what is on disk other than recorded.
         feeding: The files on disk that a target is made from.
         changed_at: When a path was last changed, put in place or taken away, in seconds since 1970.
+        launched_at: When the launch began by the same clock; None: by another one, as the launch tells.
     """
     now = {planned.change.path: planned.change.new for planned in plan.changes}
     fed = {one.target: one.feeds for one in plan.made_from_changes}
@@ -197,7 +199,7 @@ def certain(
 
     def is_known(attempt: Attempt, path: bytes, files: Mapping[bytes, str | None]) -> bool:
         """Whether what is at the path now was there when the target was made."""
-        changed, launched = changed_at(path) + _TICK, attempt.launch.started.timestamp()
+        changed, launched = changed_at(path) + _TICK, start(attempt)
         # What was touched since may be as it was, and have been another one meanwhile.
         if changed >= began(attempt):
             return False
@@ -211,7 +213,10 @@ def certain(
         if not attempt.record.files:  # the ledger was lost: everything that its run made may be a relative
             near = (one for one in tried if one.run_id == attempt.run_id)
         known = (one.since for one in near if one.since is not None)
-        return min(known, default=attempt.launch.started.timestamp())
+        return min(known, default=start(attempt))
+
+    def start(attempt: Attempt) -> float:
+        return attempt.launch.started.timestamp() if launched_at is None else launched_at
 
     def is_certain(attempt: Attempt) -> bool:
         if attempt.made is None or attempt.overtaken:

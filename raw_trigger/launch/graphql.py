@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -30,10 +30,12 @@ _FIND = 20.0
 """Seconds in which a run is looked for whose answer was cut off."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two looks at runs that are waited for."""
+_WORRY = 90.0
+"""Seconds between two looks at the daemon while runs are waited for."""
 _COME_BACK = "the runs go on there: `raw-trigger wait` waits for them, `raw-trigger cancel` ends them"
 _UNTOLD = (
     "nobody knows from which files the deployment made it, so nothing is recorded: say `files: here` or "
-    "`files: commit` under `dagster:`"
+    "`files: commit` under `dagster:` (in a linked worktree the latter: a deployment reads one working tree)"
 )
 
 
@@ -83,7 +85,9 @@ class GraphqlLauncher:
                 self._say(_COME_BACK)
             own.leave("interrupted before it was sent")
             raise
-        return Report(tuple(own.run_ids), problem=problem, warnings=tuple(own.warnings))
+        untold = [_UNTOLD] if self._project.files is None and (own.flying or own.run_ids) else []
+        warnings = tuple(dict.fromkeys((*own.warnings, *untold)))
+        return Report(tuple(own.run_ids), problem=problem, warnings=warnings)
 
 
 @dataclass
@@ -125,7 +129,7 @@ class _Launch:
     def carry_out(self, *, wait: bool) -> RawTriggerError | None:
         """Sends every batch as soon as it can be made; returns what kept some from being sent."""
         problem: RawTriggerError | None = None
-        pause = _PAUSE
+        pause, worry = _PAUSE, time.monotonic() + _WORRY
         while True:
             try:
                 while self.todo and (ready := self._next(wait=wait)) is not None:
@@ -144,6 +148,9 @@ class _Launch:
                 break
             time.sleep(pause)
             pause = pause if self._look() else min(2 * pause, _LONGEST_PAUSE)
+            if time.monotonic() > worry:
+                worry = time.monotonic() + _WORRY
+                self._tell_worry()
         self.leave("it waits for what is made first: do it again when that has ended")
         return problem
 
@@ -156,8 +163,9 @@ class _Launch:
         self._rest(why)
 
     def _rest(self, why: str) -> None:
-        for batch in self.todo.values():
-            self._skip(batch, why)
+        for number, batch in self.todo.items():
+            if number not in self.flying:
+                self._skip(batch, why)
         self.todo.clear()
 
     # Sending
@@ -257,9 +265,12 @@ class _Launch:
         try:
             yield
         except DeploymentError as error:
+            is_refused = isinstance(error, RefusedError)
+            if not is_refused and not (isinstance(error, UnreachableError) and not error.arrived):
+                raise  # it may be there all the same
             for number in numbers:
                 del self.flying[number]
-            if not isinstance(error, RefusedError):
+            if not is_refused:
                 raise
             for target in (target for batch in batches for target in _targets(batch)):
                 self._tell(TargetOutcome(target, "failed", error=error.message))
@@ -298,18 +309,19 @@ class _Launch:
         """The run of a batch that was asked for; None if nobody knows whether there will be one."""
         try:
             run_id = self._deployment.launch(batch, self.order.tags, first)
-        except (RefusedError, UnreachableError) as error:
-            lost = isinstance(error, UnreachableError)
+        except DeploymentError as error:
             if isinstance(error, UnreachableError) and not error.arrived:
                 raise
             # Dagster may have made the run before something went wrong, or before the answer got lost.
-            found = self._found(batch.number, _FIND if lost else 0.0)
-            if found is None and not lost:
-                raise
+            is_refused = isinstance(error, RefusedError)
+            found = self._found(batch.number, 0.0 if is_refused else _FIND)
             if found is None:
-                self.warnings.append(
-                    f"{error.message}; whether {_text(batch)} is being made is not known yet"
-                )
+                if is_refused:
+                    raise
+                self.warnings.append(f"whether {_text(batch)} is being made is not known yet")
+                if not isinstance(error, UnreachableError):
+                    raise
+                self.warnings.append(error.message)
                 return None
             run_id = found
         self.run_ids.append(run_id)
@@ -323,7 +335,7 @@ class _Launch:
                 for run in self._deployment.launched(self._launch):
                     if run.tags.get(BATCH_TAG, "").partition("/")[0] == str(number):
                         return run.run_id
-            except UnreachableError:
+            except DeploymentError:
                 pass
             if time.monotonic() > until:
                 return None
@@ -363,6 +375,13 @@ class _Launch:
         except UnreachableError as error:
             self._say_once(f"{error.message}; waiting goes on")
             return False
+
+    def _tell_worry(self) -> None:
+        """Says if it may wait in vain."""
+        with suppress(UnreachableError):
+            worry = self._deployment.worry()
+            if worry is not None:
+                self._say_once(f"{worry}: what is queued waits for it")
 
     def _looked(self) -> bool:
         done = False

@@ -9,6 +9,7 @@ from raw_trigger.model.plan import Plan, Target
 
 TargetStatus = Literal["success", "failed", "skipped", "submitted"]
 Why = Literal["fed", "many", "failed"]
+_UNSTEADY = "nobody knows from which content: it stays pending"
 OutcomeStatus = Literal["success", "failed", "partial", "submitted", "nothing"]
 
 
@@ -82,9 +83,9 @@ class TargetOutcome:
 
     @property
     def reason(self) -> str | None:
-        """Says why it is there at all, where the plan does not."""
+        """Says why it is there at all, where the plan does not; or that it stays pending all the same."""
         if not self.first:
-            return None
+            return _UNSTEADY if self.unsteady and self.status == "success" else None
         made = "made first" if self.status == "success" else "could not be made first"
         return f"{made}: never materialized here"
 

@@ -76,6 +76,7 @@ class Launch:
         submitted: Whether a daemon or a deployment carries it out, so that it goes on without its owner.
         top: The working tree whose files it reads; empty: not known.
         commit: The commit whose files it reads, in a deployment; empty: it reads those of ``top``.
+        moment: When it began by the clock of the file system, in seconds since 1970; None: not known.
     """
 
     paths: Fed
@@ -86,6 +87,7 @@ class Launch:
     submitted: bool = False
     top: str = ""
     commit: str = ""
+    moment: float | None = None
 
     @property
     def targets(self) -> frozenset[str]:

@@ -323,7 +323,7 @@ class DagsterProject:
         }
 
     def cancel(self, run_id: str) -> str | None:
-        """Ends a run that was submitted; returns why it could not be ended, None if it was.
+        """Cancels a run that was submitted; returns why it could not be ended, None if it was.
 
         Raises:
             ProjectError: there is nobody to tell.
@@ -413,6 +413,14 @@ class DagsterProject:
         """Returns the commit whose files the assets are made from; None: they are made from others."""
         return None
 
+    def knows(self, run_ids: Sequence[str]) -> bool:
+        """Says whether it is the instance of one of these runs, as far as that can be asked."""
+        return False
+
+    def worry(self) -> str | None:
+        """Returns why nothing may come of what was submitted, for a person; None: nothing is wrong."""
+        return None
+
     @property
     def shown(self) -> str:
         """Returns where the Dagster instance is, for a person."""
@@ -490,7 +498,8 @@ def _failed_checks(documents: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Ch
     found: dict[str, tuple[CheckResult, ...]] = {}
     for one in documents:
         key = "/".join(one["asset"])
-        found[key] = (*found.get(key, ()), CheckResult(one["check"], False, "ERROR", one["message"]))
+        if one["evaluated"]:
+            found[key] = (*found.get(key, ()), CheckResult(one["check"], False, "ERROR", one["message"]))
     return found
 
 
@@ -529,7 +538,9 @@ def _run_of(document: Mapping[str, Any]) -> DagsterRun:
         error=words(document["error"]),
         errors={
             **{
-                "/".join(one["asset"]): f"asset check {one['check']} failed"
+                "/".join(
+                    one["asset"]
+                ): f"asset check {one['check']} {'failed' if one['evaluated'] else 'was not evaluated'}"
                 + (f": {one['message']}" if one["message"] else "")
                 for one in document["failed_checks"]
             },

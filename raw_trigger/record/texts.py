@@ -120,6 +120,7 @@ def read_launch(text: bytes) -> Launch:
         submitted=document["submitted"] is True,
         top=str(document["top"]),
         commit=str(document["commit"]),
+        moment=None if document["moment"] is None else float(document["moment"]),
     )
 
 
@@ -132,6 +133,7 @@ def launch_text(launch: Launch) -> str:
         "submitted": launch.submitted,
         "top": launch.top,
         "commit": launch.commit,
+        "moment": launch.moment,
         "unknown": _grouped(launch.paths),
         "contested": _grouped(launch.contested),
     }

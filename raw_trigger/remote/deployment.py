@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -21,12 +22,15 @@ from raw_trigger.project.messages import RunBatch
 from raw_trigger.remote import runs
 from raw_trigger.remote.graph import Location, locate, read_location
 from raw_trigger.remote.runs import RemoteRun
-from raw_trigger.remote.server import RefusedError, Server, shown
+from raw_trigger.remote.server import RefusedError, Server, shown, understood
 
 Parts = tuple[str, ...]
 
 _QUEUE = "QUEUED_RUN_COORDINATOR"
 _FILLS = "BACKFILL"
+_HEARTBEAT = 60.0
+"""Seconds after which a daemon has given a sign of life again: it does every half minute."""
+_BEAT = 3.0
 _HEALTH = """{ instance { runQueuingSupported
   daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime } } } }"""
 _LAUNCH = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename
@@ -42,6 +46,9 @@ _KEYS = (
 )
 _NEVER = """query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) {
   assetKey { path } assetMaterializations(limit: 1) { runId } } }"""
+_VERSION = "dagster/data_version"
+_REPORTED = """query($assets: [AssetKeyInput!], $partitions: [String!]) { assetNodes(assetKeys: $assets) {
+  events: %s(partitions: $partitions, limit: 1) { tags { key value } } } }"""
 _ADD = """mutation($repository: RepositorySelector!, $name: String!, $key: String!) { addDynamicPartition(
   repositorySelector: $repository, partitionsDefName: $name, partitionKey: $key) {
   __typename ... on Error { message } } }"""
@@ -53,6 +60,9 @@ _CANCEL = """mutation($run: String!) { terminateRun(runId: $run) { __typename
 _VALID = """query($job: PipelineSelector!, $config: RunConfigData) {
   isPipelineConfigValid(pipeline: $job, mode: "default", runConfigData: $config) { __typename
   ... on RunConfigValidationInvalid { errors { message } } ... on Error { message } } }"""
+
+
+_read_location = understood(read_location)
 
 
 class Deployment:
@@ -83,8 +93,9 @@ class Deployment:
         Raises:
             DeploymentError: it cannot be had.
         """
-        return read_location(self._server, self._wanted)
+        return _read_location(self._server, self._wanted)
 
+    @understood
     def look_again(self) -> None:
         """Reads the code location again if the webserver has loaded it again.
 
@@ -93,7 +104,7 @@ class Deployment:
         """
         loaded = locate(self._server, self._wanted)["entry"]["updatedTimestamp"]
         if "location" not in self.__dict__ or loaded != self.location.loaded:
-            self.__dict__["location"] = read_location(self._server, self._wanted)
+            self.__dict__["location"] = _read_location(self._server, self._wanted)
         self._keys.clear()
 
     @property
@@ -109,21 +120,56 @@ class Deployment:
         Raises:
             DeploymentError: the daemon that takes them from the queue is not there.
         """
+        worry = self.worry()
+        if worry is not None:
+            raise DeploymentError(
+                f"{worry}: runs would stay queued, and nothing was sent",
+                "start `dagster-daemon run` there, then do it again; nothing that is pending is lost",
+            )
+
+    @understood
+    def worry(self) -> str | None:
+        """Returns what is wrong with the daemon that takes runs from the queue; None: nothing is.
+
+        Dagster calls it healthy for half an hour after its last sign of life. One that is some minutes old by
+        the webserver's clock is watched for until the next one would be due: the two may have other clocks.
+        """
+        state = self._queue()
+        if state is None:
+            return None
+        if not state["healthy"]:
+            return f"the daemon of {self.url} is not at work"
+        last, until = state["lastHeartbeatTime"], time.monotonic() + _HEARTBEAT
+        age = self._server.now() - (last or 0.0)
+        if age < _HEARTBEAT:
+            return None
+        while time.monotonic() < until:
+            time.sleep(_BEAT)
+            state = self._queue()
+            if state is None or state["lastHeartbeatTime"] != last:
+                return None
+        return f"the daemon of {self.url} gave its last sign of life {age / 60:.0f} min ago"
+
+    def _queue(self) -> Mapping[str, Any] | None:
+        """The state of the daemon that takes runs from the queue; None: no run needs it."""
         instance = self._server.ask(_HEALTH)["instance"]
         daemons = instance["daemonHealth"]["allDaemonStatuses"]
         self.fills = any(one["daemonType"] == _FILLS and one["healthy"] for one in daemons)
-        queue = next((one for one in daemons if one["daemonType"] == _QUEUE), None)
-        if not instance["runQueuingSupported"] or queue is None or queue["healthy"] or not queue["required"]:
-            return
-        raise DeploymentError(
-            f"the daemon of {self.url} is not at work: runs would stay queued, and nothing was sent",
-            "start `dagster-daemon run` there, then do it again; nothing that is pending is lost",
-        )
+        queue: Mapping[str, Any] | None = next((one for one in daemons if one["daemonType"] == _QUEUE), None)
+        needs = instance["runQueuingSupported"] and queue is not None and queue["required"]
+        return queue if needs else None
 
+    @understood
+    def knows(self, run_ids: Collection[str]) -> bool:
+        """Says whether it has one of these runs."""
+        return runs.has_any(self._server, run_ids)
+
+    @understood
     def unfinished(self) -> list[RemoteRun]:
         """Returns all runs that have not ended, whoever has launched them."""
         return runs.unfinished(self._server)
 
+    @understood
     def lacks_partition(self, asset: Asset, key: str) -> bool:
         """Says whether an asset has no such partition there, as far as that is not a dynamic one."""
         if asset.partitions is None or _dynamic_names(asset):
@@ -135,6 +181,7 @@ class Deployment:
 
     # Runs
 
+    @understood
     def launch(self, batch: RunBatch, tags: Mapping[str, str], first: Iterable[Parts] = ()) -> str:
         """Returns the id of the run that makes a batch.
 
@@ -166,6 +213,7 @@ class Deployment:
             raise RefusedError(f"{self.url} refuses the run: {_said(found)}")
         return str(found["run"]["runId"])
 
+    @understood
     def backfill(self, batches: Sequence[RunBatch], tags: Mapping[str, str]) -> str:
         """Returns the id of the backfill that makes batches of the same assets, each in another partition.
 
@@ -205,25 +253,34 @@ class Deployment:
         selection = [{"path": list(parts)} for parts in assets]
         return {**_named(location, places[0].repository, min(jobs)), "assetSelection": selection}
 
+    @understood
     def launched(self, launch: str) -> list[RemoteRun]:
         """Returns the runs of a launch, oldest first."""
         return runs.launched(self._server, launch)
 
+    @understood
     def documents(self, launches: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
         """Returns what became of launches: see :func:`raw_trigger.remote.runs.documents`."""
         names = list(launches)
-        if names:  # it may have been replaced since
+        while names:
             self.look_again()
-        return runs.documents(self._server, self.location, names) if names else {}
+            before = self.location.loaded
+            found = runs.documents(self._server, self.location, names)
+            self.look_again()
+            if self.location.loaded == before:
+                return found
+        return {}
 
+    @understood
     def cancel(self, run_id: str) -> str | None:
-        """Ends a run, or a backfill; returns why it could not be ended, None if it was."""
+        """Cancels a run, or a backfill; returns why it could not be ended, None if it was."""
         if "-" not in run_id:  # a run's id is a UUID
             found = self._server.tell(_CANCEL_BACKFILL, backfill=run_id)["cancelPartitionBackfill"]
             return None if found["__typename"] == "CancelBackfillSuccess" else _said(found)
         found = self._server.tell(_CANCEL, run=run_id)["terminateRun"]
         return None if found["__typename"] == "TerminateRunSuccess" else _said(found)
 
+    @understood
     def config_problem(self, job: str, run_config: Mapping[str, Any]) -> str | None:
         """Returns what is wrong with the configuration of a job; None if nothing is, or there is no job."""
         location = self.location
@@ -235,6 +292,7 @@ class Deployment:
 
     # What needs no run
 
+    @understood
     def report(
         self, asset: Asset, partition: str | None, version: str, metadata: Mapping[str, Any], kind: str
     ) -> None:
@@ -246,16 +304,34 @@ class Deployment:
         Raises:
             DeploymentError: it was not reported, as far as is known.
         """
-        if any("/" in part for part in asset.parts):
+        if any("/" in part or part in (".", "..") or not part.isprintable() for part in asset.parts):
             raise RefusedError(
-                f"the webserver takes no report about {asset.key}: a part of its key has a '/'"
+                f"the webserver takes no report about {asset.key!r}: its address cannot name it"
             )
         path = "/".join(quote(part, safe="") for part in asset.parts)
         document: dict[str, Any] = {"data_version": version, "metadata": dict(metadata)}
         if partition is not None:
             document["partition"] = partition
         self._server.post(f"/report_asset_{kind}/{path}", document)
+        # Whatever stands before the webserver may have answered.
+        query = _REPORTED % ("assetObservations" if kind == "observation" else "assetMaterializations")
+        partitions = None if partition is None else [partition]
+        nodes = self._server.ask(query, assets=[{"path": list(asset.parts)}], partitions=partitions)[
+            "assetNodes"
+        ]
+        told = [
+            tag["value"]
+            for node in nodes
+            for one in node["events"]
+            for tag in one["tags"]
+            if tag["key"] == _VERSION
+        ]
+        if version not in told:
+            raise DeploymentError(
+                f"{self.url} was told of {asset.key}, and does not know it", "see dagster.url"
+            )
 
+    @understood
     def add_partitions(self, asset: Asset, key: str) -> None:
         """Adds the key to the dynamic definitions of an asset, where it is not there yet.
 
@@ -268,6 +344,7 @@ class Deployment:
             if found["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
                 raise RefusedError(f"{self.url} does not take the partition '{part}': {_said(found)}")
 
+    @understood
     def delete_partition(self, asset: Asset, key: str) -> None:
         """Deletes a key of an asset's dynamic definition.
 
@@ -284,6 +361,7 @@ class Deployment:
 
     # What it knows
 
+    @understood
     def never_materialized(self, assets: Collection[Parts]) -> list[Parts]:
         """Returns those of the assets that were never materialized."""
         keys = [{"path": list(parts)} for parts in assets]
@@ -291,6 +369,7 @@ class Deployment:
         made = {tuple(node["assetKey"]["path"]) for node in nodes if node["assetMaterializations"]}
         return [parts for parts in assets if parts not in made]
 
+    @understood
     def dynamic_keys(self, names: Iterable[str]) -> dict[str, list[str]]:
         """Returns the keys of dynamic definitions, by their names."""
         found: dict[str, list[str]] = {}

@@ -21,9 +21,11 @@ class DeployedProject(DagsterProject):
 
     Args:
         deployment: It is connected to when it is first asked.
+        is_linked: Whether this is a linked worktree.
     """
 
     deployment: Deployment = field(kw_only=True, repr=False, compare=False)
+    is_linked: bool = False
 
     def catalog(self, fresh: bool = False) -> Catalog:
         """Returns the asset graph of the deployment's code location.
@@ -58,7 +60,7 @@ class DeployedProject(DagsterProject):
         yield  # pragma: no cover
 
     def cancel(self, run_id: str) -> str | None:
-        """Ends a run; returns why it could not be ended, None if it was.
+        """Cancels a run; returns why it could not be ended, None if it was.
 
         Raises:
             DeploymentError: the deployment cannot be asked.
@@ -67,8 +69,11 @@ class DeployedProject(DagsterProject):
 
     @property
     def files(self) -> Files | None:
-        """Returns whose files the deployment reads, as configured."""
-        return self.options.files
+        """Returns whose files the deployment reads, as configured.
+
+        None in a linked worktree, too, where it reads the files of a working tree: that is another one.
+        """
+        return None if self.is_linked and self.options.files == "here" else self.options.files
 
     @property
     def commit(self) -> str | None:
@@ -77,6 +82,22 @@ class DeployedProject(DagsterProject):
         None, too, where it is not the commit's files that are read.
         """
         return self.deployment.location.commit if self.files == "commit" else None
+
+    def knows(self, run_ids: Sequence[str]) -> bool:
+        """Says whether the deployment has one of these runs.
+
+        Raises:
+            DeploymentError: it cannot be asked.
+        """
+        return bool(run_ids) and self.deployment.knows(run_ids)
+
+    def worry(self) -> str | None:
+        """Returns what is wrong with the deployment's daemon; None: nothing is.
+
+        Raises:
+            DeploymentError: it cannot be asked.
+        """
+        return self.deployment.worry()
 
     @property
     def shown(self) -> str:
@@ -103,8 +124,8 @@ class DeployedProject(DagsterProject):
             }
 
 
-def deployed(project: DagsterProject) -> DeployedProject:
+def deployed(project: DagsterProject, *, is_linked: bool) -> DeployedProject:
     """Returns the project as the deployment has it that its options name."""
     known = {one.name: getattr(project, one.name) for one in fields(DagsterProject)}
     deployment = Deployment(Server(project.options, project.environ), project.options.location)
-    return DeployedProject(**known, deployment=deployment)
+    return DeployedProject(**known, deployment=deployment, is_linked=is_linked)

@@ -113,8 +113,8 @@ class RemoteRun:
         """
         if parts not in self.selection if self.selection is not None else self.job not in jobs:
             return False
-        own = self.tags.get(PARTITION_TAG)
-        return own == partition or (partition is not None and RANGE_START_TAG in self.tags)
+        # What has no partitions is made whatever the run's partition is.
+        return partition is None or self.tags.get(PARTITION_TAG) == partition or RANGE_START_TAG in self.tags
 
 
 def launched(server: Server, launch: str) -> list[RemoteRun]:
@@ -125,6 +125,11 @@ def launched(server: Server, launch: str) -> list[RemoteRun]:
 def unfinished(server: Server) -> list[RemoteRun]:
     """Returns all runs of a deployment that have not ended."""
     return list(_listed(server, {"statuses": list(_UNFINISHED)}))
+
+
+def has_any(server: Server, run_ids: Iterable[str]) -> bool:
+    """Says whether the deployment has one of these runs."""
+    return next(_listed(server, {"runIds": list(run_ids)}), None) is not None
 
 
 def _listed(server: Server, wanted: Mapping[str, Any]) -> Iterator[RemoteRun]:
@@ -144,7 +149,7 @@ def _listed(server: Server, wanted: Mapping[str, Any]) -> Iterator[RemoteRun]:
                 {tag["key"]: tag["value"] for tag in one["tags"]},
                 None if not chosen else frozenset(tuple(key["path"]) for key in chosen),
             )
-        if len(found["results"]) < _PAGE:
+        if len(found["results"]) < _PAGE or found["results"][-1]["runId"] == cursor:
             return
         cursor = found["results"][-1]["runId"]
 
@@ -267,7 +272,7 @@ def _events(server: Server, run_id: str) -> Iterator[Document]:
                 f"{server.url} cannot tell of run {run_id[:8]}: {shown(found.get('message'))}"
             )
         yield from found["events"]
-        if not found["hasMore"]:
+        if not found["hasMore"] or found["cursor"] == cursor:
             return
         cursor = found["cursor"]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from raw_trigger.errors import DeploymentError, UnreachableError
@@ -15,9 +19,15 @@ from raw_trigger.model.project import DagsterOptions
 if TYPE_CHECKING:
     import httpx
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
 PATIENCE = 60.0
 """Seconds in which a webserver answers: it may have to load what it was not asked for before."""
 _CONNECT = 10.0
+_MOST = 1 << 28
+"""Bytes that an answer has at most: the graph of a hundred thousand assets has fewer."""
+_HEAD = 1 << 16
 _PLUS = (".dagster.cloud", ".dagster.plus")
 _PLUS_TOKEN = "DAGSTER_CLOUD_API_TOKEN"
 _PLUS_HEADER = "Dagster-Cloud-Api-Token"
@@ -34,7 +44,7 @@ class RefusedError(DeploymentError):
 
 
 class Server:
-    """Talks to the webserver of a deployment.
+    """Asks the webserver of a deployment.
 
     Args:
         options: Where it is and how to get in. The address of Dagster+ implies its header, the variable of
@@ -60,9 +70,14 @@ class Server:
         self._environ = environ
         self._transport = transport
         self._client: httpx.Client | None = None
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Returns the time by the webserver's clock, in seconds since 1970, as its last answer told it."""
+        return time.time() + self._ahead
 
     def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -89,6 +104,7 @@ class Server:
         """
         document = self._sent("/graphql", {"query": mutation, "variables": variables})
         problems = document.get("errors")
+        problems = problems if isinstance(problems, list) or not problems else [{"message": str(problems)}]
         if problems or not isinstance(document.get("data"), dict):
             told = [str(one.get("message")) for one in problems or () if isinstance(one, dict)]
             raise RefusedError(f"{self.url} refused what it was asked: {shown('; '.join(told) or document)}")
@@ -109,8 +125,14 @@ class Server:
         import httpx
 
         client = self._connected()
+        until = time.monotonic() + PATIENCE
         try:
-            answer = client.post(self.url + path, json=document)
+            with client.stream("POST", self.url + path, json=document) as answer:
+                body = bytearray()
+                for piece in answer.iter_bytes():
+                    body += piece
+                    if time.monotonic() > until or len(body) > _MOST:
+                        raise httpx.ReadTimeout("its answer does not end")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise UnreachableError(f"{self.url} cannot be reached: {_words(error)}", _AGAIN) from error
         except httpx.ProxyError as error:
@@ -123,7 +145,9 @@ class Server:
             raise DeploymentError(
                 f"{self.url} is no address: {error}", "write another dagster.url"
             ) from error
-        return self._read(answer)
+        with suppress(TypeError, ValueError):  # without a date, or with none that is one
+            self._ahead = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() - time.time()
+        return self._read(answer, bytes(body))
 
     def _connected(self) -> httpx.Client:
         if self._client is None:
@@ -163,7 +187,8 @@ class Server:
         is_bearer = self._header.lower() == "authorization" and " " not in token
         return f"Bearer {token}" if is_bearer else token
 
-    def _read(self, answer: httpx.Response) -> dict[str, Any]:
+    def _read(self, answer: httpx.Response, body: bytes) -> dict[str, Any]:
+        text = body[:_HEAD].decode("utf-8", "replace")
         code, reason = answer.status_code, answer.reason_phrase
         if code in _REFUSED:
             raise DeploymentError(f"{self.url} {self._lets_nobody_in()} ({code} {reason})", self._key_hint())
@@ -178,18 +203,20 @@ class Server:
                 f"{self.url} is not there at the moment ({code} {reason})", _AGAIN, arrived=True
             )
         try:
-            document = answer.json()
-        except ValueError:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
             document = None
         if isinstance(document, dict):
             return document
-        page = _page(answer)
+        page = _page(answer, text)
         if page is not None and not answer.is_client_error:
             raise DeploymentError(
                 f"{self.url} answers with a web page{page}, not as Dagster does",
                 self._key_hint("a login page? "),
             )
-        what = f"{code} {reason}: {shown(answer.text)}"
+        what = f"{code} {reason}: {shown(text)}"
+        if answer.is_server_error:
+            raise DeploymentError(f"{self.url} fails ({what})", "see the log of the webserver")
         raise DeploymentError(f"there is no Dagster webserver at {self.url} ({what})", "see dagster.url")
 
     def _lets_nobody_in(self) -> str:
@@ -199,6 +226,22 @@ class Server:
         if self._variable is None:
             return f"{beginning}name the variable that has a token in dagster.token_env"
         return f"{beginning}see whether the token is right and may launch runs, and the header {self._header}"
+
+
+def understood(ask: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Returns the function so that it raises an error where an answer is not one that Dagster gives."""
+
+    @functools.wraps(ask)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return ask(*args, **kwargs)
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise DeploymentError(
+                f"the deployment answers as no Dagster does ({type(error).__name__}: {shown(str(error))})",
+                "see dagster.url; Dagster 1.7 or later is needed there",
+            ) from error
+
+    return wrapper
 
 
 _AGAIN = "try again when it is there; nothing that is pending is lost"
@@ -225,10 +268,9 @@ def _words(error: Exception) -> str:
     return shown(str(error)) or type(error).__name__
 
 
-def _page(answer: httpx.Response) -> str | None:
+def _page(answer: httpx.Response, text: str) -> str | None:
     """The title of a web page, in brackets; None if the answer is none."""
-    is_page = "html" in answer.headers.get("content-type", "") or answer.text.lstrip()[:1] == "<"
-    if not is_page:
+    if "html" not in answer.headers.get("content-type", "") and text.lstrip()[:1] != "<":
         return None
-    title = _TITLE.search(answer.text)
+    title = _TITLE.search(text)
     return "" if title is None else f" ('{shown(unescape(title[1]))}')"

@@ -331,13 +331,15 @@ def summary(plan: Plan | None, outcome: Outcome) -> str:
             what = actions.get(one.target, "materialize")
             done["materialize" if what == "skip" else what] += 1
     counts = {s: sum(t.status == s for t in outcome.targets) for s in ("failed", "skipped", "submitted")}
+    canceled = sum(one.canceled for one in outcome.targets)
     said = [
         f"{done['materialize']} materialized" if done["materialize"] else "",
         f"{done['report']} reported" if done["report"] else "",
         f"{plural(done['launch'], 'job')} launched" if done["launch"] else "",
         f"{plural(done['delete-partition'], 'partition')} deleted" if done["delete-partition"] else "",
         f"{counts['submitted']} handed over" if counts["submitted"] else "",
-        f"{counts['failed']} failed" if counts["failed"] else "",
+        f"{counts['failed'] - canceled} failed" if counts["failed"] > canceled else "",
+        f"{canceled} canceled" if canceled else "",
         f"{counts['skipped']} skipped" if counts["skipped"] else "",
     ]
     return (

@@ -146,7 +146,7 @@ def open_place(
         # Imported here: most projects have no deployment.
         from raw_trigger.remote.project import deployed
 
-        project = deployed(project)
+        project = deployed(project, is_linked=repo.worktree_name is not None)
     own = config.environment or _own_local(repo, config, project)
     if config.folder:
         name = folder_name(config.folder)

@@ -333,6 +333,7 @@ def test_github_for_a_deployment(repo: Repo, configured: bool) -> None:
     assert subprocess.run([sys.executable, "-m", "check_jsonschema", *schema], check=False).returncode == 0
     advice = "launcher: graphql\ndagster: {url: https://…, token_env: DAGSTER_TOKEN, files: commit}\n"
     assert (advice in done.stdout) == (not configured)
+    assert ("say `token_env: DAGSTER_TOKEN`" in done.stdout) == configured
     assert (repo.top / "raw-trigger.yaml").read_text().endswith("ci:\n  environments: {production: [main]}\n")
 
 

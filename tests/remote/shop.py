@@ -45,6 +45,11 @@ def b(context):
     context.add_output_metadata(COMMIT)
 
 
+@dg.asset
+def pair(context):
+    read(context, "pair/x.csv", "pair/y.csv")
+
+
 @dg.asset(deps=[a])
 def child(context):
     read(context)
@@ -115,7 +120,7 @@ def nightly():
 
 
 defs = dg.Definitions(
-    assets=[a, b, child, checked, part, dyn, daily, ranged, both, under, dg.AssetSpec("ext")],
+    assets=[a, b, pair, child, checked, part, dyn, daily, ranged, both, under, dg.AssetSpec("ext")],
     asset_checks=[no_zero],
     jobs=[nightly],
     executor=dg.in_process_executor,

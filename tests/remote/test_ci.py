@@ -111,7 +111,9 @@ def test_what_the_deployment_does_not_hold_waits(runner: Runner) -> None:
     shop.git("push", "-q", "origin", "main")
     done = runner.job()
     assert done.returncode == 1
-    assert f"the deployment holds commit {held[:12]}, where it is another one: deploy this one" in done.stdout
+    assert (
+        f"the deployment holds commit {held[:12]}, with another version of it: deploy this one" in done.stdout
+    )
     assert (shop.made(), runner.recorded("data/1_raw/a.csv")) == ([], None)
     shop.deploy()
     assert runner.job().returncode == 0

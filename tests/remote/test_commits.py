@@ -89,7 +89,7 @@ def test_a_commit_is_deployed_and_then_made(deployed: Deployed) -> None:
     shop.raw({"a.csv": "1\n"})
     assert shop.waits() == {"a.csv": "it is not committed, and the deployment reads commits"}
     commit = shop.commit_raw({})
-    why = f"the deployment holds commit {before[:12]}, where it is another one: deploy this one"
+    why = f"the deployment holds commit {before[:12]}, with another version of it: deploy this one"
     assert shop.waits() == {"a.csv": why}
     done = shop.tool("run", "--wait")
     assert (done.returncode, shop.made()) == (1, [])

@@ -140,8 +140,8 @@ def test_another_header(shop: Shop, deployment: Deployment) -> None:
         ),
         (
             {"location": "other"},
-            "raw-trigger: raw-trigger.yaml:8:26: asset 'b' is not in the code location 'other' of URL\n"
-            "raw-trigger.yaml:9:32: asset 'checked' is not in the code location 'other' of URL\n",
+            "raw-trigger: raw-trigger.yaml:9:26: asset 'b' is not in the code location 'other' of URL\n"
+            "raw-trigger.yaml:10:32: asset 'checked' is not in the code location 'other' of URL\n",
         ),
     ],
 )
@@ -161,14 +161,43 @@ def test_one_key_in_two_locations(shop: Shop) -> None:
     assert shop.made() == ["a"]
 
 
-def test_an_answer_that_is_cut_off(guarded: Shop, manners: Proxy, deployment: Deployment) -> None:
+@pytest.mark.parametrize("mode", ["cut", "late", "garbled", "empty"])
+def test_an_answer_that_is_lost(guarded: Shop, manners: Proxy, deployment: Deployment, mode: str) -> None:
     """The run is there all the same: it is found by its tags, and not asked for again."""
-    manners.mode, before = "cut", len(deployment.runs())
+    manners.mode, before = mode, len(deployment.runs())
     done = guarded.tool("run", "--wait", **TOKEN)
     assert done.returncode == 0, done.stderr
     assert len(deployment.runs()) == before + 1
     manners.mode = "ok"
     assert guarded.tool("diff", "--exit-code", **TOKEN).returncode == 0
+
+
+def test_a_report_that_nobody_heard(guarded: Shop, manners: Proxy) -> None:
+    guarded.raw({"a.csv": None, "ext.csv": "1\n"})
+    manners.mode = "deaf"
+    told = {one["asset"]: one for one in guarded.asked("run", "--wait", **TOKEN)["outcome"]["targets"]}
+    assert (told["ext"]["status"], told["under"]["status"]) == ("failed", "skipped")
+    assert "was told of ext, and does not know it" in told["ext"]["error"]
+    manners.mode = "ok"
+    assert guarded.tool("run", "--wait", **TOKEN).returncode == 0
+    assert guarded.tool("diff", "--exit-code", **TOKEN).returncode == 0
+
+
+def test_another_address_of_the_same_deployment(shop: Shop, deployment: Deployment) -> None:
+    """It is known by the runs that it has made."""
+    shop.raw({"a.csv": "1\n"})
+    with proxy(deployment.url) as moved:
+        shop.configure(url=moved.url)
+        done = shop.tool("diff")
+        assert done.returncode == 3
+        assert "mend dagster.url, or give this deployment an --environment of its own" in done.stderr
+        shop.configure()
+        assert shop.tool("run", "--wait").returncode == 0
+        shop.configure(url=moved.url)
+        assert shop.tool("diff", "--exit-code").returncode == 0
+        shop.raw({"a.csv": "2\n"})
+        assert shop.tool("run", "--wait").returncode == 0
+        assert shop.git("show", "refs/raw-trigger/deployment:.raw-trigger/instance") == moved.url
 
 
 def test_a_deployment_that_refuses(guarded: Shop, manners: Proxy) -> None:

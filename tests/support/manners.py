@@ -18,8 +18,10 @@ class Proxy:
 
     Attributes:
         mode: How it behaves: ``ok``; an HTTP status such as ``401`` or ``503``; ``login`` (leads to
-            ``elsewhere``), ``page`` (answers with a web page), ``cut`` (passes a launch on and gives no answer),
-            ``lost`` (gives no answer at all), ``broken`` (passes on all but launches, which it answers with 500).
+            ``elsewhere``), ``page`` (answers with a web page), ``lost`` (gives no answer at all), ``broken`` (passes
+            on all but launches, which it answers with 500), ``deaf`` (passes on all but reports, which it answers
+            with an empty document). What passes a launch on, and answers otherwise: ``cut`` (not at all), ``late``
+            (a page, 524), ``garbled`` (half of it), ``empty`` (no data).
         token: What the header has to have; None: nothing.
         header: The header's name.
         seen: The headers of all requests.
@@ -67,12 +69,16 @@ class Proxy:
             request.close_connection = True
         elif self.mode == "broken" and launches:
             reply(request, 500, b'{"errors": [{"message": "the launcher is on fire"}]}')
+        elif self.mode == "deaf" and "/report_asset_" in request.path:
+            reply(request, 200, b"{}")
         else:
             found = self.passed_on(request, body)
+            instead = {"late": (524, PAGE, "text/html"), "empty": (200, b'{"data": {}}', "application/json")}
+            instead["garbled"] = (200, found[1][: len(found[1]) // 2], found[2])
             if self.mode == "cut" and launches:
                 request.close_connection = True
             else:
-                reply(request, *found)
+                reply(request, *(instead.get(self.mode, found) if launches else found))
 
     def passed_on(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, str]:
         headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}

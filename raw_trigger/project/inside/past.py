@@ -99,7 +99,12 @@ class PastRun:
                 for (key, _), event in made.items()
             ],
             "failed_checks": [
-                {"asset": list(key.path), "check": name, "message": self.told.get((key, name))}
+                {
+                    "asset": list(key.path),
+                    "check": name,
+                    "message": self.told.get((key, name)),
+                    "evaluated": (key, name) in self.told,
+                }
                 for key, name in bad
             ],
             "cut_off": [list(key.path) for key in cut - whole],

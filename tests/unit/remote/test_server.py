@@ -92,7 +92,7 @@ def told(answer: httpx.Response | Callable[[httpx.Request], httpx.Response]) -> 
         (httpx.Response(200, text="<html>"), "https://x answers with a web page, not as Dagster does"),
         (
             httpx.Response(500, text="x" * 999),
-            "there is no Dagster webserver at https://x (500 Internal Server Error: ",
+            "https://x fails (500 Internal Server Error: ",
         ),
         (httpx.Response(200, content=b"\xff\xfe{"), "there is no Dagster webserver at https://x (200 OK: "),
     ],
