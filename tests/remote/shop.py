@@ -119,9 +119,17 @@ def nightly():
     work()
 
 
+SENSORS = []
+if "SENSOR" in os.environ:
+    from raw_trigger.automation import build_raw_sensor
+
+    running = dg.DefaultSensorStatus.RUNNING
+    SENSORS = [build_raw_sensor(project=SHOP, settle=0, minimum_interval_seconds=2, default_status=running)]
+
 defs = dg.Definitions(
     assets=[a, b, pair, child, checked, part, dyn, daily, ranged, both, under, dg.AssetSpec("ext")],
     asset_checks=[no_zero],
     jobs=[nightly],
+    sensors=SENSORS,
     executor=dg.in_process_executor,
 )
