@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from raw_trigger.errors import DeploymentError, UnreachableError
-from raw_trigger.mapping.partitions import PartitionKeys
-from raw_trigger.model.assets import Asset, Catalog, PartitionMapping
-from raw_trigger.planning.downstream import ALL, inferred, partitions_below
+from raw_trigger.model.assets import Catalog
 from raw_trigger.project.catalog import decode
+from raw_trigger.remote.mappings import with_mappings
 from raw_trigger.remote.partitions import definition_of
 from raw_trigger.remote.server import Server, shown
 
@@ -46,12 +43,7 @@ _FEW = """first: partitionKeyConnection(limit: 2, ascending: true) { results }
 _BY_DIMENSION = (
     "assetNodes(group: $g%d, assetKeys: $k%d) { dimensions: partitionKeysByDimension { name partitionKeys } }"
 )
-_PREVIEW = (
-    "assetBackfillPreview(params: $p%d) {"
-    " assetKey { path } partitions { partitionKeys ranges { start end } } }"
-)
 _SUBSET = "query($job: PipelineSelector!) { pipelineOrError(params: $job) { __typename } }"
-_OFFSETS = re.compile(r"offsetted by (-?\d+) and (-?\d+) partitions")
 _AT_ONCE = 100
 """Questions that one request asks."""
 _MOST_VALUES = 50
@@ -195,7 +187,6 @@ def _catalog(
     together = _made_together(server, location, nodes)
     assets = []
     for parts, (_, node) in sorted(nodes.items()):
-        policy = node["backfillPolicy"]
         assets.append(
             {
                 "key": list(parts),
@@ -208,11 +199,7 @@ def _catalog(
                 "metadata": [[one["label"], text] for one in node["metadataEntries"] for text in _texts(one)],
                 "checks": [one["name"] for one in node["assetChecksOrError"].get("checks", ())],
                 "mappings": [],
-                "per_run": (policy["maxPartitionsPerRun"] or 0)
-                if policy is not None and policy["policyType"] == "SINGLE_RUN"
-                else 1
-                if policy is None
-                else policy["maxPartitionsPerRun"] or 1,
+                "per_run": _per_run(node["backfillPolicy"]),
                 "needs_config": bool((node["configField"] or {}).get("isRequired")),
             }
         )
@@ -226,7 +213,15 @@ def _catalog(
     }
     place = f"the code location '{location}' of {server.url}"
     catalog = replace(decode(document, fresh=True), place=place)
-    return replace(catalog, assets={**catalog.assets, **_with_mappings(server, catalog, nodes)})
+    dependencies = {"/".join(parts): node["dependencies"] for parts, (_, node) in nodes.items()}
+    return replace(catalog, assets={**catalog.assets, **with_mappings(server, catalog, dependencies)})
+
+
+def _per_run(policy: Document | None) -> int:
+    """How many partitions one run may make; 0: any number."""
+    if policy is None or policy["policyType"] == "MULTI_RUN":
+        return int((policy or {}).get("maxPartitionsPerRun") or 1)
+    return 0
 
 
 def _definitions(
@@ -329,123 +324,6 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
             yield from _strings(one)
-
-
-# Partition mappings
-
-
-def _with_mappings(
-    server: Server, catalog: Catalog, nodes: Mapping[tuple[str, ...], tuple[str, Document]]
-) -> dict[str, Asset]:
-    """The assets whose partitions are made from those of others, with how.
-
-    Of a mapping without settings (all partitions, the last one) the webserver tells nothing, as if Dagster
-    inferred it. So it is asked what it would make of one partition. An asset without partitions is made
-    whatever the partition was.
-    """
-    told: dict[str, dict[str, PartitionMapping]] = {}
-    open_yet: list[tuple[Asset, Asset]] = []
-    for parts, (_, node) in nodes.items():
-        child = catalog.assets["/".join(parts)]
-        for one in node["dependencies"]:
-            parent = catalog.assets.get("/".join(one["asset"]["assetKey"]["path"]))
-            if parent is None or parent.partitions is None:
-                continue
-            how = None if one["partitionMapping"] is None else _mapping(one["partitionMapping"])
-            if how is not None:
-                told.setdefault(child.key, {})[parent.key] = how
-            elif child.partitions is not None and parent.kind == child.kind == "materializable":
-                open_yet.append((parent, child))
-    for (parent, child), how in zip(open_yet, _tried(server, open_yet), strict=True):
-        told.setdefault(child.key, {})[parent.key] = how
-    return {
-        key: replace(catalog.assets[key], mappings=tuple(sorted(found.items(), key=lambda one: one[0])))
-        for key, found in told.items()
-    }
-
-
-def _mapping(told: Document) -> PartitionMapping | None:
-    """A mapping that has settings; None: what the deployment makes of it has to be seen."""
-    kind, words = told["className"], told["description"]
-    try:
-        if kind == "TimeWindowPartitionMapping":
-            offsets = _OFFSETS.search(words)
-            start, end = (0, 0) if offsets is None else map(int, offsets.groups())
-            return PartitionMapping("time", start_offset=start, end_offset=end)
-        if kind == "SpecificPartitionsPartitionMapping":
-            keys = ast.literal_eval(words[words.index("[") :])
-            return PartitionMapping("specific", keys=tuple(map(str, keys)))
-        if kind == "StaticPartitionMapping":
-            pairs = ast.literal_eval(words[words.index("{") :])
-            every = (
-                (up, (down,) if isinstance(down, str) else tuple(sorted(down))) for up, down in pairs.items()
-            )
-            return PartitionMapping("static", pairs=tuple(every))
-    except (ValueError, SyntaxError, TypeError, AttributeError):
-        return None
-    return None
-
-
-def _tried(server: Server, edges: Iterable[tuple[Asset, Asset]]) -> Iterator[PartitionMapping]:
-    """How the children are made from partitions of their parents, as far as one example of each tells."""
-    keys = PartitionKeys(time.time())
-    rest = iter(edges)
-    while chunk := list(islice(rest, _AT_ONCE)):
-        examples = [_example(parent, keys) for parent, _ in chunk]
-        declared, questions = list[str](), list[str]()
-        variables: Document = {}
-        for n, ((parent, child), example) in enumerate(zip(chunk, examples, strict=True)):
-            if example is not None:
-                declared.append(f"$p{n}: AssetBackfillPreviewParams!")
-                questions.append(f"a{n}: {_PREVIEW % n}")
-                selection = [{"path": list(one.parts)} for one in (parent, child)]
-                variables[f"p{n}"] = {"partitionNames": [example], "assetSelection": selection}
-        answer: Mapping[str, Any] = {}
-        if questions:
-            answer = server.ask(f"query({', '.join(declared)}) {{ {' '.join(questions)} }}", **variables)
-        for n, ((parent, child), example) in enumerate(zip(chunk, examples, strict=True)):
-            seen = None if example is None else _seen(answer[f"a{n}"], child)
-            yield _that_fits(parent, child, example, seen, keys)
-
-
-def _example(parent: Asset, keys: PartitionKeys) -> str | None:
-    assert parent.partitions is not None
-    every = keys.every(parent.partitions)
-    return None if every is None else next(iter(every), None)
-
-
-def _seen(preview: Iterable[Document], child: Asset) -> tuple[frozenset[str] | None, bool]:
-    """The partitions of a child that would be made, and whether these are ranges' first and last ones.
-
-    None: nothing of it would be made.
-    """
-    for one in preview:
-        if tuple(one["assetKey"]["path"]) == child.parts:
-            told = one["partitions"] or {"ranges": None, "partitionKeys": ()}
-            if told["ranges"] is None:
-                return frozenset(told["partitionKeys"] or ()), False
-            return frozenset(end for each in told["ranges"] for end in (each["start"], each["end"])), True
-    return None, False
-
-
-def _that_fits(
-    parent: Asset,
-    child: Asset,
-    example: str | None,
-    seen: tuple[frozenset[str] | None, bool] | None,
-    keys: PartitionKeys,
-) -> PartitionMapping:
-    for how in (inferred(parent.partitions, child.partitions), ALL, PartitionMapping("last")):
-        if example is None or seen is None:
-            break
-        below = partitions_below(parent, replace(child, mappings=((parent.key, how),)), example, keys)
-        if below.unknown is not None:
-            continue
-        expected = [one for one in below.partitions if one is not None]
-        ends = {expected[0], expected[-1]} if seen[1] and expected else set(expected)
-        if ends == (seen[0] or set()) and (seen[0] is None) == (not below.partitions):
-            return how
-    return PartitionMapping("other", name="the deployment")
 
 
 # The commit
