@@ -92,7 +92,10 @@ def run_hook(
     if action != "notify" and workspace.config.launcher == "graphql":
         later = _later(workspace, event)
         if later is not None:
-            if event.name != "pre-commit" and planner.detect(event.base, event.desired, event.pushed).changes:
+            is_said = (
+                workspace.config.dagster.files == "commit" and event.name == "pre-commit"
+            )  # by post-commit
+            if not is_said and planner.detect(event.base, event.desired, event.pushed).changes:
                 listener.say(f"{event.name}: {later}")
             return HookResult(event)
     # Before the record is read: a background process may be about to change it.

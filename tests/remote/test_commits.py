@@ -214,3 +214,17 @@ def test_a_deletion(deployed: Deployed) -> None:
     (shop.clone / ROOT / "pair/y.csv").unlink(missing_ok=True)
     assert shop.tool("run", "--wait").returncode == 0
     assert (shop.made(), shop.pending()) == (["a", "a"], [])
+
+
+def test_a_hook_cannot_ask_for_what_is_not_deployed(deployed: Deployed) -> None:
+    shop = deployed
+    assert shop.tool("install").returncode == 0
+    shop.raw({"a.csv": "1\n"})
+    shop.git("add", "-A")
+    done = shop.try_git("commit", "-m", "two")
+    told = [line for line in done.stderr.splitlines() if line.startswith("raw-trigger")]
+    assert told == [
+        "raw-trigger: post-commit: the deployment makes it when it holds this commit: `raw-trigger run` asks for it "
+        "then, or CI"
+    ]
+    assert (done.returncode, shop.made()) == (0, [])

@@ -205,6 +205,7 @@ def test_hooks_leave_it_to_later_ones(shop: Shop) -> None:
     shop.git("add", "-A")
     done = shop.try_git("commit", "-m", "two")
     assert done.returncode == 0
+    assert "pre-commit: nothing is refused, the deployment is asked afterwards" in done.stderr
     assert "1 handed over" in done.stderr + done.stdout
     assert shop.tool("wait").returncode == 1
     shop.raw({"a.csv": "2\n"})
