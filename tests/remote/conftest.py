@@ -108,24 +108,29 @@ class Shop(Repo):
         return sorted(one["target"] for one in new)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the deployment of a module reads: ``work`` has the raw files."""
+    """What the deployment of these tests reads: the folders ``work`` beside the definitions have the raw files."""
     folder = tmp_path_factory.mktemp("ground")
-    (folder / "work").mkdir()
-    shutil.copyfile(CODE, folder / "definitions.py")
+    for place in (folder, folder / "deployed"):
+        (place / "work").mkdir(parents=True)
+        shutil.copyfile(CODE, place / "definitions.py")
     (folder / "other.py").write_text(OTHER)
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deployment(ground: Path, new_home: Callable[[Path], Path]) -> Iterator[Deployment]:
     """A webserver whose runs begin at once."""
     home = new_home(ground / "home")
     (home / "dagster.yaml").write_text(AT_ONCE)
-    locations = {"shop": ground / "definitions.py", "other": ground / "other.py"}
-    environ = {"SHOP": str(ground / "work"), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    found = Deployment(home, locations, environ=environ)
+    locations = {
+        "shop": ground / "definitions.py",
+        "other": ground / "other.py",
+        "deployed": ground / "deployed/definitions.py",
+        "graph": CODE.with_name("graph.py"),
+    }
+    found = Deployment(home, locations, environ={"DAGSTER_DISABLE_TELEMETRY": "1"})
     found.start("webserver")
     yield found
     found.stop()

@@ -1,4 +1,4 @@
-"""The definitions of the deployments in these tests; ``$SHOP`` is the folder with the raw files."""
+"""The definitions of the deployments in these tests; ``work`` beside it, or ``$SHOP``, has the raw files."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import time
 
 import dagster as dg
 
-SHOP = pathlib.Path(os.environ["SHOP"])
+SHOP = pathlib.Path(os.environ.get("SHOP") or pathlib.Path(__file__).parent / "work")
 RAW = SHOP / "data/1_raw"
 DEPLOYED = SHOP / "../commit"
 COMMIT = {"raw_commit": DEPLOYED.read_text()} if DEPLOYED.exists() else {}

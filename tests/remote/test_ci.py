@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.remote.conftest import RULES
-from tests.remote.test_commits import Deployed, deployed, remote
+from tests.remote.test_commits import Deployed, deployed
 
-__all__ = ["deployed", "remote"]
+__all__ = ["deployed"]
 
 
 class Runner:
@@ -60,7 +60,9 @@ class Runner:
 @pytest.fixture
 def runner(deployed: Deployed, tmp_path: Path) -> Runner:
     found = Runner(deployed, tmp_path)
-    deployed.configure(RULES, location=None, files="commit", ci={"environments": {"production": ["main"]}})
+    deployed.configure(
+        RULES, location="deployed", files="commit", ci={"environments": {"production": ["main"]}}
+    )
     found.push({})
     return found
 
@@ -75,6 +77,7 @@ def test_one_job(runner: Runner) -> None:
     assert runner.shop.made() == []
 
 
+@pytest.mark.soak
 def test_what_fails_stays_pending_and_fails_the_job(runner: Runner) -> None:
     runner.push({"a.csv": "bad\n", "b.csv": "1\n"})
     done = runner.job()
@@ -87,10 +90,11 @@ def test_what_fails_stays_pending_and_fails_the_job(runner: Runner) -> None:
     assert runner.shop.made() == ["a"]
 
 
+@pytest.mark.soak
 def test_the_jobs_of_the_workflow(runner: Runner, tmp_path: Path) -> None:
     """Only the one that materializes asks the deployment: the first and the last have no token."""
     environments = {"environments": {"production": ["main"]}}
-    runner.shop.configure(RULES, location=None, files="commit", token_env="TOKEN", ci=environments)
+    runner.shop.configure(RULES, location="deployed", files="commit", token_env="TOKEN", ci=environments)
     runner.push({"a.csv": "1\n", "part/x.csv": "1\n"})
     plan, results = tmp_path / "plan.json", tmp_path / "results"
     first = runner.job("--mode", "plan", "--no-catalog", "--matrix", "1", "--plan-file", str(plan))
@@ -104,6 +108,7 @@ def test_the_jobs_of_the_workflow(runner: Runner, tmp_path: Path) -> None:
     assert runner.recorded("data/1_raw/part/x.csv") == "1\n"
 
 
+@pytest.mark.soak
 def test_what_the_deployment_does_not_hold_waits(runner: Runner) -> None:
     shop = runner.shop
     held = shop.git("rev-parse", "HEAD")
@@ -121,7 +126,9 @@ def test_what_the_deployment_does_not_hold_waits(runner: Runner) -> None:
 
 
 def test_a_disk_that_is_thrown_away(runner: Runner) -> None:
-    runner.shop.configure(RULES, location=None, files="here", ci={"environments": {"production": ["main"]}})
+    runner.shop.configure(
+        RULES, location="deployed", files="here", ci={"environments": {"production": ["main"]}}
+    )
     runner.push({"a.csv": "1\n"})
     done = runner.job()
     assert done.returncode == 2

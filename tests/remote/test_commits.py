@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.remote.conftest import CODE, ROOT, RULES, Shop
-from tests.support.deployment import AT_ONCE, Deployment
+from tests.remote.conftest import ROOT, RULES, Shop
+from tests.support.deployment import Deployment
 from tests.support.forks import Program
 
-RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "shop") { __typename } }'
+RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "deployed") { __typename } }'
 
 
 class Deployed(Shop):
@@ -21,7 +21,7 @@ class Deployed(Shop):
 
     @property
     def clone(self) -> Path:
-        return self.top.parent / "clone"
+        return self.top.parent / "work"
 
     def deploy(self, revision: str = "HEAD", told: str | None = None) -> str:
         """Put a commit into the place of what the deployment has.
@@ -52,28 +52,13 @@ class Deployed(Shop):
         }
 
 
-@pytest.fixture(scope="module")
-def remote(
-    tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]
-) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("remote")
-    home = new_home(folder / "home")
-    (home / "dagster.yaml").write_text(AT_ONCE)
-    shutil.copyfile(CODE, folder / "definitions.py")
-    (folder / "clone").mkdir()
-    found = Deployment(home, {"shop": folder / "definitions.py"}, environ={"SHOP": str(folder / "clone")})
-    found.start("webserver")
-    yield found
-    found.stop()
-
-
 @pytest.fixture
-def deployed(remote: Deployment, program: Program) -> Iterator[Deployed]:
-    folder = remote.home.parent
-    found = Deployed(folder / "work", program, remote)
+def deployed(ground: Path, deployment: Deployment, program: Program) -> Iterator[Deployed]:
+    folder = ground / "deployed"
+    found = Deployed(folder / "repo", program, deployment)
     found.top.mkdir()
     found.git("init", "-q", "-b", "main")
-    found.configure(RULES, location=None, files="commit")
+    found.configure(RULES, location="deployed", files="commit")
     found.commit_raw({"keep.txt": "1"}, "one")
     found.deploy()
     done = found.tool("adopt")
@@ -107,10 +92,11 @@ def test_a_commit_is_deployed_and_then_made(deployed: Deployed) -> None:
     assert shop.tool("diff", "--exit-code").returncode == 0
 
 
+@pytest.mark.soak
 def test_what_is_made_is_what_the_commit_has(deployed: Deployed) -> None:
     """Also where the same asset has another file that is edited, or deleted, here."""
     shop = deployed
-    shop.configure('{path: "pair/*.csv", asset: a}', location=None, files="commit")
+    shop.configure('{path: "pair/*.csv", asset: a}', location="deployed", files="commit")
     shop.commit_raw({"pair/x.csv": "1\n", "pair/y.csv": "1\n"})
     shop.deploy()
     assert shop.tool("adopt").returncode == 0
@@ -123,6 +109,7 @@ def test_what_is_made_is_what_the_commit_has(deployed: Deployed) -> None:
     assert shop.waits() == {"pair/y.csv": "it is not committed, and the deployment reads commits"}
 
 
+@pytest.mark.soak
 def test_another_commit_with_the_same_files(deployed: Deployed) -> None:
     shop = deployed
     shop.commit_raw({"a.csv": "1\n"})
@@ -134,6 +121,7 @@ def test_another_commit_with_the_same_files(deployed: Deployed) -> None:
     assert shop.tool("diff", "--exit-code").returncode == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("wait", [True, False])
 def test_replaced_while_it_is_made(deployed: Deployed, wait: bool) -> None:
     """Nobody knows which of the two the run has read."""
@@ -159,6 +147,7 @@ def test_replaced_while_it_is_made(deployed: Deployed, wait: bool) -> None:
     assert shop.pending() == []
 
 
+@pytest.mark.soak
 def test_what_is_made_tells_its_commit(deployed: Deployed) -> None:
     """Then it is known, whatever has taken the place of the deployment since; for all that the run has made."""
     shop = deployed
@@ -193,6 +182,7 @@ def test_a_commit_that_is_none(deployed: Deployed, told: str, reason: str) -> No
     assert shop.made() == []
 
 
+@pytest.mark.soak
 def test_a_shortened_name(deployed: Deployed) -> None:
     shop = deployed
     commit = shop.commit_raw({"a.csv": "1\n", "b.csv": "1\n"})
@@ -201,9 +191,10 @@ def test_a_shortened_name(deployed: Deployed) -> None:
     assert shop.pending() == []
 
 
+@pytest.mark.soak
 def test_a_deletion(deployed: Deployed) -> None:
     shop = deployed
-    shop.configure('{path: "pair/*.csv", asset: a}', location=None, files="commit")
+    shop.configure('{path: "pair/*.csv", asset: a}', location="deployed", files="commit")
     shop.commit_raw({"pair/x.csv": "1\n", "pair/y.csv": "1\n"})
     shop.deploy()
     assert shop.tool("run", "--wait").returncode == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,26 +17,22 @@ from raw_trigger.planning.downstream import partitions_below
 from raw_trigger.project import DagsterProject
 from raw_trigger.remote.graph import Location, read_location
 from raw_trigger.remote.server import Server
-from tests.support.deployment import AT_ONCE, Deployment
+from tests.support.deployment import Deployment
 
 FILE = Path(__file__).with_name("graph.py")
 
 
 @pytest.fixture(scope="module")
 def known(
-    tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]
+    tmp_path_factory: pytest.TempPathFactory, deployment: Deployment
 ) -> Iterator[tuple[Catalog, Location]]:
     """What the project tells, and what a webserver does."""
     folder = tmp_path_factory.mktemp("graph")
-    home = new_home(folder / "home")
-    (home / "dagster.yaml").write_text(AT_ONCE)
-    options = DagsterOptions(python_file=(str(FILE),), python=sys.executable, home=str(home))
-    project = DagsterProject(folder, options, home, folder / "cache", folder, {})
-    deployment = Deployment(home, {"graph": FILE})
-    deployment.start("webserver")
+    (folder / "home").mkdir()
+    options = DagsterOptions(python_file=(str(FILE),), python=sys.executable, home=str(folder / "home"))
+    project = DagsterProject(folder, options, folder / "home", folder / "cache", folder, {})
     with closing(Server(DagsterOptions(url=deployment.url), {})) as server:
-        yield project.catalog(), read_location(server, None)
-    deployment.stop()
+        yield project.catalog(), read_location(server, "graph")
 
 
 def test_the_assets(known: tuple[Catalog, Location]) -> None:

@@ -54,6 +54,7 @@ def test_handed_over_and_waited_for(shop: Shop) -> None:
     assert (newest["status"], newest["face"]) == ("success", "cli")
 
 
+@pytest.mark.soak
 def test_interrupted_while_it_waits(shop: Shop) -> None:
     shop.raw({"a.csv": "held\n"})
     running = shop.start("run", "--wait")
@@ -79,6 +80,7 @@ def test_killed_while_it_waits(shop: Shop) -> None:
     assert shop.made() == []
 
 
+@pytest.mark.soak
 def test_what_fails_is_told_by_who_waits(shop: Shop) -> None:
     shop.raw({"a.csv": "bad\n", "checked.csv": "0\n"})
     assert shop.tool("run").returncode == 0
@@ -94,6 +96,7 @@ def test_what_fails_is_told_by_who_waits(shop: Shop) -> None:
     assert shop.pending() == ["a", "checked"]
 
 
+@pytest.mark.soak
 def test_edited_while_it_is_queued(shop: Shop) -> None:
     """What the run reads is another content than what it was launched for: nobody knows which."""
     shop.raw({"a.csv": "held\n"})
@@ -107,6 +110,7 @@ def test_edited_while_it_is_queued(shop: Shop) -> None:
     assert shop.pending() == ["a"]
 
 
+@pytest.mark.soak
 def test_canceled_on_its_page(shop: Shop) -> None:
     shop.raw({"a.csv": "held\n"})
     assert shop.tool("run").returncode == 0
@@ -131,6 +135,7 @@ def test_canceled_from_here(shop: Shop) -> None:
     assert shop.tool("cancel").stdout == "Nothing is under way for 'deployment'.\n"
 
 
+@pytest.mark.soak
 def test_somebody_else_makes_it_since(shop: Shop) -> None:
     """Two clients: what the other one made came last, and nobody here knows from what."""
     shop.raw({"a.csv": "1\n"})
@@ -145,6 +150,7 @@ def test_somebody_else_makes_it_since(shop: Shop) -> None:
     assert shop.pending() == []
 
 
+@pytest.mark.soak
 def test_somebody_else_is_making_it(shop: Shop) -> None:
     shop.raw({"a.csv": "held\n"})
     other = launched(shop.deployment, "a")
@@ -161,6 +167,7 @@ def test_somebody_else_is_making_it(shop: Shop) -> None:
     assert shop.pending() == []
 
 
+@pytest.mark.soak
 def test_two_clients_at_once(shop: Shop) -> None:
     """Of one repository: the second one finds it in flight."""
     shop.raw({"a.csv": "slow\n", "b.csv": "1\n"})
@@ -170,6 +177,7 @@ def test_two_clients_at_once(shop: Shop) -> None:
     assert shop.pending() == []
 
 
+@pytest.mark.soak
 def test_two_clones_at_once(shop: Shop, tmp_path: Path) -> None:
     """Each has a record of its own: it costs double work, and no record is wrong."""
     shop.raw({"a.csv": "slow\n"})
@@ -214,6 +222,7 @@ def test_hooks_leave_it_to_later_ones(shop: Shop) -> None:
     assert shop.made() == ["a", "a"]
 
 
+@pytest.mark.soak
 def test_a_page_makes_it_with_a_partition_of_something_else(shop: Shop) -> None:
     """What has no partitions is made by such a run too."""
     shop.raw({"a.csv": "held\n", "part/x.csv": "1\n"})
@@ -226,7 +235,7 @@ def test_a_page_makes_it_with_a_partition_of_something_else(shop: Shop) -> None:
     assert shop.pending() == []
 
 
-@pytest.mark.parametrize("back", [True, False])
+@pytest.mark.parametrize("back", [pytest.param(True, marks=pytest.mark.soak), False])
 def test_a_folder_that_is_exchanged_while_it_is_made(shop: Shop, back: bool) -> None:
     """Its files are as old as they were, and the run may have read the others."""
     shop.configure('{path: "pair/*.csv", asset: pair}\n{path: "*/**", ignore: true}')
@@ -263,12 +272,13 @@ def test_a_linked_worktree_is_not_what_it_reads(shop: Shop, tmp_path: Path) -> N
 def queued(shop: Shop, tmp_path: Path, new_home: Callable[[Path], Path]) -> Iterator[Deployment]:
     """A deployment whose runs are queued, and whose daemon is away."""
     home = new_home(tmp_path / "queued" / "home")
-    found = Deployment(home, {"shop": shop.top.parent / "definitions.py"}, environ={"SHOP": str(shop.top)})
+    found = Deployment(home, {"shop": shop.top.parent / "definitions.py"})
     found.start("webserver")
     yield found
     found.stop()
 
 
+@pytest.mark.soak
 def test_a_daemon_that_is_away(shop: Shop, queued: Deployment) -> None:
     """Its runs would be queued for ever."""
     shop.configure(url=queued.url, location=None)

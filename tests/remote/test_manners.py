@@ -57,7 +57,7 @@ def recorded(shop: Shop) -> str:
         ),
     ],
 )
-@pytest.mark.parametrize("command", ["diff", "run"])
+@pytest.mark.parametrize("command", ["diff", pytest.param("run", marks=pytest.mark.soak)])
 def test_an_answer_that_is_none(guarded: Shop, manners: Proxy, command: str, mode: str, message: str) -> None:
     before = recorded(guarded)
     with proxy("http://127.0.0.1:1") as other:
@@ -131,12 +131,12 @@ def test_another_header(shop: Shop, deployment: Deployment) -> None:
     [
         (
             {"location": "shup"},
-            "URL has no code location 'shup'; it has other, shop\n"
+            "URL has no code location 'shup'; it has deployed, graph, other, shop\n"
             "  write the name of one of them as dagster.location\n",
         ),
         (
             {"location": None},
-            "URL has 2 code locations: other, shop\n  write the name of one of them as dagster.location\n",
+            "URL has 4 code locations: deployed, graph, other, shop\n  write the name of one of them as dagster.location\n",
         ),
         (
             {"location": "other"},
@@ -154,6 +154,7 @@ def test_a_location_that_is_another(shop: Shop, dagster: dict[str, str | None], 
     assert shop.made() == []
 
 
+@pytest.mark.soak
 def test_one_key_in_two_locations(shop: Shop) -> None:
     """The one that the configuration names makes it."""
     shop.raw({"a.csv": "1\n"})
@@ -161,7 +162,9 @@ def test_one_key_in_two_locations(shop: Shop) -> None:
     assert shop.made() == ["a"]
 
 
-@pytest.mark.parametrize("mode", ["cut", "late", "garbled", "empty"])
+@pytest.mark.parametrize(
+    "mode", ["cut", *(pytest.param(one, marks=pytest.mark.soak) for one in ("late", "garbled", "empty"))]
+)
 def test_an_answer_that_is_lost(guarded: Shop, manners: Proxy, deployment: Deployment, mode: str) -> None:
     """The run is there all the same: it is found by its tags, and not asked for again."""
     manners.mode, before = mode, len(deployment.runs())
@@ -172,6 +175,7 @@ def test_an_answer_that_is_lost(guarded: Shop, manners: Proxy, deployment: Deplo
     assert guarded.tool("diff", "--exit-code", **TOKEN).returncode == 0
 
 
+@pytest.mark.soak
 def test_a_report_that_nobody_heard(guarded: Shop, manners: Proxy) -> None:
     guarded.raw({"a.csv": None, "ext.csv": "1\n"})
     manners.mode = "deaf"
@@ -200,6 +204,7 @@ def test_another_address_of_the_same_deployment(shop: Shop, deployment: Deployme
         assert shop.git("show", "refs/raw-trigger/deployment:.raw-trigger/instance") == moved.url
 
 
+@pytest.mark.soak
 def test_a_deployment_that_refuses(guarded: Shop, manners: Proxy) -> None:
     manners.mode = "broken"
     done = guarded.asked("run", "--wait", **TOKEN)
@@ -210,6 +215,7 @@ def test_a_deployment_that_refuses(guarded: Shop, manners: Proxy) -> None:
     assert guarded.tool("run", "--wait", **TOKEN).returncode == 0
 
 
+@pytest.mark.soak
 def test_a_webserver_that_is_away_while_it_is_waited_for(
     guarded: Shop, manners: Proxy, deployment: Deployment
 ) -> None:

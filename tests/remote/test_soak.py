@@ -46,7 +46,7 @@ def busy(tmp_path: Path, program: Program) -> Iterator[Shop]:
             "run_coordinator: {module: dagster.core.run_coordinator, class: QueuedRunCoordinator,"
             " config: {max_concurrent_runs: 3}}\n"
         )
-        environ = {"SHOP": str(top), "SENSOR": "1", "DAGSTER_DISABLE_TELEMETRY": "1"}
+        environ = {"SENSOR": "1", "DAGSTER_DISABLE_TELEMETRY": "1"}
         deployment = Deployment(
             home, {"shop": tmp_path / "definitions.py"}, python=str(PYTHON), environ=environ
         )
