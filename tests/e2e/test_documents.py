@@ -52,7 +52,9 @@ def commands() -> list[str]:
 
 def test_the_help_is_grouped_and_has_no_types_of_flags() -> None:
     assert list(panels()) == ["To start with", "Every day", "On CI"]
-    assert panels()["Every day"] == ["diff", "run", "status", "explain", "history", "check", "watch", "ui"]
+    assert panels()["Every day"] == [
+        "diff", "run", "wait", "cancel", "status", "explain", "history", "check", "watch", "ui",
+    ]  # fmt: skip
     shown = help_of() + help_of("diff") + help_of("hook")
     assert "<bool>" not in shown
     assert "--exit-code" in shown

@@ -329,6 +329,7 @@ def one_run(own: list[Document]) -> Document:
         (asset, one): False for event in own if event["type"] == "run" for asset, one in event["checks"]
     }
     checks.update({(e["asset"], e["check"]): e["passed"] for e in own if e["type"] == "check"})
+    told = {(e["asset"], e["check"]): e for e in own if e["type"] == "check"}
     runs = [event for event in own if event["type"] in ("run", "run ended")]
     status = runs[-1].get("status", "STARTED") if runs else None
     open_steps = set(of.values()) - ended.keys()
@@ -356,7 +357,14 @@ def one_run(own: list[Document]) -> Document:
             for key in whole
         ],
         "failed_checks": [
-            {"asset": parts(k), "check": check} for (k, check), passed in checks.items() if not passed
+            {
+                "asset": parts(k),
+                "check": check,
+                "message": told.get((k, check), {}).get("message"),
+                "evaluated": (k, check) in told,
+            }
+            for (k, check), passed in checks.items()
+            if not passed
         ],
         "cut_off": [parts(key) for key in sorted(cut - set(whole))],
     }
@@ -798,7 +806,8 @@ class Runner:
                 why = why or plain(f"asset check {check} failed: {message or 'no description'}")
             # Of those with another severity the instance knows nothing that matters.
             fine = passed or severity != "ERROR"
-            self.place.remember(type="check", asset=key, check=check, passed=fine, run=run, first=first)
+            told = {"asset": key, "check": check, "passed": fine, "message": message}
+            self.place.remember(type="check", run=run, first=first, **told)
             results.append({"name": check, "passed": passed, "severity": severity, "message": message})
         return why, results
 
