@@ -18,7 +18,6 @@ from raw_trigger.model.owner import Owner
 from raw_trigger.model.plan import Target
 from raw_trigger.model.text import sample
 from raw_trigger.project import RunBatch
-from raw_trigger.project.inside.past import BATCH_TAG
 from raw_trigger.remote.deployment import Deployment, Parts
 from raw_trigger.remote.project import DeployedProject
 from raw_trigger.remote.runs import RemoteRun
@@ -333,7 +332,7 @@ class _Launch:
         while True:
             try:
                 for run in self._deployment.launched(self._launch):
-                    if run.tags.get(BATCH_TAG, "").partition("/")[0] == str(number):
+                    if run.batch == str(number):
                         return run.run_id
             except DeploymentError:
                 pass
@@ -448,8 +447,7 @@ class _Launch:
 
 
 def _number(run: RemoteRun) -> int:
-    text = run.tags.get(BATCH_TAG, "").partition("/")[0]
-    return int(text) if text.isdecimal() else 0
+    return int(run.batch) if run.batch.isdecimal() else 0
 
 
 def _is_backfill(run_id: str | None) -> bool:

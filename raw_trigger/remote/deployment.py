@@ -44,8 +44,6 @@ _CANCEL_BACKFILL = """mutation($backfill: String!) { cancelPartitionBackfill(bac
 _KEYS = (
     "query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) { assetKey { path } partitionKeys } }"
 )
-_NEVER = """query($assets: [AssetKeyInput!]) { assetNodes(assetKeys: $assets) {
-  assetKey { path } assetMaterializations(limit: 1) { runId } } }"""
 _VERSION = "dagster/data_version"
 _REPORTED = """query($assets: [AssetKeyInput!], $partitions: [String!]) { assetNodes(assetKeys: $assets) {
   events: %s(partitions: $partitions, limit: 1) { tags { key value } } } }"""
@@ -172,7 +170,7 @@ class Deployment:
     @understood
     def lacks_partition(self, asset: Asset, key: str) -> bool:
         """Says whether an asset has no such partition there, as far as that is not a dynamic one."""
-        if asset.partitions is None or _dynamic_names(asset):
+        if asset.partitions is None or _dynamic_parts(asset, ""):
             return False
         if asset.parts not in self._keys:
             for node in self._server.ask(_KEYS, assets=[{"path": list(asset.parts)}])["assetNodes"]:
@@ -364,9 +362,7 @@ class Deployment:
     @understood
     def never_materialized(self, assets: Collection[Parts]) -> list[Parts]:
         """Returns those of the assets that were never materialized."""
-        keys = [{"path": list(parts)} for parts in assets]
-        nodes = self._server.ask(_NEVER, assets=keys)["assetNodes"] if keys else []
-        made = {tuple(node["assetKey"]["path"]) for node in nodes if node["assetMaterializations"]}
+        made = runs.latest_runs(self._server, assets)
         return [parts for parts in assets if parts not in made]
 
     @understood
@@ -404,10 +400,6 @@ def _has_only(asset: Asset, name: str) -> bool:
     return (
         asset.partitions is not None and asset.partitions.kind == "dynamic" and asset.partitions.name == name
     )
-
-
-def _dynamic_names(asset: Asset) -> list[str]:
-    return [name for name, _ in _dynamic_parts(asset, "")]
 
 
 def _dynamic_parts(asset: Asset, key: str) -> list[tuple[str, str]]:

@@ -105,6 +105,11 @@ class RemoteRun:
         """Says whether nothing more comes of it."""
         return self.status in ENDED
 
+    @property
+    def batch(self) -> str:
+        """Returns the number of its batch in its launch, as text; empty for a run of no launch."""
+        return self.tags.get(BATCH_TAG, "").partition("/")[0]
+
     def makes(self, parts: tuple[str, ...], partition: str | None, jobs: frozenset[str]) -> bool:
         """Says whether it may make an asset.
 
@@ -169,11 +174,10 @@ def documents(server: Server, location: Location, launches: Iterable[str]) -> di
             if run.has_ended and busy is None:
                 busy = unfinished(server)
             document = _document(server, location, run, busy or [])
-            number = run.tags.get(BATCH_TAG, "").partition("/")[0]
-            if number == BACKFILL:
+            if run.batch == BACKFILL:
                 filled.setdefault((run.tags.get(PARTITION_TAG), run.selection), []).append(document)
             else:
-                batches.setdefault(number, []).append(document)
+                batches.setdefault(run.batch, []).append(document)
         requested = _requested(backfills, launch)
         filled |= {part: [one] for part, one in requested.items() if part not in filled}
         for n, ((partition, selection), runs) in enumerate(filled.items(), 1):
@@ -316,8 +320,16 @@ def _latest(
                 if one is not None:
                     found[tuple(node["assetKey"]["path"]), one["partition"]] = one["runId"]
     if None in made:
-        keys = [{"path": list(parts)} for parts in made[None]]
-        for node in server.ask(_LATEST_WHOLE, assets=keys)["assetNodes"]:
-            for one in node["assetMaterializations"]:
-                found[tuple(node["assetKey"]["path"]), None] = one["runId"]
+        found |= {(parts, None): run for parts, run in latest_runs(server, made[None]).items()}
     return found
+
+
+def latest_runs(server: Server, assets: Iterable[Parts]) -> dict[Parts, str]:
+    """Returns the run that made each of these assets last, whatever the partition, if one did."""
+    keys = [{"path": list(parts)} for parts in assets]
+    nodes = server.ask(_LATEST_WHOLE, assets=keys)["assetNodes"] if keys else []
+    return {
+        tuple(node["assetKey"]["path"]): one["runId"]
+        for node in nodes
+        for one in node["assetMaterializations"]
+    }
